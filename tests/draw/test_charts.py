@@ -132,6 +132,39 @@ def test_bars_are_the_signed_shares(found):
         assert sum(heights) == pytest.approx(1, abs=0.05)
 
 
+def test_curves_of_ones_own_are_drawn_as_given_with_levels_dashed():
+    steps, falling = [0, 100, 5000], [4.0, 2.5, 2.0]
+    figure = agg(charts.curves({"mine": (steps, falling), "other": [3.0, 1.0]}, "Loss", "step", "nats",
+                               levels={"ln V": 4.1, "bigram": 2.4}))  # fmt: skip
+    (axes,) = figure.axes
+    first, second = (line for line in curves(axes) if not line.is_dashed())
+    assert [first.get_xdata().tolist(), first.get_ydata().tolist()] == [steps, falling]
+    assert [second.get_xdata().tolist(), second.get_ydata().tolist()] == [[0, 1], [3, 1]]
+    assert {line.get_ydata()[0] for line in axes.lines if line.is_dashed()} >= {4.1, 2.4}
+    assert {"Loss", "step", "nats", "mine", "other", "ln V", "bigram", "5,000"} <= set(texts(figure))
+    assert axes.get_ylim()[0] == 0
+    for (text, box), (other, its) in combinations(boxes(figure), 2):
+        apart = min(box.x1, its.x1) - max(box.x0, its.x0) < 1 or min(box.y1, its.y1) - max(box.y0, its.y0) < 2
+        assert apart, (text, other)
+
+
+def test_curves_on_a_log_axis_leave_out_what_is_not_above_0():
+    (axes,) = charts.curves({"mine": [1e-3, 0.0, 10.0]}, "", "", "", log=True, levels={"one": 1.0}).axes
+    (line,) = (line for line in curves(axes) if not line.is_dashed())
+    np.testing.assert_allclose(line.get_ydata(), [-3, np.nan, 1])
+    assert "10⁻²" in texts(axes.figure)
+
+
+@pytest.mark.parametrize(
+    ("line", "log", "said"),
+    [([0.0, -1.0], True, "no finite number above 0"), ([np.nan], False, "no finite number to"),
+     (([1, 2], [1, 2, 3]), False, r"shapes \(2,\) and \(3,\)"), ([], False, "no finite number")],
+)  # fmt: skip
+def test_curves_that_cannot_be_drawn_are_refused(line, log, said):
+    with pytest.raises(ValueError, match=f"mine: .*{said}"):
+        charts.curves({"mine": line}, "", "", "", log=log)
+
+
 def test_cells_differ_by_marker_too():
     looks = [*charts._LOOKS.values(), *charts._OTHERS]
     assert set(charts._LOOKS) == set(VARIANTS)

@@ -9,7 +9,7 @@ import io
 import math
 import os
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -90,6 +90,60 @@ def _chart() -> type[Figure]:
             return _rendered(self, "svg").decode()
 
     return Chart
+
+
+def curves(
+    lines: Mapping[str, npt.ArrayLike | tuple[npt.ArrayLike, npt.ArrayLike]],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    log: bool = False,
+    levels: Mapping[str, float] | None = None,
+) -> Figure:
+    """A chart of one's own numbers: a curve for each name, y against 0, 1, 2, ... or a pair (x, y), named at its end.
+
+    `levels` are dashed across the whole width, such as a baseline. With `log` the axis of y counts powers of ten, and
+    what is not above 0 is left out. Raises ValueError where a curve has no number to show or x and y differ in length.
+    """
+    drawn = []
+    for name, given in lines.items():
+        x, y = given if isinstance(given, tuple) else (np.arange(len(np.asarray(given))), given)
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        if x.ndim != 1 or x.shape != y.shape:
+            raise ValueError(f"{name}: x and y must be lists of as many numbers, got shapes {x.shape} and {y.shape}")
+        y = _log10(y) if log else y
+        if not np.isfinite(y).any():
+            raise ValueError(f"{name}: there is no finite number{' above 0' if log else ''} to show")
+        drawn.append((name, x, y))
+    across = {name: _log10(np.array([y])) if log else np.array([float(y)]) for name, y in (levels or {}).items()}
+    low, high = _limits([y for _, _, y in drawn] + list(across.values())) if log else _around(drawn, across.values())
+    with _style():
+        figure = _chart()(figsize=(_WIDTH, 4.2), facecolor=theme.PAPER)
+        figure.text(0.2 / _WIDTH, 1 - 0.36 / 4.2, title, fontsize=14, fontweight="bold")
+        axes = _axes(figure, 0.62, 3.0)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        first, last = min(x.min() for _, x, _ in drawn), max(x.max() for _, x, _ in drawn)
+        axes.set_xlim(first, last)
+        ticks = _few_ticks(first, last, 6, whole=last - first > 2)
+        axes.set_xticks(ticks, [f"{t:,.10g}".replace("-", "−") for t in ticks])
+        if log:
+            _decades(axes, low, high)
+        else:
+            axes.set_ylim(low, high)
+            heights = _few_ticks(low, high, 7)
+            axes.set_yticks(heights, [f"{t:,.10g}".replace("-", "−") for t in heights])
+        labels = []
+        looks = [_LOOKS[key] for key in ("lstm3", "rnn", "chrono", "lstm0", "lstm1", "lstm1997")] + [*_OTHERS]
+        for k, (name, x, y) in enumerate(drawn):
+            colour, marker = looks[k % len(looks)]
+            _curve(axes, y, colour, marker, k / len(drawn), x)
+            labels.append(_Label(y[np.isfinite(y)], colour, marker, name, True))
+        for name, y in across.items():
+            axes.axhline(y[0], color=theme.MUTED, linewidth=1.0, linestyle=(0, (5, 3)), zorder=2)
+            labels.append(_Label(y, theme.MUTED, None, name, False))
+        _place_labels(axes, labels, low, high)
+        return figure
 
 
 # ── the charts ─────────────────────────────────────────────────────────────────────────────────
@@ -453,13 +507,14 @@ def _apart(wanted: Sequence[float], least: float, room: float) -> list[float]:
     return [start(group) + k * least for group in groups for k in range(int(group[1]))]
 
 
-def _curve(axes: Axes, y: Floats, colour: str, marker: str, shift: float = 0.0) -> None:
+def _curve(axes: Axes, y: Floats, colour: str, marker: str, shift: float = 0.0, x: Floats | None = None) -> None:
     """A line with about eight markers, shifted a little from those of other lines."""
-    axes.plot(y, color=colour, linewidth=1.8, zorder=3)
+    x = np.arange(float(len(y))) if x is None else x
+    axes.plot(x, y, color=colour, linewidth=1.8, zorder=3)
     every = max((len(y) - 1) / 8, 1)
     places = np.unique(np.arange(shift * every, len(y), every).astype(int))
     axes.plot(
-        places, y[places], color=colour, linestyle="none", marker=marker, markersize=5, markeredgecolor=theme.PAPER,
+        x[places], y[places], color=colour, linestyle="none", marker=marker, markersize=5, markeredgecolor=theme.PAPER,
         markeredgewidth=0.6, zorder=3,
     )  # fmt: skip
 
@@ -518,6 +573,14 @@ def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
     air = max(0.03 * (high - low), 0.1)
     low, high = low - air, high + air
     return (low, high) if high - low >= 2 else (high - 2, high)
+
+
+def _around(drawn: Sequence[tuple[str, Floats, Floats]], levels: Iterable[Floats]) -> tuple[float, float]:
+    """The range of all finite values with a little air; one that is nearly above 0 starts there."""
+    every = np.concatenate([*(y for _, _, y in drawn), *levels])
+    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    air = 0.06 * (high - low) or max(abs(high), 1.0) / 2
+    return (0.0 if 0 <= low < (high - low) / 2 else low - air), high + air
 
 
 def _log10(values: Floats) -> Floats:
