@@ -554,7 +554,11 @@ def _few_ticks(low: float, high: float, count: int, whole: bool = False) -> list
     """Round numbers inside a range."""
     from matplotlib.ticker import MaxNLocator
 
-    return [float(t) for t in MaxNLocator(count, integer=whole).tick_values(low, high) if low <= t <= high]
+    return [
+        float(t)
+        for t in MaxNLocator(count, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        if low <= t <= high
+    ]
 
 
 def _lag_axis(axes: Axes, lag: int, words: str = "lag: steps before the end, T", count: int = 6) -> None:
