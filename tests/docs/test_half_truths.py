@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from run_lesson import NUMBER, within_a_last_digit
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGE = (DOCS / "half-truths.md").read_text(encoding="utf-8")
-NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 @cache
@@ -35,19 +35,6 @@ TITLES = [section.title for section in SECTIONS]
 @cache
 def after_running(title: str) -> Any:
     return SECTIONS[TITLES.index(title)].run(SETUP)
-
-
-def within_a_last_digit(shown: str, printed: str) -> bool:
-    """Whether two texts are the same but for their numbers, and those differ by no more than their last digit."""
-    if NUMBER.sub("#", shown) != NUMBER.sub("#", printed):
-        return False
-    for a, b in zip(NUMBER.findall(shown), NUMBER.findall(printed), strict=True):
-        mantissa, _, exponent = a.partition("e")
-        digit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
-        is_count = "." not in a and "e" not in a
-        if abs(float(a) - float(b)) > (0 if is_count else 1.001 * digit):
-            return False
-    return True
 
 
 @pytest.mark.parametrize("title", TITLES)

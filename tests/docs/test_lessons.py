@@ -1,0 +1,240 @@
+"""docs/lessons: each runs, prints what its page shows, makes its pictures, and its exercises check themselves."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+from run_lesson import EXTRAS, LESSONS, NUMBER, PICTURES, Block, Lesson, lessons, main, within_a_last_digit
+
+PATHS = lessons()
+NAMES = [path.stem for path in PATHS]
+SECONDS: dict[str, float] = {}
+each_lesson = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lessons")
+
+
+@cache
+def after_running(name: str, folder: Path) -> Lesson:
+    start = time.process_time()
+    lesson = Lesson(PATHS[NAMES.index(name)]).run(folder)
+    SECONDS[name] = time.process_time() - start
+    return lesson
+
+
+def prose(lesson: Lesson) -> str:
+    """What is read: the page without code, outputs, and the targets of links."""
+    return re.sub(r"^```.*?^```|`[^`\n]*`|\]\([^)]*\)|</?\w[^>\n]*>", " ", lesson.text, flags=re.MULTILINE | re.DOTALL)
+
+
+@each_lesson
+def test_it_runs_and_prints_what_the_page_shows(name: str, folder: Path) -> None:
+    lesson = after_running(name, folder)
+    for block in lesson.blocks:
+        if block.needs is None:
+            assert block.printed is not None
+            assert within_a_last_digit(block.shown, block.printed), (
+                f"line {block.line}; run docs/run_lesson.py --write:\n{block.printed}"
+            )
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [(path.stem, k) for path in PATHS for k, block in enumerate(Lesson(path).blocks) if block.needs],
+)
+def test_a_block_that_needs_an_extra_prints_what_the_page_shows(name: str, block: int, folder: Path) -> None:
+    this: Block = after_running(name, folder).blocks[block]
+    assert this.needs is not None
+    pytest.importorskip(EXTRAS[this.needs])
+    assert this.printed is not None
+    assert within_a_last_digit(this.shown, this.printed), f"line {this.line}:\n{this.printed}"
+
+
+@each_lesson
+def test_it_runs_in_less_than_a_minute(name: str, folder: Path) -> None:
+    after_running(name, folder)
+    assert SECONDS[name] < 60
+
+
+@each_lesson
+def test_it_can_be_read_in_ten_minutes(name: str) -> None:
+    lesson = Lesson(PATHS[NAMES.index(name)])
+    answers = re.compile(r"<details>.*?</details>", re.DOTALL)
+    assert len(re.findall(r"[A-Za-z]{2,}", answers.sub("", prose(lesson)))) < 2000
+
+
+@each_lesson
+def test_its_exercises_refuse_the_attempt_and_take_the_answer(name: str, folder: Path) -> None:
+    lesson = after_running(name, folder)
+    assert lesson.exercises == [str(k + 1) for k in range(len(lesson.exercises))]
+    assert 2 <= len(lesson.exercises) <= 3
+    for number in lesson.exercises:
+        assert f"answer_{number} = " in lesson.text or f"def answer_{number}(" in lesson.text
+        assert len(lesson.refusal(number, "attempt") or "") > 20, f"exercise {number} says nothing to a wrong attempt"
+        assert lesson.refusal(number, "answer") is None
+    assert lesson.text.count("<details><summary>Answer</summary>") == len(lesson.exercises)
+
+
+@each_lesson
+def test_what_one_can_say_was_asserted(name: str) -> None:
+    lesson = Lesson(PATHS[NAMES.index(name)])
+    (claims,) = re.findall(r"^## What you can now say$(.*?)(?=^Next|\Z)", lesson.text, re.MULTILINE | re.DOTALL)
+    before = lesson.text.split("## Exercises")[0]
+    assert 3 <= len(re.findall(r"^- ", claims, re.MULTILINE)) <= len(re.findall(r"^\s*assert ", before, re.MULTILINE))
+
+
+@each_lesson
+def test_every_decimal_in_the_text_is_in_the_code_or_was_printed(name: str, folder: Path) -> None:
+    lesson = after_running(name, folder)
+    known = {abs(float(n)) for b in lesson.blocks for n in NUMBER.findall(b.code + b.shown)}
+    stated = {float(n) for n in re.findall(r"(?<![\w.])\d+\.\d+", prose(lesson))}
+    assert stated <= known
+
+
+@each_lesson
+def test_its_pictures_are_of_the_run(name: str, folder: Path) -> None:
+    lesson = after_running(name, folder)
+    assert all(picture.startswith(name[:3]) for picture in lesson.pictures)
+    assert len(set(lesson.pictures)) == len(lesson.pictures) > 0
+    for picture in lesson.pictures:
+        kept = (PICTURES / picture).read_text(encoding="utf-8")
+        if not (folder / picture).exists():  # its block needs an extra that is not there
+            assert any(block.needs and picture in block.code and block.printed is None for block in lesson.blocks)
+            continue
+        made = (folder / picture).read_text(encoding="utf-8")
+        assert kept.rstrip().endswith("</svg>")
+        assert within_a_last_digit(words(kept), words(made)), f"{picture}: run docs/run_lesson.py --write"
+
+
+def words(svg: str) -> str:
+    """The names and numbers in a picture, without where they stand, which depends on fonts."""
+    return "\n".join(re.findall(r"<(?:text|title)[^>]*>([^<]*)<", svg))
+
+
+@each_lesson
+def test_pictures_are_described_and_links_lead_somewhere(name: str) -> None:
+    lesson = Lesson(PATHS[NAMES.index(name)])
+    for described in re.findall(r"!\[([^\]]*)\]", lesson.text):
+        assert len(described.split()) > 5
+    page(lesson.path)
+
+
+def page(path: Path) -> None:
+    """Every link of a page leads to a file, and to a heading or an anchor in it."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S)):
+        if link.startswith("https://"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), f"{path.name}: {link}"
+        if anchor:
+            text = target.read_text(encoding="utf-8")
+            slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
+            assert f'<a id="{anchor}"></a>' in text or anchor in slugs, f"{path.name}: {link}"
+
+
+def test_the_front_page_and_the_order_of_the_lessons() -> None:
+    front = LESSONS / "README.md"
+    page(front)
+    assert re.findall(r"\((\d\d-[^)]*\.md)\)", front.read_text(encoding="utf-8")) == [path.name for path in PATHS]
+    for k, path in enumerate(PATHS, 1):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert lines[0].startswith(f"# {k}. ")
+        assert re.match(r"\*\*After this lesson you can .*", lines[2])
+        assert f"python docs/run_lesson.py {k}`" in "\n".join(lines[:12])
+        if k < len(PATHS):
+            assert re.fullmatch(rf"Next: \[{k + 1}\. [^\]]*\]\({PATHS[k].name}\)", lines[-1])
+
+
+def test_every_picture_belongs_to_a_lesson() -> None:
+    shown = [picture for path in PATHS for picture in Lesson(path).pictures]
+    assert sorted(shown) == sorted(path.name for path in PICTURES.iterdir())
+
+
+# ── the script itself ──────────────────────────────────────────────────────────────────────────
+
+
+def test_a_reader_runs_a_lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    lesson = main(["1"])
+    printed = capsys.readouterr().out
+    assert printed.startswith("1. A number that remembers")
+    assert "page shows other numbers" not in printed
+    assert "Exercise 1, as it stands on the page: at " in printed
+    for picture in lesson.pictures:
+        assert (tmp_path / "lesson-01" / picture).stat().st_size
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["lesson-01"]
+
+
+@pytest.mark.parametrize("wrong", [["99"], ["one"], [], ["1", "--write", "--out", "x"]])
+def test_bad_input_is_one_clear_line(
+    wrong: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(wrong)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("run_lesson.py: error: ")
+    assert not list(tmp_path.iterdir())
+
+
+SMALL = """# 9. A page
+
+## One
+
+```python
+a = 2
+print("a", a)
+```
+
+```text
+a 3
+```
+
+```python
+# needs: torch
+print("b")
+```
+
+### Exercise 1
+
+```python
+attempt_1 = 1
+
+
+def check_1(x):
+    assert x == a, f"{x} is not what a holds"
+```
+"""
+
+
+def test_a_page_is_read_run_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "09-a-page.md"
+    path.write_text(SMALL, encoding="utf-8")
+    monkeypatch.setattr("run_lesson.find_spec", lambda name: None)
+    lesson = Lesson(path).run(tmp_path)
+    assert [(b.heading, b.needs, b.printed) for b in lesson.blocks] == [
+        ("One", None, "a 2\n"),
+        ("One", "torch", None),
+        ("Exercise 1", None, ""),
+    ]
+    assert lesson.with_outputs() == SMALL.replace("a 3", "a 2")
+    assert lesson.refusal("1", "attempt") == "1 is not what a holds"
+    lesson.variables["answer_1"] = 2
+    assert lesson.refusal("1", "answer") is None
+
+
+def test_an_error_names_the_line_of_the_page(tmp_path: Path) -> None:
+    path = tmp_path / "09-a-page.md"
+    path.write_text(SMALL.replace('print("a", a)', "assert a == 3"), encoding="utf-8")
+    with pytest.raises(AssertionError) as failed:
+        Lesson(path).run(tmp_path)
+    assert failed.traceback[-1].lineno + 1 == 7
+    assert str(failed.traceback[-1].path) == str(path)
