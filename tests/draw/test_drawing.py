@@ -134,6 +134,22 @@ def test_it_is_a_graphviz_digraph(drawing, tmp_path, monkeypatch):
     assert sorted(os.listdir()) == ["new", "other.png", "picture", "picture.svg", "third.pdf"]
 
 
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("CON", "CON-graph.gv"),
+        ("lpt1", "lpt1-graph.gv"),
+        ("console", "console.gv"),
+        ("a:b\\c/d", "a-b-c-d.gv"),
+        ("日本", "graph.gv"),
+    ],
+)
+def test_a_title_becomes_a_file_name_that_every_system_takes(tmp_path, title, name):
+    x = tl.tensor([1.0], requires_grad=True, name="x")
+    path = tl.draw(tl.tanh(x).sum(), titles=[title]).save(directory=tmp_path)
+    assert os.listdir(tmp_path) == [os.path.basename(path)] == [name]
+
+
 def test_nodes_may_be_added_as_to_any_digraph(drawing):
     drawing.edge("n0", "mine", label="added")
     copied = drawing.copy()

@@ -1,6 +1,7 @@
 """Pictures of computation graphs, with the gradients that really flowed along each edge.
 
-The module is itself the function: `tl.draw(loss)`. `tl.draw.gates(flow)` shows the gates of a cell over a sequence.
+The module is itself the function: `tl.draw(loss)`. `tl.draw.gates(flow)` shows the gates of a cell over a sequence,
+`tl.draw.graph_dict(flow)` gives the graph as plain data.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from types import ModuleType
 from typing import Any
 
 from .drawing import Drawing, draw
+from .json_graph import graph_dict
 from .layout_gates import gates
 from .render import RendererMissing, RenderError
 
-__all__ = ["Drawing", "RenderError", "RendererMissing", "draw", "gates"]
+__all__ = ["Drawing", "RenderError", "RendererMissing", "draw", "gates", "graph_dict"]
 
 
 class _Callable(ModuleType):

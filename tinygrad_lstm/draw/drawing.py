@@ -19,6 +19,7 @@ from .cell_places import Row
 from .dot import dot_text
 from .folding import LIMIT
 from .graph import Picture
+from .json_graph import graph_dict, json_text
 from .labels import sampled
 from .layout_backward import layout_backward
 from .layout_cells import layout_cells
@@ -33,6 +34,7 @@ _BOXES = 2000  # steps drawn as one node each, in all rows together
 _LARGE = 300  # shapes and arrows beyond which dot may take long: laid out in a child process
 _BACKWARD = 1000  # nodes of a graph and its backward pass
 _TIMEOUT = 30.0  # seconds
+_DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)  # on Windows no file can have these names
 
 
 def draw(
@@ -79,8 +81,12 @@ def draw(
     name = theme.clip(name, 200)
     notes = _notes(flows)
     heading = titles[0] if titles else None
+
+    def drawing(picture: Picture) -> Drawing:
+        return Drawing(picture, flows, titles, labels)
+
     if backward and detail != "ops":
-        return Drawing(layout_backward(flows[0], scale, name, heading, labels or (), values, notes))
+        return drawing(layout_backward(flows[0], scale, name, heading, labels or (), values, notes))
     if len(chains) == len(flows):
         longest = max(map(len, chains))
         if labels is not None and len(labels) != longest:
@@ -88,12 +94,12 @@ def draw(
         rows, detail = _rows(flows, chains, detail, titles, labels)
         notes += _left_out(rows)
         if detail == "step":
-            return Drawing(layout_strip(rows, scale, name, notes))
-        return Drawing(layout_cells(rows, detail, scale, name, notes))
+            return drawing(layout_strip(rows, scale, name, notes))
+        return drawing(layout_cells(rows, detail, scale, name, notes))
     if len(flows) > 1:
         raise ValueError("several graphs are drawn together only when each is one chain of RNNCell or LSTMCell steps")
     collapse = detail in ("cell", "step") or (detail == "auto" and len(flows[0].nodes) > LIMIT)
-    return Drawing(layout_graph(flows[0], scale, name, heading, labels or (), values, collapse, notes))
+    return drawing(layout_graph(flows[0], scale, name, heading, labels or (), values, collapse, notes))
 
 
 def _backward(targets: Sequence[Any]) -> Flow:
@@ -176,12 +182,20 @@ def _notes(flows: Sequence[Flow]) -> list[str]:
 class Drawing(graphviz.Digraph):  # type: ignore[misc]
     """A picture of a graph. To those who know it, a `graphviz.Digraph`: `source`, `pipe`, `render`, shown in notebooks.
 
-    `picture` is the plain data it was made from. Nodes and edges may be added as to any Digraph.
+    `picture` is the plain data it was made from. Nodes and edges may be added as to any Digraph. `flows` are the graphs
+    it shows, with a title each and a label a step: what `save` writes as JSON.
     """
 
-    def __init__(self, picture: Picture) -> None:
+    def __init__(
+        self,
+        picture: Picture,
+        flows: Sequence[Flow] = (),
+        titles: Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
         super().__init__(name=picture.title, format="svg")
         self.picture = picture
+        self._graphs = flows, titles, labels
         self._lines = dot_text(picture).splitlines(keepends=True)
 
     def __iter__(self, subgraph: bool = False) -> Iterator[str]:
@@ -191,7 +205,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
 
     def copy(self) -> Drawing:
         """Another drawing of the same picture."""
-        other = Drawing(self.picture)
+        other = Drawing(self.picture, *self._graphs)
         other.body, other.format = [*self.body], self.format
         return other
 
@@ -200,16 +214,28 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
     ) -> str:
         """Write the picture and return its path; the suffix decides: .svg .png .pdf .jpg, or .dot and .gv for the text.
 
-        The file appears whole or not at all. Raises ValueError for another suffix, `RendererMissing` where
-        there is nothing to draw with, OSError where the file cannot be written.
+        .json writes the whole graph as data, also what the picture folds: see docs/graph-json.md.
+
+        The file appears whole or not at all. Raises ValueError for another suffix, or for .json of a drawing that shows
+        no graph, `RendererMissing` where there is nothing to draw with, OSError where the file cannot be written.
         """
         path = Path(directory or ".") / (filename or self._file_name())
         format = path.suffix.lower().lstrip(".")
-        if format not in render.FORMATS + render.TEXT_FORMATS:
-            known = " ".join(f".{name}" for name in render.FORMATS + render.TEXT_FORMATS)
-            raise ValueError(f"cannot tell what to write from {path.name!r}: end it in one of {known}")
-        write_atomically(path, self.source if format in render.TEXT_FORMATS else self._rendered(format))
+        known = (*render.FORMATS, *render.TEXT_FORMATS, "json")
+        if format not in known:
+            suffixes = " ".join(f".{name}" for name in known)
+            raise ValueError(f"cannot tell what to write from {path.name!r}: end it in one of {suffixes}")
+        if format == "json":
+            write_atomically(path, self._json())
+        else:
+            write_atomically(path, self.source if format in render.TEXT_FORMATS else self._rendered(format))
         return str(path)
+
+    def _json(self) -> str:
+        flows, titles, labels = self._graphs
+        if not flows:
+            raise ValueError("this drawing shows no graph to write as JSON: draw the flow itself, as in tl.draw(flow)")
+        return json_text(graph_dict(*flows, title=self.picture.title, titles=titles, labels=labels))
 
     def pipe(self, format: str | None = None, *_: Any, encoding: str | None = None, **__: Any) -> Any:
         """The picture as bytes (str when an encoding is given)."""
@@ -244,7 +270,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
 
     def _file_name(self) -> str:
         """The title as a file name that every system takes."""
-        return f"{re.sub(r'[^A-Za-z0-9]+', '-', self.name).strip('-')[:80] or 'graph'}.gv"
+        name = re.sub(r"[^A-Za-z0-9]+", "-", self.name).strip("-")[:80] or "graph"
+        return f"{name}-graph.gv" if _DEVICE.fullmatch(name) else f"{name}.gv"
 
     def _rendered(self, format: str) -> bytes:
         large = not self.picture.placed and len(self.picture.shapes) + len(self.picture.arrows) > _LARGE

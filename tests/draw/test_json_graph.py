@@ -1,0 +1,335 @@
+"""The graph as JSON: every node and edge of the flow, its norms, a schema that holds, a file that can be compared.
+
+After a change of the format, write the golden file anew, look at the difference, and raise the version:
+
+    UPDATE_GOLDEN=1 pytest tests/draw/test_json_graph.py; git diff tests/draw/golden
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_lstm as tl
+from tinygrad_lstm.draw import json_graph
+from tinygrad_lstm.flow import read_graph
+
+GOLDEN = Path(__file__).parent / "golden" / "lstm_step.json"
+DOCS = Path(__file__).parents[2] / "docs" / "graph-json.md"
+SCHEMA = json.loads(files("tinygrad_lstm.draw").joinpath("graph.schema.json").read_text(encoding="utf-8"))
+
+
+def saved(drawing, folder):
+    """What a strict reader finds in the saved file."""
+
+    def refuse(token):
+        raise AssertionError(f"{token} is no JSON")
+
+    path = folder / "graph.json"
+    drawing.save(path)
+    return json.loads(path.read_bytes().decode("utf-8"), parse_constant=refuse)
+
+
+def indexing(unrolled):
+    x = tl.tensor(np.ones((2, 3, 4)), requires_grad=True, name="x")
+    parts = [x[0, ..., 1:3, None], x[[0, 1, 0]], x.transpose(2, 0, 1), tl.concat([x, x], axis=1), x[np.int64(1)]]
+    total = parts[0].sum()
+    for part in parts[1:]:
+        total = total + part.sum(axis=-1, keepdims=True).mean()
+    return tl.draw(total)
+
+
+def fused(unrolled):
+    out, _ = tl.nn.LSTM(2, 3, rng=0)(np.ones((4, 1, 2), np.float32))
+    return tl.draw(out.sum())
+
+
+def side_by_side(unrolled):
+    flows = [tl.trace_gradients(unrolled(cell, 2)) for cell in (tl.nn.LSTMCell(1, 2, rng=0), tl.nn.RNNCell(1, 2))]
+    return tl.draw(*flows, titles=["LSTM", "RNN"], labels=["ein", "Wort"])
+
+
+DRAWINGS = {
+    "cell": lambda unrolled: tl.draw(unrolled(tl.nn.LSTMCell(1, 2, rng=0), 1)),
+    "unrolled": lambda unrolled: tl.draw(unrolled(tl.nn.LSTMCell(1, 2, rng=0), 9, loss="all")),
+    "backward": lambda unrolled: tl.draw(unrolled(tl.nn.LSTMCell(1, 2, rng=0), 1), backward=True),
+    "side by side": side_by_side,
+    "not traced": lambda unrolled: tl.draw(unrolled(tl.nn.RNNCell(1, 2), 1), gradients=False),
+    "indexing": indexing,
+    "fused": fused,
+    "a leaf": lambda unrolled: tl.draw(tl.tensor(2.0)),
+}
+
+
+@pytest.fixture(params=DRAWINGS)
+def drawing(request, unrolled):
+    return DRAWINGS[request.param](unrolled)
+
+
+# ── the schema ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_file_follows_the_schema(drawing, tmp_path):
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(saved(drawing, tmp_path), SCHEMA, cls=jsonschema.Draft202012Validator)
+
+
+def test_the_schema_refuses_what_does_not_follow_it(tmp_path, unrolled):
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    text = json.dumps(saved(DRAWINGS["cell"](unrolled), tmp_path))
+    assert validator.is_valid(json.loads(text))
+
+    def changed(change):
+        document = json.loads(text)
+        change(document, document["graphs"][0])
+        return document
+
+    for change in (
+        lambda d, g: d.update(version=2),
+        lambda d, g: d.pop("labels"),
+        lambda d, g: d.update(graphs=[]),
+        lambda d, g: g.update(more=1),
+        lambda d, g: g["nodes"][0].update(kind="operation"),
+        lambda d, g: g["nodes"][0].update(op="add"),  # a leaf has no operation
+        lambda d, g: g["nodes"][-1].update(op=None),  # and an operation has one
+        lambda d, g: g["nodes"][0].update(gradient_norm=-1.0),
+        lambda d, g: g["nodes"][0].update(shape=[1.5]),
+        lambda d, g: g["nodes"][-1].update(params={"axis": {"unknown": 1}}),
+        lambda d, g: g["edges"][0].update(cotangent_norm="nan"),
+        lambda d, g: g["edges"][0].pop("cotangent_norm"),
+        lambda d, g: g["scopes"][0].update(id="0"),
+    ):
+        assert not validator.is_valid(changed(change))
+
+
+def test_the_page_lists_the_keys_of_the_schema():
+    tables = {
+        "graph": SCHEMA["$defs"]["graph"],
+        "node": SCHEMA["$defs"]["node"],
+        "edge": SCHEMA["$defs"]["edge"],
+        "scope": SCHEMA["$defs"]["scope"],
+    }
+    page = DOCS.read_text(encoding="utf-8").partition("## Keys")[2]
+    parts = re.split(r"\nAn? (\w+):\n", page)
+    described = {"": parts[0]} | dict(zip(parts[1::2], parts[2::2], strict=True))
+    for name, schema in {"": SCHEMA, **tables}.items():
+        rows = re.findall(r"^\| (`.*?) \|", described[name], re.MULTILINE)
+        assert [key for row in rows for key in re.findall(r"`(\w+)`", row)] == list(schema["properties"])
+        assert sorted(schema["required"]) == sorted(schema["properties"])
+        assert schema["additionalProperties"] is False
+
+
+# ── the content ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_reference_names_something_of_the_same_graph(drawing, tmp_path):
+    for graph in saved(drawing, tmp_path)["graphs"]:
+        nodes = {node["id"]: node for node in graph["nodes"]}
+        scopes = {scope["id"]: scope for scope in graph["scopes"]}
+        assert len(nodes) == len(graph["nodes"])
+        assert len(scopes) == len(graph["scopes"])
+        assert len({edge["id"] for edge in graph["edges"]}) == len(graph["edges"])
+        assert graph["root"] in nodes
+        for node in graph["nodes"]:
+            assert node["scope"] is None or node["scope"] in scopes
+            assert node["adjoint_of"] is None or node["adjoint_of"]["node"] in nodes
+            slots = [edge["slot"] for edge in graph["edges"] if edge["consumer"] == node["id"]]
+            assert slots == list(range(len(slots)))
+            assert bool(slots) == (node["kind"] == "op")
+        for edge in graph["edges"]:
+            assert edge["id"] == f"e{edge['consumer'][1:]}-{edge['slot']}"
+            assert edge["source"] in nodes
+        for scope in graph["scopes"]:
+            outer = scopes[scope["outer"]]["path"] if scope["outer"] else []
+            own = scope["name"] if scope["step"] is None else f"{scope['name']}[{scope['step']}]"
+            assert scope["path"] == [*outer, own]
+
+
+def test_it_is_the_flow(unrolled):
+    flow = tl.trace_gradients(unrolled(tl.nn.LSTMCell(1, 2, rng=0), 3, batch=(2,)))
+    (graph,) = tl.draw.graph_dict(flow)["graphs"]
+    paths = {scope["id"]: scope["path"] for scope in graph["scopes"]} | {None: []}
+    assert graph["traced"]
+    assert len(graph["nodes"]) == len(flow.nodes)
+    for data, node in zip(graph["nodes"], flow.nodes, strict=True):
+        assert (data["kind"], data["op"], data["symbol"]) == (node.kind, node.op, node.symbol)
+        assert (data["name"], data["step"], data["dtype"]) == (node.name, node.step, str(node.value.dtype))
+        assert tuple(data["shape"]) == node.value.shape
+        assert paths[data["scope"]] == [str(scope) for scope in node.scopes]
+        assert data["gradient_norm"] == node.norm
+    ids = {data["id"]: node for data, node in zip(graph["nodes"], flow.nodes, strict=True)}
+    assert ids[graph["root"]] is flow.root
+    for data, edge in zip(graph["edges"], flow.edges, strict=True):
+        assert ids[data["source"]] is edge.source
+        assert ids[data["consumer"]] is edge.consumer
+        assert (data["slot"], data["cotangent_norm"]) == (edge.slot, edge.norm)
+
+
+def test_norms_are_those_of_the_gradients():
+    W = tl.nn.Parameter(np.array([[1.0, -2.0], [0.5, 3.0]]), name="W")
+    x = tl.tensor([0.3, -0.7], requires_grad=True, name="x")
+    y = tl.tanh(x @ W)
+    loss = (y * y).sum()
+    (graph,) = tl.draw.graph_dict(tl.trace_gradients(loss))["graphs"]
+    nodes = {node["name"]: node for node in graph["nodes"]}
+    for leaf, gradient in zip((W, x), tl.grad(loss, [W, x]), strict=True):
+        assert nodes[leaf.name]["gradient_norm"] == pytest.approx(np.linalg.norm(gradient.numpy()), rel=1e-14)
+    (square,) = (node["id"] for node in graph["nodes"] if node["op"] == "mul")
+    terms = [edge["cotangent_norm"] for edge in graph["edges"] if edge["consumer"] == square]
+    assert terms == pytest.approx([np.linalg.norm(y.numpy())] * 2, rel=1e-14)  # y * y: two edges of one value
+
+
+def test_not_computed_is_null_and_zero_is_zero():
+    a, b = tl.tensor([1.0], requires_grad=True, name="a"), tl.tensor([0.0], requires_grad=True, name="b")
+    loss = (a * b * 2.0).sum()
+    (graph,) = tl.draw.graph_dict(tl.trace_gradients(loss))["graphs"]
+    norms = {node["name"]: node["gradient_norm"] for node in graph["nodes"] if node["kind"] != "op"}
+    assert norms == {"a": 0.0, "b": 2.0, None: None}
+    (graph,) = tl.draw.graph_dict(read_graph(loss))["graphs"]
+    assert not graph["traced"]
+    assert {node["gradient_norm"] for node in graph["nodes"]} == {None}
+    assert {edge["cotangent_norm"] for edge in graph["edges"]} == {None}
+
+
+def test_norms_that_are_not_finite_are_words(tmp_path):
+    x = tl.tensor([1.0, 2.0], requires_grad=True, name="x")
+    for cotangent, word in (([np.inf, 1.0], "Infinity"), ([np.nan, 1.0], "NaN")):
+        flow = tl.trace_gradients(x + 1.0, cotangent)
+        graph = saved(tl.draw(flow), tmp_path)["graphs"][0]
+        assert graph["nodes"][0]["gradient_norm"] == word
+        assert graph["edges"][0]["cotangent_norm"] == word
+
+
+def test_a_backward_pass_names_the_edges_it_belongs_to(tmp_path, unrolled):
+    (graph,) = saved(DRAWINGS["backward"](unrolled), tmp_path)["graphs"]
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    adjoints = [node for node in graph["nodes"] if node["adjoint_of"]]
+    forward = {edge["id"] for edge in graph["edges"] if not nodes[edge["consumer"]]["adjoint_of"]}
+    computed = {
+        f"e{a['adjoint_of']['node'][1:]}-{a['adjoint_of']['slot']}"
+        for a in adjoints
+        if a["adjoint_of"]["slot"] is not None
+    }
+    assert computed <= forward
+    assert len(computed) > 20
+    assert {"mul", "sum_to"} & {a["op"] for a in adjoints}
+    assert all(nodes[a["adjoint_of"]["node"]]["kind"] == "op" for a in adjoints)
+
+
+def test_parameters_of_operations_are_plain(tmp_path, unrolled):
+    (graph,) = saved(indexing(unrolled), tmp_path)["graphs"]
+    found = [node["params"]["index"] for node in graph["nodes"] if node["op"] == "getitem"]
+    assert found[0] == [0, {"ellipsis": True}, {"slice": [1, 3, None]}, None]
+    assert found[1] == {"array": {"shape": [3], "dtype": "int64"}}
+    assert found[2] == 1
+    params = {node["op"]: node["params"] for node in graph["nodes"]}
+    assert params["transpose"] == {"axes": [2, 0, 1]}
+    assert params["concat"] == {"axis": 1}
+    (graph,) = saved(fused(unrolled), tmp_path)["graphs"]
+    assert next(node["params"] for node in graph["nodes"] if node["op"] == "lstm") == {"run": {"object": "Run"}}
+
+
+def test_titles_and_labels(tmp_path, unrolled):
+    document = saved(side_by_side(unrolled), tmp_path)
+    assert document["title"] == "LSTM and RNN"
+    assert [graph["title"] for graph in document["graphs"]] == ["LSTM", "RNN"]
+    assert document["labels"] == ["ein", "Wort"]
+    flow = tl.trace_gradients(unrolled(tl.nn.RNNCell(1, 2), 1))
+    with pytest.raises(ValueError, match="1 titles for 2 graphs"):
+        tl.draw.graph_dict(flow, flow, titles=["one"])
+
+
+@pytest.mark.parametrize("name", ['"\\</script>', "a\x1b[31m\x9b\u2028\n", "\u202eevil", "\ud800", "日本 👍 σ", ""])
+def test_any_name_is_kept_and_hides_nothing(name, tmp_path):
+    x = tl.tensor([1.0], requires_grad=True, name=name or None)
+    with tl.scope(name or "s"):
+        y = tl.tanh(x)
+    document = saved(tl.draw(y.sum(), titles=[name], detail="ops"), tmp_path)
+    kept = name.replace("\ud800", "\\ud800")
+    (graph,) = document["graphs"]
+    assert graph["nodes"][0]["name"] == (kept or None)
+    assert graph["scopes"][0]["name"] == (kept or "s")
+    assert graph["title"] == kept
+    text = (tmp_path / "graph.json").read_text(encoding="utf-8")
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert ("日本 👍 σ" in text) == (name == "日本 👍 σ")
+
+
+# ── the file ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_whole_graph_is_written_whatever_the_picture_folds(tmp_path, unrolled):
+    loss = unrolled(tl.nn.LSTMCell(1, 2, rng=0), 9)
+    graphs = [saved(tl.draw(loss, detail=detail), tmp_path)["graphs"] for detail in ("ops", "cell", "step")]
+    assert graphs[0] == graphs[1] == graphs[2]
+
+
+def test_one_node_edge_or_scope_a_line(drawing, tmp_path):
+    document = saved(drawing, tmp_path)
+    lines = (tmp_path / "graph.json").read_text(encoding="utf-8").splitlines()
+    for graph in document["graphs"]:
+        for record in (*graph["nodes"], *graph["edges"], *graph["scopes"]):
+            assert sum(line.strip().startswith(f'{{"id": "{record["id"]}"') for line in lines) >= 1
+    records = sum(len(graph[k]) for graph in document["graphs"] for k in ("nodes", "edges", "scopes"))
+    assert sum(line.strip().startswith('{"id": ') for line in lines) == records
+
+
+def test_another_process_writes_the_same_bytes(tmp_path, unrolled):
+    code = (
+        "import numpy as np, tinygrad_lstm as tl, sys\n"
+        "cell = tl.nn.LSTMCell(2, 3, rng=0)\n"
+        "h, c = cell(np.ones(2), cell(np.ones(2), None))\n"
+        "tl.draw((h * h).sum()).save(sys.argv[1])"
+    )
+    for name, seed in (("a.json", "1"), ("b.json", "2")):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True, env=environment, timeout=60)
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_a_cell_step_is_as_it_was_when_it_was_looked_at(tmp_path, unrolled):
+    drawing = DRAWINGS["cell"](unrolled)
+    if os.environ.get("UPDATE_GOLDEN"):
+        drawing.save(GOLDEN)
+    number = re.compile(r'(?<=norm": )[^,}]+')
+    drawing.save(tmp_path / "graph.json")
+    found = (tmp_path / "graph.json").read_text(encoding="utf-8")
+    golden = GOLDEN.read_text(encoding="utf-8")
+    assert number.sub("#", found).splitlines() == number.sub("#", golden).splitlines()
+    norms = [[json.loads(x) for x in number.findall(text)] for text in (found, golden)]
+    assert [x is None for x in norms[0]] == [x is None for x in norms[1]]
+    values = [[x for x in row if x is not None] for row in norms]
+    np.testing.assert_allclose(*values, rtol=1e-9)
+
+
+def test_a_picture_that_shows_no_graph_says_so(tmp_path, unrolled):
+    flow = tl.trace_gradients(unrolled(tl.nn.LSTMCell(1, 2, rng=0), 2))
+    with pytest.raises(ValueError, match="shows no graph to write as JSON"):
+        tl.draw.gates(flow).save(tmp_path / "gates.json")
+    assert os.listdir(tmp_path) == []
+
+
+def test_other_ways_of_a_digraph_to_save(tmp_path, unrolled):
+    drawing = DRAWINGS["cell"](unrolled)
+    drawing.copy().save(tmp_path / "a.JSON")
+    drawing.render(outfile=tmp_path / "b.json")
+    assert (tmp_path / "a.JSON").read_text(encoding="utf-8") == (tmp_path / "b.json").read_text(encoding="utf-8")
+    assert json_graph.json_text({"graphs": []}) == '{\n  "graphs": []\n}\n'
+
+
+@pytest.mark.parametrize(
+    "code", re.findall(r"^```python\n(.*?)^```$", DOCS.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+)
+def test_the_code_of_the_page_runs(code, tmp_path, monkeypatch):
+    if "jsonschema" in code:
+        pytest.importorskip("jsonschema")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, str(DOCS), "exec"), {})

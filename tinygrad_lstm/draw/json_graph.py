@@ -1,0 +1,155 @@
+"""The graph under a drawing as plain data and as JSON text: nodes, edges, cotangent norms, scopes.
+
+`graph.schema.json` beside this file is the JSON Schema of it, docs/graph-json.md says what each key means.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..flow import Flow, Node, ScopeName
+from .layout_graph import edge_id
+
+FORMAT = "tinygrad_lstm.graph"
+VERSION = 1
+
+Json = dict[str, Any]
+
+
+def graph_dict(
+    *flows: Flow, title: str | None = None, titles: Sequence[str] | None = None, labels: Sequence[str] | None = None
+) -> Json:
+    """The graphs of some flows as what `json.dumps` takes: every node and edge of each, whatever a drawing folds.
+
+    A norm is a number, None where it was not computed, and "NaN" or "Infinity" where it is that: JSON has no such
+    numbers. Ids count in the order the graph was made, so that the same program gives the same ids; they are those of
+    the shapes and arrows in a drawing by Graphviz's dot. `title` is of all, `titles` one a flow, `labels` one a step.
+
+    Raises ValueError for a number of titles that does not fit.
+    """
+    if titles is not None and len(titles) != len(flows):
+        raise ValueError(f"{len(titles)} titles for {len(flows)} graphs")
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "title": _text(title),
+        "labels": None if labels is None else [_text(label) for label in labels],
+        "graphs": [_graph(flow, titles[k] if titles else None) for k, flow in enumerate(flows)],
+    }
+
+
+def json_text(document: Json) -> str:
+    """The document as JSON with one node, edge or scope a line, so that two files can be compared line by line."""
+    return _lines(document, 4, "") + "\n"
+
+
+def _graph(flow: Flow, title: str | None) -> Json:
+    scopes: dict[tuple[ScopeName, ...], Json] = {}
+    return {
+        "title": _text(title),
+        "traced": flow.traced,
+        "root": _id(flow.root),
+        "nodes": [_node(node, _scope(node.scopes, scopes)) for node in flow.nodes],
+        "edges": [
+            {
+                "id": edge_id(edge),
+                "source": _id(edge.source),
+                "consumer": _id(edge.consumer),
+                "slot": edge.slot,
+                "cotangent_norm": _number(edge.norm),
+            }
+            for edge in flow.edges
+        ],
+        "scopes": list(scopes.values()),
+    }
+
+
+def _node(node: Node, scope: str | None) -> Json:
+    adjoint = None if node.adjoint_of is None else {"node": _id(node.adjoint_of[0]), "slot": node.adjoint_of[1]}
+    return {
+        "id": _id(node),
+        "kind": node.kind,
+        "op": node.op,
+        "symbol": node.symbol,
+        "name": _text(node.name),
+        "shape": list(node.value.shape),
+        "dtype": node.value.dtype.name,
+        "scope": scope,
+        "step": node.step,
+        "params": {name: _param(value) for name, value in node.params.items()},
+        "gradient_norm": _number(node.norm),
+        "adjoint_of": adjoint,
+    }
+
+
+def _id(node: Node) -> str:
+    return f"n{node.id}"
+
+
+def _scope(path: tuple[ScopeName, ...], scopes: dict[tuple[ScopeName, ...], Json]) -> str | None:
+    """The id of a scope, listed after those round it when first met."""
+    if not path:
+        return None
+    if path not in scopes:
+        outer = _scope(path[:-1], scopes)
+        name, step = path[-1]
+        labels = [_text(str(s)) for s in path]
+        scopes[path] = {"id": f"s{len(scopes)}", "name": _text(name), "step": step, "outer": outer, "path": labels}
+    ident: str = scopes[path]["id"]
+    return ident
+
+
+def _number(value: float | None) -> float | str | None:
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _param(value: Any) -> Any:
+    """A parameter of an operation; what JSON has no word for as an object with one key that names it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list | tuple):
+        return [_param(v) for v in value]
+    if isinstance(value, slice):
+        return {"slice": [_param(v) for v in (value.start, value.stop, value.step)]}
+    if value is Ellipsis:
+        return {"ellipsis": True}
+    if isinstance(value, np.ndarray):
+        return {"array": {"shape": list(value.shape), "dtype": value.dtype.name}}
+    return {"object": type(value).__name__}
+
+
+def _text(text: str | None) -> str | None:
+    """The text with lone surrogates, which no UTF-8 file can hold, as escapes."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _lines(value: Any, depth: int, indent: str) -> str:
+    """JSON that opens objects and lists to a depth and keeps what is deeper on one line."""
+    if not depth or not value or not isinstance(value, list | Mapping):
+        return _one_line(value)
+    inner = indent + "  "
+    if isinstance(value, Mapping):
+        items = [f"{_one_line(k)}: {_lines(v, depth - 1, inner)}" for k, v in value.items()]
+    else:
+        items = [_lines(v, depth - 1, inner) for v in value]
+    start, end = "{}" if isinstance(value, Mapping) else "[]"
+    return f"{start}\n{inner}" + f",\n{inner}".join(items) + f"\n{indent}{end}"
+
+
+def _one_line(value: Any) -> str:
+    """JSON with every sign that shows as itself, and escapes for those that hide or reorder text."""
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
