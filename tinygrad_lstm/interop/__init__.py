@@ -1,5 +1,5 @@
 """Doors to other libraries."""
 
-from . import pytorch
+from . import pytorch, safetensors
 
-__all__ = ["pytorch"]
+__all__ = ["pytorch", "safetensors"]

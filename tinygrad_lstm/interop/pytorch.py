@@ -25,7 +25,7 @@ def state_dict(model: Module) -> dict[str, Array]:
     Raises ValueError for what PyTorch has no counterpart of: peepholes, deep gates, no forget gate.
     """
     result: dict[str, Array] = {}
-    for _, theirs, part in _parts(model):
+    for theirs, part in _parts(model):
         result.update({theirs.format(name): a for name, a in _to_torch(part).items()})
     return result
 
@@ -35,11 +35,11 @@ def load_state_dict(model: Module, state: Mapping[str, Any]) -> None:
 
     Raises KeyError, ValueError or TypeError as `Module.load_state_dict` does; then nothing has changed.
     """
-    # detach: PyTorch's parameters, unlike the values of its state_dict, refuse to become arrays
-    arrays = {k: np.asarray(v.detach() if hasattr(v, "detach") else v) for k, v in state.items()}
+    arrays = {name: _array(name, value) for name, value in state.items()}
+    names = {id(p): name for name, p in model.named_parameters()}
     result: dict[str, Array] = {}
     used: set[str] = set()
-    for ours, theirs, part in _parts(model):
+    for theirs, part in _parts(model):
         shapes = {name: a.shape for name, a in _to_torch(part).items()}
         if missing := [theirs.format(n) for n in shapes if theirs.format(n) not in arrays]:
             raise KeyError(f"no values for {', '.join(missing)}")
@@ -48,22 +48,36 @@ def load_state_dict(model: Module, state: Mapping[str, Any]) -> None:
                 raise ValueError(f"{theirs.format(n)} must have shape {expected}, got {arrays[theirs.format(n)].shape}")
         used.update(theirs.format(n) for n in shapes)
         given = {n: arrays[theirs.format(n)] for n in shapes}
-        result.update({ours + name: a for name, a in _from_torch(part, given).items()})
+        own = dict(part.named_parameters())
+        for n, a in _from_torch(part, given).items():
+            name = names[id(own[n])]  # a parameter that two modules share has one name, and one value
+            if name in result and not np.array_equal(result[name], a, equal_nan=True):
+                raise ValueError(f"{name} is shared, and {theirs.format('...')} gives it other values")
+            result[name] = a
     if unknown := arrays.keys() - used:
         raise KeyError(f"no parameter for {', '.join(sorted(unknown))}")
     model.load_state_dict(result)
 
 
-def _parts(model: Module) -> list[tuple[str, str, Part]]:
-    """Everything that PyTorch knows: how our names of its parameters begin, a pattern of PyTorch's names, itself."""
+def _array(name: str, value: Any) -> Array:
+    if hasattr(value, "cpu"):  # a tensor of PyTorch's, wherever it is, and though it asks for a gradient
+        value = value.detach().cpu()
+    try:
+        return np.asarray(value)
+    except TypeError as error:  # bfloat16
+        raise TypeError(f"{name} cannot become an array: {error}; convert it with .float()") from error
+
+
+def _parts(model: Module) -> list[tuple[str, Part]]:
+    """Everything that PyTorch knows: a pattern of PyTorch's names, itself."""
     parts = list(_walk(model))
-    covered = {id(p) for _, _, part in parts for p in part.parameters()}
+    covered = {id(p) for _, part in parts for p in part.parameters()}
     if left := [name for name, p in model.named_parameters() if id(p) not in covered]:
         raise ValueError(f"no PyTorch counterpart known for {', '.join(left)}")
     return parts
 
 
-def _walk(model: Module) -> Iterator[tuple[str, str, Part]]:
+def _walk(model: Module) -> Iterator[tuple[str, Part]]:
     seen: set[int] = set()
     for name, module in model.named_modules():
         dot = f"{name}." if name else ""
@@ -72,9 +86,9 @@ def _walk(model: Module) -> Iterator[tuple[str, str, Part]]:
             for k, cell in enumerate(cells):
                 layer, direction = divmod(k, module.directions)
                 seen.add(id(cell))
-                yield f"{dot}cells.{k}.", f"{dot}{{}}_l{layer}" + ("_reverse" if direction else ""), cell
+                yield f"{dot}{{}}_l{layer}" + ("_reverse" if direction else ""), cell
         elif isinstance(module, (RNNCell, LSTMCell, Linear, Embedding)) and id(module) not in seen:
-            yield dot, dot + "{}", module
+            yield dot + "{}", module
 
 
 def _to_torch(part: Part) -> dict[str, Array]:

@@ -53,13 +53,20 @@ class Checkpoint:
         return self._network("best" if self.part("best") else "weights")
 
     def _network(self, part: str) -> Network:
-        network = self.settings.network(self.about["inputs"], self.about["outputs"], self.about["length"])
-        network.load_state_dict(self.part(part))
+        weights, settings = self.part(part), self.settings
+        inputs, outputs, hidden = self.about["inputs"], self.about["outputs"], settings.hidden
+        rows = inputs if settings.cell == "bag" else hidden + inputs
+        matrices = [a.shape for name, a in weights.items() if name.startswith("layer.") and a.ndim == 2]
+        # before anything is made: a file may claim sizes that would fill the memory
+        if (rows, hidden) not in matrices or weights["readout.W"].shape != (hidden, outputs):
+            raise ValueError("its weights do not have the sizes that it claims")
+        network = settings.network(inputs, outputs, self.about["length"])
+        network.load_state_dict(weights)
         return network
 
     def to_bytes(self) -> bytes:
         """The file."""
-        head = {"format": FORMAT, "digest": _digest(self.arrays), **self.about}
+        head = {"format": FORMAT, "digest": digest(self.arrays), **self.about}
         about = json.dumps(head, allow_nan=False).encode()
         file = io.BytesIO()
         np.savez(file, allow_pickle=False, about=np.frombuffer(about, np.uint8), **self.arrays)
@@ -117,14 +124,14 @@ def _read(data: bytes) -> Checkpoint:
     about = json.loads(arrays.pop("about").tobytes())
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise ValueError(f"it is not in the format {FORMAT!r}")
-    if about.pop("digest", None) != _digest(arrays):
+    if about.pop("digest", None) != digest(arrays):
         raise ValueError("its arrays are not those that were written")
     del about["format"]
     return Checkpoint(arrays, about)
 
 
-def _digest(arrays: dict[str, npt.NDArray[Any]]) -> str:
-    """A checksum of every array and of its name, type and shape."""
+def digest(arrays: dict[str, npt.NDArray[Any]]) -> str:
+    """A checksum (SHA-256) of every array and of its name, type and shape."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
