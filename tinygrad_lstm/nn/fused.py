@@ -32,7 +32,7 @@ class Buffers:
     """The arrays of one run over a sequence, and their views step by step, made once and used again.
 
     Z (T+1, N, batch) holds [h; x; 1] of every step, S (T+1, 5 hidden, batch) the gates o, i, f, g and the cell state
-    before them, R (T, hidden, batch) tanh(c). N = hidden + input + 1.
+    before them, P (T, 2 hidden, batch) the products i g and f c, R (T, hidden, batch) tanh(c). N = hidden + input + 1.
     """
 
     def __init__(self, T: int, batch: int, inputs: int, hidden: int, dtype: np.dtype[Any]) -> None:
@@ -45,11 +45,11 @@ class Buffers:
         self.Z = Z = self._new(T + 1, n, batch)
         self.S = S = self._new(T + 1, 5 * H, batch)
         self.R = R = self._new(T, H, batch)
-        self.P = self._new(2 * H, batch)
+        self.P = P = self._new(T, 2 * H, batch)
         Z[:, -1] = 1
         self.steps = list(
-            zip(Z[:T], S[:T, : 4 * H], S[:T, : 3 * H], S[:T, H : 3 * H], S[:T, 3 * H :], S[1:, 4 * H :], R, S[:T, :H],
-                Z[1:, :H], strict=True)
+            zip(Z[:T], S[:T, : 4 * H], S[:T, : 3 * H], S[:T, H : 3 * H], S[:T, 3 * H :], P, P[:, :H], P[:, H:],
+                S[1:, 4 * H :], R, S[:T, :H], Z[1:, :H], strict=True)
         )  # fmt: skip
         self.chunks: list[Any] = []
         self.transitions: list[Any] = []
@@ -68,12 +68,13 @@ class Buffers:
         for end in range(T, 0, -at_once):
             start = max(0, end - at_once)
             k, da, g, s = K[: end - start], d[: end - start], G[: end - start], self.S[start:end]
+            values = s, self.P[start:end], self.R[start:end], self.Z[start + 1 : end + 1, :H]
             per_step = (
                 g, k[:, :H], k[:, H : 2 * H], k[:, 2 * H : 3 * H], k[:, 3 * H : 4 * H], k[:, 4 * H :],
                 s[:, 2 * H : 3 * H], da[:, :H], da[:, H : 2 * H], da[:, 2 * H : 3 * H], da[:, 3 * H :], da,
             )  # fmt: skip
             backwards = list(zip(*(a[::-1] for a in per_step), strict=True))
-            self.chunks.append((start, end, k, da, g, s, self.R[start:end], backwards))
+            self.chunks.append((start, end, k, da, g, values, backwards))
 
     def make_transitions(self) -> None:
         """What it needs for a batch of one: M (T, 2 hidden, 2 hidden + 1) takes Y[t+1] = [dh; dc; 1] to Y[t]."""
@@ -117,15 +118,14 @@ class Run:
         Z[:T, H:-1] = xs.transpose(0, 2, 1)
         Z[0, :H] = h0.T
         b.S[0, 4 * H :] = c0.T
-        P, kept, entering = b.P, b.P[H:], b.P[:H]
         half = np.array(0.5, dtype)
         dot, tanh, multiply, add = b.W_halved.dot, np.tanh, np.multiply, np.add
-        for z, a, oif, i_f, g_c, c, tanh_c, o, h in b.steps:
+        for z, a, oif, i_f, g_c, products, entering, kept, c, tanh_c, o, h in b.steps:
             dot(z, a)
             tanh(a, a)
             multiply(oif, half, oif)
             add(oif, half, oif)  # sigmoid(x) = (1 + tanh(x / 2)) / 2
-            multiply(i_f, g_c, P)
+            multiply(i_f, g_c, products)
             add(kept, entering, c)
             tanh(c, tanh_c)
             multiply(o, tanh_c, h)
@@ -145,7 +145,7 @@ class Run:
         alone = batch == 1 and H <= _SMALL
         dh, dc, da = self._of_one_sequence(g_h, arriving) if alone else self._step_by_step(g_h, arriving)
         z = b.Z[:T, :, 0].T if alone else b.Z_by_feature.reshape(-1, T * batch)
-        dW = z.dot(da.T)
+        dW = da.dot(z.T).T  # quicker than z.dot(da.T): the long side of the result first
         dx = b.W[H:-1].dot(da).reshape(-1, T, batch).transpose(1, 2, 0) if self.needs_x else None
         gates = [slice(k * H, (k + 1) * H) for k in range(4)]
         return [dx, dh.T.copy(), dc.T.copy(), *[dW[:-1, k] for k in gates], *[dW[-1, k] for k in gates]]
@@ -155,18 +155,17 @@ class Run:
         b = self.buffers
         if not b.chunks:
             b.make_chunks()
-        T, batch, _, H, dtype = b.sizes
+        T, batch, _, H, _ = b.sizes
         D, dh, dc, shown = b.D, b.dh, b.dc, b.shown
         dh.fill(0)
         dc.fill(0)
-        one = np.array(1, dtype)
         dot, multiply, add = b.W[:H].dot, np.multiply, np.add
-        for start, end, k, d, g, s, r, backwards in b.chunks:
+        for start, end, k, d, g, values, backwards in b.chunks:
             if g_h is None:
                 g.fill(0)
             else:
                 g[...] = g_h[start:end].transpose(0, 2, 1)
-            _local_derivatives(k, s, r, H, one)
+            _local_derivatives(k, *values, H)
             steps = _with_arrivals(backwards, end, dc, arriving) if arriving else backwards
             for g_t, k_o, k_i, k_f, k_g, k_c, f, da_o, da_i, da_f, da_g, da in steps:
                 add(dh, g_t, dh)
@@ -190,9 +189,9 @@ class Run:
         b = self.buffers
         if not b.transitions:
             b.make_transitions()
-        T, _, _, H, dtype = b.sizes
+        T, _, _, H, _ = b.sizes
         k, M, Y, D = b.K, b.M, b.Y, b.D
-        _local_derivatives(k, b.S[:T, :, 0], b.R[:, :, 0], H, np.array(1, dtype))
+        _local_derivatives(k, b.S[:T, :, 0], b.P[:, :, 0], b.R[:, :, 0], b.Z[1:, :H, 0], H)
         k_o, k_c, k_ifg, f = k[:, :H], k[:, 4 * H :], k[:, H : 4 * H].reshape(T, 3, H), b.S[:T, 2 * H : 3 * H, 0]
         W = b.W[:H]
         through_c = (W[:, H:].reshape(H, 3, H) * k_ifg[:, None]).sum(2)  # of dh_{t-1} by dc_t: (T, hidden, hidden)
@@ -217,21 +216,21 @@ class Run:
         return Y[0, :H, None], Y[0, H:-1, None], D.T
 
 
-def _local_derivatives(k: Array, s: Array, r: Array, H: int, one: Array) -> None:
-    """Of some steps at once, into k: what da_o, da_i, da_f, da_g are per dh or dc, and dc per dh."""
-    oif, o, i, g, g_c = s[:, : 3 * H], s[:, :H], s[:, H : 2 * H], s[:, 3 * H : 4 * H], s[:, 3 * H :]
-    k_oif, k_o, k_if, k_g, k_c = k[:, : 3 * H], k[:, :H], k[:, H : 3 * H], k[:, 3 * H : 4 * H], k[:, 4 * H :]
-    multiply, subtract = np.multiply, np.subtract
-    subtract(one, oif, k_oif)
-    multiply(k_oif, oif, k_oif)
-    multiply(k_o, r, k_o)  # o (1 - o) tanh(c)
-    multiply(k_if, g_c, k_if)  # i (1 - i) g and f (1 - f) c
-    multiply(g, g, k_g)
-    subtract(one, k_g, k_g)
-    multiply(k_g, i, k_g)  # i (1 - g^2)
-    multiply(r, r, k_c)
-    subtract(one, k_c, k_c)
-    multiply(k_c, o, k_c)  # o (1 - tanh(c)^2)
+def _local_derivatives(k: Array, s: Array, p: Array, r: Array, h: Array, H: int) -> None:
+    """Of some steps at once, into k: what da_o, da_i, da_f, da_g are per dh or dc, and dc per dh.
+
+    From the products that the forward pass has made: a third fewer passes over the arrays than from the gates.
+    """
+    o, i, i_f, g = s[:, :H], s[:, H : 2 * H], s[:, H : 3 * H], s[:, 3 * H : 4 * H]
+    k_o, k_if, k_g, k_c = k[:, :H], k[:, H : 3 * H], k[:, 3 * H : 4 * H], k[:, 4 * H :]
+    for product, factor, whole, into in (
+        (h, o, h, k_o),  # o (1 - o) tanh(c) = h - h o
+        (p, i_f, p, k_if),  # i (1 - i) g = i g - i g i, and the same of f and c
+        (p[:, :H], g, i, k_g),  # i (1 - g^2) = i - i g g
+        (h, r, o, k_c),  # o (1 - tanh(c)^2) = o - h tanh(c)
+    ):
+        np.multiply(product, factor, into)
+        np.subtract(whole, into, into)
 
 
 def _arriving(g_c: Array, ends: Array | None, T: int) -> Arriving:
