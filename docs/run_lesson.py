@@ -167,6 +167,8 @@ def main(arguments: list[str] | None = None) -> Lesson:
         parser.error(f"cannot write into {folder}: {error.strerror or error}")
     if given.write:
         write_atomically(lesson.path, lesson.with_outputs())
+        for block in lesson.blocks:
+            block.shown = block.shown if block.printed is None else block.printed
     show(lesson, folder)
     return lesson
 
