@@ -6,10 +6,16 @@ on one scale (compare.svg), the gates and the cell state at every word as heat m
 gates.csv), and gradients.csv with the norm of the gradient at every word. Printed: that table, and what it says.
 --forget-bias 3, 0 or -2 and --cells lstm,rnn,lstm1997 show when the LSTM keeps a gradient and when not.
 
+With --model RUN a network that `tinygrad-lstm train` kept reads the text, by character, or without a text a sequence of
+its task, drawn with --seed. The gradient is that of its answer after the last step, drawn beside the same network
+untrained (compare.svg), and printed with the answer, its probabilities and what becomes of it without a step.
+
 examples:
   tinygrad-lstm explain "the cities that I have seen in my life are ..." --out pictures
   tinygrad-lstm explain --file essay.txt --forget-bias 3 --out pictures
   echo "to be or not to be" | tinygrad-lstm explain - --tokens chars
+  tinygrad-lstm explain --model runs/book "It was the best of t" --out pictures
+  tinygrad-lstm explain --model runs/adding --seed 3 --out pictures
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ import math
 import sys
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from ..files import all_or_nothing
@@ -33,6 +40,7 @@ LIMIT = 16 * 2**20  # bytes of text
 HEAD, TAIL = 12, 12  # rows of a long table that are printed
 WORD, NUMBER, BAR = 12, 9, 6  # columns
 UNITS = {"words": "word", "chars": "character"}
+_UNTRAINED = ("cells", "tokens", "hidden", "input", "forget_bias")  # options that a trained network has no use for
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +49,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
     parser.add_argument(
         "--out", type=Path, default=Path("explained"), metavar="DIR", help="where to write (default: explained)"
+    )
+    parser.add_argument(
+        "--model", type=Path, metavar="RUN", help="explain a trained network: the directory of a run, or a checkpoint"
     )
     parser.add_argument("--tokens", choices=tuple(UNITS), default="words", help="how to split (default: words)")
     parser.add_argument(
@@ -56,6 +67,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the drawings and the table, and print the table and its reading."""
+    if args.model is not None:
+        _model(args)
+        return
     text = _text(args)
     tokens = tokenize(text, args.tokens)
     if not text.strip():
@@ -64,19 +78,56 @@ def run(args: argparse.Namespace) -> None:
     vectors = embed(tokens, cells[0].input_size, args.seed)
     traced = [trace_sequence(cell, vectors, tokens, args.seed) for cell in cells]
     by_kind = dict(zip(args.cells, traced, strict=True))
+    written = _write(by_kind, list(by_kind), args)
+    unit = UNITS[args.tokens]
+    show("\n".join(table(traced, unit)))
+    show(f"\n{textwrap.fill(reading(traced, unit), WIDTH)}\n")
+    _written(written, args)
+
+
+def _model(args: argparse.Namespace) -> None:
+    """Explain a trained network."""
+    from ..train import load
+    from . import explain_model
+
+    default = argparse.ArgumentParser()
+    arguments(default)
+    if given := [k for k in _UNTRAINED if getattr(args, k) != default.get_default(k)]:
+        options = ", ".join("--" + k.replace("_", "-") for k in given)
+        raise UserError(f"--model brings its own cell and reads characters or symbols: leave out {options}")
+    try:
+        text = _text(args) if args.text or args.file is not None else None
+        found = explain_model.explained(load(args.model), text, args.seed)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    except KeyError as error:
+        raise UserError(f"{args.model} is damaged or no checkpoint: {error.args[0]}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or args.model}: {reason(error)}") from error
+    by_kind = found.by_kind
+    written = _write(by_kind, [found.checkpoint.settings.cell], args)
+    show("\n".join(explain_model.heading(found)))
+    show("\n".join(table(list(by_kind.values()), found.unit, [*found.deciding, *found.largest])))
+    show(f"\n{textwrap.fill(explain_model.reading(found), WIDTH)}\n")
+    _written(written, args)
+
+
+def _write(by_kind: dict[str, Passage], alone: Sequence[str], args: argparse.Namespace) -> list[str]:
+    """Write every file, with a drawing and the gates of each of `alone`; return their names."""
     try:
         with all_or_nothing(args.out) as staging:
-            written, notes = _pictures(by_kind, tokens, staging, args)
-            written += _gates(by_kind, tokens, staging, args)
-            _write_csv(staging / "gradients.csv", tokens, by_kind)
+            written, notes = _pictures(by_kind, alone, staging, args)
+            written += _gates({kind: by_kind[kind] for kind in alone}, staging, args)
+            _write_csv(staging / "gradients.csv", by_kind)
     except OSError as error:
         raise UserError(f"cannot write into {str(args.out)!r}: {reason(error)}") from error
     for note in notes:
         print(note, file=sys.stderr)
-    unit = UNITS[args.tokens]
-    show("\n".join(table(traced, unit)))
-    show(f"\n{textwrap.fill(reading(traced, unit), WIDTH)}\n")
-    show(safe(f"written into {args.out}: {', '.join([*written, 'gradients.csv'])}"))
+    return [*written, "gradients.csv"]
+
+
+def _written(names: Sequence[str], args: argparse.Namespace) -> None:
+    show(safe(f"written into {args.out}: {', '.join(names)}"))
 
 
 def _cells(text: str) -> list[str]:
@@ -127,17 +178,18 @@ def _checked(data: bytes, what: str) -> str:
 
 
 def _pictures(
-    by_kind: dict[str, Passage], tokens: Sequence[str], folder: Path, args: argparse.Namespace
+    by_kind: dict[str, Passage], alone: Sequence[str], folder: Path, args: argparse.Namespace
 ) -> tuple[list[str], list[str]]:
-    """Draw each cell, and all together where there are several; return the names of the files, and notes."""
-    shown = {kind: [passage] for kind, passage in by_kind.items()}
+    """Draw each of `alone`, and all together where there are several; return the names of the files, and notes."""
+    shown = {kind: [by_kind[kind]] for kind in alone}
     if len(by_kind) > 1:
         shown["compare"] = list(by_kind.values())
+    tokens = next(iter(by_kind.values())).tokens
     saved = [save(rows, folder / f"{name}.{args.format}", args.detail, tokens) for name, rows in shown.items()]
     return [path.name for path, _ in saved], list(dict.fromkeys(note for _, note in saved if note))
 
 
-def _gates(by_kind: dict[str, Passage], tokens: Sequence[str], folder: Path, args: argparse.Namespace) -> list[str]:
+def _gates(by_kind: dict[str, Passage], folder: Path, args: argparse.Namespace) -> list[str]:
     """The gates of every LSTM over the text, as a picture and as numbers; the names of the files.
 
     The first is called gates, further ones by their cell too.
@@ -148,7 +200,7 @@ def _gates(by_kind: dict[str, Passage], tokens: Sequence[str], folder: Path, arg
     lstms = [(kind, p) for kind, p in by_kind.items() if p.c is not None]
     for kind, passage in lstms:
         name = "gates" if kind == lstms[0][0] else f"gates_{kind}"
-        path, _ = save_drawing(gates(passage.flow, tokens, passage.title), folder / f"{name}.{args.format}")
+        path, _ = save_drawing(gates(passage.flow, passage.tokens, passage.title), folder / f"{name}.{args.format}")
         nodes = {
             role: passage.flow.named(role)
             for role in ("f", "i", "g", "o", "c", "h")
@@ -159,14 +211,15 @@ def _gates(by_kind: dict[str, Passage], tokens: Sequence[str], folder: Path, arg
             rows.writerow(
                 ["step", "word", *(f"{role}{k + 1}" for role, at in nodes.items() for k in range(at[0].value.size))]
             )
-            for t, token in enumerate(tokens):
+            for t, token in enumerate(passage.tokens):
                 rows.writerow([t + 1, token, *(repr(x) for at in nodes.values() for x in at[t].value.tolist())])
         written += [path.name, f"{name}.csv"]
     return written
 
 
-def _write_csv(path: Path, tokens: Sequence[str], by_kind: dict[str, Passage]) -> None:
+def _write_csv(path: Path, by_kind: dict[str, Passage]) -> None:
     """Every norm in full: step, word, and for each cell its columns, as lstm_c, lstm_h, lstm_x."""
+    tokens = next(iter(by_kind.values())).tokens
     columns = {f"{kind}_{name}": norms for kind, p in by_kind.items() for name, norms in p.norms.items()}
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
@@ -175,8 +228,10 @@ def _write_csv(path: Path, tokens: Sequence[str], by_kind: dict[str, Passage]) -
             rows.writerow([t + 1, token, *(repr(float(norms[t])) for norms in columns.values())])
 
 
-def table(traced: Sequence[Passage], unit: str = "word") -> list[str]:
+def table(traced: Sequence[Passage], unit: str = "word", keep: Sequence[int] = ()) -> list[str]:
     """The lines of the printed table: cells side by side as far as they fit, the middle of a long one left out.
+
+    `keep` are steps, counted from 0, that have a row wherever they are.
 
     The bars are log10 of dL/dx on one scale for all cells, from the power of ten below the smallest norm that is not
     0 to the one above the largest.
@@ -185,8 +240,9 @@ def table(traced: Sequence[Passage], unit: str = "word") -> list[str]:
     low = math.floor(min(logs))
     high = max(math.ceil(max(logs)), low + 1)
     lines: list[str] = []
-    for side_by_side in _packed([_columns(p, low, high) for p in traced]):
-        rows = zip(_left(traced[0].tokens, unit), *side_by_side, strict=True)
+    shown = _shown(len(traced[0].tokens), keep)
+    for side_by_side in _packed([_columns(p, shown, low, high) for p in traced]):
+        rows = zip(_left(traced[0].tokens, shown, unit), *side_by_side, strict=True)
         lines += [*(" │".join(row).rstrip() for row in rows), ""]
     notes = [f"bars: dL/dx on a log scale, 1e{low:+03d} (empty) to 1e{high:+03d} (full) in all cells"]
     if any(0 < v < TINY for p in traced for norms in p.norms.values() for v in norms.tolist()):
@@ -196,33 +252,35 @@ def table(traced: Sequence[Passage], unit: str = "word") -> list[str]:
     return lines + notes
 
 
-def _shown(steps: int) -> list[int | None]:
-    """Which steps have a row, counted from 0; None stands for those left out."""
-    if steps <= HEAD + TAIL + 1:
-        return list(range(steps))
-    return [*range(HEAD), None, *range(steps - TAIL, steps)]
+def _shown(steps: int, keep: Sequence[int]) -> list[range]:
+    """The steps of each row, counted from 0: one, or those left out."""
+    kept = {*range(HEAD), *keep, *range(steps - TAIL, steps)} if steps > HEAD + TAIL + 1 else {*range(steps)}
+    rows = [range(t, t + 1) for t in sorted(kept)]
+    between = [range(a.stop, b.start) for a, b in pairwise(rows) if a.stop < b.start]
+    return sorted([*rows, *between], key=lambda row: row.start)
 
 
-def _left(words: Sequence[str], unit: str) -> list[str]:
+def _left(words: Sequence[str], shown: Sequence[range], unit: str) -> list[str]:
     """The step and word of each row."""
     digits = max(4, len(str(len(words))))
     lines = [" " * (digits + 1 + WORD), f"{'step':>{digits}} {fit(unit, WORD)}"]
-    for t in _shown(len(words)):
-        if t is None:
-            lines.append(f"{'…':>{digits}} {fit(f'{len(words) - HEAD - TAIL:,} more', WORD)}")
+    for row in shown:
+        if len(row) > 1:
+            lines.append(f"{'…':>{digits}} {fit(f'{len(row):,} more', WORD)}")
         else:
-            lines.append(f"{t + 1:>{digits}} {fit(_spelled(words[t]), WORD)}")
+            lines.append(f"{row.stop:>{digits}} {fit(_spelled(words[row.start]), WORD)}")
     return [*lines, f"{'':{digits}} {fit('× a step', WORD)}"] if len(words) > 1 else lines
 
 
-def _columns(p: Passage, low: int, high: int) -> list[str]:
+def _columns(p: Passage, shown: Sequence[range], low: int, high: int) -> list[str]:
     """The columns of one cell: its norms and the bar."""
     size = NUMBER * len(p.norms) + 1 + BAR
     lines = [fit(f"  {p.name}", size), fit("".join(f"{'dL/d' + name:>{NUMBER}}" for name in p.norms), size)]
-    for t in _shown(len(p.tokens)):
-        if t is None:
+    for row in shown:
+        if len(row) > 1:
             lines.append(" " * size)
             continue
+        t = row.start
         numbers = "".join(f"{_number(float(v[t])):>{NUMBER}}" for v in p.norms.values())
         share = 0.0 if p.x[t] < TINY else (math.log10(p.x[t]) - low) / (high - low)
         lines.append(f"{numbers} {bar(share, BAR)}")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..nn import LSTMCell, RNNCell
-from ..tensor import tensor
+from ..tensor import Tensor, tensor
 from .graph import Flow, norm
 from .trace import trace_gradients
 
@@ -67,10 +67,10 @@ def embed(tokens: Sequence[str], size: int, seed: int = 0) -> Floats:
 class Passage:
     """One sequence that went through one cell, and the gradient that came back.
 
-    `flow` is the traced graph of L = u · h_T, `c`, `h`, `x` the norms of dL/dc_t, dL/dh_t, dL/dx_t at [t - 1], through
-    every path of that graph (`c` is None in a plain RNN). `forget` holds the forget gates (steps, hidden), None in a
-    cell without. `direct` is the norm of the part of dL/dc_1 that came along the cell state alone: dL/dc_T times the
-    product of the forget gates from step 2 on; None in a plain RNN.
+    `flow` is the traced graph of L, which is u · h_T unless told otherwise, `c`, `h`, `x` the norms of dL/dc_t,
+    dL/dh_t, dL/dx_t at [t - 1], through every path of that graph (`c` is None in a plain RNN). `forget` holds the
+    forget gates (steps, hidden), None in a cell without. `direct` is the norm of the part of dL/dc_1 that came along
+    the cell state alone: dL/dc_T times the product of the forget gates from step 2 on; None in a plain RNN.
     """
 
     cell: Cell
@@ -123,11 +123,18 @@ class Passage:
         return self.name if self.forget_bias is None else f"{self.name}, forget bias {self.forget_bias:.4g}"
 
 
-def trace_sequence(cell: Cell, xs: npt.ArrayLike, tokens: Sequence[str] | None = None, seed: int = 0) -> Passage:
+def trace_sequence(
+    cell: Cell,
+    xs: npt.ArrayLike,
+    tokens: Sequence[str] | None = None,
+    seed: int = 0,
+    read: Callable[[Tensor], Tensor] | None = None,
+) -> Passage:
     """Unroll a cell over a sequence from a state of zeros, and trace the gradient of L = u · h_T.
 
     xs has shape (steps, input). u, drawn from the seed, has length 1: the gradient starts at h_T with norm 1 in every
     cell, so what comes back can be compared between cells. Every x_t, and the states h0 and c0, have a gradient.
+    `read` takes another L from h_T, such as the answer of a network trained to give one.
 
     Raises ValueError for an empty sequence and for tokens that are not as many as the steps, TypeError for a cell that
     is not in float64.
@@ -152,7 +159,7 @@ def trace_sequence(cell: Cell, xs: npt.ArrayLike, tokens: Sequence[str] | None =
                 h = cell(x, h)
             else:
                 h, c = cell(x, (h, c))
-        loss = h @ tensor(u / np.linalg.norm(u), name="u")
+        loss = h @ tensor(u / np.linalg.norm(u), name="u") if read is None else read(h)
         loss.name = "L"
         flow = trace_gradients(loss)
     forget = direct = None
