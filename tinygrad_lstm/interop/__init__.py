@@ -1,5 +1,5 @@
 """Doors to other libraries."""
 
-from . import pytorch, safetensors
+from . import onnx, pytorch, safetensors
 
-__all__ = ["pytorch", "safetensors"]
+__all__ = ["onnx", "pytorch", "safetensors"]
