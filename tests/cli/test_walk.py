@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_lstm.cli import walk
+from tinygrad_lstm.cli import main, walk
 from tinygrad_lstm.cli.errors import UserError
 from tinygrad_lstm.interop import pytorch
 from tinygrad_lstm.nn import LSTMCell
@@ -106,10 +106,11 @@ def test_a_stream_of_an_older_encoding_gets_every_sign(monkeypatch: pytest.Monke
 
 def test_the_help_has_examples_that_run(capsys: pytest.CaptureFixture[str]) -> None:
     examples = re.findall(r"^  tinygrad-lstm walk ?(.*)$", walk.__doc__ or "", re.MULTILINE)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         if "--weights" not in example:
-            assert "── 9" in page_of(capsys, *example.split())
+            assert main(["walk", *example.split()]) == 0
+            assert ('"derivatives": ' if "--json" in example else "── 9") in capsys.readouterr().out
 
 
 # ── weights from a file ────────────────────────────────────────────────────────────────────────

@@ -6,15 +6,18 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import __version__
-from .errors import UserError, reason
-from .terminal import safe
+from .errors import Interrupted, UserError, reason
+from .terminal import plain, safe, show_json
 
-# name: (module, one line of help); a module has `arguments(parser)` and `run(args) -> None`.
+# name: (module, one line of help); a module has `arguments(parser)` and `run(args)`, which prints for a person. Where
+# it also has RESULT, the keys of a result with a line on each, the command takes --json, and `run` returns that result.
 COMMANDS = {
     "explain": ("explain", "how much gradient reaches each word of a sentence, through an RNN and an LSTM"),
     "flow": ("flow", "how much gradient is left after a lag: RNN, LSTM of 1997, forget biases, chrono"),
@@ -27,11 +30,36 @@ COMMANDS = {
 }
 
 
+_CONVENTIONS = """\
+every command:
+  --help     what it does, its options, and examples
+  --quiet    prints nothing but errors; files are written all the same
+  --json     where results are printed: one JSON object instead; what is said on the way goes to standard error
+Nothing is coloured. Signs that standard output cannot encode are replaced by plain ones.
+
+exit status:
+  0    done
+  1    standard output could not be written, or a fault of the program's own, with its traceback
+  2    bad input, or a file that cannot be read or written: one line on standard error, and no file half-written
+  130  stopped by Ctrl-C
+
+example:
+  tinygrad-lstm explain "the cities that I have seen in my life are ..." --out pictures
+"""
+
+
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, and whose help says so where it cannot be written."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {safe(_short(message))} (try {self.prog} --help)\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is sys.stderr:
+            _complain(message)
+        elif file is not None:
+            file.write(plain(message, file))
+            file.flush()
 
 
 def _short(message: str) -> str:
@@ -48,45 +76,85 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a sign that the terminal lacks is no reason to stop
     asked = next((a for a in argv if not a.startswith("-")), None)
-    args = _parser(asked).parse_args(argv)
+    command = asked if asked in COMMANDS else None
     try:
-        args.run(args)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        args = _parser(asked).parse_args(argv)
+        try:
+            with _hushed(args):
+                result = args.run(args)
+        except Interrupted as interrupted:
+            _show_result(args, interrupted.result)
+            raise
+        _show_result(args, result)
     except UserError as error:
-        return _fail(args.command, str(error), 2)
+        return _fail(command, str(error), 2)
     except MemoryError:
-        return _fail(args.command, "not enough memory: take a shorter sequence or a smaller --hidden", 2)
+        return _fail(command, "not enough memory: take a shorter sequence or a smaller --hidden", 2)
     except KeyboardInterrupt:
-        return _fail(args.command, "interrupted", 130)
+        return _fail(command, "interrupted", 130)
     except BrokenPipeError:  # the reader (head, less) has left
         _silence()
     except OSError as error:  # a command says itself what it cannot read or write: this is standard output
         _silence()
-        return _fail(args.command, f"cannot write: {reason(error)}", 1)
+        return _fail(command, f"cannot write: {reason(error)}", 1)
     return 0
 
 
 def _parser(asked: str | None) -> argparse.ArgumentParser:
     """The parser; of the commands only the one that was asked for is imported and has its arguments."""
+    raw = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
         prog="tinygrad-lstm",
         description="Study automatic differentiation and the LSTM: draw, measure and train.",
-        epilog='example: tinygrad-lstm explain "the cities that I have seen in my life are ..." --out pictures',
+        epilog=_CONVENTIONS,
+        formatter_class=raw,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, summary) in COMMANDS.items():
-        sub = commands.add_parser(
-            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-        )
+        sub = commands.add_parser(name, help=summary, formatter_class=raw, allow_abbrev=False)
         if name == asked:
             command = import_module(f".{module}", __name__)
             sub.description = command.__doc__
             command.arguments(sub)
+            _add_output(sub, getattr(command, "RESULT", None))
             sub.set_defaults(run=command.run)
     return parser
+
+
+def _add_output(parser: argparse.ArgumentParser, keys: Mapping[str, str] | None) -> None:
+    """The options that every command has, and for one with a result those that give it to a program."""
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.set_defaults(json=False)
+    if keys is not None:
+        output.add_argument("--json", action="store_true", help="print the result as one JSON object, described below")
+        lines = ["--json: one object on one line, null for a number that does not exist or is not finite"]
+        for key, text in {"command": "this command", "version": "of tinygrad_lstm", **keys}.items():
+            lines += textwrap.wrap(f"{key:<15} {text}", 98, initial_indent="  ", subsequent_indent=" " * 18)
+        parser.epilog = "\n".join(lines)
+
+
+@contextmanager
+def _hushed(args: argparse.Namespace) -> Iterator[None]:
+    """Nothing on standard output where a program reads it or --quiet asks for that, with --quiet no notes either."""
+    if not (args.quiet or args.json):
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        if args.json:
+            yield
+        else:
+            with redirect_stderr(nowhere):
+                yield
+
+
+def _show_result(args: argparse.Namespace, result: Mapping[str, Any] | None) -> None:
+    if args.json and result is not None:
+        show_json({"command": args.command, "version": __version__, **result})
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _silence() -> None:
@@ -94,6 +162,12 @@ def _silence() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(command: str, message: str, status: int) -> int:
-    print(f"tinygrad-lstm {command}: {safe(_short(message))}", file=sys.stderr)
+def _fail(command: str | None, message: str, status: int) -> int:
+    _complain(f"tinygrad-lstm{f' {command}' if command else ''}: {safe(_short(message))}\n")
     return status
+
+
+def _complain(line: str) -> None:
+    with suppress(OSError, AttributeError):  # nobody is there to be told
+        sys.stderr.write(plain(line, sys.stderr))
+        sys.stderr.flush()

@@ -45,6 +45,14 @@ def finite(text: str) -> float:
     return value
 
 
+def bias(text: str) -> float:
+    """An argument's type: a forget bias. Beyond +-1000 the gate is long since 0 or 1, and sums of it overflow."""
+    value = finite(text)
+    if abs(value) > 1000:
+        raise argparse.ArgumentTypeError(f"expected a number from -1000 to 1000, got {text!r}")
+    return value
+
+
 def add_cell_options(parser: argparse.ArgumentParser) -> None:
     """The options of every command that builds cells."""
     size = whole(1, 1024)
@@ -54,7 +62,7 @@ def add_cell_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--forget-bias",
-        type=finite,
+        type=bias,
         default=1.0,
         metavar="B",
         help="where the forget gate's bias starts: 3 is open, -2 almost shut (default: 1)",

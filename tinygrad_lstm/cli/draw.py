@@ -1,17 +1,19 @@
 """Draw an RNN or an LSTM unrolled over random inputs, with the gradients of one number of the last hidden state.
 
 Every cell and input is untrained and drawn from the seed; width and colour of an arrow are the norm of the gradient
-that came back along it.
+that came back along it. Ended in .json, the file holds the whole graph as data: nodes, edges, norms, scopes.
 
-example:
+examples:
   tinygrad-lstm draw lstm --steps 3 --out lstm.svg
+  tinygrad-lstm draw rnn --steps 20 --detail step --out rnn.pdf
+  tinygrad-lstm draw lstm --steps 3 --out graph.json
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from .common import FORMATS, add_cell_options, make_cells, save, whole
 from .errors import UserError, reason
 from .terminal import safe, show
 
-SUFFIXES = (*FORMATS, "gv")
+SUFFIXES = (*FORMATS, "gv", "json")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,16 +41,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Draw, and print one line of what was written."""
     out: Path = args.out or Path(f"{args.cell}.svg")
-    if out.suffix.lower().lstrip(".") not in SUFFIXES:
-        raise UserError(f"cannot tell the format from {str(out)!r}: end it in {', '.join('.' + s for s in SUFFIXES)}")
+    check_suffix(out)
     (cell,) = make_cells([args.cell], args.steps, args)
     vectors = np.random.default_rng([args.seed, 2]).standard_normal((args.steps, cell.input_size))
     passage = trace_sequence(cell, vectors, seed=args.seed)
     try:
         written, note = save([passage], out, args.detail)
     except OSError as error:
-        raise UserError(f"cannot write {str(out)!r}: {reason(error)}") from error
+        raise UserError(f"cannot write '{out}': {reason(error)}") from error
     if note:
         print(note, file=sys.stderr)
     steps = "1 step" if args.steps == 1 else f"{args.steps} steps"
     show(f"{safe(str(written))}: {passage.title}, {steps}, hidden size {args.hidden}, seed {args.seed}")
+
+
+def check_suffix(path: PurePath) -> None:
+    """Raise UserError for a path that does not end in one of SUFFIXES."""
+    if path.suffix.lower().lstrip(".") not in SUFFIXES:
+        raise UserError(f"cannot tell the format from '{path}': end it in {', '.join('.' + s for s in SUFFIXES)}")

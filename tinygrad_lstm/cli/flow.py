@@ -30,6 +30,7 @@ import math
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,23 @@ from ..flow.study import MOST, VARIANTS, CellStudy, Study, Variant, reading, stu
 from ..flow.study import run as run_cell
 from .common import check_memory, save, whole
 from .errors import UserError, reason
-from .terminal import safe, show
+from .terminal import fit, safe, show
 
 WIDTH = 98
+_ROOM = 78  # columns of the line of progress
 FORMATS = ("svg", "png", "pdf")
 _PICTURED = 240  # steps: more are not read as a picture
+RESULT = {
+    "lag": "steps, as are hidden_size, input_size and seeds the settings",
+    "hidden_size": "of every cell",
+    "input_size": "of the inputs",
+    "seeds": "a list",
+    "cells": "a list: cell, label, the other columns of table.csv, and split, a list (empty for an RNN) of detours, "
+    "more (that many and all above), norm, relative, share, cosine",
+    "reading": "what the table says, in words",
+    "directory": "where the files are",
+    "files": "their names",
+}
 
 Row = Sequence[Any]
 
@@ -71,7 +84,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="svg", help="of charts and picture (default: svg)")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, write tables and charts, and print the table and its reading."""
     seeds = range(args.seed, args.seed + args.seeds)
     keys = [v.key for v in args.cells]
@@ -90,12 +103,26 @@ def run(args: argparse.Namespace) -> None:
             notes = [*_charts(found, staging, args.format), *_picture(found, args.cells, staging, args)]
             written = sorted(file.name for file in staging.iterdir())
     except OSError as error:
-        raise UserError(f"cannot write into {str(args.out)!r}: {reason(error)}") from error
+        raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
     for note in notes:
         print(note, file=sys.stderr)
     show("\n".join(table(found)))
     show(f"\n{textwrap.fill(reading(found), WIDTH)}\n")
     show(textwrap.fill(safe(f"written into {args.out}: {', '.join(written)}"), WIDTH, subsequent_indent="  "))
+    return {
+        "lag": found.lag,
+        "hidden_size": found.hidden_size,
+        "input_size": found.input_size,
+        "seeds": found.seeds,
+        "cells": [
+            dict(zip(_TABLE, _table_row(found, cell), strict=True))
+            | {"label": cell.variant.label, "split": [asdict(part) for part in cell.parts]}
+            for cell in found.cells
+        ],
+        "reading": reading(found),
+        "directory": args.out,
+        "files": written,
+    }
 
 
 def _cells(text: str) -> list[Variant]:
@@ -124,7 +151,8 @@ def _probe(out: Path) -> None:
 def _progress(said: str) -> None:
     """One line on the terminal, written over by the next; nothing where standard error is no terminal."""
     if sys.stderr is not None and sys.stderr.isatty():
-        print(f"\r\x1b[K{said}", end="", file=sys.stderr, flush=True)
+        blank = f"\r{'':{_ROOM}}\r"  # spaces, which every terminal understands
+        print(f"{blank}{fit(said, _ROOM).rstrip()}", end="", file=sys.stderr, flush=True)
 
 
 # ── files ──────────────────────────────────────────────────────────────────────────────────────
@@ -333,7 +361,7 @@ def _singular_lines(found: Study) -> list[str]:
 
 
 def _part_said(detours: int, more: bool, share: float) -> str:
-    return f"{'≥' if more else ''}{detours}".ljust(6) + f"{share:.2g}"
+    return f"{detours}{'+' if more else ''}".ljust(6) + f"{share:.2g}"
 
 
 def _back(lag: int) -> str:

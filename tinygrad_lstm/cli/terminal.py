@@ -1,14 +1,21 @@
-"""Text for the terminal: user's strings made safe, columns that stay aligned, bars."""
+"""What is printed: user's strings made safe, columns that stay aligned, bars, and JSON for programs."""
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 import unicodedata
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import IO, Any
+
+import numpy as np
 
 # Format characters that belong to written words and take no room; all others could reorder or hide text.
 _JOINERS = "\u200c\u200d"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_PLAIN = dict(zip("▏▎▍▌▋▊▉█│·×…‖∂", "    ####|.x~|d", strict=True))
+_PLAIN = dict(zip("▏▎▍▌▋▊▉█│─·×…‖∂Γ", "    ####|-.x~|dG", strict=True))
 
 
 def safe(text: str) -> str:
@@ -51,17 +58,44 @@ def bar(share: float, columns: int) -> str:
 
 def spelled(text: str) -> str:
     """The text made safe, and with escapes for what standard output cannot show, so that its width is known."""
-    return "".join(c if _encodable(c) else c.encode("unicode_escape").decode() for c in safe(text))
+    return "".join(c if _encodable(c, sys.stdout) else c.encode("unicode_escape").decode() for c in safe(text))
 
 
-def show(text: str) -> None:
-    """Print, with plain signs of the same width for those of ours that standard output cannot show."""
-    print("".join(c if _encodable(c) else _PLAIN.get(c, c) for c in text))
+def plain(text: str, file: IO[str]) -> str:
+    """The text with plain signs of the same width for those of ours that `file` cannot encode."""
+    return text if _encodable(text, file) else "".join(c if _encodable(c, file) else _PLAIN.get(c, c) for c in text)
 
 
-def _encodable(c: str) -> bool:
+def show(text: str, file: IO[str] | None = None) -> None:
+    """Print to standard output, or to `file`, with plain signs for those of ours that it cannot encode."""
+    file = file or sys.stdout
+    if file is not None:
+        print(plain(text, file), file=file)
+
+
+def show_json(document: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line, in ASCII: every encoding of standard output can hold it."""
+    print(json.dumps(_data(document), allow_nan=False))
+
+
+def _data(value: Any) -> Any:
+    """What JSON can hold: arrays as lists, paths as text, None for what is not finite, escapes for lone surrogates."""
+    if isinstance(value, Mapping):
+        return {k: _data(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _data(value.tolist())
+    if isinstance(value, list | tuple | range):
+        return [_data(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str | PurePath):
+        return str(value).encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def _encodable(text: str, file: IO[str] | None) -> bool:
     try:
-        c.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        text.encode(getattr(file, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         return False
     return True

@@ -14,34 +14,45 @@ examples:
   tinygrad-lstm train --resume runs/adding --steps 9000
   tinygrad-lstm train text --data book.txt --hidden 64 --steps 2000 --out runs/book
   tinygrad-lstm train --table --seeds 3 --tasks order4,latch
+  tinygrad-lstm train latch --json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 from types import FrameType
 from typing import Any
 
 from ..files import write_atomically
-from ..tasks import TASKS
+from ..tasks import TASKS, Task, make
 from ..train import CheckpointError, Diverged, Settings, Trainer, load, resume
 from ..train import checkpoint as files
 from ..train.metrics import append_metrics, rewind_metrics
 from ..train.model import INITS, KINDS
 from ..train.threads import one_thread
-from .common import finite, whole
-from .errors import UserError, reason
+from .common import bias, finite, whole
+from .errors import Interrupted, UserError, reason
 from .terminal import safe, show
 
 EVERY = 1.0  # seconds between lines
+RESULT = {
+    "runs": "a list, one object a run, with --table one a seed of each row: task, cell, settings (as in config.json), "
+    "baseline (the loss without memory), criterion, solved, interrupted (by Ctrl-C), sequences (learnt from), seconds, "
+    "loss (of the last report), error and right (mean error and share of right answers over the last sequences; null "
+    "with --table), exam (the task's own, in words), directory (null where the run is not kept)",
+}
 _DEFAULTS = {f.name: f.default for f in fields(Settings)}
 _SETTINGS = ("cell", "hidden", "forget_bias", "init", "T_max", "lr", "clip", "batch", "seed")
 
@@ -54,7 +65,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--length", type=whole(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
     add("--data", metavar="FILE", help="the file to learn: UTF-8 for text, a number a line for series")
     add("--hidden", type=whole(1, 4096), metavar="N", help=f"hidden size (default: {_DEFAULTS['hidden']})")
-    add("--forget-bias", type=finite, metavar="B", help="where the forget gate's bias starts (default: 1)")
+    add("--forget-bias", type=bias, metavar="B", help="where the forget gate's bias starts (default: 1)")
     add("--init", choices=INITS, help="chrono for an lstm, orthogonal for an rnn (default: uniform)")
     add("--T-max", type=whole(2, 10**9), metavar="T", help="the longest lag chrono is for (default: 1.1 x length)")
     add("--steps", type=whole(1, 10**9), metavar="N", help=f"batches at most (default: {_DEFAULTS['steps']})")
@@ -71,17 +82,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--jobs", type=whole(1, 1024), metavar="N", help="with --table: processes at a time (default: the cores)")
 
 
-def run(args: argparse.Namespace) -> None:
-    """Train, and say how it went."""
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Train, and say how it went. With --json what is said goes to standard error."""
+    say = partial(show, file=sys.stderr) if args.json else show
     if args.table:
-        _table(args)
-        return
+        return {"runs": _table(args, say)}
     for name in ("seeds", "tasks", "jobs"):
         if getattr(args, name) is not None:
             raise UserError(f"--{name} belongs to --table")
     one_thread()
     trainer, out = _resumed(args) if args.resume is not None else _new(args)
-    _train(trainer, out, args.save_every)
+    return {"runs": [_train(trainer, out, args.save_every, say)]}
 
 
 def _new(args: argparse.Namespace) -> tuple[Trainer, Path | None]:
@@ -93,7 +104,7 @@ def _new(args: argparse.Namespace) -> tuple[Trainer, Path | None]:
     given = {k: getattr(args, k) for k in (*_SETTINGS, "steps") if getattr(args, k) is not None}
     out: Path | None = args.out
     if out is not None and (out / files.CURRENT).exists():
-        raise UserError(f"{str(out)!r} already holds a run: go on with --resume, or give another --out")
+        raise UserError(f"'{out}' already holds a run: go on with --resume, or give another --out")
     try:
         trainer = Trainer(Settings(args.task, options, **given))
         trainer = Trainer(Settings(args.task, trainer.task.options(), **given))
@@ -132,14 +143,15 @@ def _count(trainer: Trainer) -> int:
     return sum(p.size for p in trainer.parameters)
 
 
-def _train(trainer: Trainer, out: Path | None, save_every: float) -> None:
+def _train(trainer: Trainer, out: Path | None, save_every: float, say: Callable[[str], None]) -> dict[str, Any]:
     task, settings = trainer.task, trainer.settings
-    show(safe(f"{settings.title()}: {_count(trainer):,} parameters, length {task.length}, batch {settings.batch}"))
-    show(safe(f"baseline {task.baseline.loss:.4g}: {task.baseline.how}"))
-    show(f"criterion: {task.criterion.text}")
+    say(safe(f"{settings.title()}: {_count(trainer):,} parameters, length {task.length}, batch {settings.batch}"))
+    say(safe(f"baseline {task.baseline.loss:.4g}: {task.baseline.how}"))
+    say(f"criterion: {task.criterion.text}")
     if trainer.steps:
-        show(f"going on after {trainer.sequences:,} sequences")
+        say(f"going on after {trainer.sequences:,} sequences")
     last: bytes | None = None
+    loss: float | None = None
     rows: list[dict[str, Any]] = []
     stopped: list[int] = []
     begin = printed = saved = time.monotonic()
@@ -152,7 +164,7 @@ def _train(trainer: Trainer, out: Path | None, save_every: float) -> None:
                 append_metrics(out / files.METRICS, rows)
                 last = files.save(out, trainer.checkpoint(), last)
             except OSError as error:
-                raise UserError(f"cannot write into {str(out)!r}: {reason(error)}") from error
+                raise UserError(f"cannot write into '{out}': {reason(error)}") from error
             rows.clear()
         saved = time.monotonic()
 
@@ -164,9 +176,10 @@ def _train(trainer: Trainer, out: Path | None, save_every: float) -> None:
                 now = time.monotonic()
                 if row is not None:
                     rows.append(row)
+                    loss = row["loss"]
                     if now - printed >= EVERY or trainer.finished:
                         rate = (trainer.steps - first) / max(now - begin, 1e-9)
-                        show(_line(row, trainer, rate))
+                        say(_line(row, trainer, rate))
                         if sys.stdout is not None:
                             sys.stdout.flush()
                         printed = now
@@ -178,14 +191,33 @@ def _train(trainer: Trainer, out: Path | None, save_every: float) -> None:
             raise UserError(f"{error}; the last checkpoint is kept" if out else str(error)) from error
         if rows or not stopped:
             keep()
-    show(_verdict(trainer, bool(stopped)))
+    say(_verdict(trainer, bool(stopped)))
     if out is not None:
-        again = f"tinygrad-lstm train --resume {out}"
-        show(safe(f"kept in {out}" + ("" if trainer.finished else f"; go on with: {again}")))
+        again = f"tinygrad-lstm train --resume {typed(out)}"
+        say(safe(f"kept in {out}" + ("" if trainer.finished else f"; go on with: {again}")))
     else:
-        show("not kept: give --out RUN to keep a run")
+        say("not kept: give --out RUN to keep a run")
+    result = _result(
+        settings,
+        task,
+        solved=trainer.solved,
+        interrupted=bool(stopped),
+        sequences=trainer.sequences,
+        seconds=trainer.seconds,
+        loss=loss,
+        error=trainer.window.error,
+        right=trainer.window.right,
+        exam=None if trainer.exam is None else trainer.exam.text,
+        directory=out,
+    )
     if stopped:
-        raise KeyboardInterrupt
+        raise Interrupted({"runs": [result]})
+    return result
+
+
+def typed(path: PurePath) -> str:
+    """A path as it is typed into a shell."""
+    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
 
 
 @contextmanager
@@ -245,7 +277,7 @@ def _verdict(trainer: Trainer, stopped: bool) -> str:
     return f"{how} {after} (criterion: {criterion.text}){reached}{exam}"
 
 
-def _table(args: argparse.Namespace) -> None:
+def _table(args: argparse.Namespace, say: Callable[[str], None]) -> list[dict[str, Any]]:
     from ..train import table
 
     given = [k for k in ("task", "length", "data", "out", "resume", *_SETTINGS) if getattr(args, k) is not None]
@@ -256,4 +288,29 @@ def _table(args: argparse.Namespace) -> None:
         entries = table.chosen(None if args.tasks is None else args.tasks.split(","))
     except ValueError as error:
         raise UserError(str(error)) from error
-    table.run(entries, args.seeds or 3, args.jobs, args.steps, show)
+    found = table.run(entries, args.seeds or 3, args.jobs, args.steps, say)
+    changed = {} if args.steps is None else {"steps": args.steps}
+    runs = []
+    for entry, results in found:
+        task = make(entry.task)
+        for seed, r in enumerate(results):
+            settings = Settings(entry.task, **{**entry.settings, **changed, "seed": seed})
+            how = {"solved": r.solved, "sequences": r.sequences, "seconds": r.seconds, "loss": r.loss}
+            runs.append(_result(settings, task, **how, exam=r.text or None))
+    return runs
+
+
+def _result(settings: Settings, task: Task, **how: Any) -> dict[str, Any]:
+    """What --json says of a run."""
+    return {
+        "task": task.name,
+        "cell": settings.cell,
+        "settings": settings.as_dict(),
+        "baseline": task.baseline.loss,
+        "criterion": task.criterion.text,
+        "interrupted": False,
+        "error": None,
+        "right": None,
+        "directory": None,
+        **how,
+    }

@@ -4,6 +4,7 @@ examples:
   tinygrad-lstm walk
   tinygrad-lstm walk --h 0.1,0.2,0.3 --c 4,5,6 --x 1,0,0,0 --notation gamma
   tinygrad-lstm walk --weights cell.npz --notation separate
+  tinygrad-lstm walk --json
 
 notations:
   gates      f_t, i_t, C~_t, o_t, C_t, h_t         W · [h, x] + b
@@ -27,11 +28,21 @@ from ..interop import pytorch
 from ..nn import LSTMCell
 from ..walk import NOTATIONS, page
 from ..walk.notation import GATES
+from ..walk.numbers import Numbers, gate_of, numbers
 from .errors import UserError
 from .terminal import safe
 
 Array = npt.NDArray[np.float64]
 
+RESULT = {
+    "weights": "where they come from",
+    "before": "h, c and x: the states before the step, and its input",
+    "gates": "f, i, g and o, each with W (hidden + input rows), b, sum (what enters its nonlinearity), value and slope "
+    "(the derivative of the one by the other)",
+    "after": "c, tanh_c and h, and of the step after with the same input c and h as next_c and next_h",
+    "derivatives": "dc_dc, dc_dh, dh_dc, dh_dh by the states before (row: output, column: input); dc2_dc through both "
+    "steps; tanh_slope; shown_slope, that of h by c with the gates held",
+}
 LARGEST = 256  # numbers in a vector: the weights of a larger cell are no longer a page to read
 # What a vector that was not given is made of, repeated to the length that is needed.
 USUAL = {"h": (0.1, -0.2, 0.3), "c": (0.4, 0.5, 0.6), "x": (1.0, 0.0, -1.0, 0.5)}
@@ -55,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the weights (default: 0)")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print the page. Raises UserError for vectors, options or a file that do not fit."""
     given = {k: _vector(k, getattr(args, k)) for k in "hcx" if getattr(args, k) is not None}
     if args.weights is not None:
@@ -78,12 +89,37 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(f"--{k} has {len(values)} numbers, but {args.weights or '--h'} asks for {sizes[k]}")
     vectors = {k: given.get(k, np.resize(USUAL[k], sizes[k])) for k in sizes}
     try:
-        text = page(cell, vectors["h"], vectors["c"], vectors["x"], args.notation, source)
+        text = page(cell, **vectors, notation=args.notation, source=source)
     except OverflowError as error:
         raise UserError(str(error)) from None
     if isinstance(sys.stdout, io.TextIOWrapper) and not _encodable(text, sys.stdout.encoding):
         sys.stdout.reconfigure(encoding="utf-8")  # a page of escapes would help nobody
     print(text)
+    return _result(cell, source, numbers(cell, **vectors))
+
+
+def _result(cell: LSTMCell, source: str, n: Numbers) -> dict[str, Any]:
+    """What --json says: all that the page is made of."""
+    weights = cell.state_dict()
+    gates = {
+        k: {
+            "W": weights[f"W_{k}"],
+            "b": weights[f"b_{k}"],
+            "sum": gate_of(n.step, k).inputs[0].numpy(),
+            "value": gate_of(n.step, k).numpy(),
+            "slope": n.slopes[k],
+        }
+        for k in GATES
+    }
+    after = {"c": n.step.c, "tanh_c": n.step.h.inputs[1], "h": n.step.h, "next_c": n.next.c, "next_h": n.next.h}
+    names = ("dc_dc", "dc_dh", "dh_dc", "dh_dh", "dc2_dc", "tanh_slope", "shown_slope")
+    return {
+        "weights": source,
+        "before": {"h": n.h_before.numpy(), "c": n.c_before.numpy(), "x": n.x.numpy()},
+        "gates": gates,
+        "after": {name: value.numpy() for name, value in after.items()},
+        "derivatives": {name: getattr(n, name) for name in names},
+    }
 
 
 def _encodable(text: str, encoding: str) -> bool:
