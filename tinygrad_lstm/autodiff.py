@@ -77,6 +77,7 @@ def propagate(
     owned: set[Tensor] = set()  # whose cotangent is an array made here, safe to add to in place
     uses: dict[tuple[p.Primitive, Tensor], tuple[list[Any], list[Any]]] = {}  # of leaves, to be summed at the end
     broadcast: dict[tuple[Tensor, tuple[int, ...]], list[Any]] = {}  # the same, of one row used for many
+    turned: dict[Tensor, Any] = {}  # a weight used again, laid out so that its transpose is contiguous: g @ Wᵀ in half
     totals = not symbolic and on_edge is None
     pop, get = cotangents.pop, cotangents.get
     for node in nodes:
@@ -90,7 +91,7 @@ def propagate(
             operands: tuple[Any, ...] = (g, node, *inputs)
         elif len(inputs) == 2:  # one or two inputs spelled out: a comprehension takes longer than adding two arrays
             a, b = inputs
-            operands = (g, node._array, a._array, b._array)
+            operands = (g, node._array, a._array, turned[b] if b in turned else b._array)
         elif len(inputs) == 1:
             operands = (g, node._array, inputs[0]._array)
         else:
@@ -112,6 +113,8 @@ def propagate(
             elif slot and totals and primitive.total and x.primitive is None and g.ndim == 2 == operands[2].ndim:
                 if (use := uses.get((primitive, x))) is None:
                     use = uses[primitive, x] = [], []
+                elif x not in turned:
+                    turned[x] = np.asfortranarray(x._array)
                 use[0].append(g)
                 use[1].append(operands[2])
                 continue

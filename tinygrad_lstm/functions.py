@@ -13,6 +13,8 @@ import numpy as np
 
 from . import primitives as p
 
+_ndarray = np.ndarray
+
 Axis = int | Sequence[int] | None
 
 
@@ -37,7 +39,7 @@ def _axis(axis: int, ndim: int) -> int:
 
 def _arrays(x: Any) -> Any:
     """Anything with a shape as it is; numbers and lists as an ndarray."""
-    if hasattr(x, "ndim"):
+    if isinstance(x, _ndarray) or hasattr(x, "__primitive__"):
         return x
     p.refuse_nested(x)
     return np.asarray(x)

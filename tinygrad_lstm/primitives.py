@@ -109,13 +109,17 @@ def refuse_nested(data: Any) -> None:
 def _sigmoid(x: Any) -> Any:
     # e^x / (e^x + 1) keeps full relative precision in the far negative tail, where the cheaper
     # (1 + tanh(x/2))/2 rounds to 0. x is bounded where the result is 1 long since and e^x cannot overflow.
-    highest, one = _sigmoid_constants(x.dtype if type(x) is _ndarray else np.asarray(x).dtype)
-    e = np.exp(np.minimum(x, highest))
-    return np.divide(e, e + one, e) if type(e) is _ndarray else e / (e + one)
+    highest, one = _sigmoid_constants((x if type(x) is _ndarray else np.asarray(x)).dtype.char)
+    e = np.minimum(x, highest)
+    if type(e) is not _ndarray:  # of a 0-d array NumPy makes a number
+        e = np.exp(e)
+        return e / (e + one)
+    np.exp(e, e)
+    return np.divide(e, e + one, e)
 
 
 @cache
-def _sigmoid_constants(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+def _sigmoid_constants(dtype: str) -> tuple[Any, Any]:
     """As 0-d arrays: beside an array a Python number takes three times as long."""
     kind = np.result_type(dtype, np.float16)
     return np.array(np.floor(np.log(np.finfo(kind).max)), kind), np.array(1, kind)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from contextvars import ContextVar
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
 from types import FrameType, SimpleNamespace, TracebackType
 from typing import Any, ClassVar, Self
 
 _GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
+_ENTER_CONTEXT = ExitStack.enter_context.__code__
 
 
 class Block:
@@ -106,16 +108,14 @@ class scope(Block):
         if self._entered:
             raise RuntimeError(f"{self!r} was entered before and its operations point to it: make a new scope")
         self._entered = self._inside = True
-        self.outer = self._around()
+        blocks = _open()
+        self.outer = blocks[-1] if blocks and blocks[-1]._frame is None else current()
         frame = sys._getframe(1)
-        if frame.f_code.co_flags & _GENERATOR or frame.f_globals.get("__name__") == "contextlib":
+        code = frame.f_code
+        if code.co_flags & _GENERATOR or code is _ENTER_CONTEXT:
             self._frame = _generator_round(frame)
-        blocks = self.blocks
-        blocks.set((*blocks.get(), self))
+        _set_open((*blocks, self))
         return self
-
-    def _around(self) -> scope | None:
-        return current()
 
     @property
     def path(self) -> tuple[scope, ...]:
@@ -155,8 +155,11 @@ class adjoint(scope):
         self.op = op
         self.slot = slot
 
-    def _around(self) -> scope | None:
-        return self.op.scope  # type: ignore[no-any-return]
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.outer = self.op.scope
+        return self
 
 
 current = scope.innermost
+_open, _set_open = scope.blocks.get, scope.blocks.set

@@ -214,6 +214,29 @@ def hips_ops(problem: Problem) -> Step:
     return lambda: gradient(problem.weights)
 
 
+def products_alone(problem: Problem) -> Step:
+    """The matrix products of a step and nothing else, merged over the gates: what no implementation on NumPy's BLAS
+    can go below."""
+    T, batch, H = problem.T, problem.batch, problem.hidden
+    n = H + problem.inputs + 1
+    rng = np.random.default_rng(0)
+    W, z, W_h, da, zs, das = (
+        rng.normal(size=size).astype(np.float32)
+        for size in ((4 * H, n), (n, batch), (H, 4 * H), (4 * H, batch), (n, T * batch), (4 * H, T * batch))
+    )
+    a, dh = W @ z, W_h @ da
+
+    def step() -> Weights:
+        for _ in range(T):
+            W.dot(z, a)
+        for _ in range(T):
+            W_h.dot(da, dh)
+        das.dot(zs.T)
+        return {}
+
+    return step
+
+
 def contestants(problem: Problem) -> dict[str, Step]:
     steps = {"fused": here(problem, True), "op by op": here(problem, False)}
     if torch is not None:
@@ -296,6 +319,7 @@ def main() -> None:
     for k in options.size:
         steps = contestants(Problem(*SIZES[k]))
         worst = compare(steps)
+        steps["products alone"] = products_alone(problem)
         rounds = options.rounds or (101, 41, 15, 7)[k]
         times = measure(steps, rounds)
         print(f"\nT, batch, input, hidden = {SIZES[k]}; {rounds} rounds; gradients agree within {worst:.0e}")

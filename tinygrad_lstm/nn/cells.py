@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -250,6 +251,7 @@ class LSTMCell(_Cell):
         return gate
 
 
+@cache
 def _name(letter: str, gate: str, layer: int) -> str:
     return f"{letter}_{gate}" + (str(layer) if layer > 1 else "")
 
