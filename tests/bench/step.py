@@ -317,7 +317,8 @@ def main() -> None:
     if options.long:
         return long_sequences(options.rounds or 7)
     for k in options.size:
-        steps = contestants(Problem(*SIZES[k]))
+        problem = Problem(*SIZES[k])
+        steps = contestants(problem)
         worst = compare(steps)
         steps["products alone"] = products_alone(problem)
         rounds = options.rounds or (101, 41, 15, 7)[k]
