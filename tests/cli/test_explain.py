@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 import sys
@@ -159,6 +160,31 @@ def test_without_a_renderer_the_dot_text_is_written_and_it_says_so(capsys, monke
     captured = capsys.readouterr()
     assert "written into out: lstm.dot, rnn.dot, compare.dot, gates.dot, gates.csv, gradients.csv" in captured.out
     assert captured.err == "note: drawn as DOT text, not as .svg: install pygraphviz\n"
+
+
+# For a program
+
+
+def test_json_holds_what_is_printed_and_the_files_in_full(capsys):
+    assert main(["explain", *NASTY, "--out", "out", "--format", "dot", "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (err, found["unit"], found["answer"]) == ("", "word", None)
+    assert found["tokens"] == NASTY
+    assert (found["directory"], sorted(found["files"])) == ("out", sorted(os.listdir("out")))
+    traced = passages(NASTY)
+    assert found["reading"] == reading(traced)
+    for cell, kind, p in zip(found["cells"], ("lstm", "rnn"), traced, strict=True):
+        assert (cell["cell"], cell["title"]) == (kind, p.title)
+        assert cell["norms"] == {name: norms.tolist() for name, norms in p.norms.items()}
+        assert cell["factors"] == {name: p.factor(name) for name in p.norms}
+        for name, norms in cell["norms"].items():
+            assert norms == [float(row[f"{kind}_{name}"]) for row in rows()]
+
+
+def test_a_file_name_that_is_not_utf8_is_still_json(capsys):
+    assert main(["explain", "a", "--out", "o\udcffut", "--format", "dot", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["directory"] == "o\\udcffut"
 
 
 # Any text

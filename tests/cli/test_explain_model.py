@@ -1,6 +1,7 @@
 """`explain --model`: the answer of a trained network, its gradient at every step, and what is said of it."""
 
 import csv
+import json
 import os
 
 import numpy as np
@@ -302,3 +303,61 @@ def test_what_is_no_run_is_refused(run, capsys, tmp_path):
     refused(capsys, run("bag"), says="a bag: it has no steps")
     (tmp_path / "checkpoint.npz").write_bytes(b"PK")
     refused(capsys, tmp_path, says="is damaged or no checkpoint")
+
+
+# ── for a program ──────────────────────────────────────────────────────────────────────────────
+
+
+def as_json(capsys, here, *argv):
+    out = printed(capsys, *argv, "--out", here / "out", "--json")
+    return json.loads(out)
+
+
+def test_json_of_classes(run, capsys, tmp_path):
+    data = as_json(capsys, tmp_path, run("latch"), "--seed", 1)
+    e = found(run("latch"), seed=1)
+    answer = data["answer"]
+    assert data["tokens"] == list(e.sequence.tokens)
+    assert [cell["cell"] for cell in data["cells"]] == ["lstm", "untrained"]
+    assert data["cells"][0]["norms"]["x"] == e.trained.x.tolist()
+    assert data["cells"][1]["norms"] == {"x": e.untrained.x.tolist()}
+    assert data["reading"] == explain_model.reading(e)
+    assert answer["names"] == ["x", "y"]
+    assert answer["outputs"] == e.outputs.tolist()
+    assert sum(answer["probabilities"]) == pytest.approx(1)
+    assert answer["says"] == answer["right"] == e.sequence.tokens[0]  # the run has solved its task
+    assert answer["L"] == pytest.approx(log_odds(e.outputs, int(e.outputs.argmax())))
+    assert answer["deciding"] == [1]
+    first = next(change for change in answer["changed"] if change["step"] == 1)
+    assert {first["instead"], first["says"]} == {"xy".replace(answer["says"], "")}
+    assert first["L"] < answer["L"]
+
+
+def test_json_of_a_number(run, capsys, tmp_path):
+    answer = as_json(capsys, tmp_path, run("adding"))["answer"]
+    e = found(run("adding"))
+    assert answer["names"] is answer["probabilities"] is None
+    assert (answer["says"], answer["right"]) == (e.outputs[0], float(e.sequence.wanted))
+    assert abs(answer["says"] - answer["right"]) < 0.3
+    assert answer["deciding"] == [t + 1 for t in e.deciding]
+    assert {change["instead"] for change in answer["changed"]} == {"0"}
+
+
+def test_json_of_several_answers_at_once(run, capsys, tmp_path):
+    answer = as_json(capsys, tmp_path, run("anbn"))["answer"]
+    e = found(run("anbn"))
+    assert answer["probabilities"] is None
+    assert answer["says"] == [n for n, y in zip(answer["names"], e.outputs, strict=True) if y > 0]
+    assert answer["right"] == [n for n, y in zip(answer["names"], e.sequence.wanted, strict=True) if y == 1]
+    assert answer["right"]
+
+
+def test_json_of_a_text(text_run, capsys, tmp_path):
+    data = as_json(capsys, tmp_path, text_run, "der Käse\tl")
+    answer = data["answer"]
+    assert data["unit"] == "character"
+    assert data["tokens"] == list("der Käse\tl")
+    assert answer["right"] is None
+    assert answer["origin"] == "given"
+    assert answer["names"][int(np.argmax(answer["probabilities"]))] == answer["says"] == "i"
+    assert set(answer["names"]) == set(TEXT)

@@ -13,7 +13,8 @@ untrained (compare.svg), and printed with the answer, its probabilities and what
 examples:
   tinygrad-lstm explain "the cities that I have seen in my life are ..." --out pictures
   tinygrad-lstm explain --file essay.txt --forget-bias 3 --out pictures
-  echo "to be or not to be" | tinygrad-lstm explain - --tokens chars
+  tinygrad-lstm explain "to be or not to be" --tokens chars
+  echo to be or not to be | tinygrad-lstm explain -
   tinygrad-lstm explain --model runs/book "It was the best of t" --out pictures
   tinygrad-lstm explain --model runs/adding --seed 3 --out pictures
 """
@@ -28,6 +29,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from ..files import all_or_nothing
 from ..flow.sequence import CELLS, TINY, Passage, embed, reading, tokenize, trace_sequence
@@ -40,6 +42,19 @@ LIMIT = 16 * 2**20  # bytes of text
 HEAD, TAIL = 12, 12  # rows of a long table that are printed
 WORD, NUMBER, BAR = 12, 9, 6  # columns
 UNITS = {"words": "word", "chars": "character"}
+RESULT = {
+    "unit": "what a token is: a word, a character, a task's symbol or value",
+    "tokens": "what stands at each step",
+    "cells": "a list: cell, title, norms (an object: c, h and x, as far as there are, each a list with the gradient's "
+    "norm at every step) and factors (of each of these norms one step back, a geometric mean; null where it is lost)",
+    "reading": "what the numbers say, in words",
+    "answer": "with --model, else null: task, sequences (learnt from), origin (of the tokens), outputs, names (of the "
+    "outputs; null for a number), probabilities (of the outputs, where one of them is right), says, right (null where "
+    "nobody knows), L (what is differentiated), deciding (steps, by the task's rule), changed (a list: step, instead, "
+    "says, L)",
+    "directory": "where the files are",
+    "files": "their names",
+}
 _UNTRAINED = ("cells", "tokens", "hidden", "input", "forget_bias")  # options that a trained network has no use for
 
 
@@ -65,11 +80,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="svg", help="of the drawings (default: svg)")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Write the drawings and the table, and print the table and its reading."""
     if args.model is not None:
-        _model(args)
-        return
+        return _model(args)
     text = _text(args)
     tokens = tokenize(text, args.tokens)
     if not text.strip():
@@ -80,12 +94,13 @@ def run(args: argparse.Namespace) -> None:
     by_kind = dict(zip(args.cells, traced, strict=True))
     written = _write(by_kind, list(by_kind), args)
     unit = UNITS[args.tokens]
+    text = reading(traced, unit)
     show("\n".join(table(traced, unit)))
-    show(f"\n{textwrap.fill(reading(traced, unit), WIDTH)}\n")
-    _written(written, args)
+    show(f"\n{textwrap.fill(text, WIDTH)}\n")
+    return _result(by_kind, unit, text, None, written, args)
 
 
-def _model(args: argparse.Namespace) -> None:
+def _model(args: argparse.Namespace) -> dict[str, Any]:
     """Explain a trained network."""
     from ..train import load
     from . import explain_model
@@ -108,8 +123,9 @@ def _model(args: argparse.Namespace) -> None:
     written = _write(by_kind, [found.checkpoint.settings.cell], args)
     show("\n".join(explain_model.heading(found)))
     show("\n".join(table(list(by_kind.values()), found.unit, [*found.deciding, *found.largest])))
-    show(f"\n{textwrap.fill(explain_model.reading(found), WIDTH)}\n")
-    _written(written, args)
+    text = explain_model.reading(found)
+    show(f"\n{textwrap.fill(text, WIDTH)}\n")
+    return _result(by_kind, found.unit, text, explain_model.result(found), written, args)
 
 
 def _write(by_kind: dict[str, Passage], alone: Sequence[str], args: argparse.Namespace) -> list[str]:
@@ -120,14 +136,34 @@ def _write(by_kind: dict[str, Passage], alone: Sequence[str], args: argparse.Nam
             written += _gates({kind: by_kind[kind] for kind in alone}, staging, args)
             _write_csv(staging / "gradients.csv", by_kind)
     except OSError as error:
-        raise UserError(f"cannot write into {str(args.out)!r}: {reason(error)}") from error
+        raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
     for note in notes:
         print(note, file=sys.stderr)
     return [*written, "gradients.csv"]
 
 
-def _written(names: Sequence[str], args: argparse.Namespace) -> None:
+def _result(
+    by_kind: dict[str, Passage],
+    unit: str,
+    text: str,
+    answer: dict[str, Any] | None,
+    names: Sequence[str],
+    args: argparse.Namespace,
+) -> dict[str, Any]:
+    """Say what was written, and what --json says."""
     show(safe(f"written into {args.out}: {', '.join(names)}"))
+    return {
+        "unit": unit,
+        "tokens": next(iter(by_kind.values())).tokens,
+        "cells": [
+            {"cell": kind, "title": p.title, "norms": p.norms, "factors": {name: p.factor(name) for name in p.norms}}
+            for kind, p in by_kind.items()
+        ],
+        "reading": text,
+        "answer": answer,
+        "directory": args.out,
+        "files": names,
+    }
 
 
 def _cells(text: str) -> list[str]:
@@ -154,7 +190,7 @@ def _text(args: argparse.Namespace) -> str:
             return _checked(file.read(LIMIT + 1), repr(args.file))
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
-        raise UserError(f"cannot read {args.file!r}: {why}") from error
+        raise UserError(f"cannot read '{args.file}': {why}") from error
 
 
 def _bytes(argument: str) -> bytes:

@@ -236,8 +236,13 @@ def _value(checkpoint: Checkpoint, value: float, mark: float = 0.0) -> str:
 
 
 def _in_units(checkpoint: Checkpoint, value: float) -> str:
+    return f"{_own(checkpoint, value):{'.4g' if 'scale' in checkpoint.about['task'] else '.3f'}}"
+
+
+def _own(checkpoint: Checkpoint, value: float) -> float:
+    """A number that the network reads or gives, in the units of the run's data."""
     about = checkpoint.about["task"]
-    return f"{value * about['scale'] + about['mean']:.4g}" if "scale" in about else f"{value:.3f}"
+    return float(value * about["scale"] + about["mean"]) if "scale" in about else float(value)
 
 
 def _read(checkpoint: Checkpoint, text: str) -> Question:
@@ -304,13 +309,56 @@ def _deciding(task: str, tokens: Sequence[str]) -> tuple[int, ...]:
     return () if step is None or step >= len(tokens) else (step,)
 
 
+# ── as data ────────────────────────────────────────────────────────────────────────────────────
+
+
+def result(found: Explained) -> dict[str, Any]:
+    """What --json says of the answer; steps are counted from 1."""
+    loss, names, wanted = TASKS[found.task].loss, _plain_names(found), found.sequence.wanted
+
+    def said(outputs: Floats, right: bool = False) -> Any:
+        if loss == "squared":
+            return _own(found.checkpoint, float(outputs[0]))
+        if loss == "bits":
+            return [name for name, y in zip(names, outputs, strict=True) if y > (0.5 if right else 0)]
+        return names[int(outputs.argmax())]
+
+    right = None if wanted is None else names[int(wanted)] if loss == "classes" else said(np.atleast_1d(wanted), True)
+    return {
+        "task": found.task,
+        "sequences": _learnt(found.checkpoint),
+        "origin": found.sequence.origin,
+        "outputs": found.outputs,
+        "names": None if loss == "squared" else names,
+        "probabilities": softmax(found.outputs) if loss == "classes" else None,
+        "says": said(found.outputs),
+        "right": right,
+        "L": found.L,
+        "deciding": [t + 1 for t in found.deciding],
+        "changed": [
+            {
+                "step": t + 1,
+                "instead": instead,
+                "says": said(outputs),
+                "L": answer(Tensor(outputs), found.outputs, loss).item(),
+            }
+            for t, (instead, outputs) in found.changed.items()
+        ],
+    }
+
+
+def _learnt(checkpoint: Checkpoint) -> int:
+    """How many sequences the network that answers has learnt from."""
+    about = checkpoint.about
+    return int(about["sequences"] if about["best"] is None else about["best"][1] * checkpoint.settings.batch)
+
+
 # ── in words ───────────────────────────────────────────────────────────────────────────────────
 
 
 def heading(found: Explained) -> list[str]:
     """The run, the sequence, and the answer with its probabilities, beside what was right."""
-    about, settings = found.checkpoint.about, found.checkpoint.settings
-    learnt = about["sequences"] if about["best"] is None else about["best"][1] * settings.batch
+    settings, learnt = found.checkpoint.settings, _learnt(found.checkpoint)
     count, marked = len(found.sequence.tokens), any(token.startswith("[") for token in _numbers(found))
     return [
         f"{settings.title()}, after {learnt:,} sequences",
@@ -363,9 +411,12 @@ def _listed(names: Sequence[str], chosen: npt.NDArray[np.bool_]) -> str:
 
 
 def _names(found: Explained) -> list[str]:
-    """The outputs by name."""
-    symbols = _symbols(found.checkpoint) or ""
-    return list(ANSWERS[found.task]) if found.task in ANSWERS else [_quoted(symbol) for symbol in symbols]
+    """The outputs by name, for print."""
+    return _plain_names(found) if found.task in ANSWERS else [_quoted(symbol) for symbol in _plain_names(found)]
+
+
+def _plain_names(found: Explained) -> list[str]:
+    return list(ANSWERS[found.task] if found.task in ANSWERS else _symbols(found.checkpoint) or "")
 
 
 def _quoted(symbol: str) -> str:
