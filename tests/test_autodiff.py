@@ -386,6 +386,30 @@ def test_a_cotangent_is_dropped_once_it_was_passed_on() -> None:
     assert peak < 6 * x.numpy().nbytes  # not the 50 of the whole walk
 
 
+@pytest.mark.parametrize("made", [False, True], ids=["leaf", "computed"])
+def test_many_slices_of_one_array_add_up_in_one_array(made: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A slice's cotangent as an array of the whole's size would make T slices cost T * T.
+    x = tl.tensor(np.random.default_rng(0).normal(size=(6, 4)), requires_grad=True)
+    y = x * 1 if made else x
+    picks: list[Any] = [0, -1, slice(1, 4), slice(0, 6, 2), (slice(None), 1), np.array([2, 2, 5]), None, y.numpy() > 0]
+    weights = [np.random.default_rng(k).normal(size=y.numpy()[index].shape) for k, index in enumerate(picks)]
+    loss: Any = (y * y).sum()
+    for index, w in zip(picks, weights, strict=True):
+        loss = loss + (y[index] * w).sum()
+    expected = 2 * x.numpy()
+    for index, w in zip(picks, weights, strict=True):
+        np.add.at(expected, index, w)  # type: ignore[arg-type]
+
+    (symbolic,) = tl.grad(loss, [x], create_graph=True)
+    np.testing.assert_allclose(symbolic.numpy(), expected, rtol=1e-12)
+    monkeypatch.setattr(tl.primitives.put, "forward", None)
+    (numbers,) = tl.grad(loss, [x])
+    np.testing.assert_allclose(numbers.numpy(), expected, rtol=1e-12)
+    loss.backward()
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-12)
+
+
 STEPS: list[Callable[..., Any]] = [
     lambda lib, a, b: a + b,
     lambda lib, a, b: lib.tanh(a) * b,

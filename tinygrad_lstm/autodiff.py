@@ -118,6 +118,13 @@ def propagate(
                 use[0].append(g)
                 use[1].append(operands[2])
                 continue
+            elif totals and primitive.add_to is not None:
+                if x not in owned:
+                    before = get(x)
+                    cotangents[x] = np.zeros(x.shape, x.dtype) if before is None else before.copy()
+                    owned.add(x)
+                primitive.add_to(cotangents[x], g, **params)
+                continue
             elif symbolic:
                 c = _run(rule, operands, params, node, slot)
             else:

@@ -37,10 +37,11 @@ class Primitive:
     gives the cotangents of all of them, as a list.
 
     `total`, if any, is a shorter way to the sum of the last rule's values over many uses of one array as last input:
-    it takes the cotangents and the first inputs of all uses.
+    it takes the cotangents and the first inputs of all uses. `add_to(total, g, **params)`, if any, adds the value of the
+    only rule to an array in place, so that T slices of one array cost T slices, not T arrays.
     """
 
-    __slots__ = ("arity", "every", "forward", "name", "rules", "symbol", "total")
+    __slots__ = ("add_to", "arity", "every", "forward", "name", "rules", "symbol", "total")
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Primitive:
         rules: tuple[Rule | None, ...],
         every: Every | None = None,
         total: Callable[[list[Any], list[Any]], Any] | None = None,
+        add_to: Callable[..., None] | None = None,
     ) -> None:
         self.name = name
         self.symbol = symbol
@@ -57,6 +59,7 @@ class Primitive:
         self.rules = rules
         self.every = every
         self.total = total
+        self.add_to = add_to
         self.arity = len(rules) if every is None else None
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
@@ -85,9 +88,10 @@ def primitive(
     *rules: Rule | None,
     every: Every | None = None,
     total: Callable[[list[Any], list[Any]], Any] | None = None,
+    add_to: Callable[..., None] | None = None,
 ) -> Primitive:
     """Write one line into the derivative table."""
-    TABLE[name] = Primitive(name, symbol, forward, rules, every, total)
+    TABLE[name] = Primitive(name, symbol, forward, rules, every, total, add_to)
     return TABLE[name]
 
 
@@ -140,11 +144,15 @@ def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
 
 def _put(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     out = np.zeros(shape, g.dtype)
-    if is_basic_index(index):
-        out[index] = g
-    else:
-        np.add.at(out, index, g)  # an integer array may name the same element twice
+    _add_at(out, g, index)
     return out
+
+
+def _add_at(total: Any, g: Any, index: Any) -> None:
+    if is_basic_index(index):
+        total[index] += g
+    else:
+        np.add.at(total, index, g)  # an integer array may name the same element twice
 
 
 def _below_max(x: Any, axis: int) -> Any:
@@ -284,7 +292,7 @@ broadcast_to = primitive("broadcast_to", "broadcast", lambda x, shape: np.broadc
 reshape = primitive("reshape", "reshape", lambda x, shape: x.reshape(shape),
     lambda g, out, x, shape: g.reshape(x.shape))
 getitem = primitive("getitem", "[ ]", lambda x, index: x[index],
-    lambda g, out, x, index: put(g, index=index, shape=x.shape))
+    lambda g, out, x, index: put(g, index=index, shape=x.shape), add_to=_add_at)
 put = primitive("put", "put", _put,
     lambda g, out, x, index, shape: getitem(g, index=index))
 concat_along = primitive("concat", "cat", lambda *xs, axis: np.concatenate(xs, axis),
