@@ -11,6 +11,7 @@ def onnx() -> Any:
         import onnx.checker
         import onnx.helper
         import onnx.numpy_helper
+        import onnx.shape_inference
     except ImportError as error:
         raise ImportError('ONNX files need the onnx package: pip install "tinygrad-lstm[onnx]"') from error
     return onnx

@@ -54,8 +54,9 @@ class Weights(Module):
     def add(self, name: str, array: npt.NDArray[Any]) -> Parameter:
         """Make one a parameter."""
         parameter = Parameter(array, name=name)
-        # not through setattr: a name of the file's may be that of a method
-        vars(self)[name + "_" if hasattr(self, name) else name] = parameter
+        while hasattr(self, name):  # a name of the file's may be that of a method
+            name += "_"
+        setattr(self, name, parameter)
         return parameter
 
 

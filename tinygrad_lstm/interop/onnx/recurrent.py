@@ -105,7 +105,10 @@ class Recurrent:
         if order is not None:
             out = out[order]
         T, batch, _ = out.shape
-        by_side = out.reshape(T, batch, self.directions, layer.hidden_size)
+        H = layer.hidden_size
         if self.batch_first:
-            return [by_side.transpose(1, 0, 2, 3), *(s.transpose(1, 0, 2) for s in ends)]
-        return [by_side.transpose(0, 2, 1, 3), *ends]
+            Y = out.transpose(1, 0, 2).reshape(batch, T, self.directions, H)
+            return [Y, *(s.transpose(1, 0, 2) for s in ends)]
+        if self.directions == 1:
+            return [out.reshape(T, 1, batch, H), *ends]  # one operation fewer to draw
+        return [out.reshape(T, batch, self.directions, H).transpose(0, 2, 1, 3), *ends]

@@ -36,8 +36,8 @@ def from_cells(cells: Sequence[RNNCell | LSTMCell]) -> dict[str, Array]:
 def _from_cell(cell: RNNCell | LSTMCell) -> dict[str, Array]:
     own, H = cell.state_dict(), cell.hidden_size
     letters = GATES["RNN" if isinstance(cell, RNNCell) else "LSTM"]
-    if own.keys() - {f"{kind}_{k}" for kind in "Wbp" for k in letters}:
-        raise ValueError(f"{cell!r} has gates of several layers, and ONNX's LSTM has not: build it with gate_layers=1")
+    if unknown := own.keys() - {f"{kind}_{k}" for kind in "Wbp" for k in letters}:
+        raise ValueError(f"ONNX has no place for {', '.join(sorted(unknown))} of {cell!r}: build it with gate_layers=1")
     nothing = np.zeros(H, cell.dtype)
     if isinstance(cell, LSTMCell) and "f" not in cell.gates:
         own |= {"W_f": np.zeros_like(own["W_i"]), "b_f": np.full(H, ALWAYS, cell.dtype)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from ... import __version__
 from ...files import write_atomically
 from ...functions import log_softmax, softmax
-from ...nn import LSTM, RNN, Embedding, Linear, Module
+from ...nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
 from ...primitives import relu, sigmoid, softplus, tanh
 from ...train.model import Network
 from . import weights
@@ -32,12 +33,13 @@ FUNCTIONS: dict[Any, str] = {
     softmax: "Softmax",
     log_softmax: "LogSoftmax",
 }
+LAYERS = (RNN, LSTM, Linear, Embedding)
 NOTES = {
-    "LSTM": "gates in the order i, o, f, c (the candidate); of the two biases in B the second is 0",
-    "RNN": "h_t = tanh(W x_t + R h_(t-1) + B); of the two biases in B the second is 0",
+    "LSTM": "gates i, o, f, c (candidate); the second half of B is 0",
+    "RNN": "h = tanh(W x + R h + B); the second half of B is 0",
 }
 WITHOUT_FORGET_GATE = (
-    f"; the cell has no forget gate, so that here its weights are 0 and its bias {weights.ALWAYS:g}, whose sigmoid is 1"
+    f"; the cell has no forget gate: its weights here are 0 and its bias {weights.ALWAYS:g}, whose sigmoid is exactly 1"
 )
 
 
@@ -86,24 +88,30 @@ def _parts(model: Any) -> list[tuple[str, Part]]:
 
 
 def _check(part: Any) -> None:
-    if isinstance(part, (RNN, LSTM, Linear, Embedding)):
+    """Raise ValueError or TypeError, with what to give instead, for a part that cannot be written."""
+    if type(part) in LAYERS:  # what a subclass does may be something else
         return
-    known = f"nn.RNN, nn.LSTM, nn.Linear, nn.Embedding and {', '.join(map(_kind, FUNCTIONS))}"
+    if isinstance(part, (RNNCell, LSTMCell)):
+        name = type(part).__name__.removesuffix("Cell")
+        raise ValueError(
+            f"{part!r} is a single step: give an nn.{name} of these sizes its weights, "
+            f"{name.lower()}.cells[0].load_state_dict(cell.state_dict()), and export that"
+        )
     if isinstance(part, Module):
-        inside = [f"model.{name}" for name, m in part.named_modules() if isinstance(m, (RNN, LSTM, Linear, Embedding))]
-        fix = f"give them in the order they are called: export([{', '.join(inside)}], path)" if inside else known
-        raise ValueError(f"what a {type(part).__name__} does between its layers is not known: {fix}"
-                         if inside else f"a {type(part).__name__} cannot be exported, only {known}")  # fmt: skip
-    try:
-        if part in FUNCTIONS:
-            return
-    except TypeError:
-        pass
-    raise TypeError(f"cannot export {part!r}: a model is a list of {known}")
+        inside = [re.sub(r"\.(\d+)", r"[\1]", name) for name, m in part.named_modules() if name and type(m) in LAYERS]
+        raise ValueError(
+            f"what a {type(part).__name__} computes is not known: give its layers as a list in the order they are "
+            f"called, export([{', '.join(f'model.{name}' for name in inside) or '...'}], path)"
+        )
+    if not (callable(part) and isinstance(part, Hashable) and part in FUNCTIONS):
+        known = [f"nn.{layer.__name__}" for layer in LAYERS] + [f"tl.{_kind(function)}" for function in FUNCTIONS]
+        raise TypeError(f"a model to export is made of {', '.join(known)}, got {part!r}")
 
 
 def _kind(part: Any) -> str:
-    return str(getattr(part, "name", None) or getattr(part, "__name__", None) or type(part).__name__).lower()
+    if isinstance(part, Module):
+        return type(part).__name__.lower()
+    return str(getattr(part, "name", None) or part.__name__)
 
 
 class _Writer:
@@ -123,6 +131,9 @@ class _Writer:
             raise ValueError("state=True makes the states of recurrent layers inputs, and this model has none")
         if len({layer.batch_first for layer in self.recurrent}) > 1:
             raise ValueError("the recurrent layers must agree in batch_first")
+        for _, part in parts[1:]:
+            if isinstance(part, Embedding):
+                raise ValueError(f"{part!r} takes whole numbers and must come first in the list")
 
     def to_bytes(self) -> bytes:
         helper, layers = self.onnx.helper, [part for _, part in self.parts]
@@ -141,6 +152,7 @@ class _Writer:
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR,
             producer_name="tinygrad-lstm", producer_version=__version__,
         )  # fmt: skip
+        model = self.onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)  # a viewer shows them
         self.onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
 
@@ -163,8 +175,6 @@ class _Writer:
     def _part(self, name: str, part: Any, value: str, dims: Dims, out: str) -> Dims:
         """Write one part from `value` of shape `dims` to `out`, and return the shape of that."""
         if isinstance(part, Embedding):
-            if value != "ids":
-                raise ValueError(f"{part!r} takes whole numbers and must come first in the list")
             self._node("Gather", [self._weight(f"{name}.W", part.W.numpy()), value], [out], name)
             return (*dims, part.size)
         if not isinstance(part, Module):
@@ -174,14 +184,11 @@ class _Writer:
         if dims[-1] != takes:
             raise ValueError(f"{part!r} takes {takes} features, and what comes before it gives {dims[-1]}")
         if isinstance(part, Linear):
-            product = out if part.b is None else f"{name}.product"
-            self._node(
-                "MatMul",
-                [value, self._weight(f"{name}.W", part.W.numpy())],
-                [product],
-                product if part.b is not None else name,
-            )
-            if part.b is not None:
+            W, product = self._weight(f"{name}.W", part.W.numpy()), f"{name}.product"
+            if part.b is None:
+                self._node("MatMul", [value, W], [out], name)
+            else:
+                self._node("MatMul", [value, W], [product], product)
                 self._node("Add", [product, self._weight(f"{name}.b", part.b.numpy())], [out], name)
         else:
             self._over_time(name, part, value, out)
@@ -204,15 +211,8 @@ class _Writer:
             w = {letter: self._weight(f"{own}.{letter}", a) for letter, a in given.items()}
             for letter in letters:
                 ends[letter].append(f"{own}.{letter}_last" if many else self._state_name(name, f"{letter}_n"))
-            inputs = [
-                value,
-                w["W"],
-                w["R"],
-                w.get("B", ""),
-                "",
-                *(starts[letter][k] for letter in letters),
-                w.get("P", ""),
-            ]
+            first = [starts[letter][k] for letter in letters]
+            inputs = [value, w["W"], w["R"], w.get("B", ""), "", *first, w.get("P", "")]
             while not inputs[-1]:
                 inputs.pop()
             note = NOTES[op] + (WITHOUT_FORGET_GATE if op == "LSTM" and "f" not in layer.cells[0].gates else "")
@@ -274,7 +274,7 @@ class _Writer:
 
 
 def _one_dtype(parts: list[tuple[str, Part]]) -> np.dtype[Any]:
-    dtypes = {part.dtype for _, part in parts if isinstance(part, (RNN, LSTM, Linear, Embedding))}
+    dtypes = {part.dtype for _, part in parts if isinstance(part, LAYERS)}
     if len(dtypes) > 1:
         raise ValueError(
             f"all layers of a model must have one dtype, these have {' and '.join(sorted(map(str, dtypes)))}"
