@@ -67,7 +67,7 @@ def test_it_runs_in_less_than_a_minute(name: str, folder: Path) -> None:
 def test_it_can_be_read_in_ten_minutes(name: str) -> None:
     lesson = Lesson(PATHS[NAMES.index(name)])
     answers = re.compile(r"<details>.*?</details>", re.DOTALL)
-    assert len(re.findall(r"[A-Za-z]{2,}", answers.sub("", prose(lesson)))) < 2000
+    assert len(re.findall(r"[A-Za-z]{2,}", answers.sub("", prose(lesson)))) < 1600
 
 
 @each_lesson
@@ -151,6 +151,24 @@ def test_the_front_page_and_the_order_of_the_lessons() -> None:
         assert f"python docs/run_lesson.py {k}`" in "\n".join(lines[:12])
         if k < len(PATHS):
             assert re.fullmatch(rf"Next: \[{k + 1}\. [^\]]*\]\({PATHS[k].name}\)", lines[-1])
+
+
+def test_the_twenty_questions_are_answered_where_they_arise(tmp_path: Path) -> None:
+    questions = Lesson(LESSONS.parent / "questions.md").run(tmp_path)
+    entries = re.split(r"^### ", questions.text, flags=re.MULTILINE)[1:]
+    assert [entry.split(".")[0] for entry in entries] == [str(k) for k in range(1, 21)]
+    placed = {n: path.name for path in PATHS for n in re.findall(r'<a id="q(\d+)"></a>', path.read_text("utf-8"))}
+    assert sorted(placed, key=int) == [str(k) for k in range(1, 21)]
+    for n, entry in enumerate(entries, 1):
+        assert f"(lessons/{placed[str(n)]}#q{n})" in entry
+        assert "](lessons/pictures/" in entry or "assert " in entry
+    page(questions.path)
+
+
+def test_lessons_need_nothing_from_a_block_that_was_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("run_lesson.find_spec", lambda name: None)
+    for path in PATHS:
+        assert all((block.printed is None) == bool(block.needs) for block in Lesson(path).run(tmp_path).blocks)
 
 
 def test_every_picture_belongs_to_a_lesson() -> None:
