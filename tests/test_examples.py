@@ -16,12 +16,19 @@ SMALL = {
     "text.py": (["text.txt", "--steps", "100", "--hidden", "8"], r"held-out loss .+ bigram(.|\n)+temperature 1\.0:\n"),
     "own_cells.py": (["3"], r"GRU: loss (.|\n)+CoupledLSTM: loss .+ guessing 0\.6931"),
     "rnn_or_lstm.py": (["--length", "4", "--steps", "3", "--seeds", "1"], r"LSTM, chrono +solved 0 of 1 \[\]"),
+    "to_pytorch.py": (
+        ["--steps", "20", "--length", "6"],
+        r"the same network in PyTorch(.|\n)+after 640 more there: .+ 0\.",
+    ),
 }
+NEEDS = {"to_pytorch.py": ["torch", "safetensors"]}
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.py")))
 def test_it_runs(name, tmp_path, monkeypatch, capsys):
     argv, printed = SMALL[name]
+    for library in NEEDS.get(name, []):
+        pytest.importorskip(library, reason=f"{name} uses it")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, *argv])
     (tmp_path / "text.txt").write_text("the cat sat on the mat, and the dog sat on the log.\n" * 60)

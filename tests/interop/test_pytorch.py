@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tinygrad_lstm import optim
 from tinygrad_lstm.interop import pytorch
-from tinygrad_lstm.nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, Parameter, RNNCell
+from tinygrad_lstm.nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, Parameter, RNNCell, mse
+from tinygrad_lstm.train import Network, Settings, Trainer
 
 Array = npt.NDArray[Any]
 
@@ -287,3 +289,110 @@ def test_layers_have_torchs_names_without_torch() -> None:
     assert {k: a.shape for k, a in pytorch.state_dict(Linear(4, 3)).items()} == {"weight": (3, 4), "bias": (3,)}
     assert all(a.flags.c_contiguous for a in pytorch.state_dict(Linear(4, 3)).values())
     assert {k: a.shape for k, a in pytorch.state_dict(Embedding(4, 3)).items()} == {"weight": (4, 3)}
+
+
+# ── whole modules ──────────────────────────────────────────────────────────────────────────────────
+
+
+def in_torch(torch: Any, network: Network) -> Any:
+    """The trained network of a run as modules of PyTorch, in float64."""
+    layer: Any = network.layer
+    kind = getattr(torch.nn, type(layer).__name__)
+    sizes = layer.input_size, layer.hidden_size
+    net = torch.nn.ModuleDict({"layer": kind(*sizes), "readout": torch.nn.Linear(sizes[1], 1)}).double()
+    net.load_state_dict({k: torch.from_numpy(a) for k, a in pytorch.state_dict(network).items()})
+    return net
+
+
+def trained(kind: str) -> tuple[Trainer, Network]:
+    """A short run on adding, and its network in float64."""
+    trainer = Trainer(Settings("adding", {"length": 8}, cell=kind, hidden=4, batch=8, steps=20))
+    for _ in trainer.run():
+        pass
+    network = Network(2, 1, kind, hidden=4, dtype=np.float64)
+    network.load_state_dict(trainer.network.state_dict())
+    return trainer, network
+
+
+@pytest.mark.parametrize("kind", ["lstm", "rnn"])
+def test_with_the_second_bias_frozen_training_goes_on_in_torch_as_here(kind: str) -> None:
+    torch = pytest.importorskip("torch", reason="training goes on there")
+    trainer, network = trained(kind)
+    net = in_torch(torch, network)
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_("bias_hh" not in name)
+    ours = optim.Adam(network.parameters(), lr=1e-2)
+    theirs = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-2)
+    rng = np.random.default_rng(0)
+    first = network.state_dict()
+    for _ in range(50):
+        batch = trainer.task.batch(rng, 8)
+        loss = mse(network(batch.x, batch.at)[0], batch.y)
+        network.zero_grad()
+        loss.backward()
+        ours.step()
+        x, at = torch.tensor(np.asarray(batch.x, np.float64)), tuple(map(torch.tensor, batch.at or ()))
+        expected = (
+            (net["readout"](net["layer"](x)[0][at]) - torch.tensor(np.asarray(batch.y, np.float64))) ** 2
+        ).mean()
+        theirs.zero_grad()
+        expected.backward()
+        theirs.step()
+        np.testing.assert_allclose(loss.item(), expected.item(), rtol=1e-8)
+    back = Network(2, 1, kind, hidden=4, dtype=np.float64)
+    pytorch.load_state_dict(back, net.state_dict())
+    for name, value in network.state_dict().items():
+        np.testing.assert_allclose(back.state_dict()[name], value, rtol=0, atol=1e-7)
+        assert np.abs(value - first[name]).max() > 1e-2  # it has learnt in between
+
+
+@pytest.mark.parametrize("optimiser", ["SGD", "Adam"])
+def test_torchs_two_biases_move_their_sum_twice_as_far(optimiser: str) -> None:
+    torch = pytest.importorskip("torch", reason="its two biases")
+    _, network = trained("lstm")
+    net = in_torch(torch, network)
+    x, y = np.random.default_rng(0).standard_normal((2, 8, 3, 2))
+    before = network.state_dict()
+
+    mse(network(x)[0], y.reshape(-1, 2)[:, :1]).backward()
+    getattr(optim, optimiser)(network.parameters(), lr=1e-3).step()
+    out = net["readout"](net["layer"](torch.tensor(x))[0]).reshape(-1, 1)
+    ((out - torch.tensor(y.reshape(-1, 2)[:, :1])) ** 2).mean().backward()
+    getattr(torch.optim, optimiser)(net.parameters(), lr=1e-3).step()
+
+    theirs = Network(2, 1, hidden=4, dtype=np.float64)
+    pytorch.load_state_dict(theirs, net.state_dict())
+    for name, value in network.state_dict().items():
+        factor = 2 if name.startswith("layer.cells.0.b_") else 1
+        np.testing.assert_allclose(theirs.state_dict()[name] - before[name], factor * (value - before[name]), rtol=1e-6)
+
+
+class Tied(Module):
+    """Two layers with one matrix."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.there, self.back = Linear(3, 3, rng=seed), Linear(3, 3, rng=seed + 1)
+        self.back.W = self.there.W
+
+
+def test_a_parameter_that_two_modules_share_is_one_there_and_back() -> None:
+    model, other = Tied(1), Tied(5)
+    layout = pytorch.state_dict(model)
+    assert list(layout) == ["there.weight", "there.bias", "back.weight", "back.bias"]
+    assert (layout["there.weight"] == layout["back.weight"]).all()
+    pytorch.load_state_dict(other, layout)
+    assert same(other.state_dict(), model.state_dict())
+    assert other.back.W is other.there.W
+    before = other.state_dict()
+    with pytest.raises(ValueError, match=r"there\.W belongs to several modules, and .+ different values"):
+        pytorch.load_state_dict(other, {**layout, "back.weight": layout["back.weight"] + 1})
+    assert same(other.state_dict(), before)
+
+
+def test_half_precision_is_taken_and_bfloat16_says_what_to_do() -> None:
+    torch = pytest.importorskip("torch", reason="its types of numbers")
+    theirs, ours = torch.nn.Linear(4, 3), Linear(4, 3)
+    pytorch.load_state_dict(ours, theirs.half().state_dict())
+    np.testing.assert_array_equal(ours.W.numpy().T, theirs.weight.detach().float().numpy())
+    with pytest.raises(TypeError, match=r"weight cannot become an array: .*BFloat16; convert it with \.float\(\)"):
+        pytorch.load_state_dict(ours, theirs.bfloat16().state_dict())

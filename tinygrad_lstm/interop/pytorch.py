@@ -20,7 +20,8 @@ def state_dict(model: Module) -> dict[str, Array]:
 
     A cell gives weight_ih (gates * hidden, input), weight_hh (gates * hidden, hidden), bias_ih = b and
     bias_hh = 0, both (gates * hidden,); `RNN` and `LSTM` the same with _l0, _l0_reverse, _l1, ... behind; Linear
-    weight (out, in) and bias (out,); Embedding weight (count, size).
+    weight (out, in) and bias (out,); Embedding weight (count, size). Dotted names are those of the attributes; a
+    module that stands under two names is written under the first.
 
     Raises ValueError for what PyTorch has no counterpart of: peepholes, deep gates, no forget gate.
     """
@@ -52,7 +53,7 @@ def load_state_dict(model: Module, state: Mapping[str, Any]) -> None:
         for n, a in _from_torch(part, given).items():
             name = names[id(own[n])]  # a parameter that two modules share has one name, and one value
             if name in result and not np.array_equal(result[name], a, equal_nan=True):
-                raise ValueError(f"{name} is shared, and {theirs.format('...')} gives it other values")
+                raise ValueError(f"{name} belongs to several modules, and the state gives them different values")
             result[name] = a
     if unknown := arrays.keys() - used:
         raise KeyError(f"no parameter for {', '.join(sorted(unknown))}")
