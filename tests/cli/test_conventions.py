@@ -263,8 +263,9 @@ def test_what_json_cannot_hold(capsys):
 # ── exit status ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_help_lists_the_exit_statuses(capsys):
+def test_the_help_lists_the_exit_statuses_and_the_commands_with_a_result(capsys):
     text = helped(capsys)
+    assert re.search(r"--json +([a-z, ]+):", text)[1].split(", ") == WITH_RESULT
     assert re.findall(r"^  (\d+) ", text.partition("exit status:")[2], re.MULTILINE) == ["0", "1", "2", "130"]
 
 

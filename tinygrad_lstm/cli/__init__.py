@@ -34,8 +34,9 @@ _CONVENTIONS = """\
 every command:
   --help     what it does, its options, and examples
   --quiet    prints nothing but errors; files are written all the same
-  --json     where results are printed: one JSON object instead; what is said on the way goes to standard error
-Nothing is coloured. Signs that standard output cannot encode are replaced by plain ones.
+  --json     explain, flow, walk, train, tasks: one JSON object in place of the table; its keys are in their --help
+Files are read and written as UTF-8. Results are never coloured. Signs that standard output cannot encode are replaced
+by plain ones.
 
 exit status:
   0    done
@@ -67,7 +68,7 @@ def _short(message: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status: 0, or 2 for bad input (one line on standard error).
+    """Run one command; return its exit status, one of those that --help lists, with a line on standard error but for 0.
 
     As argparse does, --help, --version and arguments it cannot read leave through SystemExit.
     """
