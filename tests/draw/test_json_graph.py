@@ -263,6 +263,20 @@ def test_any_name_is_kept_and_hides_nothing(name, tmp_path):
     assert ("日本 👍 σ" in text) == (name == "日本 👍 σ")
 
 
+def test_a_step_may_be_a_number_of_numpy():
+    with tl.scope("s", step=np.int64(3)):
+        y = tl.tanh(tl.tensor([1.0], requires_grad=True))
+    (graph,) = json.loads(json_graph.json_text(tl.draw.graph_dict(tl.trace_gradients(y))))["graphs"]
+    assert [graph["nodes"][-1]["step"], graph["scopes"][0]["step"]] == [3, 3]
+
+
+def test_what_is_no_flow_is_refused():
+    with pytest.raises(ValueError, match="no graph is given"):
+        tl.draw.graph_dict()
+    with pytest.raises(TypeError, match="takes a Flow, got Tensor"):
+        tl.draw.graph_dict(tl.tensor([1.0]))
+
+
 # ── the file ───────────────────────────────────────────────────────────────────────────────────
 
 

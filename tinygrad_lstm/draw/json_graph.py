@@ -30,8 +30,13 @@ def graph_dict(
     numbers. Ids count in the order the graph was made, so that the same program gives the same ids; they are those of
     the shapes and arrows in a drawing by Graphviz's dot. `title` is of all, `titles` one a flow, `labels` one a step.
 
-    Raises ValueError for a number of titles that does not fit.
+    Raises ValueError without a flow, and for a number of titles that does not fit; TypeError for what is no Flow.
     """
+    if not flows:
+        raise ValueError("no graph is given: give a Flow, as in graph_dict(tl.trace_gradients(loss))")
+    for flow in flows:
+        if not isinstance(flow, Flow):
+            raise TypeError(f"graph_dict takes a Flow, got {type(flow).__name__}: give tl.trace_gradients(loss)")
     if titles is not None and len(titles) != len(flows):
         raise ValueError(f"{len(titles)} titles for {len(flows)} graphs")
     return {
@@ -80,7 +85,7 @@ def _node(node: Node, scope: str | None) -> Json:
         "shape": list(node.value.shape),
         "dtype": node.value.dtype.name,
         "scope": scope,
-        "step": node.step,
+        "step": _param(node.step),
         "params": {name: _param(value) for name, value in node.params.items()},
         "gradient_norm": _number(node.norm),
         "adjoint_of": adjoint,
@@ -99,7 +104,13 @@ def _scope(path: tuple[ScopeName, ...], scopes: dict[tuple[ScopeName, ...], Json
         outer = _scope(path[:-1], scopes)
         name, step = path[-1]
         labels = [_text(str(s)) for s in path]
-        scopes[path] = {"id": f"s{len(scopes)}", "name": _text(name), "step": step, "outer": outer, "path": labels}
+        scopes[path] = {
+            "id": f"s{len(scopes)}",
+            "name": _text(name),
+            "step": _param(step),
+            "outer": outer,
+            "path": labels,
+        }
     ident: str = scopes[path]["id"]
     return ident
 
@@ -133,7 +144,7 @@ def _param(value: Any) -> Any:
 
 def _text(text: str | None) -> str | None:
     """The text with lone surrogates, which no UTF-8 file can hold, as escapes."""
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+    return None if text is None else str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _lines(value: Any, depth: int, indent: str) -> str:
