@@ -20,6 +20,7 @@ from .terminal import plain, safe, show_json
 # it also has RESULT, the keys of a result with a line on each, the command takes --json, and `run` returns that result.
 COMMANDS = {
     "explain": ("explain", "how much gradient reaches each word of a sentence, through an RNN and an LSTM"),
+    "explore": ("explore", "one HTML page in which a gradient can be followed, number by number"),
     "flow": ("flow", "how much gradient is left after a lag: RNN, LSTM of 1997, forget biases, chrono"),
     "walk": ("walk", "one LSTM step, number by number"),
     "draw": ("draw", "draw an unrolled RNN or LSTM with its gradients"),

@@ -17,6 +17,7 @@ from ..walk.notation import NOTATIONS
 
 Json = dict[str, Any]
 LONGEST = 200  # steps
+LARGEST = 50_000  # weights of one cell: 0.5 MB of the page
 DETOURS = 8  # the parts of a split that are compared one by one
 SAMPLES = {  # further sequences to choose from
     "thirty words": "When the old clock in the tower struck twelve the girl who had waited since the morning "
@@ -61,32 +62,37 @@ def of_words(text: str, hidden_size: int, forget_bias: float, seed: int) -> Json
 
 
 def of_network(
-    trained: Passage,
-    untrained: Passage | None,
-    readout: Linear,
+    trained: tuple[Passage, Linear],
+    untrained: tuple[Passage, Linear],
     loss: str,
     symbols: Sequence[str] | None,
     answers: Sequence[str],
     name: str,
 ) -> Json:
-    """A trained network on the sequence of its passage, beside the same network before training.
+    """A trained network, its cell's passage and its readout, beside the same network before training.
 
-    `readout` and `loss` ("classes", "bits", "squared") say how L is read from h_T, `answers` name its outputs. A user
-    may type other sequences of `symbols`, which are one-hot (or -1 and 1 where there is one input); None for a network
-    that reads numbers. Raises ValueError for more than 200 steps.
+    `loss` ("classes", "bits", "squared") says how L is read from the outputs, which are called `answers`; the untrained
+    network is asked for what the trained one says. A user may type other sequences of `symbols`, which are one-hot (or
+    -1 and 1 where there is one input); None for a network that reads numbers. Raises ValueError for more than 200
+    steps and a network too large for a page.
     """
-    _check_length(len(trained.tokens), "steps")
-    cells = {"trained": _cell(trained, name)} | (
-        {} if untrained is None else {"untrained": _cell(untrained, "before training")}
-    )
-    read = {"W": _array(readout.W.numpy()), "b": _array(_bias(readout)), "loss": loss}
-    sequence: Json = {"name": "this sequence", "tokens": trained.tokens}
+    passage = trained[0]
+    _check_length(len(passage.tokens), "steps")
+    size = sum(p.size for p in passage.cell.parameters())
+    if size > LARGEST:
+        raise ValueError(f"a page holds networks of at most {LARGEST:,} weights, this cell has {size:,}")
+    both = {"trained": trained, "untrained": untrained}
+    sequence: Json = {"name": "this sequence", "tokens": passage.tokens}
     if symbols is None:
-        sequence["x"] = _array(np.array([node.value for node in trained.flow.named("x")]))
+        sequence["x"] = _array(np.array([node.value for node in passage.flow.named("x")]))
     return _shared() | {
         "unit": "step" if symbols is None else "character",
-        "cells": {key: cell | {"read": read} for key, cell in cells.items()},
-        "beside": None if untrained is None else "untrained",
+        "cells": {
+            key: _cell(p, name)
+            | {"read": {"W": _array(readout.W.numpy()), "b": _array(_bias(readout)), "loss": loss}}
+            for key, (p, readout) in both.items()
+        },
+        "beside": "untrained",
         "symbols": None if symbols is None else list(symbols),
         "answers": list(answers),
         "sequences": [sequence],

@@ -89,11 +89,12 @@ const Engine = (() => {
   }
 
   /** dL/dh. L is u · h; of a readout the output itself ("squared"), the log-odds of the most probable class
-   *  ("classes"), or the sum of the log-odds of what each output answers ("bits"). */
-  function asked(read, h) {
+   *  ("classes"), or the sum of the log-odds of what each output answers ("bits"). The answer is that of the outputs
+   *  `said`, its own unless another network is asked for the same. */
+  function asked(read, h, said) {
     if (read.u) return read.u;
-    const y = outputs(read, h), best = y.indexOf(Math.max(...y));
-    let dy = Array.from(y, (v) => (read.loss === "bits" ? (v > 0 ? 1 : -1) : 1));
+    const y = outputs(read, h), answer = said ?? y, best = answer.indexOf(Math.max(...answer));
+    let dy = Array.from(answer, (v) => (read.loss === "bits" ? (v > 0 ? 1 : -1) : 1));
     if (read.loss === "classes") {
       const others = softmax(y.map((v, j) => (j === best ? -Infinity : v)));
       dy = others.map((p, j) => (j === best ? 1 : -p));
@@ -122,9 +123,10 @@ const Engine = (() => {
    *
    * `paths` multiplies what flows back along an edge: {"h -> f": 0} cuts the way from h into the forget gate, z at all
    * "h -> ..." is the gradient marked with z. Result: gradients of h, c, f, i, g, o, shown; of the sums that enter the
-   * gates as a.f, ...; of the inputs as x (m numbers a step); and the terms as edges.
+   * gates as a.f, ...; of the inputs as x (m numbers a step); and the terms as edges. `said(t)` is the answer that L asks
+   * for where another network gives it, see `asked`.
    */
-  function backward(run, { everyStep = false, paths = {} } = {}) {
+  function backward(run, { everyStep = false, paths = {}, said = () => undefined } = {}) {
     const { cell, xs, T } = run, { kind, n, m } = cell, lstm = kind !== "rnn", gates = GATES[kind];
     const zeros = () => new Float64Array((T + 1) * n);
     const back = { run, everyStep, paths, h: zeros(), x: new Float64Array((T + 1) * m), a: {}, edges: {} };
@@ -138,7 +140,7 @@ const Engine = (() => {
 
     for (let t = T; t >= 0; t--) {
       const dh = at(back.h, t, n);
-      if (t > 0 && (everyStep || t === T)) at(edges["h -> L"], t, n).set(asked(cell.read, at(run.h, t, n)));
+      if (t > 0 && (everyStep || t === T)) at(edges["h -> L"], t, n).set(asked(cell.read, at(run.h, t, n), said(t)));
       for (const k of gates) add(dh, at(edges[`h -> ${k}`], t, n));
       add(dh, at(edges["h -> L"], t, n));
       if (lstm) {

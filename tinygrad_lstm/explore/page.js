@@ -22,7 +22,7 @@ const Page = (() => {
     ...cell, W: mapped(cell.W, floats), b: mapped(cell.b, floats), engine: mapped(cell.engine, floats),
     read: mapped(cell.read, (value) => (typeof value === "string" && value !== cell.read.loss ? floats(value) : value)),
   }));
-  const trained = data.symbols !== undefined, first = Object.keys(cells)[0], m = cells[first].m;
+  const trained = data.answers !== undefined, first = Object.keys(cells)[0], m = cells[first].m;
 
   const known = new Map();
   /** The vector of a token: drawn for a word, one-hot for a symbol. */
@@ -67,18 +67,21 @@ const Page = (() => {
   }
 
   /** A cell over vectors and back, as the controls ask. */
-  function row(key, xs, how = {}) {
-    const cell = set(cells[key], { T: xs.length, ...how }), run = Engine.forward(cell, xs);
+  function row(key, xs, how = {}) { // how: another forget bias, and what L asks for where another row says it
+    const cell = set(cells[key], { T: xs.length, forget: how.forget }), run = Engine.forward(cell, xs);
     const through = {};
     for (const path of paths(cell.kind)) {
       const factor = (state.cuts.has(path) ? 0 : 1) * (path.startsWith("h ->") ? state.z : 1);
       if (factor !== 1) through[path] = factor;
     }
-    const back = Engine.backward(run, { everyStep: state.everyStep, paths: through });
-    const made = { key, cell, run, back, label: label(key), note: note(key, cell), sizes: null };
+    const back = Engine.backward(run, { everyStep: state.everyStep, paths: through, said: how.said });
+    const made = { key, cell, run, back, label: label(key), note: note(key, cell), sizes: null, said: how.said };
     made.sizes = Words.gradientOf(made);
     return made;
   }
+
+  /** What a trained network's row answers after step t; nothing where L is u · h. */
+  const answered = ({ cell, run }) => (cell.read.u ? undefined : (t) => Engine.outputs(cell.read, at(run.h, t, cell.n)));
 
   const label = (key) => (trained ? `${key} ${{ rnn: "RNN", lstm: "LSTM", lstm1997: "LSTM of 1997" }[data.cells[key].kind]}` : { lstm: "LSTM", lstm1997: "LSTM of 1997", rnn: "RNN", unit: "LSTM of one unit" }[key]);
 
@@ -100,14 +103,14 @@ const Page = (() => {
     const sequence = sequences[state.sequence], xs = vectors(sequence), T = xs.length;
     state.t = Math.min(state.t, T);
     const rows = [row(state.cell, xs)];
-    if (data.beside && data.beside !== state.cell) rows.push(row(data.beside, xs));
+    if (data.beside && data.beside !== state.cell) rows.push(row(data.beside, xs, { said: answered(rows[0]) }));
     const chosen = state.chosen && state.chosen.row < rows.length && state.chosen.t <= T ? state.chosen : { row: 0, role: Words.stateOf(rows[0]), t: state.t };
     if (rows[chosen.row].back[chosen.role] === undefined && chosen.role !== "W") { chosen.role = Words.stateOf(rows[chosen.row]); delete chosen.gate; }
     if (chosen.role === "W" && !GATES[rows[chosen.row].cell.kind].includes(chosen.gate)) { chosen.role = Words.stateOf(rows[chosen.row]); delete chosen.gate; }
     state.chosen = chosen;
     const t = state.t, shownRow = rows[chosen.row];
     const at0 = Math.min(t, chosen.t);
-    const full = state.z === 1 ? shownRow.back : Engine.backward(shownRow.run, { everyStep: state.everyStep, paths: Object.fromEntries([...state.cuts].map((p) => [p, 0])) });
+    const full = state.z === 1 ? shownRow.back : Engine.backward(shownRow.run, { everyStep: state.everyStep, said: shownRow.said, paths: Object.fromEntries([...state.cuts].map((p) => [p, 0])) });
     return {
       T, t, xs, rows, chosen, row: shownRow, tokens: sequence.tokens, notation: data.notations[settings.notation], phase: state.phase, everyStep: state.everyStep, traced: state.traced,
       paths: shownRow.back.paths, lines: lines(rows), split: { parts: Engine.split(full, at0, data.detours), z: state.z, t: at0 },
@@ -122,7 +125,7 @@ const Page = (() => {
       const lstm = row.cell.kind !== "rnn", kind = k === 0 ? "subject" : "beside", what = plain(name(data.notations[settings.notation], lstm ? "c" : "h", "t"));
       found.push({ label: `${row.label}, gradient of ${what}`, short: k === 0 && rows.length > 1 && row.label.length > 14 ? "upper row" : row.label, sizes: row.sizes, from: 0, kind: `line-${kind}`, strong: kind });
       if (k === 0 && lstm) {
-        const highway = Engine.backward(row.run, { everyStep: state.everyStep, paths: { ...row.back.paths, ...Object.fromEntries(GATES[row.cell.kind].map((g) => [`h -> ${g}`, 0])) } });
+        const highway = Engine.backward(row.run, { everyStep: state.everyStep, said: row.said, paths: { ...row.back.paths, ...Object.fromEntries(GATES[row.cell.kind].map((g) => [`h -> ${g}`, 0])) } });
         found.push({ label: "highway only (z = 0)", short: "highway only", sizes: Words.gradientOf({ cell: row.cell, back: highway }), from: 0, kind: "line-highway" });
       }
       if (!state.everyStep && (k === 0 || !lstm)) {
@@ -461,8 +464,9 @@ const Page = (() => {
   function check() {
     let worst = 0, count = 0;
     const sequence = data.sequences[0], xs = vectors(sequence);
+    const said = answered({ cell: cells[first], run: Engine.forward(cells[first], xs) });
     for (const cell of Object.values(cells)) {
-      const run = Engine.forward(cell, xs), back = Engine.backward(run), { n } = cell;
+      const run = Engine.forward(cell, xs), back = Engine.backward(run, { said }), { n } = cell;
       const mine = { h: run.h, dh: back.h, dx: back.x.subarray(cell.m), split: Engine.split(back, 0, data.detours).flatMap((part) => Array.from(part)) };
       if (back.c) { mine.c = run.c; mine.dc = back.c; for (const k of GATES[cell.kind]) mine[k] = run[k].subarray(n); }
       for (const [key, theirs] of Object.entries(cell.engine)) {
@@ -499,6 +503,7 @@ const Page = (() => {
     for (const key of Object.keys(data.notations)) find("notation").append(html("option", { value: key }, books[key] ?? key));
     find("own-unit").textContent = trained ? "characters" : "words";
     for (const id of ["own-label", "use"]) find(id).hidden = trained && !data.symbols;
+    { const low = Math.floor(Math.min(-4, data.forgetBias)), high = Math.ceil(Math.max(10, data.forgetBias)); if (!trained) { find("forget").min = low; find("forget").max = high; } }
     if (trained) { for (const id of ["forget", "input"]) { find(id).min = -5; find(id).max = 5; } }
 
     for (const key of ["forget", "input", "scale", "z"]) find(key).addEventListener("input", () => { state[key] = Number(find(key).value); repaint(); });

@@ -28,16 +28,15 @@ def page(text: str, hidden_size: int = 4, forget_bias: float = 1.0, seed: int = 
 
 
 def page_of_network(
-    trained: Passage,
-    untrained: Passage | None,
-    readout: Linear,
+    trained: tuple[Passage, Linear],
+    untrained: tuple[Passage, Linear],
     loss: str,
     symbols: Sequence[str] | None,
     answers: Sequence[str],
     name: str,
 ) -> str:
     """The explorer of a trained network on one sequence, beside itself before training. See `data.of_network`."""
-    return _html(of_network(trained, untrained, readout, loss, symbols, answers, name))
+    return _html(of_network(trained, untrained, loss, symbols, answers, name))
 
 
 def _html(data: dict[str, Any]) -> str:

@@ -1,0 +1,98 @@
+"""One HTML page in which a gradient can be followed through an LSTM and an RNN, number by number.
+
+The page opens from the disk in any browser and asks for nothing from outside. Its controls change the forget bias, the
+words, the cell, the loss and the paths that a gradient may take back; every number in it can be asked where it came
+from. The cells are untrained and drawn from --seed.
+
+With --model RUN the page opens a network that `tinygrad-lstm train` kept, beside the same network before training, on
+TEXT by character, or without a text on a sequence of its task drawn with --seed.
+
+examples:
+  tinygrad-lstm explore --out page.html
+  tinygrad-lstm explore "the keys to the cabinet that I lost are on the table" --hidden 6 --out page.html
+  tinygrad-lstm explore --model runs/book "It was the best of t" --out book.html
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..explore import page, page_of_network
+from ..files import write_atomically
+from ..tasks import TASKS
+from ..train import load
+from . import explain_model
+from .common import bias, whole
+from .errors import UserError, reason
+from .explain import _text
+from .terminal import safe, show
+
+TEXT = "the cities that I have seen in my life are ..."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of this command."""
+    parser.add_argument("text", nargs="*", metavar="TEXT", help=f'the text, or - for standard input (default: "{TEXT}")')
+    parser.add_argument("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
+    parser.add_argument(
+        "--out", type=Path, default=Path("explorer.html"), metavar="FILE", help="what to write (default: explorer.html)"
+    )
+    parser.add_argument("--model", type=Path, metavar="RUN", help="a trained network: a run's directory or checkpoint")
+    parser.add_argument("--hidden", type=whole(1, 8), metavar="N", help="hidden size, 1 to 8 (default: 4)")
+    parser.add_argument("--forget-bias", type=bias, metavar="B", help="where the slider starts (default: 1)")
+    parser.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of all that is random (default: 0)"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the page, and print one line of what was written."""
+    html = _of_model(args) if args.model is not None else _of_words(args)
+    try:
+        written = write_atomically(args.out, html)
+    except OSError as error:
+        raise UserError(f"cannot write '{args.out}': {reason(error)}") from error
+    show(safe(f"{args.out}: {written.stat().st_size / 1e6:.2f} MB, opens in any browser"))
+
+
+def _given(args: argparse.Namespace) -> str | None:
+    return _text(args) if args.text or args.file is not None else None
+
+
+def _of_words(args: argparse.Namespace) -> str:
+    given = _given(args)
+    try:
+        return page(
+            TEXT if given is None else given,
+            4 if args.hidden is None else args.hidden,
+            1.0 if args.forget_bias is None else args.forget_bias,
+            args.seed,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _of_model(args: argparse.Namespace) -> str:
+    if args.hidden is not None or args.forget_bias is not None:
+        raise UserError("--model brings its own cell: leave out --hidden and --forget-bias")
+    try:
+        checkpoint = load(args.model)
+        found = explain_model.explained(checkpoint, _given(args), args.seed)
+        network, settings = checkpoint.best_network(), checkpoint.settings
+        before = settings.network(found.trained.cell.input_size, len(found.outputs), checkpoint.about["length"])
+        symbols = checkpoint.about["task"]["characters"] if found.task == "text" else explain_model.SYMBOLS.get(found.task)
+        return page_of_network(
+            (found.trained, network.readout),
+            (found.untrained, before.readout),
+            TASKS[found.task].loss,
+            symbols,
+            explain_model.result(found)["names"] or ["the number"],
+            settings.title(),
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    except KeyError as error:
+        raise UserError(f"{args.model} is damaged or no checkpoint: {error.args[0]}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or args.model}: {reason(error)}") from error
