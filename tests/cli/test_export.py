@@ -1,5 +1,8 @@
 """`export`: the lines that it prints are programs that run, and compute what the network of the run does."""
 
+import re
+import sys
+
 import numpy as np
 import pytest
 
@@ -79,6 +82,15 @@ def test_a_network_that_reads_text_says_in_which_order_its_characters_stand(tmp_
     assert repr("".join(sorted(set(text)))) in last
 
 
+def test_a_network_that_forecasts_says_how_its_numbers_are_scaled(tmp_path, capsys):
+    values = 100 + 10 * np.sin(np.arange(400))
+    (tmp_path / "series.txt").write_text("\n".join(map(str, values)))
+    run = keep(tmp_path / "run", "series", data=str(tmp_path / "series.txt"))
+    *_, last = exported(run, "safetensors", tmp_path / "net.safetensors", capsys)
+    mean, scale = map(float, re.search(r"\(value - (.+)\) / (.+), y", last).groups())
+    np.testing.assert_allclose([mean, scale], [values[:320].mean(), values[:320].std()])
+
+
 def test_bad_input_is_one_line_and_status_2_and_nothing_is_written(tmp_path, capsys):
     run, old, out = keep(tmp_path / "run"), keep(tmp_path / "old", cell="lstm1997"), tmp_path / "out"
     (tmp_path / "damaged.npz").write_bytes(b"PK")
@@ -101,7 +113,7 @@ def test_bad_input_is_one_line_and_status_2_and_nothing_is_written(tmp_path, cap
 
 def test_without_the_library_the_extra_is_named(tmp_path, capsys, monkeypatch):
     run = keep(tmp_path / "run")
-    monkeypatch.setitem(__import__("sys").modules, "safetensors.numpy", None)
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
     assert main(["export", str(run), "--to", "pytorch", "--out", str(tmp_path / "x")]) == 2
     assert 'pip install "tinygrad-lstm[safetensors]"' in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

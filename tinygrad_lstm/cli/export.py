@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"cannot write {args.out}: {reason(error)}") from error
     show(safe(f"written: {args.out}"))
     lines = {"pytorch": _pytorch, "safetensors": _safetensors, "onnx": _onnx}[args.to](network, str(args.out))
-    show("\n" + "\n".join(map(safe, [*lines, *_symbols(checkpoint)])))
+    show("\n" + "\n".join(map(safe, [*lines, *_meaning(checkpoint)])))
 
 
 def _write(network: Network, to: str, path: Path) -> None:
@@ -102,9 +102,12 @@ def _onnx(network: Network, path: str) -> list[str]:
     ]
 
 
-def _symbols(checkpoint: Checkpoint) -> list[str]:
-    """What the entries of x and y stand for, where they are characters."""
-    characters = checkpoint.about["task"].get("characters")
-    if checkpoint.settings.task != "text" or not isinstance(characters, str):
-        return []
-    return [f"# x is 1 at the place of its character in {characters!r}, y a score for each that may follow"]
+def _meaning(checkpoint: Checkpoint) -> list[str]:
+    """What the entries of x and y stand for, where the run's data decided that."""
+    task, about = checkpoint.settings.task, checkpoint.about.get("task")
+    if task == "text" and isinstance(about, dict):
+        characters = str(about.get("characters"))
+        return [f"# x is 1 at the place of its character in {characters!r}, y a score for each that may follow"]
+    if task == "series" and isinstance(about, dict):
+        return [f"# x is (value - {about.get('mean')!r}) / {about.get('scale')!r}, y the next one, scaled alike"]
+    return []
