@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -215,70 +214,6 @@ def test_rows_masks_and_steps(x: tl.Tensor) -> None:
         x[5]
     with pytest.raises(TypeError, match="0-d"):
         iter(x.sum())
-
-
-# ── NumPy's own functions ───────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        np.tanh, np.exp, np.log, np.negative, np.sum, np.mean, np.max, np.amax, np.transpose,
-        lambda x: np.float64(2) * x, lambda x: np.ones(3) - x, lambda x: np.ones((2, 1)) @ x,
-        lambda x: np.concatenate([x, np.ones((1, 3))]), lambda x: np.stack([x, x], axis=1),
-        lambda x: np.where(np.array([True, False, True]), x, 0), lambda x: np.where(x > 1, x, -x),
-        lambda x: np.reshape(x, (3, 1)), lambda x: np.broadcast_to(x, (2, 3)),
-        lambda x: np.sum(x, axis=0, keepdims=True),
-        lambda x: np.power(2.0, x), lambda x: np.divide(1, x), lambda x: np.matmul(x, np.ones(3)),
-    ],
-)  # fmt: skip
-def test_numpys_functions_record(x: tl.Tensor, call: Callable[[Any], Any]) -> None:
-    ours = call(x)
-    assert type(ours) is tl.Tensor
-    assert ours.requires_grad
-    np.testing.assert_allclose(ours.numpy(), call(x.numpy()), rtol=1e-15, strict=True)
-
-
-@pytest.mark.parametrize("call", [np.shape, np.ndim, np.size, lambda x: x > np.ones(3), lambda x: np.ones(3) == x])
-def test_numpys_questions_are_answered(x: tl.Tensor, call: Callable[[Any], Any]) -> None:
-    np.testing.assert_array_equal(call(x), call(x.numpy()))
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        np.sqrt, np.cumsum, np.linalg.norm, np.zeros_like, np.sort, np.abs, np.floor,
-        lambda x: np.add.reduce(x), lambda x: np.multiply.outer(np.ones(2), x),
-        lambda x: np.add(x, 1, dtype=np.float32),
-        lambda x: np.exp(x, np.ones((1, 3))), lambda x: np.add(x, x, out=np.ones((1, 3))),
-        lambda x: np.ones((1, 3)).__iadd__(x), lambda x: np.where(x), lambda x: np.ones(3) // x,
-        lambda x: np.float64(2) % x,
-        lambda x: np.einsum("ij->i", x), lambda x: np.dot(x, np.ones(3)), lambda x: np.sum(x, dtype=np.float32),
-        lambda x: np.concatenate([x, x], axis=None), lambda x: np.array([object()]) * x, lambda x: x + np.array(["a"]),
-        lambda x: x + None,
-    ],
-)  # fmt: skip
-def test_what_cannot_record_is_refused(x: tl.Tensor, call: Callable[[Any], Any]) -> None:
-    with pytest.raises(TypeError):
-        call(x)
-
-
-def test_the_refusal_says_what_to_do(x: tl.Tensor) -> None:
-    with pytest.raises(TypeError, match=r"np\.sqrt cannot record on a Tensor: use .* or tensor\.numpy\(\)"):
-        np.sqrt(x)
-    with pytest.raises(TypeError, match=r"np\.add\.reduce cannot record"):
-        np.add.reduce(x)
-    with pytest.raises(TypeError, match=r"np\.exp with where cannot record"):
-        np.exp(x, where=np.array(True))
-
-
-def test_arrays_made_of_tensors_are_plain_numbers(x: tl.Tensor) -> None:
-    assert np.asarray(x).dtype == np.float64
-    assert np.array(x, dtype=np.float32).dtype == np.float32
-    assert np.array([x.sum(), x.sum()]).dtype == np.float64
-    copy = np.array(x, copy=True)
-    copy[...] = 0
-    assert x.numpy().sum() == 6
 
 
 # ── nothing goes wrong unseen ───────────────────────────────────────────────────────────────────

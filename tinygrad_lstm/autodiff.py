@@ -91,7 +91,7 @@ def propagate(
             operands: tuple[Any, ...] = (g, node, *inputs)
         elif len(inputs) == 2:  # one or two inputs spelled out: a comprehension takes longer than adding two arrays
             a, b = inputs
-            operands = (g, node._array, a._array, turned[b] if b in turned else b._array)
+            operands = (g, node._array, a._array, turned.get(b, b._array))
         elif len(inputs) == 1:
             operands = (g, node._array, inputs[0]._array)
         else:

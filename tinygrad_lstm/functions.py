@@ -18,7 +18,11 @@ _ndarray = np.ndarray
 Axis = int | Sequence[int] | None
 
 
-def _axes(x: Any, axis: Axis) -> tuple[int, ...]:
+def axes_of(x: Any, axis: Axis) -> tuple[int, ...]:
+    """The axes meant, counted from 0; all of them for None.
+
+    Raises ValueError for one that is not there or named twice.
+    """
     if axis is None:
         return tuple(range(x.ndim))
     given = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
@@ -68,13 +72,13 @@ def stack(inputs: Sequence[Any], axis: int = 0) -> Any:
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over all elements, one axis or several; its gradient is the cotangent, repeated."""
     x = _arrays(x)
-    return p.sum_over(x, axis=_axes(x, axis), keepdims=keepdims)
+    return p.sum_over(x, axis=axes_of(x, axis), keepdims=keepdims)
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over all elements, one axis or several, divided by their number."""
     x = _arrays(x)
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     count = int(np.prod([x.shape[k] for k in axes]))
     return p.sum_over(x, axis=axes, keepdims=keepdims) / count
 
@@ -82,7 +86,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The largest element over all, one axis or several; equal ones share the gradient evenly."""
     x = _arrays(x)
-    return p.max_over(x, axis=_axes(x, axis), keepdims=keepdims)
+    return p.max_over(x, axis=axes_of(x, axis), keepdims=keepdims)
 
 
 def reshape(x: Any, *shape: int | Sequence[int]) -> Any:

@@ -37,8 +37,8 @@ class Primitive:
     gives the cotangents of all of them, as a list.
 
     `total`, if any, is a shorter way to the sum of the last rule's values over many uses of one array as last input:
-    it takes the cotangents and the first inputs of all uses. `add_to(total, g, **params)`, if any, adds the value of the
-    only rule to an array in place, so that T slices of one array cost T slices, not T arrays.
+    it takes the cotangents and the first inputs of all uses. `add_to(total, g, **params)`, if any, adds the value of
+    the only rule to an array in place, so that T slices of one array cost T slices, not T arrays.
     """
 
     __slots__ = ("add_to", "arity", "every", "forward", "name", "rules", "symbol", "total")

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import functions as f
+from . import numpy_functions as n
 from . import primitives as p
 from .primitives import Primitive
 from .scope import Block, current, scope
@@ -309,27 +310,37 @@ class Tensor:
     # ── NumPy's own functions ──────────────────────────────────────────────────────────────────
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """The values for `np.asarray`, which cannot record: what is computed from the array has no gradient."""
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
+    def __dlpack__(self, **options: Any) -> Any:
+        """The values for `torch.from_dlpack` and its kin: a copy, since they might write to it."""
+        return self._array.copy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if ufunc in _COMPARISONS and method == "__call__" and not options:
-            return Tensor(ufunc(*[_operand(x) for x in inputs]))
-        if method != "__call__" or options or ufunc not in _NUMPY:
-            call = ufunc.__name__ + ("" if method == "__call__" else f".{method}")
-            options_given = f" with {', '.join(options)}" if options else ""
-            raise TypeError(
-                f"np.{call}{options_given} cannot record on a Tensor: use the functions of tinygrad_lstm, "
-                "or tensor.numpy() where no gradient is wanted"
-            )
-        return _NUMPY[ufunc](*inputs)
+        if method == "__call__" and not options:
+            if ufunc in n.UFUNCS:
+                return n.UFUNCS[ufunc](*inputs)
+            if ufunc in n.COMPARISONS:
+                return Tensor(ufunc(*[_operand(x) for x in inputs]))
+            if ufunc in n.QUESTIONS:
+                return ufunc(self._array)
+        raise n.refusal(ufunc.__name__ + ("" if method == "__call__" else f".{method}"), list(options))
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        if function not in _NUMPY:
-            raise TypeError(
-                f"np.{function.__name__} cannot record on a Tensor: use the functions of tinygrad_lstm, "
-                "or tensor.numpy() where no gradient is wanted"
-            )
-        return _NUMPY[function](*args, **kwargs)
+        if function in n.FUNCTIONS:
+            try:
+                inspect.signature(n.FUNCTIONS[function]).bind(*args, **kwargs)
+            except TypeError:
+                raise n.refusal(function.__name__, list(kwargs)) from None
+            return n.FUNCTIONS[function](*args, **kwargs)
+        if function in n.QUESTIONS:
+            return function(*[_operand(x) for x in args], **{name: _operand(x) for name, x in kwargs.items()})
+        room = (function.__module__ or "").removeprefix("numpy").lstrip(".")
+        raise n.refusal(f"{room}.{function.__name__}" if room else function.__name__)
 
 
 def tensor(
@@ -544,31 +555,3 @@ def _explain(primitive: Primitive, inputs: Sequence[Tensor], error: Exception) -
     operands = ", ".join(f"{x.name or f'input {k}'} {x.shape}" for k, x in enumerate(inputs))
     fit = _FIT.get(primitive.name, "each axis must be equal or 1, counted from the right")
     return f"{primitive.name}{where} cannot take {operands}: {fit}. NumPy: {error}"
-
-
-_COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
-_NUMPY: dict[Any, Callable[..., Any]] = {
-    np.add: p.add,
-    np.subtract: p.sub,
-    np.multiply: p.mul,
-    np.divide: p.div,
-    np.power: p.pow,
-    np.matmul: p.matmul,
-    np.negative: p.neg,
-    np.exp: p.exp,
-    np.log: p.log,
-    np.tanh: p.tanh,
-    np.where: p.where,
-    np.concatenate: f.concat,
-    np.stack: f.stack,
-    np.sum: f.sum,
-    np.mean: f.mean,
-    np.max: f.max,
-    np.amax: f.max,
-    np.reshape: f.reshape,
-    np.transpose: f.transpose,
-    np.broadcast_to: f.broadcast_to,
-    np.shape: lambda x: x.shape,
-    np.ndim: lambda x: x.ndim,
-    np.size: lambda x: x.size,
-}

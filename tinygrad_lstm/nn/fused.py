@@ -165,7 +165,8 @@ class Run:
                 g.fill(0)
             else:
                 g[...] = g_h[start:end].transpose(0, 2, 1)
-            _local_derivatives(k, *values, H)
+            s, p, r, h = values
+            _local_derivatives(k, s, p, r, h, H)
             steps = _with_arrivals(backwards, end, dc, arriving) if arriving else backwards
             for g_t, k_o, k_i, k_f, k_g, k_c, f, da_o, da_i, da_f, da_g, da in steps:
                 add(dh, g_t, dh)
