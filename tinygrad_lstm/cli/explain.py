@@ -8,8 +8,8 @@ gates.csv), and gradients.csv with the norm of the gradient at every word. Print
 
 With --model RUN a network that `tinygrad-lstm train` kept reads the text, by character, or without a text a sequence of
 its task, drawn with --seed. The gradient is that of its answer after the last step, drawn beside the same network
-untrained (compare.svg), and printed with the answer, its probabilities, and what it becomes with another symbol (0 for a
-number) in one place: a network that is sure can hang on a symbol that hardly any gradient reaches.
+untrained (compare.svg), and printed with the answer, its probabilities, and what it becomes with another symbol (or 0
+for a number) in one place: a network that is sure can hang on a symbol that hardly any gradient reaches.
 
 examples:
   tinygrad-lstm explain "the cities that I have seen in my life are ..." --out pictures
