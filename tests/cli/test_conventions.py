@@ -27,6 +27,7 @@ TRAIN = ["train", "adding", "--length", "6", "--hidden", "2", "--batch", "4", "-
 TABLE = ["train", "--table", "--tasks", "order", "--seeds", "1", "--steps", "1", "--jobs", "1"]
 RUNS = {
     "explain": ["explain", "a b", "--format", "dot"],
+    "explore": ["explore", "a b", "--out", "page.html"],
     "flow": FLOW,
     "walk": ["walk"],
     "draw": ["draw", "rnn", "--steps", "2", "--hidden", "2", "--out", "rnn.dot"],

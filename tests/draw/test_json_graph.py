@@ -187,6 +187,19 @@ def test_norms_are_those_of_the_gradients():
     assert terms == pytest.approx([np.linalg.norm(y.numpy())] * 2, rel=1e-14)  # y * y: two edges of one value
 
 
+def test_ids_are_those_of_the_svg(svg):
+    x = tl.tensor([0.3, -0.7], requires_grad=True, name="x")
+    W = tl.nn.Parameter(np.eye(2), name="W")
+    y = tl.tanh(x @ W)
+    flow = tl.trace_gradients((y * y * x).sum())
+    (graph,) = tl.draw.graph_dict(flow)["graphs"]
+    drawn = svg(tl.draw(flow)).items
+    (parameter,) = (node["id"] for node in graph["nodes"] if node["kind"] == "parameter")
+    (use,) = (edge["id"] for edge in graph["edges"] if edge["source"] == parameter)
+    assert {node["id"] for node in graph["nodes"]} - {parameter} | {f"{parameter}-{use}"} <= set(drawn)
+    assert {edge["id"] for edge in graph["edges"]} <= set(drawn)
+
+
 def test_not_computed_is_null_and_zero_is_zero():
     a, b = tl.tensor([1.0], requires_grad=True, name="a"), tl.tensor([0.0], requires_grad=True, name="b")
     loss = (a * b * 2.0).sum()
