@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import nn, optim
+from .anomaly import detect_anomaly
 from .autodiff import backward, grad, jacobian
 from .functions import broadcast_to, concat, log_softmax, max, mean, reshape, softmax, stack, sum, transpose
 from .gradcheck import GradcheckError, gradcheck
@@ -24,6 +25,7 @@ __all__ = [
     "backward",
     "broadcast_to",
     "concat",
+    "detect_anomaly",
     "draw",
     "exp",
     "flow",

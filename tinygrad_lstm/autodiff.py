@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import primitives as p
+from .anomaly import check_cotangent, detect_anomaly
 from .scope import adjoint
 from .tensor import Tensor, constant, describe, recording_anew
 
@@ -78,7 +79,8 @@ def propagate(
     uses: dict[tuple[p.Primitive, Tensor], tuple[list[Any], list[Any]]] = {}  # of leaves, to be summed at the end
     broadcast: dict[tuple[Tensor, tuple[int, ...]], list[Any]] = {}  # the same, of one row used for many
     turned: dict[Tensor, Any] = {}  # a weight used again, laid out so that its transpose is contiguous: g @ Wᵀ in half
-    totals = not symbolic and on_edge is None
+    watched = not symbolic and detect_anomaly.innermost() is not None
+    totals = not symbolic and on_edge is None and not watched
     pop, get = cotangents.pop, cotangents.get
     for node in nodes:
         g, primitive = pop(node, None), node.primitive
@@ -137,6 +139,8 @@ def propagate(
                 continue
             if c.shape != primal.shape or c.dtype is not primal.dtype:
                 c = _run(fit, (c, x), {}, node, slot) if symbolic else fit(c, x)
+            if watched:
+                check_cotangent(node, slot, g, c)
             if on_edge is not None:
                 on_edge(node, slot, c)
             before = get(x)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from . import functions as f
 from . import numpy_functions as n
 from . import primitives as p
+from .anomaly import check_output, detect_anomaly
 from .primitives import Primitive
 from .scope import Block, current, scope
 
@@ -381,7 +382,7 @@ class no_grad(Block):
 
 
 _NO_PARAMS: dict[str, Any] = {}
-_no_grad_blocks, _scopes = no_grad.blocks.get, scope.blocks.get
+_no_grad_blocks, _scopes, _anomaly_blocks = no_grad.blocks.get, scope.blocks.get, detect_anomaly.blocks.get
 _new = Tensor.__new__
 
 
@@ -441,6 +442,8 @@ def record(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]
         raise kind(_explain(primitive, inputs, error)) from error
     if type(array) is not _ndarray:
         array = np.asarray(array)
+    if _anomaly_blocks() and detect_anomaly.innermost() is not None:
+        check_output(primitive, inputs, array)
     if not needs_gradient or (_no_grad_blocks() and no_grad.innermost() is not None):
         return constant(array)
     out = _new(Tensor)
