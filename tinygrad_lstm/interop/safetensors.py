@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -59,7 +60,7 @@ def save(what: Module | Checkpoint | Mapping[str, npt.ArrayLike], path: str | os
         given = what
     arrays = {_name(name): _plain(name, value) for name, value in given.items()}
     text = json.dumps({**about, "sha256": _checksum(about, arrays)}, allow_nan=False)
-    return write_atomically(path, _library().save(arrays, {_KEY: text}))
+    return write_atomically(path, _library("safetensors.numpy").save(arrays, {_KEY: text}))
 
 
 def load(path: str | os.PathLike[str]) -> Module:
@@ -112,14 +113,13 @@ def load_state_dict(path: str | os.PathLike[str]) -> dict[str, Array]:
 _REFUSED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError)
 
 
-def _library() -> ModuleType:
+def _library(part: str) -> ModuleType:
     try:
-        import safetensors.numpy
+        return import_module(part)
     except ImportError as error:
         raise ImportError(
             'safetensors files need the library of that name: pip install "tinygrad-lstm[safetensors]"'
         ) from error
-    return safetensors.numpy
 
 
 def _name(name: Any) -> str:
@@ -145,9 +145,7 @@ def _checksum(about: About, arrays: dict[str, Array]) -> str:
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], About]:
     """The arrays, and what the file says of them, seen to be whole."""
-    library = _library()
-    from safetensors import SafetensorError
-
+    library, refused = _library("safetensors.numpy"), _library("safetensors").SafetensorError
     data = Path(path).read_bytes()
     try:
         try:
@@ -157,7 +155,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], About]:
         about = _about(data)
         if about and about.pop("sha256", None) != _checksum(about, arrays):
             raise ValueError("its arrays or their description are not those that were written")
-    except (SafetensorError, *_REFUSED) as error:
+    except (refused, *_REFUSED) as error:
         raise SafetensorsError(f"{path} is refused: {_why(error)}") from error
     return arrays, about
 
