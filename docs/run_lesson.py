@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import io
 import re
-import sys
+import tempfile
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -160,9 +160,13 @@ def main(arguments: list[str] | None = None) -> Lesson:
         parser.error("--write puts the pictures beside the page: leave out --out")
     lesson = Lesson(found[0])
     folder = PICTURES if given.write else given.out or Path(f"lesson-{given.lesson.zfill(2)}")
+    with tempfile.TemporaryDirectory() as made:
+        lesson.run(Path(made))
+        pictures = {path.name: path.read_bytes() for path in Path(made).iterdir()}
     try:
         with all_or_nothing(folder) as staging:
-            lesson.run(staging)
+            for name, data in pictures.items():
+                (staging / name).write_bytes(data)
     except OSError as error:
         parser.error(f"cannot write into {folder}: {error.strerror or error}")
     if given.write:
@@ -175,4 +179,3 @@ def main(arguments: list[str] | None = None) -> Lesson:
 
 if __name__ == "__main__":
     globals().update(main().variables)  # with python -i the reader goes on from here
-    sys.stdout.flush()

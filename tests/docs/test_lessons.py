@@ -261,6 +261,32 @@ def test_a_page_is_read_run_and_written(tmp_path: Path, monkeypatch: pytest.Monk
     assert lesson.refusal("1", "answer") is None
 
 
+def test_write_makes_the_page_and_its_pictures_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    saving = 'print("a", a)\n__import__("pathlib").Path("09-a.svg").write_text("<svg/>")\nanswer_1 = 2'
+    path = tmp_path / "09-a-page.md"
+    path.write_text(SMALL.replace('print("a", a)', saving), encoding="utf-8")
+    monkeypatch.setattr("run_lesson.LESSONS", tmp_path)
+    monkeypatch.setattr("run_lesson.PICTURES", tmp_path / "pictures")
+    main(["9", "--write"])
+    assert "```text\na 2\n```" in path.read_text(encoding="utf-8")
+    assert [p.name for p in (tmp_path / "pictures").iterdir()] == ["09-a.svg"]
+    assert "other numbers" not in capsys.readouterr().out
+
+    path.write_text(SMALL.replace('print("a", a)', saving + "\nassert a == 3"), encoding="utf-8")
+    with pytest.raises(AssertionError):
+        main(["9", "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()  # a lesson that fails leaves nothing
+
+    (tmp_path / "out").write_text("in the way")
+    path.write_text(SMALL, encoding="utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["9", "--out", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    assert f"cannot write into {tmp_path / 'out'}" in capsys.readouterr().err
+
+
 def test_an_error_names_the_line_of_the_page(tmp_path: Path) -> None:
     path = tmp_path / "09-a-page.md"
     path.write_text(SMALL.replace('print("a", a)', "assert a == 3"), encoding="utf-8")
