@@ -516,6 +516,7 @@ def i64(*numbers: int) -> Array:
         ("Expand", {"x": f32(3, 1)}, {"shape": i64(2, 1, 4)}, {}),
         ("Gather", {"x": f32(2, 4, 3)}, {"ids": np.array([[0, -1], [2, 1]])}, {"axis": 1}),
         ("Gather", {"x": f32(2, 4)}, {"ids": np.array(1)}, {"axis": -1}),
+        ("Gather", {"x": f32(4, 3)}, {"ids": np.array([[0, -1], [2, -4]])}, {}),
         ("Gemm", {"x": f32(2, 3)}, {"W": f32(4, 3), "b": f32(4)}, {"transB": 1}),
         ("Gemm", {"x": f32(2, 3)}, {"W": f32(3, 4), "b": f32(4)}, {}),
         ("Gemm", {"x": f32(2, 3)}, {"W": f32(3, 4)}, {}),
@@ -565,6 +566,55 @@ def test_weights_that_two_nodes_share_stay_one_parameter(tmp_path: Path) -> None
     (p,) = model.parameters()
     W0, ones = p.numpy(), np.ones((2, 3), np.float32)
     assert np.abs(p.grad - (x.T @ (ones @ W0.T) + (x @ W0).T @ ones)).max() <= 1e-5
+
+
+def test_rows_of_an_embedding_may_be_counted_from_the_end(tmp_path: Path) -> None:
+    W, ids = f32(4, 3), np.array([[0, -1], [2, -4]])
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["W", "ids"], ["y"])], "graph",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, [2, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], [numpy_helper.from_array(W, "W")],
+    )  # fmt: skip
+    onnx.save(finished(graph), tmp_path / "m.onnx")
+    model = door.load(tmp_path / "m.onnx")
+    assert isinstance(model.layers[0], tl.nn.Embedding)
+    assert (model(ids).numpy() == W[ids]).all()
+    with pytest.raises(IndexError, match=r"Gather node 'y': .*rows 0 to 3"):
+        model(ids - 1)
+
+
+@pytest.mark.parametrize(
+    ("after", "outputs", "biased"),
+    [
+        ([("Add", ["a", "b"], "y")], ["y"], True),
+        ([("Add", ["b", "a"], "y")], ["y"], True),
+        ([("Add", ["a", "b"], "y")], ["y", "a"], False),  # the product itself is wanted
+        ([("Add", ["a", "a"], "y")], ["y"], False),
+        ([("Add", ["a", "x"], "y")], ["y"], False),
+        ([("Add", ["a", "one"], "y")], ["y"], False),  # one number for all columns
+        ([("Add", ["a", "row"], "y")], ["y"], False),  # not a bias: it makes the result larger
+        ([("Add", ["a", "b"], "s"), ("Add", ["s", "a"], "y")], ["y"], False),
+        ([("Add", ["a", "b"], "s"), ("Add", ["s", "b"], "y")], ["y"], False),  # b has two uses
+    ],
+)
+def test_a_product_and_a_bias_are_one_linear_only_where_they_belong_together(
+    tmp_path: Path, after: list[Any], outputs: list[str], biased: bool
+) -> None:
+    x = f32(1, 3)
+    arrays = {"W": f32(3, 3), "b": f32(3), "one": f32(1), "row": f32(2, 3)}
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "W"], ["a"]), *(helper.make_node(op, i, [o]) for op, i, o in after)],
+        "graph", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])],
+        [helper.make_tensor_value_info(k, TensorProto.FLOAT, None) for k in outputs],
+        [numpy_helper.from_array(a, k) for k, a in arrays.items()],
+    )  # fmt: skip
+    model = finished(graph)
+    onnx.save(model, tmp_path / "m.onnx")
+    ours = door.load(tmp_path / "m.onnx")
+    (layer,) = ours.layers
+    assert isinstance(layer, tl.nn.Linear)
+    assert (layer.b is not None) == biased
+    close(values(ours(x)), ReferenceEvaluator(model).run(None, {"x": x}), 1e-6)
 
 
 def test_weights_whose_names_are_those_of_methods(tmp_path: Path) -> None:
