@@ -121,12 +121,14 @@ def load(path: str | os.PathLike[str], fused: bool = True) -> Model:
         model = package.ModelProto.FromString(data)
         _refuse_external(package, model)
         package.checker.check_model(model, full_check=True)
+        reader = _Reader(package, model, fused)
     except _Unsupported as error:
         raise ValueError(f"{path}: {error}") from error
     except Exception as error:  # whatever a parser of hostile bytes may raise
         raise ValueError(f"{path} is damaged or no ONNX model: {_one_line(error)}") from error
     try:
-        return _Reader(package, model, fused).model()
+        with np.errstate(all="ignore"):  # weights may be anything, nan too
+            return reader.model()
     except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
         raise ValueError(f"{path}: {_one_line(error)}") from error
 
@@ -206,7 +208,7 @@ class _Reader:
         return layer
 
     def _recurrent(self, node: Node) -> Module | None:
-        _bound(Recurrent, node.attributes, node.op, self.fused)
+        _bound(Recurrent, node.attributes)
         node.run = recurrent = Recurrent(node.op, self.fused, **node.attributes)
         names = [*node.inputs, *[""] * (8 - len(node.inputs))]
         W, R, B, P = (names[k] for k in (1, 2, 3, 7))
@@ -254,25 +256,22 @@ class _Reader:
     def _owned(self, name: str, ndim: int | None = None) -> bool:
         """Whether a name is that of weights which nothing else uses."""
         array = self.arrays.get(name)
-        return (
-            array is not None
-            and array.dtype in (np.float32, np.float64)
-            and self.uses[name] == 1
-            and array.ndim == (ndim or array.ndim)
-        )
+        if array is None or array.dtype not in (np.float32, np.float64):
+            return False
+        return self.uses[name] == 1 and ndim in (None, array.ndim)
 
 
 def _input(wanted: Input, given: Any) -> Any:
     """A value for an input of the model: a Tensor for floats, an ndarray for the rest."""
-    if isinstance(given, Tensor) or hasattr(given, "dtype"):
-        if given.dtype != wanted.dtype:
-            raise TypeError(f"input {wanted.name!r} takes {wanted.dtype}, got {given.dtype}: convert it with "
-                            f".astype(np.{wanted.dtype})")  # fmt: skip
-    else:
+    if not hasattr(given, "dtype"):
         given = np.asarray(given, wanted.dtype)
-    if isinstance(given, Tensor):
-        return given if wanted.dtype.kind == "f" else given.numpy()
-    return Tensor(given, name=wanted.name) if wanted.dtype.kind == "f" else np.array(given)
+    if given.dtype != wanted.dtype:
+        raise TypeError(
+            f"input {wanted.name!r} takes {wanted.dtype}, got {given.dtype}: convert it with .astype(np.{wanted.dtype})"
+        )
+    if wanted.dtype.kind != "f":
+        return np.array(given)
+    return given if isinstance(given, Tensor) else Tensor(given, name=wanted.name)
 
 
 def _refuse_external(package: Any, model: Any) -> None:
@@ -301,20 +300,21 @@ def _tensors(package: Any, message: Any) -> Iterable[Any]:
 
 def _refuse_unknown(model: Any) -> None:
     if model.functions:
-        raise ValueError("functions of the file's own are not supported: inline them with onnx.inliner")
+        raise _Unsupported("functions of the file's own are not supported: inline them with onnx.inliner")
     if model.graph.sparse_initializer:
-        raise ValueError("sparse weights are not supported: write them densely")
+        raise _Unsupported("sparse weights are not supported: write them densely")
     for node in model.graph.node:
         if node.domain not in ("", "ai.onnx"):
-            raise ValueError(f"the operator {node.op_type!r} is of the domain {node.domain!r}, "
-                             "and only ONNX's own are supported")  # fmt: skip
+            raise _Unsupported(f"{node.op_type!r} is an operator of {node.domain!r}: only ONNX's own are supported")
     opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     if opset < OLDEST:
-        raise ValueError(f"it is written in operator set {opset}, and those from {OLDEST} on are read: "
-                         f"convert it with onnx.version_converter.convert_version(model, {OLDEST})")  # fmt: skip
+        raise _Unsupported(
+            f"it is written in operator set {opset}, and those from {OLDEST} on are read: "
+            f"convert it with onnx.version_converter.convert_version(model, {OLDEST})"
+        )
 
 
-def _bound(function: Callable[..., Any], attributes: dict[str, Any], *given: Any) -> None:
+def _bound(function: Callable[..., Any], attributes: dict[str, Any]) -> None:
     """Raise ValueError for an attribute that the function does not know."""
     parameters = inspect.signature(function).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
@@ -324,4 +324,7 @@ def _bound(function: Callable[..., Any], attributes: dict[str, Any], *given: Any
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """What went wrong without line ends and control characters, which may be the file's, and not too long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return text if len(text) <= 400 else f"{text[:400]}..."
