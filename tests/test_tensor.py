@@ -135,7 +135,10 @@ def test_operators_give_numpys_values_and_dtypes_on_both_sides(op: Any, other: s
     values = np.array([[0.5], [1.5]], np.float32)
     x, y = tl.tensor(values, requires_grad=True), OTHERS[other](dtype)
     plain = y.numpy() if isinstance(y, tl.Tensor) else y
-    for ours, theirs in ((op(x, y), op(values, plain)), (op(y, x), op(plain, values))):
+    ufunc = {operator.truediv: np.divide, operator.add: np.add, operator.sub: np.subtract, operator.mul: np.multiply,
+             operator.pow: np.power}[op]  # fmt: skip
+    # NumPy 2.0's own ** has a short cut that keeps float32; its functions promote in every version.
+    for ours, theirs in ((op(x, y), ufunc(values, plain)), (op(y, x), ufunc(plain, values))):
         assert type(ours) is tl.Tensor
         assert ours.primitive is not None
         np.testing.assert_array_equal(ours.numpy(), theirs, strict=True)

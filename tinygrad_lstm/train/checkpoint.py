@@ -9,7 +9,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..files import write_atomically
+from .metrics import read_metrics
 from .model import Network
 from .settings import Settings
 
@@ -30,10 +31,14 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """arrays: by names such as "weights/readout.W"; about: what JSON can say (settings, sizes, generator, counts)."""
+    """arrays: by names such as "weights/readout.W"; about: what JSON can say (settings, sizes, generator, counts).
+
+    metrics: the reports of the run up to here, kept in a file of their own.
+    """
 
     arrays: dict[str, npt.NDArray[Any]]
     about: dict[str, Any]
+    metrics: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
 
     def part(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays whose names begin with "name/", without that."""
@@ -69,8 +74,14 @@ class Checkpoint:
         head = {"format": FORMAT, "digest": digest(self.arrays), **self.about}
         about = json.dumps(head, allow_nan=False).encode()
         file = io.BytesIO()
-        np.savez(file, allow_pickle=False, about=np.frombuffer(about, np.uint8), **self.arrays)
+        np.savez(file, about=np.frombuffer(about, np.uint8), **self.arrays)
         return file.getvalue()
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how the run went."""
+        from ..notebook import run  # pages live upstairs; showing itself is how a notebook calls
+
+        return run(self.about, self.metrics)
 
 
 def save(directory: Path, checkpoint: Checkpoint, last: bytes | None) -> bytes:
@@ -110,7 +121,10 @@ def load(run: str | os.PathLike[str]) -> Checkpoint:
         spare = path.parent / PREVIOUS
         kept = f"; the one before it is kept: {spare}" if path.name == CURRENT and spare.exists() else ""
         raise CheckpointError(f"{path} is damaged or no checkpoint: {_why(error)}{kept}") from error
-    return checkpoint
+    if path.name not in (CURRENT, PREVIOUS):
+        return checkpoint
+    rows = read_metrics(path.parent / METRICS)
+    return replace(checkpoint, metrics=[row for row in rows if row["step"] <= checkpoint.about["steps"]])
 
 
 def _read(data: bytes) -> Checkpoint:
