@@ -139,6 +139,16 @@ class Tensor:
             notes.append("requires_grad=True")
         return f"tensor({', '.join([values, *notes])})"
 
+    def _repr_html_(self) -> str:
+        """In a notebook: the values on their colours, how they were made, and the gradient of a leaf that has one."""
+        from .notebook import tensor  # pages live upstairs; showing itself is how a notebook calls
+
+        made = "needs a gradient" if self.requires_grad else ""
+        if self.primitive is not None:
+            made = f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else "")
+        gradient = None if self.primitive is not None else self._grad
+        return tensor(type(self).__name__.lower(), self.name, made, self._array, gradient)
+
     # ── the graph ──────────────────────────────────────────────────────────────────────────────
 
     @property

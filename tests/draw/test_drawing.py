@@ -162,7 +162,7 @@ def test_nodes_may_be_added_as_to_any_digraph(drawing):
 
 def test_a_notebook_shows_the_svg(drawing):
     bundle = drawing._repr_mimebundle_()
-    assert set(bundle) == {"image/svg+xml"}
+    assert set(bundle) == {"image/svg+xml", "text/html"}
     assert "max-width:100%" in bundle["image/svg+xml"]
 
 

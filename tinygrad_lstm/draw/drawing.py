@@ -283,4 +283,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         except render.RendererMissing as error:
             warnings.warn(str(error), stacklevel=2)
             bundle = {"text/plain": self.source}
+        if "image/svg+xml" in bundle:
+            from ..notebook import drawing  # pages live upstairs; showing itself is how a notebook calls
+
+            bundle["text/html"] = drawing(bundle["image/svg+xml"])
         return bundle

@@ -309,11 +309,12 @@ class Flow:
             raise ValueError(self._origin_of_nan().replace("gradient", "Jacobian", 1))
         return jacobian
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """In a notebook a flow shows itself as its drawing."""
-        from ..draw import draw  # pictures live upstairs; showing itself is how a notebook calls
+    def _repr_html_(self) -> str:
+        """In a notebook: the norms of the gradient step by step and at the leaves; `tl.draw(flow)` is its drawing."""
+        from ..notebook import flow  # pages live upstairs; showing itself is how a notebook calls
 
-        return draw(self)._repr_mimebundle_(**options)
+        root = self.root.name or self.root.op or "a leaf"
+        return flow(root, self.nodes, sum(1 for _ in self.edges), self.traced)
 
     def __repr__(self) -> str:
         state = "traced" if self.traced else "not traced"

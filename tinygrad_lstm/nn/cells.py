@@ -31,6 +31,12 @@ class LSTMStep(NamedTuple):
     c: Tensor
     h: Tensor
 
+    def _repr_html_(self) -> str:
+        """In a notebook: a row for each gate and state."""
+        from ..notebook import step  # pages live upstairs; showing itself is how a notebook calls
+
+        return step({name: x if x is None else x.numpy() for name, x in zip(self._fields, self, strict=True)})
+
 
 class _Cell(Module):
     """What the cells share: sizes, the checks of their inputs, and the scope of a time step."""

@@ -91,6 +91,13 @@ class Module:
         for name, parameter in parameters.items():
             parameter.assign(arrays[name])
 
+    def _repr_html_(self) -> str:
+        """In a notebook: every parameter with its shape, count, values as colours, and gradient where it has one."""
+        from ..notebook import module  # pages live upstairs; showing itself is how a notebook calls
+
+        title = type(self).__name__ if type(self).__repr__ is object.__repr__ else repr(self)
+        return module(title, [(name, p.numpy(), p.grad) for name, p in self.named_parameters()])
+
 
 def _dotted(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
