@@ -21,7 +21,7 @@ LARGEST = 50_000  # weights of one cell: 0.5 MB of the page
 DETOURS = 8  # the parts of a split that are compared one by one
 SAMPLES = {  # further sequences to choose from
     "thirty words": "When the old clock in the tower struck twelve the girl who had waited since the morning "
-    "under the lamp by the river folded her letter and quietly walked home alone",
+    "under the lamp by the river folded her letter and walked home alone",
     "a key and its lock, 50 steps": " ".join(["key", *["and"] * 48, "lock"]),
     "the numbers from 1 to 100": " ".join(map(str, range(1, 101))),
 }
@@ -49,7 +49,7 @@ def of_words(text: str, hidden_size: int, forget_bias: float, seed: int) -> Json
     return _shared() | {
         "unit": "word",
         "seed": str(seed),
-        "forgetBias": forget_bias,
+        "forgetBias": float(forget_bias),
         "cells": {key: _cell(p, names[key]) | {"read": {"u": _array(_read_by(p))}} for key, p in passages.items()},
         "beside": "rnn",
         # ln U[1, 2], as drawn for T_max = 3: e to its power minus 1 is the uniform number it was made of.
@@ -88,8 +88,7 @@ def of_network(
     return _shared() | {
         "unit": "step" if symbols is None else "character",
         "cells": {
-            key: _cell(p, name)
-            | {"read": {"W": _array(readout.W.numpy()), "b": _array(_bias(readout)), "loss": loss}}
+            key: _cell(p, name) | {"read": {"W": _array(readout.W.numpy()), "b": _array(_bias(readout)), "loss": loss}}
             for key, (p, readout) in both.items()
         },
         "beside": "untrained",

@@ -12,17 +12,25 @@ const Engine = (() => {
   const TINY = 2 ** -1022; // what is smaller has lost digits
 
   const at = (array, t, n) => array.subarray(t * n, (t + 1) * n);
-  const add = (sum, term, factor = 1) => { for (let j = 0; j < sum.length; j++) sum[j] += factor * term[j]; };
+  const add = (sum, term, factor = 1) => {
+    for (let j = 0; j < sum.length; j++) sum[j] += factor * term[j];
+  };
   const dot = (a, b) => a.reduce((sum, x, j) => sum + x * b[j], 0);
-  const sigmoid = (a) => { const e = Math.exp(Math.min(a, 709)); return e / (e + 1); };
+  const sigmoid = (a) => {
+    const e = Math.exp(Math.min(a, 709));
+    return e / (e + 1);
+  };
 
   /** The Euclidean norm, of numbers so small or large that their squares are not numbers too. */
   function norm(v) {
     let largest = 0;
-    for (const x of v) { const size = Math.abs(x); if (!(size <= largest)) largest = size; }
+    for (let j = 0; j < v.length; j++) {
+      const size = Math.abs(v[j]);
+      if (!(size <= largest)) largest = size;
+    }
     if (largest === 0 || !Number.isFinite(largest)) return largest;
     let sum = 0;
-    for (const x of v) sum += (x / largest) ** 2;
+    for (let j = 0; j < v.length; j++) sum += (v[j] / largest) ** 2;
     return largest * Math.sqrt(sum);
   }
 
@@ -33,7 +41,8 @@ const Engine = (() => {
 
   /** The rows of h in every W times `scale`; biases set by gate: b = {f: number or one for each unit}. */
   function adjusted(cell, scale, b = {}) {
-    const W = {}, biases = {};
+    const W = {},
+      biases = {};
     for (const k of GATES[cell.kind]) {
       W[k] = scale === 1 ? cell.W[k] : cell.W[k].map((w, r) => (r < cell.n * cell.n ? scale * w : w));
       biases[k] = b[k] === undefined ? cell.b[k] : Float64Array.from({ length: cell.n }, (_, j) => b[k][j] ?? b[k]);
@@ -45,7 +54,8 @@ const Engine = (() => {
 
   /** What enters the nonlinearity of gate k: [h, x] @ W + b. */
   function affine(cell, k, h, x) {
-    const { n, W, b } = cell, a = Float64Array.from(b[k]);
+    const { n, W, b } = cell,
+      a = Float64Array.from(b[k]);
     for (let r = 0; r < n; r++) for (let j = 0; j < n; j++) a[j] += h[r] * W[k][r * n + j];
     for (let r = 0; r < x.length; r++) {
       if (x[r] !== 0) for (let j = 0; j < n; j++) a[j] += x[r] * W[k][(n + r) * n + j];
@@ -55,13 +65,16 @@ const Engine = (() => {
 
   /** Every value of the sequence xs (an array of vectors) from a state of zeros: f, i, g, o, c, shown = tanh c, h. */
   function forward(cell, xs) {
-    const { kind, n } = cell, T = xs.length, run = { cell, xs, T };
+    const { kind, n } = cell,
+      T = xs.length,
+      run = { cell, xs, T };
     const names = kind === "rnn" ? ["h"] : [...GATES[kind], "c", "shown", "h"];
     for (const name of names) run[name] = new Float64Array((T + 1) * n);
     for (let t = 1; t <= T; t++) {
       const h = at(run.h, t - 1, n);
       for (const k of GATES[kind]) {
-        const a = affine(cell, k, h, xs[t - 1]), tanh = k === "g" || k === "h";
+        const a = affine(cell, k, h, xs[t - 1]),
+          tanh = k === "g" || k === "h";
         for (let j = 0; j < n; j++) run[k][t * n + j] = tanh ? Math.tanh(a[j]) : sigmoid(a[j]);
       }
       if (kind === "rnn") continue;
@@ -79,12 +92,16 @@ const Engine = (() => {
   /** A readout's outputs y = h @ W + b, as many as b is long. */
   function outputs(read, h) {
     const y = Float64Array.from(read.b);
-    h.forEach((x, r) => { for (let j = 0; j < y.length; j++) y[j] += x * read.W[r * y.length + j]; });
+    h.forEach((x, r) => {
+      for (let j = 0; j < y.length; j++) y[j] += x * read.W[r * y.length + j];
+    });
     return y;
   }
 
   function softmax(y) {
-    const top = Math.max(...y), e = Array.from(y, (v) => Math.exp(v - top)), sum = e.reduce((a, b) => a + b, 0);
+    const top = Math.max(...y),
+      e = Array.from(y, (v) => Math.exp(v - top)),
+      sum = e.reduce((a, b) => a + b, 0);
     return e.map((v) => v / sum);
   }
 
@@ -93,7 +110,9 @@ const Engine = (() => {
    *  `said`, its own unless another network is asked for the same. */
   function asked(read, h, said) {
     if (read.u) return read.u;
-    const y = outputs(read, h), answer = said ?? y, best = answer.indexOf(Math.max(...answer));
+    const y = outputs(read, h),
+      answer = said ?? y,
+      best = answer.indexOf(Math.max(...answer));
     let dy = Array.from(answer, (v) => (read.loss === "bits" ? (v > 0 ? 1 : -1) : 1));
     if (read.loss === "classes") {
       const others = softmax(y.map((v, j) => (j === best ? -Infinity : v)));
@@ -109,7 +128,9 @@ const Engine = (() => {
 
   /** U v with U the rows of h in W (part "h"), or of x: what a gradient of the sum a sends back to h or x. */
   function pulled(cell, k, part, v, out) {
-    const { n, m, W } = cell, first = part === "h" ? 0 : n, rows = part === "h" ? n : m;
+    const { n, m, W } = cell,
+      first = part === "h" ? 0 : n,
+      rows = part === "h" ? n : m;
     for (let r = 0; r < rows; r++) {
       let sum = 0;
       for (let j = 0; j < n; j++) sum += W[k][(first + r) * n + j] * v[j];
@@ -127,16 +148,29 @@ const Engine = (() => {
    * for where another network gives it, see `asked`.
    */
   function backward(run, { everyStep = false, paths = {}, said = () => undefined } = {}) {
-    const { cell, xs, T } = run, { kind, n, m } = cell, lstm = kind !== "rnn", gates = GATES[kind];
+    const { cell, xs, T } = run,
+      { kind, n, m } = cell,
+      lstm = kind !== "rnn",
+      gates = GATES[kind];
     const zeros = () => new Float64Array((T + 1) * n);
     const back = { run, everyStep, paths, h: zeros(), x: new Float64Array((T + 1) * m), a: {}, edges: {} };
     const through = (name) => paths[name] ?? 1;
-    for (const k of gates) { back.a[k] = zeros(); if (lstm) back[k] = zeros(); }
-    if (lstm) { back.c = zeros(); back.shown = zeros(); }
+    for (const k of gates) {
+      back.a[k] = zeros();
+      if (lstm) back[k] = zeros();
+    }
+    if (lstm) {
+      back.c = zeros();
+      back.shown = zeros();
+    }
     for (const k of gates) back.edges[`h -> ${k}`] = zeros();
     back.edges["h -> L"] = zeros();
-    if (lstm) { back.edges["c -> c"] = zeros(); back.edges["c -> h"] = zeros(); }
-    const { edges } = back, entering = new Float64Array(m);
+    if (lstm) {
+      back.edges["c -> c"] = zeros();
+      back.edges["c -> h"] = zeros();
+    }
+    const { edges } = back,
+      entering = new Float64Array(m);
 
     for (let t = T; t >= 0; t--) {
       const dh = at(back.h, t, n);
@@ -160,9 +194,11 @@ const Engine = (() => {
       }
       if (t === 0) break;
       for (const k of gates) {
-        const a = at(back.a[k], t, n), from = lstm ? back[k] : back.h;
+        const a = at(back.a[k], t, n),
+          from = lstm ? back[k] : back.h;
         for (let j = 0, p = t * n; j < n; j++, p++) a[j] = from[p] * slope(k, run[k][p]);
-        const into = pulled(cell, k, "h", a, at(edges[`h -> ${k}`], t - 1, n)), factor = through(`h -> ${k}`);
+        const into = pulled(cell, k, "h", a, at(edges[`h -> ${k}`], t - 1, n)),
+          factor = through(`h -> ${k}`);
         if (factor !== 1) for (let j = 0; j < n; j++) into[j] *= factor;
         add(at(back.x, t, m), pulled(cell, k, "x", a, entering));
       }
@@ -173,35 +209,38 @@ const Engine = (() => {
   /** The gradient of c_t (of h_t in an RNN) split by how often a path crosses from h into the gates: 0, 1, ...
    *  The last of limit + 2 entries holds all that crosses more than `limit` times; together they are the gradient. */
   function split(back, t, limit) {
-    const { run, paths, edges } = back, { cell, T } = run, { kind, n } = cell, gates = GATES[kind];
+    const { run, paths, edges } = back,
+      { cell, T } = run,
+      { kind, n } = cell,
+      gates = GATES[kind];
     const parts = () => Array.from({ length: limit + 2 }, () => new Float64Array(n));
     const through = (name) => paths[name] ?? 1;
-    let c = parts(), h = parts();
-    const buffer = new Float64Array(n), a = new Float64Array(n);
+    let c = parts(),
+      h = parts();
+    const into = new Float64Array(n),
+      a = new Float64Array(n);
     for (let s = T; s >= t; s--) {
+      const p = s * n,
+        used = Math.min(T - s, limit + 1); // no path crosses more often than it has steps
       add(h[0], at(edges["h -> L"], s, n));
-      if (kind !== "rnn" && s > 0) {
-        c.forEach((part, k) => {
-          for (let j = 0, p = s * n; j < n; j++, p++) {
-            part[j] += through("c -> h") * h[k][j] * run.o[p] * (1 - run.shown[p] ** 2);
-          }
-        });
+      for (let k = 0; k <= used && kind !== "rnn" && s > 0; k++) {
+        for (let j = 0; j < n; j++) c[k][j] += through("c -> h") * h[k][j] * run.o[p + j] * (1 - run.shown[p + j] ** 2);
       }
       if (s === t) break;
-      const nextC = parts(), nextH = parts();
-      for (let k = 0; k < c.length; k++) {
-        for (const gate of gates) {
-          for (let j = 0, p = s * n; j < n; j++, p++) {
-            const from = {
-              h: h[k][j], o: h[k][j] * (run.shown ? run.shown[p] : 0), f: c[k][j] * (run.c ? run.c[p - n] : 0),
-              i: c[k][j] * (run.g ? run.g[p] : 0), g: c[k][j] * (run.i ? run.i[p] : 0),
-            }[gate];
-            a[j] = from * slope(gate, run[gate][p]);
-          }
-          add(nextH[Math.min(k + 1, limit + 1)], pulled(cell, gate, "h", a, buffer), through(`h -> ${gate}`));
+      const nextC = parts(),
+        nextH = parts();
+      for (const gate of gates) {
+        const from = gate === "o" || kind === "rnn" ? h : c; // what the gate's value is multiplied with, if not 1
+        const other = { o: run.shown, f: run.c, i: run.g, g: run.i }[gate],
+          shift = gate === "f" ? p - n : p;
+        for (let k = 0; k <= used; k++) {
+          for (let j = 0; j < n; j++)
+            a[j] = from[k][j] * (other ? other[shift + j] : 1) * slope(gate, run[gate][p + j]);
+          add(nextH[Math.min(k + 1, limit + 1)], pulled(cell, gate, "h", a, into), through(`h -> ${gate}`));
         }
-        if (kind === "rnn") continue;
-        for (let j = 0, p = s * n; j < n; j++, p++) nextC[k][j] = through("c -> c") * c[k][j] * (run.f ? run.f[p] : 1);
+      }
+      for (let k = 0; k <= used && kind !== "rnn"; k++) {
+        for (let j = 0; j < n; j++) nextC[k][j] = through("c -> c") * c[k][j] * (run.f ? run.f[p + j] : 1);
       }
       c = nextC;
       h = nextH;
@@ -213,18 +252,26 @@ const Engine = (() => {
 
   /** What each step contributes to dL/dW_k: the norm of [h, x] times da, and its share of the whole (they add to 1). */
   function weightTerms(back, k) {
-    const { run } = back, { cell, xs, T } = run, { n, m } = cell, whole = new Float64Array((n + m) * n);
+    const { run } = back,
+      { cell, xs, T } = run,
+      { n, m } = cell,
+      whole = new Float64Array((n + m) * n);
     const z = (t) => Float64Array.from([...at(run.h, t - 1, n), ...xs[t - 1]]);
     for (let t = 1; t <= T; t++) {
       const a = at(back.a[k], t, n);
-      z(t).forEach((x, r) => { if (x !== 0) for (let j = 0; j < n; j++) whole[r * n + j] += x * a[j]; });
+      z(t).forEach((x, r) => {
+        if (x !== 0) for (let j = 0; j < n; j++) whole[r * n + j] += x * a[j];
+      });
     }
     const size = norm(whole);
     const terms = [];
     for (let t = 1; t <= T; t++) {
-      const a = at(back.a[k], t, n), both = z(t);
+      const a = at(back.a[k], t, n),
+        both = z(t);
       let along = 0;
-      both.forEach((x, r) => { if (x !== 0) along += x * dot(a, whole.subarray(r * n, (r + 1) * n)) / size; });
+      both.forEach((x, r) => {
+        if (x !== 0) along += (x * dot(a, whole.subarray(r * n, (r + 1) * n))) / size;
+      });
       terms.push({ t, norm: norm(both) * norm(a), share: size >= TINY ? along / size : NaN });
     }
     return { terms, norm: size };
@@ -232,11 +279,17 @@ const Engine = (() => {
 
   /** The closed form at every step t: of an LSTM's dL/dc_T by sigmoid(b_f) a step, of a linear RNN's dL/dh_T by U. */
   function closedForm(back) {
-    const { run } = back, { cell, T } = run, { kind, n } = cell, found = new Array(T + 1);
+    const { run } = back,
+      { cell, T } = run,
+      { kind, n } = cell,
+      found = new Array(T + 1);
     let g = Float64Array.from(at(kind === "rnn" ? back.h : back.c, T, n));
     for (let t = T; t >= 0; t--) {
       found[t] = norm(g);
-      g = kind === "rnn" ? pulled(cell, "h", "h", g, new Float64Array(n)) : g.map((x, j) => x * (cell.b.f ? sigmoid(cell.b.f[j]) : 1));
+      g =
+        kind === "rnn"
+          ? pulled(cell, "h", "h", g, new Float64Array(n))
+          : g.map((x, j) => x * (cell.b.f ? sigmoid(cell.b.f[j]) : 1));
     }
     return found;
   }
@@ -249,5 +302,24 @@ const Engine = (() => {
     return Math.exp((Math.log(sizes[first]) - Math.log(sizes[T])) / (T - first));
   }
 
-  return { GATES, TINY, at, dot, norm, norms, sigmoid, slope, adjusted, forward, outputs, softmax, backward, split, pulled, weightTerms, closedForm, factor };
+  return {
+    GATES,
+    TINY,
+    at,
+    dot,
+    norm,
+    norms,
+    sigmoid,
+    slope,
+    adjusted,
+    forward,
+    outputs,
+    softmax,
+    backward,
+    split,
+    pulled,
+    weightTerms,
+    closedForm,
+    factor,
+  };
 })();

@@ -1,0 +1,480 @@
+"""The page in a real browser: what a reader does, and that what is shown is what was computed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lstm as tl
+from tinygrad_lstm.explore import page, page_of_network
+from tinygrad_lstm.flow.sequence import embed, make_cell, tokenize, trace_sequence
+from tinygrad_lstm.nn import Linear
+
+TEXT = "the cities that I have seen in my life are ..."
+RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-")
+
+
+def read(text: str) -> float:
+    """A number as the page prints it, read back."""
+    mantissa, _, exponent = text.strip().removeprefix("+").translate(RAISED).partition("·10")
+    return float(mantissa) * 10.0 ** int(exponent or 0)
+
+
+def passage(kind: str, text: str = TEXT, hidden: int = 4, bias: float = 1.0, seed: int = 0) -> Any:
+    tokens = tokenize(text)
+    return trace_sequence(make_cell(kind, hidden, hidden, bias, seed), embed(tokens, hidden, seed), tokens, seed)
+
+
+def test_it_opens_and_agrees_with_the_engine(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    assert "agree with those of tinygrad_lstm" in shown.text("#check")
+    worst = shown.page.evaluate("Page.check()")
+    assert worst["worst"] < 1e-12
+    assert worst["count"] > 1000
+    factors = [passage("lstm").factor("c"), passage("rnn").factor("h")]
+    assert [float(b) for b in shown.page.locator("#headline b").all_text_contents()[:2]] == [
+        pytest.approx(f, abs=6e-4) for f in factors
+    ]
+
+
+def test_a_page_whose_numbers_are_wrong_says_so(opened: Callable[..., Any]) -> None:
+    html = page(TEXT)
+    held = re.search(r'"dc": "([^"]{40})', html)
+    assert held is not None
+    shown = opened(html.replace(held[1], "AAAAAAAA8D8" + held[1][11:]))  # the first number becomes 1
+    assert "Do not trust this page" in shown.text("#check")
+
+
+@pytest.mark.parametrize("bias", [-4.0, 0.0, 3.0, 10.0])
+def test_sliding_the_forget_bias_moves_every_number(opened: Callable[..., Any], bias: float) -> None:
+    shown = opened(page(TEXT))
+    before = shown.text("#headline")
+    shown.slide("#forget", bias)
+    assert shown.text("#headline") != before
+    expected = passage("lstm", bias=bias)
+    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.c, rtol=1e-9)
+    assert float(shown.page.locator("#headline b").first.text_content()) == pytest.approx(
+        expected.factor("c"), rel=6e-3
+    )
+    printed = shown.page.locator('#strip-picture [data-role="c"][data-row="0"] text').all_text_contents()[-11:]
+    assert [read(p) for p in printed] == [pytest.approx(c, rel=0.06) for c in expected.c]
+
+
+def test_the_lstm_may_do_worse_and_the_page_says_so(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.slide("#forget", -4)
+    assert passage("lstm", bias=-4).c[0] < passage("rnn").h[0]
+    assert "Here the LSTM does worse" in shown.text("#headline")
+
+
+def test_own_words_are_read_as_the_library_reads_them(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT, hidden_size=6, seed=5))
+    own = "the keys to the cabinet are on the tisch Käse 漢字"
+    shown.page.fill("#own", own)
+    shown.page.press("#own", "Enter")
+    expected = passage("lstm", own, hidden=6, seed=5)
+    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.c, rtol=1e-9)
+    np.testing.assert_allclose(
+        shown.page.evaluate("Page.model.rows[1].sizes.slice(1)"), passage("rnn", own, hidden=6, seed=5).h, rtol=1e-9
+    )
+    assert "typed here" in shown.page.locator("#sequence option:checked").text_content()
+
+
+@pytest.mark.parametrize(("own", "says"), [("  ", "Type some words."), ("a " * 300, "at most 200")])
+def test_own_words_that_cannot_be_shown(opened: Callable[..., Any], own: str, says: str) -> None:
+    shown = opened(page(TEXT))
+    before = shown.text("#headline")
+    shown.page.fill("#own", own)
+    shown.page.click("#use")
+    assert says in shown.text("#own-problem")
+    assert shown.page.locator("#own").get_attribute("aria-invalid") == "true"
+    assert shown.text("#headline") == before
+
+
+@pytest.mark.parametrize("where", ["in the file", "typed"])
+def test_a_script_in_a_text_stays_text(opened: Callable[..., Any], where: str) -> None:
+    hostile = (
+        "</script><script>window.hacked=1</script> <img src=x onerror=window.hacked=2> <b>bold</b> &amp; \u202egnp"
+    )
+    shown = opened(page(hostile if where == "in the file" else TEXT))
+    if where == "typed":
+        shown.page.fill("#own", hostile)
+        shown.page.click("#use")
+    for t in range(1, len(hostile.split()) + 1):
+        shown.page.evaluate("document.activeElement.blur()")
+        shown.page.keyboard.press("Home" if t == 1 else "ArrowRight")
+    assert shown.page.evaluate("window.hacked") is None
+    assert shown.page.locator("main img, main b:has-text('bold'), main script").count() == 0
+    shown.page.keyboard.press("Home")
+    assert "</script><scr…" in shown.text("#step-shown")
+    assert "</script><script>wi…" in shown.text("#why-says")
+    assert "\u202e" not in shown.page.inner_text("body")
+
+
+def test_every_gradient_can_be_asked_and_its_terms_add_up(
+    script: Callable[[str], str], opened: Callable[..., Any]
+) -> None:
+    shown = opened(page(TEXT))
+    shown.page.evaluate("document.body.focus()")
+    asked = 0
+    for row, kind in enumerate(("lstm", "rnn")):
+        for t in (0, 1, 5, 11):
+            for role in ("c", "h", "x", "f", "i", "g", "o", "shown"):
+                if (kind == "rnn" and role not in "hx") or (t == 0 and role not in "ch"):
+                    continue
+                found = shown.page.evaluate(
+                    script("why"),
+                    {"row": row, "role": role, "t": t},
+                )
+                whole = np.array(found["vector"])
+                np.testing.assert_allclose(
+                    np.sum([v for v, _ in found["terms"]], axis=0), whole, rtol=1e-12, atol=1e-15
+                )
+                if np.abs(whole).max() > 0:  # the forget gate of step 1 multiplies a state of zeros
+                    assert sum(share for _, share in found["terms"]) == pytest.approx(1)
+                nodes = {"shown": "tanh c"}.get(role, role)
+                flow = passage(kind).flow
+                node = flow.node(flow.states.of(role)[t]) if role in "ch" else flow.named(nodes)[t - 1]
+                np.testing.assert_allclose(whole, node.gradient, rtol=1e-9, atol=1e-15)
+                asked += 1
+    assert asked > 30
+
+
+def test_clicking_a_gradient_and_following_it_to_the_loss(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.locator('#strip-picture [data-role="f"][data-t="3"][data-row="0"]').click()
+    assert "gradient of the forget gate at step 3" in shown.text("#why-says")
+    assert shown.page.locator("#strip-picture .faded").count() == 2  # steps 1 and 2 of that row are not on the way
+    path = []
+    for _ in range(40):
+        buttons = shown.page.locator("#why-table td button")
+        if buttons.count() == 0:
+            break
+        buttons.first.click()
+        path.append(shown.page.evaluate("[Page.state.chosen.role, Page.state.chosen.t]"))
+    assert path == [["c", t] for t in range(3, 12)] + [["h", 11]]
+    assert "from the loss itself" in shown.text("#why-table")
+    rows = shown.page.locator("#why-table tbody tr").all()
+    assert "100 %" in (rows[-1].text_content() or "")
+
+
+def test_the_table_of_terms_shows_what_it_says(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.locator('#inside-picture [data-role="c"][data-t="6"]').click()
+    rows = [
+        [read(x) for x in row.locator("td").all_text_contents()[-4:]]
+        for row in shown.page.locator("#why-table tbody tr").all()
+    ]
+    gradient = passage("lstm").flow
+    node = gradient.node(gradient.states.of("c")[6])
+    assert rows[-1] == [pytest.approx(v, abs=0.0051, rel=0.5) for v in node.gradient]
+    np.testing.assert_allclose(np.sum(rows[:-1], axis=0), rows[-1], atol=0.011)
+
+
+def test_the_weights_gradient_is_the_sum_over_steps(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.locator('#inside-picture [data-role="W"][data-gate="g"]').click()
+    flow = passage("lstm").flow
+    W = next(n for n in flow.nodes if n.kind == "parameter" and n.name == "W_g")
+    assert "the sum of what 11 steps contribute" in shown.text("#why-says")
+    rows = shown.page.locator("#why-table tbody tr").all()
+    assert len(rows) == 12
+    printed = [read(row.locator("td").nth(1 if k < 11 else 0).text_content()) for k, row in enumerate(rows)]
+    by_step = sorted(W.uses, key=lambda e: e.consumer.step or 0)
+    assert printed == [pytest.approx(x, rel=6e-3) for x in [*(e.norm for e in by_step), W.norm]]
+
+
+def test_cutting_paths_and_the_z_slider(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.click("summary")
+    expected = passage("lstm")
+    flow, states = expected.flow, expected.flow.states.of("c")
+    loss = flow._root
+    shown.page.uncheck("#cut-h-f")
+    shown.page.uncheck("#cut-c-h")
+    cut = tl.grad(loss, states[1:-1], cut=flow.edges_named("h -> f", "c -> h"), allow_unused=True)
+    np.testing.assert_allclose(
+        shown.page.evaluate("Page.model.rows[0].sizes.slice(1, -1)"),
+        [np.linalg.norm(g.numpy()) for g in cut],
+        rtol=1e-9,
+        atol=1e-300,
+    )
+    assert shown.page.locator("#strip-picture .cut").count() > 0
+    shown.page.click("#reset")
+    assert shown.page.is_checked("#cut-h-f")
+    shown.slide("#z", 0)
+    straight = [np.linalg.norm(flow.split(s, limit=0)[0]) for s in states]
+    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes"), straight, rtol=1e-9)
+    shown.slide("#z", 0.4)
+    marked = sum(0.4**k * part for k, part in enumerate(flow.split(states[6])))
+    assert shown.page.evaluate("Page.model.rows[0].sizes[6]") == pytest.approx(np.linalg.norm(marked), rel=1e-9)
+    assert shown.page.locator("#detours-picture .bar-outline").count() == 9
+
+
+def test_the_split_in_the_picture_is_flows(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.locator('#strip-picture [data-role="c"][data-t="0"][data-row="0"]').click()
+    flow = passage("lstm").flow
+    parts = flow.split(flow.states.of("c")[0], limit=8)
+    whole = sum(parts)
+    shares = [float(part @ whole / (whole @ whole)) for part in parts]
+    label = shown.page.locator("#detours-picture svg").get_attribute("aria-label")
+    printed = [read(piece.split(": ")[-1]) for piece in label.removeprefix("shares by detours: ").split(", ")]
+    assert printed == [pytest.approx(s, abs=0.0051) for s in shares]
+    length = float(np.linalg.norm(parts[0]) / np.linalg.norm(whole))
+    assert f"{length * 100:.2g} % of the length" in shown.text("#detours-says")
+
+
+def test_cells_losses_chrono_and_scale(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT, seed=2))
+    shown.page.click("summary")
+    for kind, state in (("lstm1997", "c"), ("rnn", "h"), ("lstm", "c")):
+        shown.page.select_option("#cell", kind)
+        assert shown.page.evaluate("Page.model.rows.length") == (1 if kind == "rnn" else 2)
+        np.testing.assert_allclose(
+            shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), getattr(passage(kind, seed=2), state), rtol=1e-9
+        )
+        assert shown.page.is_disabled("#forget") == (kind != "lstm")
+    shown.page.check("#chrono")
+    cell = tl.nn.LSTMCell(4, 4, init="chrono", T_max=11, rng=2)
+    tokens = tokenize(TEXT)
+    expected = trace_sequence(cell, embed(tokens, 4, 2), tokens, 2)
+    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.c, rtol=1e-9)
+    shown.page.uncheck("#chrono")
+    shown.slide("#scale", 2)
+    shown.slide("#input", -3)
+    shown.page.check("[name=loss][value=every]")
+    cell = make_cell("lstm", 4, 4, 1.0, 2)
+    scaled = {
+        f"W_{k}": np.vstack([2 * cell.state_dict()[f"W_{k}"][:4], cell.state_dict()[f"W_{k}"][4:]]) for k in "figo"
+    }
+    cell.load_state_dict(cell.state_dict() | scaled | {"b_i": np.full(4, -3.0)})
+    u = expected.flow.named("u")[0].value
+    h: Any = None
+    c: Any = None
+    total: Any = None
+    for x in embed(tokens, 4, 2):
+        h, c = cell(x, None if h is None else (h, c))
+        total = h @ u if total is None else total + h @ u
+    np.testing.assert_allclose(
+        shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), tl.trace_gradients(total).norms("c"), rtol=1e-9
+    )
+
+
+def test_notations_change_every_name(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.click("summary")
+    seen = {}
+    for notation in ("gates", "gamma", "separate"):
+        shown.page.select_option("#notation", notation)
+        seen[notation] = shown.text("#inside-picture") + shown.text("#why-table") + shown.text("#cuts")
+    assert "C6" in seen["gates"] and "h6" in seen["gates"] and "C̃" in seen["gates"]  # noqa: PT018
+    assert "c⟨6⟩" in seen["gamma"] and "a⟨6⟩" in seen["gamma"] and "Γu" in seen["gamma"]  # noqa: PT018
+    assert "s6" in seen["separate"] and "c6" in seen["separate"] and "h6" not in seen["separate"]  # noqa: PT018
+    assert "h6" not in seen["gamma"]
+
+
+def test_the_keyboard_reaches_and_moves_everything(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    keys = shown.page.keyboard
+    keys.press("ArrowLeft")
+    assert shown.page.evaluate("Page.model.t") == 5
+    keys.press("End")
+    assert shown.page.evaluate("Page.model.t") == 11
+    keys.press("Home")
+    keys.press("ArrowLeft")
+    assert shown.page.evaluate("Page.model.t") == 1
+    keys.press("ArrowDown")
+    assert shown.page.evaluate("Page.model.chosen.row") == 1
+    assert "hidden state at step 1" in shown.text("#why-says")
+    keys.press("ArrowUp")
+    reached = []
+    for _ in range(60):
+        keys.press("Tab")
+        reached.append(shown.page.evaluate("document.activeElement.id"))
+    for control in (
+        "forget",
+        "cell",
+        "sequence",
+        "own",
+        "use",
+        "strip-picture",
+        "phase",
+        "play",
+        "inside-picture",
+        "pick-f-0",
+    ):
+        assert control in reached, control
+    shown.page.focus("#pick-g-0")
+    keys.press("Enter")
+    assert "gradient of the candidate at step 1" in shown.text("#why-says")
+    assert shown.page.evaluate("document.activeElement.id") == "pick-g-0"  # focus stays through the repaint
+    keys.press("ArrowRight")
+    assert shown.page.evaluate("Page.model.t") == 2
+    shown.page.focus("#strip-picture")
+    assert shown.page.get_attribute("#strip-picture", "aria-valuetext").startswith("step 2 of 11, cities: LSTM 0.0")
+    shown.page.focus("#forget")
+    keys.press("ArrowRight")
+    assert shown.page.evaluate("[Page.state.forget, Page.model.t]") == [1.1, 2]  # an arrow in a slider is the slider's
+
+
+def test_a_step_is_played_forward_and_back(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.slide("#phase", 0)
+    assert shown.page.locator("#inside-picture").get_by_text("not yet", exact=True).count() == 6
+    assert "∇ not yet" in shown.text("#inside-picture")
+    shown.slide("#phase", 3)
+    assert shown.page.locator("#inside-picture").get_by_text("not yet", exact=True).count() == 0
+    assert "3 of 8" not in shown.text("#inside-says") and "4 of 8, forward" in shown.text("#inside-says")  # noqa: PT018
+    assert shown.page.locator("#inside-picture path[stroke]").count() == 0  # no gradient is drawn before it came
+    shown.page.clock.install()
+    shown.page.keyboard.press("Space")
+    assert shown.text("#play") == "Pause"
+    shown.page.clock.run_for(10_000)
+    assert shown.page.evaluate("Page.state.phase") == 7
+    assert shown.text("#play") == "Play"
+    assert shown.page.locator("#inside-picture path[stroke]").count() > 15
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 800, 1400])
+def test_nothing_overflows_at_any_width(opened: Callable[..., Any], width: int, scheme: str) -> None:
+    shown = opened(page(TEXT), width=width, color_scheme=scheme)
+    assert shown.page.evaluate("document.documentElement.dataset.theme") == scheme
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
+    paper = shown.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+    shown.page.set_viewport_size({"width": 500 if width != 500 else 700, "height": 900})
+    shown.page.wait_for_timeout(100)
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= 500
+    assert shown.page.evaluate("document.querySelector('#decay-picture svg').getBoundingClientRect().width") <= 500
+
+
+def test_dark_by_the_switch(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.click("summary")
+    strokes = "Array.from(document.querySelectorAll('#strip-picture path[stroke]'), (p) => p.getAttribute('stroke'))"
+    before = shown.page.evaluate(strokes)
+    shown.page.select_option("#theme", "dark")
+    assert shown.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert shown.page.evaluate(strokes) != before
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(script: Callable[[str], str], opened: Callable[..., Any], scheme: str) -> None:
+    shown = opened(page(TEXT), color_scheme=scheme)
+    found = shown.page.evaluate(script("contrast"))
+    assert len(found) > 8
+    assert {key: ratio for key, ratio in found.items() if ratio < 4.5} == {}
+
+
+def test_everything_has_a_name(script: Callable[[str], str], opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    nameless = shown.page.evaluate(script("nameless"))
+    assert nameless == []
+    ids = shown.page.evaluate("Array.from(document.querySelectorAll('[id]'), (e) => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+# ── challenges ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_lstm_explodes_with_an_open_forget_gate(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.click("#check-0")
+    assert "must be at least 0.9995" in shown.text("#result-0")
+    shown.page.select_option("#cell", "unit")
+    shown.page.select_option("#sequence", label="thirty words")
+    shown.slide("#forget", 10)
+    shown.slide("#input", 10)
+    shown.page.click("#check-0")
+    assert "✓" in shown.text("#result-0")
+    f, i = (1 / (1 + np.exp(-10.0)) for _ in "fi")
+    assert shown.page.evaluate("Page.model.rows[0].sizes[0]") == pytest.approx(f * (f + i) ** 29, rel=1e-9)
+    shown.slide("#z", 0.9)
+    shown.page.click("#check-0")
+    assert "only the whole gradient counts" in shown.text("#result-0")
+
+
+def test_f_1_vanishes(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.select_option("#cell", "unit")
+    shown.page.select_option("#sequence", label="thirty words")
+    shown.slide("#forget", 10)
+    shown.slide("#input", 10)
+    shown.page.click("#check-1")
+    assert "Not yet" in shown.text("#result-1")
+    shown.slide("#scale", -0.5)
+    shown.page.click("#check-1")
+    assert "✓" in shown.text("#result-1")
+
+
+def test_the_smallest_forget_bias(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.click("#check-2")
+    assert "This sequence has 11 steps" in shown.text("#result-2")
+    shown.page.select_option("#sequence", label="the numbers from 1 to 100")
+    tokens = [str(k) for k in range(1, 101)]
+
+    def left(bias: float) -> float:
+        flow = passage("lstm", " ".join(tokens), bias=bias).flow
+        states = flow.states.of("c")
+        return float(np.linalg.norm(flow.gradient(states[0])) / np.linalg.norm(flow.gradient(states[-1])))
+
+    enough = [k / 10 for k in range(-40, 101) if left(k / 10) >= 0.1]
+    shown.slide("#forget", enough[0] - 0.1)
+    shown.page.click("#check-2")
+    assert "Not enough" in shown.text("#result-2")
+    shown.slide("#forget", enough[0] + 0.5)
+    shown.page.click("#check-2")
+    assert "A smaller one does it too" in shown.text("#result-2")
+    shown.slide("#forget", enough[0])
+    shown.page.click("#check-2")
+    assert "✓" in shown.text("#result-2")
+
+
+# ── a trained network ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("loss", ["classes", "bits", "squared"])
+def test_a_network_with_its_readout(opened: Callable[..., Any], loss: str) -> None:
+    from tinygrad_lstm.cli.explain_model import answer
+
+    rng = np.random.default_rng(1)
+    symbols, tokens = "ab<", list("ab<ba<<a")
+    x = np.eye(3)[[symbols.index(t) for t in tokens]]
+    networks = []
+    said = None
+    for seed in (0, 1):
+        cell, readout = (
+            make_cell("lstm", 3, 12, seed=seed),
+            Linear(12, 1 if loss == "squared" else 3, rng=seed, dtype=np.float64),
+        )
+        readout.load_state_dict({k: rng.normal(size=a.shape) for k, a in readout.state_dict().items()})
+
+        def read_by(h: Any, readout: Any = readout) -> Any:
+            nonlocal said
+            y = readout(h)
+            said = y.numpy() if said is None else said
+            return answer(y, said, loss)
+
+        networks.append((trace_sequence(cell, x, tokens, read=read_by), readout))
+    names = ["n"] if loss == "squared" else list(symbols)
+    shown = opened(page_of_network(networks[0], networks[1], loss, symbols, names, "trained on <b>nothing</b>"))
+    assert shown.page.evaluate("Page.check().worst") < 1e-12
+    assert "trained on <b>nothing</b>" in shown.text("#cell")
+    for k in (0, 1):
+        np.testing.assert_allclose(
+            shown.page.evaluate(f"Page.model.rows[{k}].sizes.slice(1)"), networks[k][0].c, rtol=1e-9
+        )
+    assert "L is" in shown.text("#strip-says")
+    shown.page.fill("#own", "abz")
+    shown.page.click("#use")
+    assert "never saw “z”" in shown.text("#own-problem")
+    shown.page.fill("#own", "ba<")
+    shown.page.click("#use")
+    assert shown.page.evaluate("Page.model.T") == 3

@@ -1,0 +1,151 @@
+"""The file itself, without a browser: its policy, what is escaped, its size, and what it refuses to hold."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_lstm.explore import page
+from tinygrad_lstm.explore.data import DETOURS, SAMPLES, measured, of_words
+from tinygrad_lstm.explore.page import SCRIPTS
+from tinygrad_lstm.flow.sequence import embed, make_cell, tokenize, trace_sequence
+from tinygrad_lstm.nn import LSTMCell
+
+HOSTILE = (
+    "</script><script>alert(1)</script> <img src=x onerror=alert(2)> @scripts@ &lt; \" ' <!-- \u2028 \x1b[31m 𝒳 \u202e"
+)
+
+
+class Parts(HTMLParser):
+    """Every start tag with its attributes, and the text inside scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.inside: list[tuple[str, dict[str, str | None], str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self.inside.append((tag, dict(attrs), ""))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem:  # between the tags of a script or a style
+            tag, attributes, text = self.inside[-1]
+            self.inside[-1] = tag, attributes, text + data
+
+
+def parts(html: str) -> Parts:
+    return Parts(html)
+
+
+def data_of(html: str) -> Any:
+    (text,) = [text for tag, attributes, text in parts(html).inside if attributes.get("id") == "data"]
+    return json.loads(text)
+
+
+def test_the_policy_lets_only_the_pages_own_parts_run() -> None:
+    found = parts(page("a b c"))
+    (policy,) = [a["content"] for tag, a in found.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert "unsafe" not in policy
+
+    def hashes(tag: str) -> list[str]:
+        texts = [text for t, a, text in found.inside if t == tag and a.get("type") != "application/json"]
+        return [f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'" for t in texts]
+
+    assert rules["script-src"].split() == hashes("script")
+    assert rules["style-src"].split() == hashes("style")
+    assert len(hashes("script")) == len(SCRIPTS)
+
+
+def test_nothing_is_asked_for_and_nothing_stands_in_attributes() -> None:
+    html = page("a b c")
+    for tag, attributes in parts(html).tags:
+        assert tag not in ("link", "img", "iframe", "object", "embed", "base")
+        assert not {"src", "style"} & attributes.keys()
+        assert not any(name.startswith("on") for name in attributes)
+        assert not (attributes.get("href") or "#").startswith(("http", "//", "data", "javascript"))
+    for name in SCRIPTS:
+        source = files("tinygrad_lstm.explore").joinpath(name).read_text(encoding="utf-8")
+        for word in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+            "fetch(",
+            "XMLHttp",
+            "import(",
+        ):
+            assert word not in source, (name, word)
+    assert "http" not in re.sub(r"http-equiv|http://www\.w3\.org/2000/svg", "", html)
+
+
+def test_a_hostile_text_is_data_and_changes_nothing_else() -> None:
+    plain, hostile = page("a b c"), page(HOSTILE)
+    assert [tag for tag, _ in parts(plain).tags] == [tag for tag, _ in parts(hostile).tags]
+    assert data_of(hostile)["sequences"][0]["tokens"] == HOSTILE.split()
+    assert plain.count("<script") == hostile.count("<script")
+
+
+def test_a_page_of_thirty_words_is_small() -> None:
+    text = SAMPLES["thirty words"]
+    assert len(text.split()) == 30
+    for hidden in (4, 8):
+        assert len(page(text, hidden_size=hidden).encode()) < 400_000
+
+
+def test_what_the_page_holds_is_what_the_engine_measured() -> None:
+    text, hidden, bias, seed = "to be or not to be", 5, 2.5, 3
+    data = of_words(text, hidden, bias, seed)
+
+    def array(coded: str) -> Any:
+        return np.frombuffer(base64.b64decode(coded), "<f8")
+
+    tokens = tokenize(text)
+    for kind in ("lstm", "rnn", "lstm1997"):
+        cell = make_cell(kind, hidden, hidden, bias, seed)
+        passage = trace_sequence(cell, embed(tokens, hidden, seed), tokens, seed)
+        held, want = data["cells"][kind], measured(passage)
+        assert held["kind"] == kind
+        for k, coded in held["W"].items():
+            assert (array(coded) == cell.state_dict()[f"W_{k}"].ravel()).all()
+            assert (array(held["b"][k]) == cell.state_dict()[f"b_{k}"]).all()
+        assert held["engine"].keys() == want.keys()
+        for name, values in want.items():
+            assert (array(held["engine"][name]) == values.ravel()).all()
+        state = "h" if kind == "rnn" else "c"
+        assert want[f"d{state}"].shape == (7, hidden)
+        assert want["split"].shape == (DETOURS + 2, hidden)
+        np.testing.assert_allclose(want["split"].sum(axis=0), want[f"d{state}"][0], rtol=1e-9)
+        assert np.linalg.norm(array(held["read"]["u"])) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("T_max", [2, 11, 100])
+def test_chrono_in_the_page_is_chrono_of_the_library(T_max: int) -> None:
+    uniform = np.array(of_words("a b", 6, 1.0, 4)["chrono"])
+    b_f = LSTMCell(6, 6, init="chrono", T_max=T_max, rng=4).b_f
+    assert b_f is not None
+    np.testing.assert_allclose(np.log(1 + (T_max - 2) * uniform), b_f.numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_what_no_page_can_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="the text is empty"):
+        page(" \n ")
+    with pytest.raises(ValueError, match="at most 200 words, got 1,001"):
+        page("a " * 1001)
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        page("a b", hidden_size=0)
+    assert "tokens" in page("a " * 200)
