@@ -35,7 +35,8 @@ class Trainer:
     """A run: its task, network, optimiser, generator and counts, one training step at a time.
 
     After `step`, `steps` and `sequences` count what has been learnt from; `solved` tells whether the criterion has been
-    met. Where training goes on after that (text), `best` keeps the network with the lowest held-out loss.
+    met. Where training goes on after that (text), `best` keeps the network with the lowest held-out loss. `reports` are
+    the rows that `report` has given.
     `checkpoint` and `restore` take and give back everything, so that a run that was interrupted goes on to the same
     bits as one that was not.
     """
@@ -55,6 +56,7 @@ class Trainer:
         self.exam: Exam | None = None
         self.best: tuple[float, int, dict[str, Any]] | None = None  # lowest score, after how many steps, weights
         self.seconds = 0.0  # of training, over all processes
+        self.reports: list[dict[str, Any]] = []
         self._recent: list[float] = []  # losses since the last report
         self._norms: list[float] = []
 
@@ -124,6 +126,7 @@ class Trainer:
             "seconds": round(self.seconds, 3),
         }
         self._recent, self._norms = [], []
+        self.reports.append(row)
         return row
 
     def run(self) -> Iterator[dict[str, Any] | None]:
@@ -160,12 +163,14 @@ class Trainer:
             "steps": self.steps,
             "sequences": self.sequences,
             "solved": self.solved,
+            "baseline": [float(self.task.baseline.loss), self.task.baseline.how],
+            "criterion": self.task.criterion.text,
             "exam": None if self.exam is None else [self.exam.passed, self.exam.score, self.exam.text],
             "best": None if self.best is None else list(self.best[:2]),
             "seconds": self.seconds,
             "generator": self.rng.bit_generator.state,
         }
-        return Checkpoint(arrays, about)
+        return Checkpoint(arrays, about, [*self.reports])
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to where `checkpoint` was taken, by a run with the same settings (but for `steps`).
@@ -187,6 +192,11 @@ class Trainer:
         self.exam = None if about["exam"] is None else Exam(*about["exam"])
         self.best = None if about["best"] is None else (*about["best"], checkpoint.part("best"))
         self.rng.bit_generator.state = about["generator"]
+        self.reports = [*checkpoint.metrics]
+
+    def _repr_html_(self) -> str:
+        """In a notebook: whether it is solved, the loss so far beside the baseline, and the settings."""
+        return self.checkpoint()._repr_html_()
 
 
 def resume(checkpoint: Checkpoint, steps: int | None = None) -> Trainer:
