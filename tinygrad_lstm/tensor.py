@@ -375,6 +375,7 @@ class no_grad(Block):
     blocks = ContextVar("no_grad blocks", default=())
 
     def __call__(self, function: _Function) -> _Function:
+        """The function without recording. Raises TypeError for an async one."""
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError("no_grad() cannot wrap an async function: write `with no_grad():` inside it")
         if inspect.isgeneratorfunction(function):

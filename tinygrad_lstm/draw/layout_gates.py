@@ -41,7 +41,7 @@ def gates(flow: Flow, labels: Sequence[str] | None = None, title: str | None = N
 
     `labels` are the tokens, one a step. Colours run from −1 over 0 (white) to 1, those of the cell state by its own
     largest magnitude; the range of each block is printed above it. Of a batch the first row is drawn; beyond 32 units
-    or 200 steps every so manieth, and the picture says so. A plain RNN has its hidden state alone.
+    or 200 steps every n-th, and the picture says so. A plain RNN has its hidden state alone.
 
     Raises ValueError where the graph is not one chain of LSTMCell or RNNCell steps, or the tokens are not as many.
     """

@@ -35,7 +35,13 @@ def page_of_network(
     answers: Sequence[str],
     name: str,
 ) -> str:
-    """The explorer of a trained network on one sequence, beside itself before training. See `data.of_network`."""
+    """The explorer of a trained network on one sequence as one HTML file, beside itself before training.
+
+    Each of the two is its cell's passage over the sequence and its readout. `loss` ("classes", "bits", "squared") says
+    how L is read from the outputs, which are called `answers`. A user may type other sequences of `symbols`, which are
+    one-hot (or -1 and 1 where there is one input); None for a network that reads numbers. Raises ValueError for more
+    than 200 steps and a network too large for a page.
+    """
     return _html(of_network(trained, untrained, loss, symbols, answers, name))
 
 

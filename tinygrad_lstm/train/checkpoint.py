@@ -31,8 +31,9 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """arrays: by names such as "weights/readout.W"; about: what JSON can say (settings, sizes, generator, counts).
+    """Everything of a run at one moment, from which it goes on to the same bits.
 
+    arrays: by names such as "weights/readout.W". about: what JSON can say (settings, sizes, generator, counts).
     metrics: the reports of the run up to here, kept in a file of their own.
     """
 
