@@ -46,7 +46,7 @@ from .common import bias, finite, whole
 from .errors import Interrupted, UserError, reason
 from .terminal import safe, show
 
-EVERY = 1.0  # seconds between lines
+EVERY = 1.0  # seconds between lines; after a while more, so that a day's run does not fill a notebook or a log
 RESULT = {
     "runs": "a list, one object a run, with --table one a seed of each row: task, cell, settings (as in config.json), "
     "baseline (the loss without memory), criterion, solved, interrupted (by Ctrl-C), sequences (learnt from), seconds, "
@@ -177,7 +177,7 @@ def _train(trainer: Trainer, out: Path | None, save_every: float, say: Callable[
                 if row is not None:
                     rows.append(row)
                     loss = row["loss"]
-                    if now - printed >= EVERY or trainer.finished:
+                    if now - printed >= max(EVERY, (now - begin) / 100) or trainer.finished:
                         rate = (trainer.steps - first) / max(now - begin, 1e-9)
                         say(_line(row, trainer, rate))
                         if sys.stdout is not None:

@@ -5,6 +5,7 @@ from .loop import Diverged, Trainer, resume
 from .model import Network
 from .settings import Settings
 from .threads import one_thread
+from .watch import watch
 
 __all__ = [
     "Checkpoint",
@@ -17,4 +18,5 @@ __all__ = [
     "one_thread",
     "resume",
     "save",
+    "watch",
 ]

@@ -1,0 +1,53 @@
+"""Training that shows how it goes: in a notebook as a page drawn anew in its place, elsewhere as lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+
+from .loop import Trainer
+
+EVERY = 1.0  # seconds from one look at the run to the next
+
+
+def watch(trainer: Trainer) -> None:
+    """Train to the end, showing how it goes about once a second.
+
+    In a notebook one output is drawn anew: the trainer's own page, with the loss so far beside the baseline. Anywhere
+    else a line is printed. Raises Diverged as `Trainer.step` does; what was reached until then stays shown.
+    """
+    show = _in_place(trainer) if _in_notebook() else lambda: print(_line(trainer), flush=True)
+    shown = time.monotonic()
+    try:
+        for _ in trainer.run():
+            if time.monotonic() - shown >= EVERY and not trainer.finished:
+                show()
+                shown = time.monotonic()
+    finally:
+        show()
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this; an IPython in a terminal is none."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
+def _in_place(trainer: Trainer) -> Callable[[], None]:
+    handle = import_module("IPython.display").display(trainer, display_id=True)
+
+    def show() -> None:
+        handle.update(trainer)
+
+    return show
+
+
+def _line(trainer: Trainer) -> str:
+    said = f"{trainer.sequences:>9,} sequences"
+    loss = trainer.reports[-1].get("loss") if trainer.reports else None
+    if isinstance(loss, float):
+        said += f"  loss {loss:.4f} (baseline {trainer.task.baseline.loss:.4f})"
+    return f"{said}  solved" if trainer.solved else said
