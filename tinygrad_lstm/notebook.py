@@ -62,7 +62,7 @@ def tensor(kind: str, name: str | None, made: str, value: Array, gradient: Array
         return _page(title, [_shape(value), str(value.dtype), made], values)
     heading = f"gradient, norm {theme.number(norm(gradient), 3)}"
     parts = (
-        f'<div class="parts"><div>{_caption("values")}{values}</div><div>{_caption(heading)}{_numbers(gradient)}</div>'
+        f"<div class=parts><div>{_caption('values')}{values}</div><div>{_caption(heading)}{_numbers(gradient)}</div>"
     )
     return _page(title, [_shape(value), str(value.dtype), made], parts + "</div>")
 
@@ -73,7 +73,7 @@ def module(title: str, parameters: Iterable[tuple[str, Array, Array | None]]) ->
     for name, value, gradient in parameters:
         graded = graded or gradient is not None
         reached = "none yet" if gradient is None else theme.number(norm(gradient), 3)
-        rows.append([name, str(value.shape), f"{value.size:,}", _spread(value), _Made(_heat(value, 240, 48)), reached])
+        rows.append([name, str(value.shape), f"{value.size:,}", _spread(value), _Made(_strip(value)), reached])
         count += value.size
     if not rows:
         return _page(title, ["no parameters"], "")
@@ -108,18 +108,18 @@ def flow(root: str, nodes: Sequence[Node], edges: int, traced: bool) -> str:
             for label, by_step in shown.items()
         ]
         parts = _caption("norm of the gradient at every step, on a logarithmic scale" + _left_out(found, shown))
-        parts += _chart(curves, "step", log=True) + _step_table(shown)
+        parts += _chart(curves, "step", log=True)
     in_steps = {"c", "h", "x"} if found else set()
     leaves = [n for n in nodes if n.op is None and n.gradient is not None and (n.name or n.kind == "parameter")]
     rows = [
-        [n.name or n.kind, str(n.value.shape), theme.number(n.norm, 3), _Made(_heat(n.gradient, 240, 48))]
+        [n.name or n.kind, str(n.value.shape), theme.number(n.norm, 3), _Made(_strip(n.gradient))]
         for n in leaves
         if n.gradient is not None and n.name not in in_steps
     ]
-    if rows:
-        kept: list[Sequence[Any]] = [rows[k] if k is not None else ["…"] * 4 for k in _kept(len(rows), 24)]
-        parts += _table(["leaf", "shape", "norm of its gradient", "gradient"], kept)
-    return _page(f"gradient flow from {root}", notes, parts)
+    kept: list[Sequence[Any]] = [rows[k] if k is not None else ["…"] * 4 for k in _kept(len(rows), 24)]
+    tables = _step_table(shown) if found else ""
+    tables += _table(["leaf", "shape", "norm of its gradient", "gradient"], kept) if rows else ""
+    return _page(f"gradient flow from {root}", notes, f"{parts}<div class=parts>{tables}</div>")
 
 
 def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
@@ -152,7 +152,7 @@ def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
         "settings": ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None),
     }
     rows = "".join(
-        f'<tr><th class="left">{name}</th><td class="wrap">{_escaped(fact, 2000)}</td></tr>'
+        f"<tr><th class=left>{name}</th><td class=wrap>{_escaped(fact, 2000)}</td></tr>"
         for name, fact in facts.items()
         if fact
     )
@@ -184,12 +184,12 @@ class _Made(str):
 
 def _page(title: str, notes: Iterable[str], body: str) -> str:
     said = " · ".join(_escaped(note) for note in notes if note)
-    head = f'<p><b>{_escaped(title)}</b> <span class="dim">{said}</span></p>'
+    head = f"<p><b>{_escaped(title)}</b> <span class=dim>{said}</span></p>"
     return f'<div class="tinygrad-lstm">{_STYLE}{head}{body}</div>'
 
 
 def _caption(text: str) -> str:
-    return f'<p class="dim">{_escaped(text)}</p>'
+    return f"<p class=dim>{_escaped(text)}</p>"
 
 
 def _escaped(text: Any, length: int = 200) -> str:
@@ -198,12 +198,14 @@ def _escaped(text: Any, length: int = 200) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows under their headings, the first column to the left."""
+    """Rows under their headings, the first column and pictures to the left."""
+    rows = list(rows)
+    left = {0} | {k for row in rows for k, cell in enumerate(row) if isinstance(cell, _Made)}
 
     def line(tag: str, cells: Sequence[Any]) -> str:
-        inner = [cell if isinstance(cell, _Made) else _escaped(cell) for cell in cells]
-        first, *others = inner
-        return f'<tr><{tag} class="left">{first}</{tag}>' + "".join(f"<{tag}>{c}</{tag}>" for c in others) + "</tr>"
+        inner = (cell if isinstance(cell, _Made) else _escaped(cell) for cell in cells)
+        found = (f"<{tag}{' class=left' if k in left else ''}>{cell}</{tag}>" for k, cell in enumerate(inner))
+        return f"<tr>{''.join(found)}</tr>"
 
     return f"<table><thead>{line('th', heads)}</thead><tbody>{''.join(line('td', row) for row in rows)}</tbody></table>"
 
@@ -252,11 +254,11 @@ def _grid(rows: Array, labels: Sequence[str] | None, each_row: bool = False) -> 
     corner = "<th></th>" if labels else ""
     lines = []
     for r in down:
-        label = f'<th class="left">{"…" if r is None else _escaped(labels[r])}</th>' if labels else ""
+        label = f"<th class=left>{'…' if r is None else _escaped(labels[r])}</th>" if labels else ""
         cells = ""
         for c in across:
             if r is None or c is None:
-                cells += '<td class="dim">…</td>'
+                cells += "<td class=dim>…</td>"
             else:
                 part = theme.largest(rows[r]) if each_row else whole
                 cells += f'<td style="background:{_tint(rows[r, c], part)}">{next(texts)}</td>'
@@ -311,6 +313,12 @@ def _heat(value: Array, width: int, height: int) -> str:
         said += f"; every {skip[0]}. row and every {skip[1]}. column"
     size = f"width:{side * shown.shape[1]}px;height:{max(side, 6 if len(rows) == 1 else 1) * shown.shape[0]}px"
     return f'<img src="data:image/png;base64,{data}" alt="{said}" title="{said}" style="{size}">'
+
+
+def _strip(value: Array) -> str:
+    """A parameter as a strip for a line of a table: its longer axis lies across."""
+    rows = value.reshape(-1, value.shape[-1]) if value.ndim else value.reshape(1, 1)
+    return _heat(rows.T if rows.shape[0] > rows.shape[1] else rows, 240, 40)
 
 
 def _png(levels: npt.NDArray[np.uint8]) -> bytes:
@@ -368,7 +376,12 @@ def _step_table(found: Mapping[str, Mapping[int, float]]) -> str:
         else:
             norms = (by_step.get(steps[k]) for by_step in found.values())
             rows.append([str(steps[k]), *("" if n is None else theme.number(n, 3) for n in norms)])
-    return _table(["step", *(f"∂L/∂{label}" for label in found)], rows)
+    return _table(["step", *map(_norm_of, found)], rows)
+
+
+def _norm_of(label: str) -> str:
+    where, _, state = label.rpartition(" ")
+    return f"{where} ‖∂L/∂{state}‖".strip()
 
 
 _WIDTH, _HEIGHT = 680, 220

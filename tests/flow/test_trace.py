@@ -317,4 +317,4 @@ def test_a_fused_layer_is_told_apart_from_a_graph_without_a_cell() -> None:
 def test_a_flow_shows_its_norms_in_a_notebook() -> None:
     x = tl.tensor([1.0, 2.0], requires_grad=True, name="x")
     flow = tl.trace_gradients((x * x).sum())
-    assert '<td class="left">x</td><td>(2,)</td><td>4.47</td>' in flow._repr_html_()  # the norm of (2, 4)
+    assert '<td class=left>x</td><td>(2,)</td><td>4.47</td>' in flow._repr_html_()  # the norm of (2, 4)
