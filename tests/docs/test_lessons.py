@@ -59,9 +59,9 @@ def test_a_block_that_needs_an_extra_prints_what_the_page_shows(name: str, block
 
 
 @each_lesson
-def test_it_runs_in_less_than_a_minute(name: str, folder: Path) -> None:
+def test_it_runs_in_about_a_minute_at_most(name: str, folder: Path) -> None:
     after_running(name, folder)
-    assert SECONDS[name] < 60
+    assert SECONDS[name] < 100  # of the processor; the slowest takes 35 on a quiet machine, twice that on a busy one
 
 
 @each_lesson
