@@ -73,7 +73,7 @@ def shuffled(model: tl.nn.Module, seed: int) -> None:
     """Every parameter drawn anew, so that no gate's bias is 0 and none equals another's."""
     rng = np.random.default_rng(seed)
     for p in model.parameters():
-        p.assign(rng.normal(scale=0.6, size=p.shape))
+        p.assign(rng.normal(scale=0.5, size=p.shape))
 
 
 # ── writing ────────────────────────────────────────────────────────────────────────────────────
@@ -382,7 +382,7 @@ def nodes(draw: Any, dtype: Any = np.float32) -> Any:
     layout = draw(st.sampled_from([0, 1]))
 
     def some(*shape: int) -> Array:
-        return rng.normal(scale=0.7, size=shape).astype(dtype)
+        return rng.normal(scale=0.5, size=shape).astype(dtype)
 
     weights = {"W": some(D, G * H, inputs), "R": some(D, G * H, H)}
     given = {"X": some(batch, T, inputs) if layout else some(T, batch, inputs)}

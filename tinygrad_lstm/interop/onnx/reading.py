@@ -92,7 +92,8 @@ class Model(Module):
                 try:
                     given = node.run(*(values[name] for name in node.inputs))
                 except (ValueError, IndexError, TypeError) as error:
-                    raise type(error)(f"{node}: {error}") from error
+                    kind = next(k for k in (ValueError, IndexError, TypeError) if isinstance(error, k))
+                    raise kind(f"{node}: {error}") from error
             values.update(zip(node.outputs, given if isinstance(given, list) else [given], strict=False))
         outputs = tuple(values[name] for name in self.outputs)
         return outputs[0] if len(outputs) == 1 else outputs
