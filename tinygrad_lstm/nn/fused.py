@@ -161,15 +161,15 @@ class Run:
         dc.fill(0)
         dot, multiply, add = b.W[:H].dot, np.multiply, np.add
         for start, end, k, d, g, values, backwards in b.chunks:
-            if g_h is None:
-                g.fill(0)
-            else:
-                g[...] = g_h[start:end].transpose(0, 2, 1)
+            given = g_h is not None and bool(g_h[start:end].any())  # a loss on the last h gives zeros before it
+            if given:
+                g[...] = g_h[start:end].transpose(0, 2, 1)  # type: ignore[index]
             s, p, r, h = values
             _local_derivatives(k, s, p, r, h, H)
             steps = _with_arrivals(backwards, end, dc, arriving) if arriving else backwards
             for g_t, k_o, k_i, k_f, k_g, k_c, f, da_o, da_i, da_f, da_g, da in steps:
-                add(dh, g_t, dh)
+                if given:
+                    add(dh, g_t, dh)
                 multiply(dh, k_o, da_o)
                 multiply(dh, k_c, shown)
                 add(dc, shown, dc)
