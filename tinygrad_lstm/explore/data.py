@@ -37,13 +37,13 @@ def of_words(text: str, hidden_size: int, forget_bias: float, seed: int) -> Json
         raise ValueError('the text is empty: give some words, as in explore "the cities that I have seen"')
     _check_length(len(tokens), "words")
     vectors = embed(tokens, hidden_size, seed)
-    names = {"lstm": "LSTM", "lstm1997": "LSTM of 1997, without a forget gate", "rnn": "RNN"}
+    names = {"lstm": "LSTM", "lstm1997": "LSTM of 1997, no forget gate", "rnn": "RNN"}
     passages = {
         kind: trace_sequence(make_cell(kind, hidden_size, hidden_size, forget_bias, seed), vectors, tokens, seed)
         for kind in names
     }
     passages["unit"] = trace_sequence(_unit(hidden_size, forget_bias), vectors, tokens, seed)
-    names["unit"] = "LSTM of one unit, all weights 0 but one"
+    names["unit"] = "LSTM of one unit, by hand"
     lag = LSTMCell(hidden_size, hidden_size, init="chrono", T_max=3, rng=seed).b_f
     assert lag is not None
     return _shared() | {

@@ -180,7 +180,6 @@ const Page = (() => {
       paths: shownRow.back.paths,
       lines: lines(rows),
       split: { parts: Engine.split(full, at0, data.detours), z: state.z, t: at0 },
-      tokenRoom: (column) => (column >= 44 ? 20 : 70),
     };
   }
 
@@ -509,6 +508,13 @@ const Page = (() => {
     return [html("b", {}, `${state.phase + 1} of 8, ${direction}: `), ...Views.richly(text)];
   }
 
+  /** What keeps the numbers from being the gradient, if anything. */
+  function changed() {
+    const cut = model.rows.some((row) => paths(row.cell.kind).some((path) => state.cuts.has(path)));
+    const why = [state.z !== 1 ? `z = ${number(state.z)}` : "", cut ? "paths cut" : ""].filter(Boolean);
+    return why.length ? `Not the whole gradient (${why.join(", ")}): ` : "";
+  }
+
   function stripSays() {
     const { rows } = model,
       said = [];
@@ -545,14 +551,18 @@ const Page = (() => {
     for (const row of rows) {
       const lost = row.sizes[T] >= TINY ? row.sizes[t] / row.sizes[T] : NaN;
       if (t < T && Number.isFinite(lost))
-        said.push(`${Words.capital(row.label)}: ${steps(T - t)} before the end ${Words.left(lost)}.`);
+        said.push(
+          state.everyStep
+            ? `${Words.capital(row.label)}: step ${t} has ${times(lost, 1)} times the gradient of the last.`
+            : `${Words.capital(row.label)}: ${steps(T - t)} before the end ${Words.left(lost)}.`,
+        );
     }
     const row = rows[0];
     if (!state.everyStep && row.cell.kind === "lstm" && T > 1 && row.sizes[1] >= TINY) {
       const closed = Engine.closedForm(row.back)[1];
       if (closed >= TINY)
         said.push(
-          `The closed form σ(b)^steps, true at zero weights, gives ${closed < row.sizes[1] ? `1/${times(row.sizes[1], closed)}` : `${times(closed, row.sizes[1])} times`} of what was measured at the first ${data.unit}.`,
+          `The closed form σ(b)^steps, true at zero weights, gives ${closed < row.sizes[1] ? `${times(row.sizes[1], closed)} times less` : `${times(closed, row.sizes[1])} times more`} than was measured at the first ${data.unit}.`,
         );
     }
     return said.length ? said.join(" ") : `Choose an earlier step to see how much of the gradient is left there.`;
@@ -577,6 +587,7 @@ const Page = (() => {
   function repaint() {
     const begun = performance.now();
     model = compute();
+    Views.scaleTo(model.T);
     const room = (id) => find(id).closest("section").clientWidth - padding,
       padding = document.body.clientWidth <= 600 ? 20 : 28,
       focused = document.activeElement?.id;
@@ -584,9 +595,10 @@ const Page = (() => {
       ["strip-picture", "decay-picture", "detours-picture", "gates-picture"].map((id) => [id, room(id)]),
     );
     find("headline").replaceChildren(
-      ...Words.headline(model.rows, data).map(([text, kind]) => (kind ? html("b", { class: kind }, text) : text)),
+      ...Words.headline(model, data, changed()).map(([text, kind]) => (kind ? html("b", { class: kind }, text) : text)),
     );
     find("strip-picture").replaceChildren(Views.strip(model, widths["strip-picture"]));
+    find("legend").replaceChildren(...Views.legend());
     find("strip-says").textContent = stripSays();
     find("inside-picture").replaceChildren(Views.inside(model));
     find("inside-says").replaceChildren(...insideSays());
@@ -641,7 +653,14 @@ const Page = (() => {
     find("after").disabled = model.t >= model.T;
     find("row").hidden = model.rows.length < 2;
     find("row").textContent = model.rows.length < 2 ? "" : `show ${model.rows[1 - model.chosen.row].label}`;
-    const strip = find("strip-picture");
+    const strip = find("strip-picture"),
+      place = (strip.scrollWidth / model.T) * (model.t - 0.5);
+    if (
+      strip.scrollWidth > strip.clientWidth &&
+      Math.abs(place - strip.scrollLeft - strip.clientWidth / 2) > strip.clientWidth / 3
+    )
+      strip.scrollLeft = place - strip.clientWidth / 2;
+    if (strip.scrollLeft > 0) holdTitles();
     strip.setAttribute("aria-valuemax", model.T);
     strip.setAttribute("aria-valuenow", model.t);
     strip.setAttribute(
@@ -649,6 +668,12 @@ const Page = (() => {
       `step ${model.t} of ${model.T}, ${Words.shown(model.tokens[model.t - 1])}: ${model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")}`,
     );
     drawCuts(kind);
+  }
+
+  /** The rows' titles stay in sight where the strip is scrolled. */
+  function holdTitles() {
+    const strip = find("strip-picture");
+    for (const title of strip.querySelectorAll(".row-title")) title.setAttribute("x", strip.scrollLeft + 2);
   }
 
   function drawCuts(kind) {
@@ -903,7 +928,6 @@ const Page = (() => {
     const dark = settings.theme === "system" ? system.matches : settings.theme === "dark";
     document.documentElement.dataset.theme = dark ? "dark" : "light";
     Views.paint(dark, data.ramps);
-    find("legend").replaceChildren(...Views.legend());
   }
 
   function wire() {
@@ -1004,6 +1028,7 @@ const Page = (() => {
     find("play").addEventListener("click", play);
 
     const strip = find("strip-picture");
+    strip.addEventListener("scroll", holdTitles);
     for (const [key, value] of Object.entries({
       tabindex: 0,
       role: "slider",

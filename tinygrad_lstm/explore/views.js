@@ -4,8 +4,8 @@
 const Views = (() => {
   const { number, signed, name, letter, gate, shown, clip, plain, IN_WORDS } = Words;
   const { at, norm } = Engine;
-  const LOW = -4,
-    HIGH = 0; // decimal logarithms: one scale of width and colour for every picture and every setting
+  const HIGH = 0; // decimal logarithms: one scale of width and colour for every picture and every setting
+  let LOW = -4; // deeper for a longer sequence
 
   // ── elements ─────────────────────────────────────────────────────────────────────────────────
 
@@ -65,6 +65,8 @@ const Views = (() => {
       : lightRamps;
     mixed.clear();
   }
+  /** The scale for a sequence of that many steps. */
+  const scaleTo = (T) => (LOW = T <= 16 ? -4 : T <= 60 ? -8 : -16);
   const rgb = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
   const mixed = new Map(); // colours are made in a hundred shades, once each
   function between(a, b, part) {
@@ -176,7 +178,7 @@ const Views = (() => {
     const { T } = model,
       left = 60,
       right = 56;
-    const column = Math.max(room - left - right, T * 16) / T,
+    const column = Math.min(240, Math.max(room - left - right, T * 16) / T),
       open = column >= 82;
     const total = left + column * T + right,
       drawn = [];
@@ -184,7 +186,7 @@ const Views = (() => {
     model.rows.forEach((row, index) => {
       const lstm = row.cell.kind !== "rnn";
       const last = index === model.rows.length - 1;
-      const heights = open ? (lstm ? 216 : 136) : (lstm ? 112 : 72) + (last ? model.tokenRoom(column) : 0);
+      const heights = open ? (lstm ? 216 : 136) : (lstm ? 112 : 72) + (last ? tokenRoom(model, column) : 0);
       drawn.push(
         (open ? (lstm ? openLstm : openRnn) : compact)(model, row, index, { y, left, column, end: left + column * T }),
       );
@@ -193,15 +195,21 @@ const Views = (() => {
     return svg("svg", { width: total, height: y, viewBox: `0 0 ${total} ${y}`, "aria-hidden": "true" }, drawn);
   }
 
+  /** The height that the tokens under a compact strip take. */
+  function tokenRoom(model, column) {
+    if (column >= 44) return 22;
+    return 16 + 5.6 * Math.min(9, Math.max(...model.tokens.map((token) => Array.from(token).length)));
+  }
+
   function rowTitle(model, row, y) {
     const by = Engine.factor(row.sizes);
     const element = svg(
       "text",
-      { x: 2, y, "font-size": 13 },
+      { x: 2, y, "font-size": 13, class: "row-title" },
       svg("tspan", { class: "bold" }, Words.capital(row.label)),
       svg("tspan", { class: "t-muted", dx: 10, "font-size": 11.5 }, row.note),
     );
-    if (by !== null && model.T > 1)
+    if (by !== null && model.T > 1 && !model.everyStep)
       element.append(
         svg(
           "tspan",
@@ -436,7 +444,7 @@ const Views = (() => {
         pick(
           model,
           { row: index, role: "c", t },
-          [xg + 12, y + 27, w * 0.5 - 14, 21],
+          [x + w - 62, y + 27, 57, 21],
           said("c", t, dc),
           [text(x + w - 8, y + 42, number(dc), { anchor: "end", size: 10.5, kind: "t-state bold" })],
           false,
@@ -444,7 +452,7 @@ const Views = (() => {
         pick(
           model,
           { row: index, role: "h", t },
-          [xo - 8, yH + 11, x + w - xo + 3, 20],
+          [x + w - 62, yH + 11, 57, 20],
           said("h", t, dh),
           [text(x + w - 8, yH + 25, number(dh), { anchor: "end", size: 10.5, kind: "t-gradient" })],
           false,
@@ -484,7 +492,7 @@ const Views = (() => {
         svg("rect", { x: x - half, y: y - 10, width: 2 * half, height: 20, rx: 6, class: "nonlinear" }),
         text(x, y + 4, label ?? gate(model.notation, role), {
           anchor: "middle",
-          size: label ? 0.6 * half + 1.5 : 11,
+          size: label ? Math.min(10, (2.9 * half) / Words.plain(label).replace(/ /g, "").length) : 11,
           kind: "bold",
           rich: true,
         }),
@@ -562,7 +570,7 @@ const Views = (() => {
             pick(
               model,
               { row: index, role: "h", t },
-              [xa + 12, yH + 12, x + w - xa - 16, 22],
+              [x + w - 66, yH + 14, 61, 21],
               said("h", t, dh),
               [text(x + w - 8, yH + 28, number(dh), { anchor: "end", size: 10.5, kind: "t-gradient bold" })],
               false,
@@ -708,15 +716,20 @@ const Views = (() => {
       text(0, 10, "cell state", { size: 10.5, kind: "t-muted" }),
       text(0, 24, "any other", { size: 10.5, kind: "t-muted" }),
     ];
-    ["≤ 10⁻⁴", "10⁻³", "0.01", "0.1", "≥ 1"].forEach((label, k) => {
-      const size = 10 ** (LOW + k),
-        x = 70 + k * 74;
-      drawn.push(
-        svg("line", { x1: x, x2: x + 28, y1: 6, y2: 6, stroke: colour(size, true), "stroke-width": width(size) }),
-        svg("line", { x1: x, x2: x + 28, y1: 20, y2: 20, stroke: colour(size, false), "stroke-width": width(size) }),
-        text(x + 33, 17, label, { size: 10.5, kind: "t-muted" }),
-      );
-    });
+    for (let k = 0; k < 5; k++) {
+      const size = 10 ** (LOW + (k * (HIGH - LOW)) / 4),
+        x = 70 + k * 74,
+        label = k === 4 ? "≥ 1" : `${k ? "" : "≤ "}${number(size, 1).replace("1·", "")}`;
+      for (const [y, state] of [
+        [6, true],
+        [20, false],
+      ]) {
+        drawn.push(
+          svg("line", { x1: x, x2: x + 28, y1: y, y2: y, stroke: colour(size, state), "stroke-width": width(size) }),
+        );
+      }
+      drawn.push(text(x + 33, 17, label, { size: 10.5, kind: "t-muted" }));
+    }
     return [
       svg("svg", { width: 445, height: 28, viewBox: "0 0 445 28", "aria-hidden": "true" }, drawn),
       html(
@@ -1135,7 +1148,7 @@ const Views = (() => {
     return pick(
       model,
       { row: model.chosen.row, role: k, t: model.t },
-      [x - 96, y - 27 - (n > 4 ? 16 : 0), 122, 54 + (n > 4 ? 32 : 0)],
+      [x - 96, y - 22 - rowsOf(n) / 2, 122, 30 + rowsOf(n)],
       said(k, model.t, size),
       [
         svg("rect", { x: x - 24, y: y - 15, width: 48, height: 30, rx: 9, class: "nonlinear" }),
@@ -1483,7 +1496,7 @@ const Views = (() => {
       right = n <= 8 ? 54 : 60,
       head = 58,
       w = Math.max(280, room),
-      column = Math.max(5, (w - left - right) / T);
+      column = Math.max(1, (w - left - right) / T);
     const total = left + column * T + right,
       height = head + roles.length * (n * unit + gap),
       ratio = Math.min(3, window.devicePixelRatio || 1);
@@ -1576,5 +1589,5 @@ const Views = (() => {
     return box;
   }
 
-  return { svg, html, richly, richlyPlain, paint, strip, legend, inside, decay, detours, heatMaps };
+  return { scaleTo, svg, html, richly, richlyPlain, paint, strip, legend, inside, decay, detours, heatMaps };
 })();

@@ -124,43 +124,51 @@ const Words = (() => {
   /** The norms of the gradient of a row's own state, step 0 to T. */
   const gradientOf = (row) => Engine.norms(row.back[stateOf(row)], row.cell.n);
 
-  /** The headline: what one step back does to the gradient in each row, and what is left at the first step.
-   *  Pieces [text, class]; those with a class are the numbers that matter. */
-  function headline(rows, data) {
-    const said = [],
-      say = (...pieces) => said.push(...pieces.map((piece) => (Array.isArray(piece) ? piece : [piece, null])));
-    const T = rows[0].sizes.length - 1,
-      colour = (row) => (row === rows[0] ? "subject" : "beside"),
+  /** The headline: what one step back does to the gradient in each row, and what the first input gets of it.
+   *  Pieces [text, class]; those with a class are the numbers that matter. `caution` says why it is not the gradient. */
+  function headline(model, data, caution) {
+    const { rows, T, everyStep } = model,
+      said = [[caution, null]],
       first = `the first ${data.unit}`;
+    const say = (...pieces) => said.push(...pieces.map((piece) => (Array.isArray(piece) ? piece : [piece, null])));
+    const strong = (row, text) => [text, row === rows[0] ? "subject" : "beside"];
     if (T === 1) return [[`With one ${data.unit} there is no step back on which a gradient could change.`, null]];
-    const moving = rows.filter((row) => Engine.factor(row.sizes) !== null),
-      still = rows.filter((row) => Engine.factor(row.sizes) === null);
-    moving.forEach((row, k) => {
-      const rest = row.sizes[1] / row.sizes[T];
-      say(k === 0 ? `In the ${row.label} one step back multiplies the gradient by ` : ` In the ${row.label} by `, [
-        number(Engine.factor(row.sizes), 3),
-        colour(row),
-      ]);
-      if (rest >= TINY) say(`: ${left(rest)}${k === 0 ? ` at ${first}` : ""}.`);
-      else say(", until float64 has lost it.");
-    });
-    for (const row of still) say(` In the ${row.label} float64 holds no gradient that could be followed.`);
-    if (rows.length < 2) return said;
-    const [a, b] = rows.map((row) => row.sizes[1]),
-      [above, below] = rows.map((row) => row.label);
-    if (a >= TINY && b >= TINY) {
-      if (Math.max(a, b) / Math.min(a, b) < 1.05) say(` There both have about ${number(a)}.`);
-      else if (a > b)
-        say(" There the ", above, " has ", [`${times(a, b)} times`, colour(rows[0])], ` the gradient of the ${below}.`);
-      else
+    for (const row of rows) {
+      const by = Engine.factor(row.sizes),
+        rest = row.sizes[1] / row.sizes[T],
+        of = IN_WORDS[stateOf(row)];
+      if (by === null) say(`In the ${row.label} float64 holds no gradient of the ${of} that could be followed. `);
+      else if (everyStep) {
         say(
-          ` Here the ${above} does worse: there the `,
-          below,
-          " has ",
-          [`${times(b, a)} times`, colour(rows[1])],
-          " its gradient.",
+          `In the ${row.label} the ${of} at ${first} has `,
+          strong(row, times(rest, 1)),
+          " times the gradient it has at the last. ",
         );
-    } else if (a >= TINY || b >= TINY) say(` There only the ${a >= TINY ? above : below} has any that float64 holds.`);
+      } else {
+        say(`In the ${row.label} one step back multiplies the gradient of the ${of} by `, strong(row, number(by, 3)));
+        say(rest >= TINY ? `: ${left(rest)} at ${first}. ` : ", until float64 has lost it. ");
+      }
+    }
+    if (rows.length < 2) return said;
+    const [a, b] = rows.map((row) => Engine.norm(Engine.at(row.back.x, 1, row.cell.m))),
+      [above, below] = rows;
+    const whose = capital(first);
+    if (!(a >= TINY) && !(b >= TINY)) say(`${whose} itself gets none that float64 holds.`);
+    else if (!(a >= TINY) || !(b >= TINY))
+      say(`${whose} itself gets any that float64 holds in the ${(a >= TINY ? above : below).label} only.`);
+    else if (Math.max(a, b) / Math.min(a, b) < 1.05) say(`${whose} itself gets about as much in both.`);
+    else if (a > b)
+      say(
+        `${whose} itself gets `,
+        strong(above, `${times(a, b)} times`),
+        ` as much in the ${above.label} as in the ${below.label}.`,
+      );
+    else
+      say(
+        `Here the ${above.label} does worse: ${first} itself gets `,
+        strong(below, `${times(b, a)} times`),
+        ` as much in the ${below.label}.`,
+      );
     return said;
   }
 

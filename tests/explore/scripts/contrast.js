@@ -1,7 +1,7 @@
 // The least contrast of every sort of text with the paper under it.
 () => {
   const light = (c) => {
-    const [r, g, b] = c.match(/[\\d.]+/g).map((v) => {
+    const [r, g, b] = c.match(/[\d.]+/g).map((v) => {
       v /= 255;
       return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
     });
