@@ -75,7 +75,8 @@ class Checkpoint:
         head = {"format": FORMAT, "digest": digest(self.arrays), **self.about}
         about = json.dumps(head, allow_nan=False).encode()
         file = io.BytesIO()
-        np.savez(file, about=np.frombuffer(about, np.uint8), **self.arrays)
+        members: dict[str, Any] = {"about": np.frombuffer(about, np.uint8), **self.arrays}
+        np.savez(file, **members)
         return file.getvalue()
 
     def _repr_html_(self) -> str:
