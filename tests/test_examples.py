@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+SHORT = [path for path in sorted(EXAMPLES.glob("*.py")) if not path.name.startswith("notebook_")]  # see test_notebooks
 SMALL = {
     "adding.py": (
         ["--steps", "20", "--length", "6"],
@@ -24,7 +25,7 @@ SMALL = {
 NEEDS = {"to_pytorch.py": ["torch", "safetensors"]}
 
 
-@pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.py")))
+@pytest.mark.parametrize("name", [path.name for path in SHORT])
 def test_it_runs(name, tmp_path, monkeypatch, capsys):
     argv, printed = SMALL[name]
     for library in NEEDS.get(name, []):
@@ -38,7 +39,7 @@ def test_it_runs(name, tmp_path, monkeypatch, capsys):
         assert sorted(p.name for p in tmp_path.glob("*.svg")) == ["CoupledLSTM.svg", "GRU.svg"]
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", SHORT, ids=lambda p: p.name)
 def test_it_is_short_and_says_how_to_run_it(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) < 60

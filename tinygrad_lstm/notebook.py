@@ -73,7 +73,7 @@ def module(title: str, parameters: Iterable[tuple[str, Array, Array | None]]) ->
     for name, value, gradient in parameters:
         graded = graded or gradient is not None
         reached = "none yet" if gradient is None else theme.number(norm(gradient), 3)
-        rows.append([name, str(value.shape), f"{value.size:,}", _spread(value), _Made(_strip(value)), reached])
+        rows.append([name, str(value.shape), f"{value.size:,}", _spread(value), _Made(_heat(value, 240, 40)), reached])
         count += value.size
     if not rows:
         return _page(title, ["no parameters"], "")
@@ -112,7 +112,7 @@ def flow(root: str, nodes: Sequence[Node], edges: int, traced: bool) -> str:
     in_steps = {"c", "h", "x"} if found else set()
     leaves = [n for n in nodes if n.op is None and n.gradient is not None and (n.name or n.kind == "parameter")]
     rows = [
-        [n.name or n.kind, str(n.value.shape), theme.number(n.norm, 3), _Made(_strip(n.gradient))]
+        [n.name or n.kind, str(n.value.shape), theme.number(n.norm, 3), _Made(_heat(n.gradient, 240, 40))]
         for n in leaves
         if n.gradient is not None and n.name not in in_steps
     ]
@@ -296,10 +296,15 @@ def _tint(x: Any, largest: float) -> str:
 
 
 def _heat(value: Array, width: int, height: int) -> str:
-    """A matrix as a picture at most so wide and high, a square a number; of a large one every n-th."""
-    rows = value.reshape(-1, value.shape[-1]) if value.ndim else value.reshape(1, 1)
+    """A matrix as a picture at most so wide and high, a square a number; of a large one every n-th.
+
+    The longer axis lies across, or the picture of a tall matrix would be a thread.
+    """
+    rows = value.reshape(-1, value.shape[-1]) if value.ndim and value.size else value.reshape(-1, 1)
     if not rows.size:
         return ""
+    turned = rows.shape[0] > rows.shape[1]
+    rows = rows.T if turned else rows
     skip = [max(1, -(-count // most)) for count, most in zip(rows.shape, (min(_ROWS, height), _COLUMNS), strict=True)]
     shown = rows[:: skip[0], :: skip[1]]
     side = max(1, min(width // shown.shape[1], height // shown.shape[0], 12))
@@ -309,16 +314,12 @@ def _heat(value: Array, width: int, height: int) -> str:
     levels = np.where(np.isnan(part), 0, 128 + np.round(127 * np.nan_to_num(part))).astype(np.uint8)
     data = base64.b64encode(_png(levels)).decode()
     said = f"values from blue, {theme.number(largest)}, to orange, {theme.number(-largest)}"
+    if turned:
+        said += "; rows lie across"
     if max(skip) > 1:
-        said += f"; every {skip[0]}. row and every {skip[1]}. column"
+        said += f"; one in {skip[0]} down and one in {skip[1]} across"
     size = f"width:{side * shown.shape[1]}px;height:{max(side, 6 if len(rows) == 1 else 1) * shown.shape[0]}px"
     return f'<img src="data:image/png;base64,{data}" alt="{said}" title="{said}" style="{size}">'
-
-
-def _strip(value: Array) -> str:
-    """A parameter as a strip for a line of a table: its longer axis lies across."""
-    rows = value.reshape(-1, value.shape[-1]) if value.ndim else value.reshape(1, 1)
-    return _heat(rows.T if rows.shape[0] > rows.shape[1] else rows, 240, 40)
 
 
 def _png(levels: npt.NDArray[np.uint8]) -> bytes:
