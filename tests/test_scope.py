@@ -218,6 +218,50 @@ def test_a_generator_closed_by_another_thread(kind: str, x: tl.Tensor) -> None:
 
 
 @both
+def test_a_generator_that_runs_in_another_thread_does_not_reach_this_one(kind: str, x: tl.Tensor) -> None:
+    # As where a generator of batches is warmed up here and then handed to a thread that fetches ahead.
+    running, go_on = threading.Event(), threading.Event()
+
+    def generate() -> Iterator[None]:
+        with BLOCKS[kind]():
+            yield
+            running.set()
+            go_on.wait()
+            yield
+
+    items = generate()
+    next(items)
+    thread = threading.Thread(target=next, args=(items,))
+    thread.start()
+    running.wait()
+    seen = inside(kind, x)
+    with tl.scope("round"):
+        made = x * 2
+    go_on.set()
+    thread.join()
+    assert not seen
+    assert str(made.scope) == "round"
+
+
+@both
+def test_generators_closed_by_another_thread_do_not_pile_up(kind: str, x: tl.Tensor) -> None:
+    def generate() -> Iterator[None]:
+        with BLOCKS[kind]():
+            yield
+
+    for _ in range(20):
+        items = generate()
+        next(items)
+        thread = threading.Thread(target=items.close)
+        thread.start()
+        thread.join()
+    blocks = type(BLOCKS[kind]()).blocks
+    assert len(blocks.get()) <= 1
+    inside(kind, x)
+    assert blocks.get() == ()
+
+
+@both
 def test_a_context_manager_made_of_a_generator_holds_for_its_with_statement(kind: str, x: tl.Tensor) -> None:
     @contextmanager
     def block() -> Iterator[None]:

@@ -18,7 +18,8 @@ class Block:
     """What `scope` and `no_grad` share: a `with` block that holds in this thread (and asyncio task) alone.
 
     In a generator it holds while the generator runs, not while it waits in `yield`; in a `@contextmanager` it
-    belongs to the `with` statement that uses it. Blocks may be left in any order, as generators do.
+    belongs to the `with` statement that uses it. Blocks may be left in any order, as generators do, and by another
+    thread, as a generator that was handed on.
 
     Raises RuntimeError when one object is entered again before it was left.
     """
@@ -36,7 +37,7 @@ class Block:
             raise RuntimeError(f"this {type(self).__name__} block is entered already: make a new one")
         self._inside = True
         self._frame = _generator_round(sys._getframe(1))
-        self.blocks.set((*self.blocks.get(), self))
+        self.blocks.set((*self._entered_here(), self))
         return self
 
     def __exit__(
@@ -57,12 +58,19 @@ class Block:
         if blocks and blocks[-1]._frame is None:
             last: Self = blocks[-1]
             return last
-        for block in reversed(blocks):
-            if (
-                block._frame is None or block._frame.f_back is not None
-            ):  # a generator that waits in `yield` has no caller
+        for block in reversed(cls._entered_here()):
+            if block._frame is None or _runs_here(block._frame):
                 return block
         return None
+
+    @classmethod
+    def _entered_here(cls) -> tuple[Any, ...]:
+        """The blocks entered here and not left, without those of generators that another thread has closed."""
+        blocks = cls.blocks.get()
+        if any(block._frame is _FINISHED for block in blocks):
+            blocks = tuple(block for block in blocks if block._frame is not _FINISHED)
+            cls.blocks.set(blocks)
+        return blocks
 
 
 def _generator_round(frame: FrameType | None) -> FrameType | None:
@@ -78,6 +86,16 @@ def _generator_round(frame: FrameType | None) -> FrameType | None:
         else:
             return frame
     return None
+
+
+def _runs_here(frame: FrameType) -> bool:
+    """Whether a generator runs in this thread, and does not wait in `yield` or run in another thread."""
+    if frame.f_back is None:
+        return False
+    here: FrameType | None = sys._getframe(1)
+    while here is not None and here is not frame:
+        here = here.f_back
+    return here is frame
 
 
 _FINISHED: Any = SimpleNamespace(f_back=None)  # in place of the frame of a generator that never runs again
@@ -109,7 +127,12 @@ class scope(Block):
             raise RuntimeError(f"{self!r} was entered before and its operations point to it: make a new scope")
         self._entered = self._inside = True
         blocks = _open()
-        self.outer = blocks[-1] if blocks and blocks[-1]._frame is None else current()
+        if not blocks:
+            self.outer = None
+        elif blocks[-1]._frame is None:
+            self.outer = blocks[-1]
+        else:
+            blocks, self.outer = self._entered_here(), current()
         frame = sys._getframe(1)
         code = frame.f_code
         if code.co_flags & _GENERATOR or code is _ENTER_CONTEXT:
