@@ -135,6 +135,21 @@ def test_a_reduction_of_zero_axes_and_of_permuted_lengths() -> None:
     assert [piece.shape for piece in np.split(x, 2, axis=1)] == [(0, 1), (0, 1)]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
+def test_the_smallest_of_whole_numbers(dtype: Any) -> None:
+    values = np.array([[0, 3, 1], [1, 2, 128]]).astype(dtype)
+    for axis in (None, 0, -1, (0, 1)):
+        smallest = np.min(tl.tensor(values), axis=axis)
+        np.testing.assert_array_equal(smallest.numpy(), np.min(values, axis=axis), strict=True)
+
+
+@pytest.mark.parametrize("ends", [[3, 1], [-2], [2, -1], [10], [0, 0, 5]])
+def test_pieces_overlap_or_are_empty_as_numpys(ends: list[int]) -> None:
+    x = np.arange(6.0)
+    for ours, numpys in zip(np.split(tl.tensor(x), ends), np.split(x, ends), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), numpys)
+
+
 def test_asarray_gives_the_values() -> None:
     x = tl.tensor(WIDE, requires_grad=True)
     assert np.asarray(x).dtype == np.float64

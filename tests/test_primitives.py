@@ -394,6 +394,22 @@ def test_power_at_zero_has_the_finite_derivatives() -> None:
     np.testing.assert_array_equal(x.grad, [0, 1, 0, 12])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_slope_of_a_power_of_0_is_0_for_every_base(dtype: Any) -> None:
+    info = np.finfo(dtype)
+    x = tl.tensor(np.array([0, -0.0, info.smallest_subnormal, -info.tiny, 3, info.max], dtype), requires_grad=True)
+    (x**0).backward(np.ones(6))
+    np.testing.assert_array_equal(x.grad, np.zeros(6))
+
+
+def test_second_derivatives_of_a_power_are_symmetric_where_the_exponent_is_0() -> None:
+    a, b = tl.tensor([3.0], requires_grad=True), tl.tensor([0.0], requires_grad=True)
+    by_a, by_b = tl.grad((a**b).sum(), [a, b], create_graph=True)
+    (first,) = tl.grad(by_a.sum(), [b])
+    (second,) = tl.grad(by_b.sum(), [a])
+    np.testing.assert_allclose([first.item(), second.item()], 1 / 3, rtol=1e-15)
+
+
 def test_equal_maxima_share_the_gradient_evenly() -> None:
     x = tl.tensor([[3.0, 3.0, 1.0], [0.0, 2.0, 2.0]], requires_grad=True)
     x.max(axis=1).backward([1, 4])

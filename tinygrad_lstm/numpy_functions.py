@@ -76,6 +76,8 @@ def _max(a: Any, axis: Axis = None, out: Any = None, keepdims: bool = False) -> 
 
 def _min(a: Any, axis: Axis = None, out: Any = None, keepdims: bool = False) -> Any:
     _without("min", out=out)
+    if a.dtype.kind != "f":  # -a of unsigned numbers is not below 0
+        return type(a)(np.min(a.numpy(), None if axis is None else f.axes_of(a, axis), keepdims=keepdims))
     return -f.max(-a, axis, keepdims)
 
 
@@ -155,9 +157,9 @@ def _flip(m: Any, axis: Axis = None) -> Any:
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     (axis,) = f.axes_of(ary, axis)
     pieces = np.split(np.arange(ary.shape[axis]), indices_or_sections)
-    ends = np.cumsum([len(piece) for piece in pieces]).tolist()
+    starts = [int(piece[0]) if len(piece) else 0 for piece in pieces]
     before = (slice(None),) * axis
-    return [ary[(*before, slice(end - len(piece), end))] for end, piece in zip(ends, pieces, strict=True)]
+    return [ary[(*before, slice(k, k + len(piece)))] for k, piece in zip(starts, pieces, strict=True)]
 
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {

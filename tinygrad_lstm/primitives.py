@@ -215,6 +215,12 @@ def _matmul_right(g: Any, out: Any, a: Any, b: Any) -> Any:
     return left[..., 0] if b.ndim == 1 else left
 
 
+def _base(a: Any, b: Any) -> Any:
+    """The base of b a ** (b - 1): 1 where b is 0 and 1 / a beyond every float, so that 0 stays 0."""
+    tiny = np.finfo(a.dtype).tiny
+    return where((b == 0) * (a < tiny) * (a > -tiny), 1, a)
+
+
 def _max_share(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     """The cotangent of a maximum goes to the largest element; equals share it evenly."""
     largest = x == _keep_axes(out, x, axis)
@@ -249,7 +255,7 @@ div = primitive("div", "÷", np.divide,
     lambda g, out, a, b: g / b,
     lambda g, out, a, b: -g * out / b)
 pow = primitive("pow", "^", np.power,
-    lambda g, out, a, b: g * b * a ** where(b == 0, 1, b - 1),  # never 0 ** -1
+    lambda g, out, a, b: g * b * _base(a, b) ** (b - 1),
     lambda g, out, a, b: g * out * log(where(a == 0, 1, a)))
 where = primitive("where", "where", np.where,
     None,
