@@ -33,7 +33,9 @@ TEXT = "the cities that I have seen in my life are ..."
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument("text", nargs="*", metavar="TEXT", help=f'the text, or - for standard input (default: "{TEXT}")')
+    parser.add_argument(
+        "text", nargs="*", metavar="TEXT", help=f'the text, or - for standard input (default: "{TEXT}")'
+    )
     parser.add_argument("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
     parser.add_argument(
         "--out", type=Path, default=Path("explorer.html"), metavar="FILE", help="what to write (default: explorer.html)"
@@ -81,7 +83,9 @@ def _of_model(args: argparse.Namespace) -> str:
         found = explain_model.explained(checkpoint, _given(args), args.seed)
         network, settings = checkpoint.best_network(), checkpoint.settings
         before = settings.network(found.trained.cell.input_size, len(found.outputs), checkpoint.about["length"])
-        symbols = checkpoint.about["task"]["characters"] if found.task == "text" else explain_model.SYMBOLS.get(found.task)
+        symbols = (
+            checkpoint.about["task"]["characters"] if found.task == "text" else explain_model.SYMBOLS.get(found.task)
+        )
         return page_of_network(
             (found.trained, network.readout),
             (found.untrained, before.readout),

@@ -148,7 +148,7 @@ const Engine = (() => {
    * for where another network gives it, see `asked`.
    */
   function backward(run, { everyStep = false, paths = {}, said = () => undefined } = {}) {
-    const { cell, xs, T } = run,
+    const { cell, T } = run,
       { kind, n, m } = cell,
       lstm = kind !== "rnn",
       gates = GATES[kind];

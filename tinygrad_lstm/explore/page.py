@@ -14,7 +14,9 @@ from ..flow.sequence import Passage
 from ..nn import Linear
 from .data import of_network, of_words
 
-SCRIPTS = ("engine.js", "random.js", "words.js", "views.js", "page.js")
+SCRIPTS = tuple(
+    f"{name}.js" for name in "engine random words marks strip cell charts model says challenges page".split()
+)
 
 
 def page(text: str, hidden_size: int = 4, forget_bias: float = 1.0, seed: int = 0) -> str:

@@ -1,0 +1,240 @@
+"use strict";
+// What every picture is made of: elements, text, colours, edges, and things whose gradient can be chosen.
+
+const Marks = (() => {
+  const { number, shown, clip, IN_WORDS } = Words;
+  const HIGH = 0; // decimal logarithms: one scale of width and colour for every picture and every setting
+  let LOW = -4; // deeper for a longer sequence
+
+  // ── elements ─────────────────────────────────────────────────────────────────────────────────
+
+  function made(element, attributes, children) {
+    for (const [key, value] of Object.entries(attributes))
+      if (value !== undefined && value !== null) element.setAttribute(key, value);
+    element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+    return element;
+  }
+  const svg = (tag, attributes = {}, ...children) =>
+    made(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+  const html = (tag, attributes = {}, ...children) => made(document.createElement(tag), attributes, children);
+
+  /** The pieces of a name: [text, whether a subscript]. */
+  const pieces = (content) =>
+    content
+      .split(/_(\{[^}]*\}|.)/)
+      .map((part, k) => [part.replace(/^\{|\}$/g, ""), k % 2 === 1])
+      .filter(([part]) => part);
+
+  /** Text in a picture; with `rich`, _x is a subscript. */
+  function text(x, y, content, { size = 11, anchor = "start", kind = "", rich = false } = {}) {
+    const element = svg("text", { x, y, "font-size": size, "text-anchor": anchor, class: kind || null });
+    if (!rich) {
+      element.append(content);
+      return element;
+    }
+    let down = false;
+    for (const [part, low] of pieces(content)) {
+      const shift = (low ? 0.28 : 0) * size - (down ? 0.28 : 0) * size;
+      element.append(svg("tspan", { dy: shift || null, "font-size": low ? size * 0.76 : null }, part));
+      down = low;
+    }
+    return element;
+  }
+
+  /** A name as HTML. */
+  const richly = (content) => pieces(content).map(([part, low]) => (low ? html("sub", {}, part) : part));
+
+  /** A name as plain text. */
+  const richlyPlain = (content) =>
+    pieces(content)
+      .map(([part]) => part)
+      .join("");
+
+  // ── colour and width ─────────────────────────────────────────────────────────────────────────
+
+  let dark = false,
+    ramps = {};
+  function paint(isDark, lightRamps) {
+    dark = isDark;
+    ramps = isDark
+      ? {
+          gradient: ["#4B535E", "#7D4B24", "#C0601F", "#F0914A", "#FFD9B0"],
+          state: ["#43586B", "#2A6A98", "#2E8FCB", "#6FBDEB", "#C4E6FB"],
+        }
+      : lightRamps;
+    mixed.clear();
+  }
+  /** The scale for a sequence of that many steps. */
+  const scaleTo = (T) => (LOW = T <= 16 ? -4 : T <= 60 ? -8 : -16);
+  const rgb = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
+  const mixed = new Map(); // colours are made in a hundred shades, once each
+  function between(a, b, part) {
+    const shade = Math.round(100 * part),
+      key = a + b + shade;
+    if (!mixed.has(key))
+      mixed.set(
+        key,
+        `rgb(${rgb(a)
+          .map((v, k) => Math.round(v + ((rgb(b)[k] - v) * shade) / 100))
+          .join(",")})`,
+      );
+    return mixed.get(key);
+  }
+  const place = (size) => (size > 0 ? Math.min(1, Math.max(0, (Math.log10(size) - LOW) / (HIGH - LOW))) : 0);
+  const width = (size, base = 5.2) => 0.8 + base * place(size);
+  function colour(size, state) {
+    const colours = ramps[state ? "state" : "gradient"],
+      where = place(size) * (colours.length - 1),
+      k = Math.min(Math.floor(where), colours.length - 2);
+    return between(colours[k], colours[k + 1], where - k);
+  }
+  /** The colour of a value: blue above 0, orange below; as strong as it is large. */
+  function heat(x, largest) {
+    if (!Number.isFinite(x)) return "rgb(154,165,177)";
+    const part = largest > 0 ? Math.min(1, Math.abs(x) / largest) : 0;
+    return between(
+      dark ? "#1a2129" : "#FFFFFF",
+      x > 0 ? (dark ? "#2E7FB8" : "#6FAEDF") : dark ? "#B5662A" : "#F2A25C",
+      part,
+    );
+  }
+  const inkOn = (fill) => {
+    const [r, g, b] = fill.match(/\d+/g);
+    return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#1F2933" : "#FFFFFF";
+  };
+
+  // ── edges, values and what can be chosen ─────────────────────────────────────────────────────
+
+  /** A way through points x, y, x, y, ..., bent round at corners, with an arrow in the forward direction. `mode`: cut, pending, or on. */
+  function edge(points, size, { state = false, mode = "on", arrow = true, base = 5.2 } = {}) {
+    const w = mode === "on" ? width(size, base) : 1.4,
+      tip = arrow ? 4.5 + 1.25 * w : 0;
+    const paths = Array.from({ length: points.length / 2 }, (_, k) => points.slice(2 * k, 2 * k + 2));
+    const [[ax, ay], [bx, by]] = paths.slice(-2),
+      length = Math.hypot(bx - ax, by - ay) || 1,
+      dx = (bx - ax) / length,
+      dy = (by - ay) / length;
+    if (arrow) {
+      paths[paths.length - 1] = [bx - dx * tip * 0.8, by - dy * tip * 0.8];
+    }
+    let d = `M${paths[0].join(" ")}`;
+    for (let k = 1; k < paths.length - 1; k++) {
+      const [p, q, r] = [paths[k - 1], paths[k], paths[k + 1]];
+      const toward = (from, to) => {
+        const l = Math.hypot(to[0] - from[0], to[1] - from[1]),
+          s = Math.min(9, l / 2) / l;
+        return [from[0] + (to[0] - from[0]) * s, from[1] + (to[1] - from[1]) * s];
+      };
+      d += `L${toward(q, p).join(" ")}Q${q.join(" ")} ${toward(q, r).join(" ")}`;
+    }
+    d += `L${paths[paths.length - 1].join(" ")}`;
+    if (mode === "cut") {
+      const [mx, my] = [(ax + bx) / 2, (ay + by) / 2];
+      return [svg("path", { d, class: "cut" }), text(mx, my + 4, "✂", { size: 12, anchor: "middle", kind: "t-muted" })];
+    }
+    if (mode === "pending") return [svg("path", { d, class: "pending" })];
+    const paintOf = colour(size, state),
+      half = 2.4 + 0.78 * w;
+    const drawn = [svg("path", { d, fill: "none", stroke: paintOf, "stroke-width": w.toFixed(2) })];
+    if (arrow)
+      drawn.push(
+        svg("path", {
+          fill: paintOf,
+          d: `M${bx} ${by}L${bx - dx * tip - dy * half} ${by - dy * tip + dx * half}L${bx - dx * tip + dy * half} ${by - dy * tip - dx * half}Z`,
+        }),
+      );
+    return drawn;
+  }
+
+  const isChosen = (model, what) => ["row", "role", "t", "gate"].every((key) => model.chosen[key] === what[key]);
+
+  /** Something whose gradient can be chosen: its drawing under a ring that shows focus and choice. */
+  function pick(model, what, [x, y, w, h], label, children, focusable = true) {
+    return svg(
+      "g",
+      {
+        class: `pick${isChosen(model, what) ? " chosen" : ""}`,
+        "data-row": what.row,
+        "data-role": what.role,
+        "data-t": what.t,
+        "data-gate": what.gate,
+        id: focusable ? `pick-${what.role}-${what.gate ?? ""}${what.t - model.t}` : null,
+        ...(focusable
+          ? { tabindex: 0, role: "button", "aria-label": label, "aria-pressed": isChosen(model, what) }
+          : {}),
+      },
+      svg("title", {}, label),
+      children,
+      svg("rect", { class: "ring", x, y, width: w, height: h, rx: 6 }),
+    );
+  }
+
+  const said = (role, t, size) => `gradient of the ${IN_WORDS[role] ?? role} at step ${t}: ${number(size)}`;
+
+  const modeOf = (model, path) => ((model.paths[path] ?? 1) === 0 ? "cut" : "on");
+
+  const circle = (x, y, sign, r = 8) => [
+    svg("circle", { cx: x, cy: y, r, class: "op" }),
+    text(x, y + r * 0.48, sign, { anchor: "middle", size: r * 1.5 }),
+  ];
+
+  function upright(content, x, y, w, strong) {
+    const label = clip(shown(content), w >= 44 ? Math.floor(w / 7) : 9);
+    const element = text(x, w >= 44 ? y + 4 : y, label, {
+      anchor: w >= 44 ? "middle" : "end",
+      size: 10.5,
+      kind: strong ? "bold" : "t-muted",
+    });
+    if (w < 44) element.setAttribute("transform", `rotate(-60 ${x} ${y})`);
+    return element;
+  }
+
+  function legend() {
+    const drawn = [
+      text(0, 10, "cell state", { size: 10.5, kind: "t-muted" }),
+      text(0, 24, "any other", { size: 10.5, kind: "t-muted" }),
+    ];
+    for (let k = 0; k < 5; k++) {
+      const size = 10 ** (LOW + (k * (HIGH - LOW)) / 4),
+        x = 70 + k * 74,
+        label = k === 4 ? "≥ 1" : `${k ? "" : "≤ "}${number(size, 1).replace("1·", "")}`;
+      for (const [y, state] of [
+        [6, true],
+        [20, false],
+      ]) {
+        drawn.push(
+          svg("line", { x1: x, x2: x + 28, y1: y, y2: y, stroke: colour(size, state), "stroke-width": width(size) }),
+        );
+      }
+      drawn.push(text(x + 33, 17, label, { size: 10.5, kind: "t-muted" }));
+    }
+    return [
+      svg("svg", { width: 445, height: 28, viewBox: "0 0 445 28", "aria-hidden": "true" }, drawn),
+      html(
+        "span",
+        {},
+        "Width, colour and number: norm of the gradient that came back along an edge; one scale for everything. Arrows point forward.",
+      ),
+    ];
+  }
+
+  return {
+    svg,
+    html,
+    text,
+    richly,
+    richlyPlain,
+    paint,
+    scaleTo,
+    legend,
+    colour,
+    heat,
+    inkOn,
+    edge,
+    modeOf,
+    pick,
+    said,
+    circle,
+    upright,
+  };
+})();
