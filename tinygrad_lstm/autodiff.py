@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from typing import Any
@@ -242,16 +243,21 @@ def _entries(parts: dict[tuple[int, Link | None], Any], x: Tensor, limit: int | 
     return [np.asarray(found[k]) if k in found else np.zeros(x.shape, x.dtype) for k in range(count)]
 
 
+_adding = threading.Lock()  # threads may share leaves, and `+=` reads before it writes
+
+
 def backward(root: Tensor, cotangent: npt.ArrayLike | None = None) -> None:
     """Add the gradient of `root` to `.grad` of every leaf it was made from. See `Tensor.backward`.
 
     Calls add up, as in PyTorch: set `.grad = None` (or use `zero_grad`) between steps.
     """
-    for leaf, g in propagate(root, seed_of(root, cotangent)).items():
-        if leaf._grad is None:
-            leaf._grad = np.array(g)  # a copy: two leaves may share one cotangent
-        else:
-            leaf._grad += g
+    found = propagate(root, seed_of(root, cotangent))
+    with _adding:
+        for leaf, g in found.items():
+            if leaf._grad is None:
+                leaf._grad = np.array(g)  # a copy: two leaves may share one cotangent
+            else:
+                leaf._grad += g
 
 
 def grad(

@@ -6,8 +6,9 @@ in the order o, i, f, g and are followed by the cell state they meet, so that [i
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +96,7 @@ class Run:
     def __init__(self, spare: list[Buffers], sizes: Sizes, needs_x: bool) -> None:
         self.spare = spare
         self.needs_x = needs_x
+        self.one_at_a_time = threading.Lock()  # two threads may go back through one graph
         try:
             self.buffers = spare.pop()
         except IndexError:
@@ -105,6 +107,9 @@ class Run:
     def __del__(self) -> None:
         if hasattr(self, "buffers"):  # not where making them ran out of memory
             self.spare[:] = [self.buffers]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("the graph of a fused LSTM cannot be copied: copy the model, or the values with .detach()")
 
     def forward(self, xs: Array, h0: Array, c0: Array, *parameters: Array) -> Array:
         """h of every step: xs (T, batch, input) to (T, batch, hidden). Parameters as in `sequence`."""
@@ -139,6 +144,10 @@ class Run:
 
     def backward(self, g_h: Array | None, g_c: Array | None = None, ends: Array | None = None) -> list[Array | None]:
         """The cotangent of every input of `sequence`, from those of h of all steps and of the last cell state."""
+        with self.one_at_a_time:
+            return self._backward(g_h, g_c, ends)
+
+    def _backward(self, g_h: Array | None, g_c: Array | None, ends: Array | None) -> list[Array | None]:
         b = self.buffers
         T, batch, _, H, _ = b.sizes
         arriving = {} if g_c is None else _arriving(g_c[0], ends, T)
