@@ -156,10 +156,11 @@ def test_a_generator_pulled_by_many_threads_in_turn(kind: str) -> None:
         for _ in range(50):
             with taking:
                 factor = next(source)
-            y = x * factor
-            assert y.requires_grad
-            assert y.scope is None
-            assert detect_anomaly.innermost() is None
+            for _ in range(20):  # while another pulls
+                y = x * factor
+                assert y.requires_grad
+                assert y.scope is None
+                assert detect_anomaly.innermost() is None
         return seed
 
     assert at_once(6, work) == list(range(6))
