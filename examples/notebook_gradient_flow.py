@@ -105,8 +105,8 @@ flow
 # up, for parts may cancel; the arrays do.
 #
 # In untrained cells of hidden size 8 over 20 steps, the median over ten seeds of the first part's length, relative to
-# the whole, grows with the forget gate's bias. Even at a bias of 5 it stays below a half: most of what keeps the
-# gradient alive here came by detours.
+# the whole, grows with the forget gate's bias. Even at a bias of 5 it stays below a half: by length more came by
+# detours than straight along the cell state.
 
 # %%
 shares = {}
@@ -126,7 +126,8 @@ assert shares[0.0] < shares[1.0] < shares[3.0] < shares[5.0] < 0.5
 # ## The story that is not always true
 #
 # "The RNN vanishes, the LSTM does not." Closed gates forget: with a forget bias of −2 the LSTM keeps less over these 20
-# steps than a plain RNN of the same size does. Compared is the gradient at the first h with that at the last.
+# steps than a plain RNN of the same size does (untrained, hidden size 8, seed 0). Compared is the norm of the gradient
+# at the first h with that at the last.
 
 # %%
 kept = {}
@@ -151,6 +152,7 @@ at_one
 
 # %%
 at_five = tl.trace_gradients(unrolled(tl.nn.LSTMCell(4, 3, forget_bias=5.0, rng=0), 1000)[2])
-print(f"at the first cell state: {at_one.norms('c')[0]:.1e} at forget bias 1, {at_five.norms('c')[0]:.1e} at 5")
-assert at_one.norms("c")[0] < 1e-100 < 1e-10 < at_five.norms("c")[0]
+first, other = at_one.norms("c")[0], at_five.norms("c")[0]
+print(f"gradient at the first cell state: {first:.1e} at forget bias 1, {other:.1e} at 5")
+assert first < 1e-100 < 1e-10 < other
 at_five

@@ -12,7 +12,7 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,8 +33,8 @@ _STYLE = """<style>
 .tinygrad-lstm td,.tinygrad-lstm th{border:none;padding:2px 8px;text-align:right;white-space:nowrap;line-height:1.35;
 font-variant-numeric:tabular-nums;vertical-align:middle}
 .tinygrad-lstm th{font-weight:400;opacity:.72}
-.tinygrad-lstm .left{text-align:left}
-.tinygrad-lstm .wrap{text-align:left;white-space:normal;max-width:48em}
+.tinygrad-lstm .left{text-align:left!important}
+.tinygrad-lstm .wrap{text-align:left!important;white-space:normal;max-width:48em}
 .tinygrad-lstm .parts{display:flex;flex-wrap:wrap;gap:4px 28px;align-items:flex-start}
 .tinygrad-lstm img{image-rendering:pixelated;outline:1px solid rgba(128,128,128,.45);margin:0;max-width:none}
 .tinygrad-lstm svg{display:block;height:auto}
@@ -90,7 +90,7 @@ def step(gates: Mapping[str, Array | None]) -> str:
     if value.ndim > 1:
         notes.append(f"of {len(value)} sequence{'s' * (len(value) != 1)} the first is shown")
     stacked = np.array([value if value.ndim == 1 else value[0] for value in known.values()])
-    return _page("one LSTM step", notes, _grid(stacked, list(known), each_row=True))
+    return _page("one LSTM step", notes, _grid(stacked, list(known).__getitem__, each_row=True))
 
 
 def flow(root: str, nodes: Sequence[Node], edges: int, traced: bool) -> str:
@@ -130,23 +130,24 @@ def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
     settings = dict(about["settings"])
     task = settings.pop("task")
     settings |= settings.pop("options", {})
+    if settings["cell"] != "lstm" or settings["init"] != "uniform":
+        del settings["forget_bias"]  # it decided nothing
     after = f"after {about['sequences']:,} sequences, {about['seconds']:.1f} s"
     ended = about["steps"] >= settings["steps"]
-    verdict = (
-        f"✓ solved {after}" if about["solved"] else f"✗ not solved {after}" if ended else f"not solved yet {after}"
-    )
-    baseline, criterion, exam = (about.get(k) for k in ("baseline", "criterion", "exam"))
+    verdict = "✓ solved" if about["solved"] else "✗ not solved" if ended else "not solved yet"
+    level, how = about.get("baseline") or (None, "")
+    exam = about.get("exam")
     points = [(m["sequences"], m["loss"]) for m in metrics if _number(m.get("sequences")) and _number(m.get("loss"))]
     parts = ""
     if points:
         at, losses = (list(numbers) for numbers in zip(*points, strict=True))
         log = min(losses) > 0 and max(losses) > 10 * min(losses)
-        levels = {} if baseline is None else {"baseline": float(baseline[0])}
+        levels = {"baseline": float(level)} if _number(level) else {}
         parts = _caption("loss, mean over the steps between reports" + (", on a logarithmic scale" if log else ""))
-        parts += _chart([_Curve("loss", theme.GRADIENT, at, losses)], "sequences learnt from", log, levels)
+        parts += _chart([_Curve("loss", theme.GRADIENT, at, losses)], "sequences learnt from", log, levels, first=0)
     facts = {
-        "baseline": baseline and f"{theme.number(baseline[0], 4)}: {baseline[1]}",
-        "criterion": criterion,
+        "baseline": f"{theme.number(level, 4)}: {how}" if _number(level) else None,
+        "criterion": about.get("criterion"),
         "loss": f"{theme.number(points[-1][1], 4)} in the last report" if points else None,
         "examination": exam and exam[2],
         "settings": ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None),
@@ -156,7 +157,7 @@ def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
         for name, fact in facts.items()
         if fact
     )
-    return _page(f"training on {task}", [verdict], f"{parts}<table>{rows}</table>")
+    return _page(f"{task}: {verdict} {after}", [], f"{parts}<table>{rows}</table>")
 
 
 def drawing(svg: str) -> str:
@@ -165,12 +166,16 @@ def drawing(svg: str) -> str:
     if found is None:
         return svg[svg.index("<svg") :]
     wide = float(found[1])
-    style = (
-        f"display:block;width:100%;min-width:{_LEGIBLE * wide:.0f}px;max-width:{wide:.0f}pt;height:auto;"
-        "border-radius:6px"
-    )
+    least = round(_LEGIBLE * wide)
+    style = f"display:block;width:100%;min-width:{least}px;max-width:{wide:.0f}pt;height:auto;border-radius:6px"
     inner = re.sub(r'style="[^"]*"', f'style="{style}"', svg[found.start() :], count=1)
-    return f'<div style="overflow-x:auto;max-width:100%">{inner}</div>'
+    # Some systems show no scroll bar before one scrolls: where there is more to see, it says so.
+    hint = (
+        f"<style>@container (max-width:{least - 1}px){{.tinygrad-lstm-{least}{{display:block!important}}}}</style>"
+        f'<div class="tinygrad-lstm-{least}" style="display:none;font:12px system-ui,sans-serif;opacity:.72">'
+        "wider than the page: scroll sideways →</div>"
+    )
+    return f'<div style="container-type:inline-size">{hint}<div style="overflow-x:auto">{inner}</div></div>'
 
 
 # ── pieces ─────────────────────────────────────────────────────────────────────────────────────
@@ -239,22 +244,21 @@ def _numbers(value: Array) -> str:
         return _caption("no elements")
     rows = value.reshape(-1, value.shape[-1]) if value.ndim else value.reshape(1, 1)
     leading = value.shape[:-1]
-    labels = [", ".join(map(str, np.unravel_index(k, leading))) for k in range(len(rows))] if leading else None
-    text = _grid(rows, labels)
+    text = _grid(rows, (lambda k: ", ".join(map(str, np.unravel_index(k, leading)))) if leading else None)
     return text + _heat(rows, 480, 128) if max(rows.shape) > _MANY else text
 
 
-def _grid(rows: Array, labels: Sequence[str] | None, each_row: bool = False) -> str:
+def _grid(rows: Array, label_of: Callable[[int], str] | None, each_row: bool = False) -> str:
     """A matrix as a table of numbers on their colours, abbreviated; `each_row` gives each row a scale of its own."""
     down, across = _kept(len(rows)), _kept(rows.shape[1])
     picked = rows[np.ix_([k for k in down if k is not None], [k for k in across if k is not None])]
     texts = iter(_written(picked))
     whole = theme.largest(rows)
     heads = "".join(f"<th>{'…' if k is None else k}</th>" for k in across)
-    corner = "<th></th>" if labels else ""
+    corner = "<th></th>" if label_of else ""
     lines = []
     for r in down:
-        label = f"<th class=left>{'…' if r is None else _escaped(labels[r])}</th>" if labels else ""
+        label = f"<th class=left>{'…' if r is None else label_of(r)}</th>" if label_of else ""
         cells = ""
         for c in across:
             if r is None or c is None:
@@ -389,7 +393,13 @@ _WIDTH, _HEIGHT = 680, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 132, 10, 36
 
 
-def _chart(curves: Sequence[_Curve], x_name: str, log: bool, levels: Mapping[str, float] | None = None) -> str:
+def _chart(
+    curves: Sequence[_Curve],
+    x_name: str,
+    log: bool,
+    levels: Mapping[str, float] | None = None,
+    first: float | None = None,
+) -> str:
     """Curves with their names at their ends, and dashed levels; on a logarithmic scale what is not above 0 is a gap."""
     drawn = [curve._replace(y=[_placed(y, log) for y in curve.y]) for curve in curves]
     across = {name: _placed(y, log) for name, y in (levels or {}).items()}
@@ -397,9 +407,12 @@ def _chart(curves: Sequence[_Curve], x_name: str, log: bool, levels: Mapping[str
     if not heights:
         return _caption("every number is 0 or not finite")
     heights += [y for y in across.values() if math.isfinite(y)]
-    low, high = (math.floor(min(heights)), math.ceil(max(heights))) if log else (min(0.0, *heights), max(heights))
+    low, high = (
+        (math.floor(min(heights)), math.ceil(max(heights))) if log else (min(0.0, *heights), 1.05 * max(heights))
+    )
     high = high if high > low else low + 1
-    first, last = min(min(c.x) for c in drawn), max(max(c.x) for c in drawn)
+    first = min(min(c.x) for c in drawn) if first is None else first
+    last = max(max(c.x) for c in drawn)
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
 
     def at(x: float, y: float) -> tuple[float, float]:

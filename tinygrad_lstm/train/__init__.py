@@ -5,7 +5,7 @@ from .loop import Diverged, Trainer, resume
 from .model import Network
 from .settings import Settings
 from .threads import one_thread
-from .watch import watch
+from .watching import watch
 
 __all__ = [
     "Checkpoint",
