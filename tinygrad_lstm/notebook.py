@@ -13,7 +13,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -231,7 +231,7 @@ def _left_out(found: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
     return f" (the first {len(shown)} of {len(found)} sequences)" if len(found) > len(shown) else ""
 
 
-def _number(x: Any) -> bool:
+def _number(x: Any) -> TypeGuard[float]:
     return isinstance(x, int | float) and math.isfinite(x)
 
 
