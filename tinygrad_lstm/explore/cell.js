@@ -24,7 +24,7 @@ const Cell = (() => {
         drawn.push(label);
       }
       return drawn;
-    }).flat();
+    });
   }
   const rowsOf = (n) => (n > 8 ? 34 : 16 * Math.ceil(n / 2));
 
@@ -234,7 +234,7 @@ const Cell = (() => {
         role: "group",
         "aria-label": `One step of the cell: step ${t}, with values and gradients`,
       },
-      drawn.flat(4),
+      drawn,
     );
   }
   const size2 = (array, t, m) => norm(at(array, t, m));
@@ -353,7 +353,7 @@ const Cell = (() => {
         role: "group",
         "aria-label": `One step of the RNN: step ${t}, with values and gradients`,
       },
-      drawn.flat(4),
+      drawn,
     );
   }
 

@@ -92,8 +92,8 @@ const Charts = (() => {
     const picture = svg(
       "svg",
       { width: w, height: h, viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": sentence },
-      drawn.flat(3),
-      keyed.flat(3),
+      drawn,
+      keyed,
     );
     picture.dataset.left = left;
     picture.dataset.right = right;

@@ -9,10 +9,16 @@ const Marks = (() => {
   // ── elements ─────────────────────────────────────────────────────────────────────────────────
 
   function made(element, attributes, children) {
-    for (const [key, value] of Object.entries(attributes))
-      if (value !== undefined && value !== null) element.setAttribute(key, value);
-    element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+    for (const key in attributes) if (attributes[key] != null) element.setAttribute(key, attributes[key]);
+    append(element, children);
     return element;
+  }
+  /** Children, as deep as lists of them go; null stands for none. */
+  function append(element, children) {
+    for (const child of children) {
+      if (Array.isArray(child)) append(element, child);
+      else if (child != null) element.append(child);
+    }
   }
   const svg = (tag, attributes = {}, ...children) =>
     made(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);

@@ -14,9 +14,9 @@ from ..flow.sequence import Passage
 from ..nn import Linear
 from .data import of_network, of_words
 
-SCRIPTS = tuple(
-    f"{name}.js" for name in "engine random words marks strip cell charts model says challenges page".split()
-)
+# In this order: each needs those before it.
+PARTS = ("engine", "random", "words", "marks", "strip", "cell", "charts", "model", "says", "challenges", "page")
+SCRIPTS = tuple(f"{name}.js" for name in PARTS)
 
 
 def page(text: str, hidden_size: int = 4, forget_bias: float = 1.0, seed: int = 0) -> str:

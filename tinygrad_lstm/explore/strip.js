@@ -218,7 +218,7 @@ const Strip = (() => {
             ]
           : null,
       ];
-      drawn.push(svg("g", { class: faded(model, index, t), "data-step": t, "data-row": index }, step.flat(3)));
+      drawn.push(svg("g", { class: faded(model, index, t), "data-step": t, "data-row": index }, step));
     }
     return drawn;
   }
@@ -298,7 +298,7 @@ const Strip = (() => {
                   text(x + 0.97 * w, yH - 19, "L", { anchor: "middle", size: 10, kind: "bold" }),
                 ]
               : null,
-          ].flat(3),
+          ],
         ),
       );
     }
@@ -384,7 +384,7 @@ const Strip = (() => {
         );
       if (index === model.rows.length - 1 || model.rows.length === 1)
         column.push(upright(model.tokens[t - 1], x, low, w, t === model.t));
-      drawn.push(svg("g", { class: faded(model, index, t), "data-step": t, "data-row": index }, column.flat(3)));
+      drawn.push(svg("g", { class: faded(model, index, t), "data-step": t, "data-row": index }, column));
     }
     drawn.push(edge([left + (T - 0.5) * w + half, low - 24, end + 22, low - 24], norm(at(edges["h -> L"], T, n)), {}));
     return drawn;
