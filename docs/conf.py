@@ -23,13 +23,15 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.transforms import SphinxTransform
 
-ROOT = Path(__file__).resolve().parent.parent
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
 
 project = "tinygrad_lstm"
 (version,) = re.findall(r'^__version__ = "(.*)"$', (ROOT / "tinygrad_lstm/__init__.py").read_text("utf-8"), re.M)
 extensions = ["myst_parser"]
 exclude_patterns = ["**/pictures"]
 nitpicky = True
+smartquotes = False
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
@@ -57,8 +59,10 @@ MENUS = {
         ],
         "Look up": ["api", "interop", "graph-json", "results", "design"],
     },
-    "lessons/README": {"": sorted(path.stem for path in (ROOT / "docs/lessons").glob("[0-9]*.md"))},
+    "lessons/README": {"": sorted(path.stem for path in (DOCS / "lessons").glob("[0-9]*.md"))},
 }
+IN_MENUS = {page for menu in MENUS["index"].values() for page in menu} | {"index"}
+MENUS["index"]["Look up"] += sorted({path.stem for path in DOCS.glob("*.md")} - IN_MENUS)
 
 
 def add_menus(app: Sphinx, page: str, source: list[str]) -> None:
@@ -78,8 +82,8 @@ class Targets(SphinxTransform):
             for name in re.findall(r'<a id="([\w-]+)">', raw.astext()):
                 self.document.myst_slugs[name] = 0, name, name
         for link in list(self.document.findall(addnodes.download_reference)):
-            path = (ROOT / "docs" / self.env.docname).parent.joinpath(link["reftarget"]).resolve()
-            if path.is_relative_to(ROOT / "docs"):
+            path = (DOCS / self.env.docname).parent.joinpath(link["reftarget"]).resolve()
+            if path.is_relative_to(DOCS):
                 continue
             name = path.relative_to(ROOT).as_posix()
             up = "../" * self.env.docname.count("/")
@@ -102,6 +106,13 @@ def source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         yield f"source/{name}", {"title": name, "body": f"<h1>{escape(name)}</h1>\n{body}"}, "page.html"
 
 
+def open_pictures(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """A picture leads to its file: a wide one is read there."""
+    if "body" in context:
+        picture = r'<img [^>]*src="([^"]+)"[^>]*>'
+        context["body"] = re.sub(picture, r'<a class="picture" href="\1">\g<0></a>', context["body"])
+
+
 def formula(self: Any, node: nodes.math | nodes.math_block) -> None:
     """A formula as MathML."""
     display = "block" if isinstance(node, nodes.math_block) else "inline"
@@ -116,6 +127,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("source-read", add_menus)
     app.connect("html-collect-pages", source_pages)
+    app.connect("html-page-context", open_pictures)
     app.add_transform(Targets)
     app.add_html_math_renderer("mathml", (formula, None), (formula, None))
+    # Opened from the disk, a browser lets no page read another: results are then listed without an excerpt.
+    app.add_js_file(None, body='if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;')
     return {"parallel_read_safe": True, "parallel_write_safe": True}
