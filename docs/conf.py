@@ -38,6 +38,7 @@ myst_heading_anchors = 4
 myst_update_mathjax = False
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = f"{project} {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

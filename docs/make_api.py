@@ -34,8 +34,7 @@ OPENING = """\
 Every public name, with what it takes, gives and refuses. This page is made from the code by `python docs/make_api.py`.
 
 `tl` is `tinygrad_lstm`, `np` is `numpy`, `npt` is `numpy.typing`. Where a type says `Any`, a Tensor, an array, a number
-or a list of numbers will do. Whatever else the modules hold has a name that starts with an underscore or is a room of
-the house described in [design.md](design.md), and may change.
+or a list of numbers will do. What is not on this page may change; [how the house is built](design.md) says where it is.
 """
 
 PRIMITIVES = """\
@@ -204,7 +203,7 @@ def parameters(function: Any, skip: int = 0) -> list[str]:
     for parameter in list(inspect.signature(function).parameters.values())[skip:]:
         if parameter.kind is kinds.KEYWORD_ONLY and not any(text.startswith("*") for text in shown):
             shown.append("*")
-        star = {kinds.VAR_POSITIONAL: "*", kinds.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        star = "*" * ((parameter.kind is kinds.VAR_POSITIONAL) + 2 * (parameter.kind is kinds.VAR_KEYWORD))
         text = star + parameter.name
         if parameter.annotation is not kinds.empty:
             text += f": {typed(parameter.annotation, function.__module__)}"
@@ -225,9 +224,8 @@ def default(value: Any) -> str:
 def returned(function: Any) -> str:
     """What a function gives, with its arrow; nothing where it gives nothing."""
     annotation = inspect.signature(function).return_annotation
-    return (
-        "" if annotation in (inspect.Signature.empty, "None", None) else f" -> {typed(annotation, function.__module__)}"
-    )
+    nothing = annotation in (inspect.Signature.empty, "None", None)
+    return "" if nothing else f" -> {typed(annotation, function.__module__)}"
 
 
 def call(name: str, given: list[str], gives: str) -> str:
@@ -306,7 +304,7 @@ def class_entry(name: str, value: type) -> Iterator[str]:
     else:
         signature = call(name, parameters(value), "")
     yield f"```python\n{signature}\n```\n\n{doc_of(value)}\n"
-    members = [line for key, member in members_of(value) if (line := member_entry(key, member))]
+    members = [line for key, member in members_of(value) if (line := member_entry(key, member, value))]
     if members:
         yield "\n".join(members) + "\n"
 
@@ -323,7 +321,7 @@ def members_of(value: type) -> Iterator[tuple[str, Any]]:
                 yield key, member
 
 
-def member_entry(key: str, member: Any) -> str | None:
+def member_entry(key: str, member: Any, owner: type) -> str | None:
     """One line and its docstring; None for what is neither a method nor a property."""
     if isinstance(member, property | cached_property):
         function = member.fget if isinstance(member, property) else member.func
@@ -334,7 +332,7 @@ def member_entry(key: str, member: Any) -> str | None:
     elif inspect.isfunction(member):
         function = member
         given = ", ".join(parameters(function, 1))
-        head = f"{'' if key == '__call__' else key}({given}){returned(function)}"
+        head = f"{owner.__name__.lower() if key == '__call__' else key}({given}){returned(function)}"
     else:
         return None
     return f"- `{head}`: {doc_of(function)}".replace("\n", "\n  ")
