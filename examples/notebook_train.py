@@ -105,7 +105,7 @@ one
 # %% [markdown]
 # ## Kept and read again
 #
-# A checkpoint holds everything: weights, optimiser, generator. What is read goes on to the same bits.
+# A checkpoint holds everything: weights, optimiser, generator. The network that is read answers with the same bits.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
