@@ -471,7 +471,7 @@ def test_a_network_with_its_readout(opened: Callable[..., Any], loss: str) -> No
         np.testing.assert_allclose(
             shown.page.evaluate(f"Page.model.rows[{k}].sizes.slice(1)"), networks[k][0].c, rtol=1e-9
         )
-    assert "L is" in shown.text("#strip-says")
+    assert "L is" in shown.text("#what-L")
     shown.page.fill("#own", "abz")
     shown.page.click("#use")
     assert "never saw “z”" in shown.text("#own-problem")

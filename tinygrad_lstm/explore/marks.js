@@ -3,8 +3,9 @@
 
 const Marks = (() => {
   const { number, shown, clip, IN_WORDS } = Words;
-  const HIGH = 0; // decimal logarithms: one scale of width and colour for every picture and every setting
-  let LOW = -4; // deeper for a longer sequence
+  // Decimal logarithms: one scale of width and colour for every picture and setting, deeper for a longer sequence.
+  let low = -4,
+    high = 0;
 
   // ── elements ─────────────────────────────────────────────────────────────────────────────────
 
@@ -70,8 +71,11 @@ const Marks = (() => {
       : lightRamps;
     mixed.clear();
   }
-  /** The scale for a sequence of that many steps. */
-  const scaleTo = (T) => (LOW = T <= 16 ? -4 : T <= 60 ? -8 : -16);
+  /** The scale for a sequence of that many steps, up to 10 to the power of `top`. */
+  function scaleTo(T, top) {
+    high = top;
+    low = top - (T <= 16 ? 4 : T <= 60 ? 8 : 16);
+  }
   const rgb = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
   const mixed = new Map(); // colours are made in a hundred shades, once each
   function between(a, b, part) {
@@ -86,7 +90,7 @@ const Marks = (() => {
       );
     return mixed.get(key);
   }
-  const place = (size) => (size > 0 ? Math.min(1, Math.max(0, (Math.log10(size) - LOW) / (HIGH - LOW))) : 0);
+  const place = (size) => (size > 0 ? Math.min(1, Math.max(0, (Math.log10(size) - low) / (high - low))) : 0);
   const width = (size, base = 5.2) => 0.8 + base * place(size);
   function colour(size, state) {
     const colours = ramps[state ? "state" : "gradient"],
@@ -201,9 +205,9 @@ const Marks = (() => {
       text(0, 24, "any other", { size: 10.5, kind: "t-muted" }),
     ];
     for (let k = 0; k < 5; k++) {
-      const size = 10 ** (LOW + (k * (HIGH - LOW)) / 4),
+      const size = 10 ** (low + (k * (high - low)) / 4),
         x = 70 + k * 74,
-        label = k === 4 ? "≥ 1" : `${k ? "" : "≤ "}${number(size, 1).replace("1·", "")}`;
+        label = `${["≤ ", "", "", "", "≥ "][k]}${number(size, 1).replace("1·", "")}`;
       for (const [y, state] of [
         [6, true],
         [20, false],

@@ -97,7 +97,7 @@ const Page = (() => {
   function repaint() {
     const begun = performance.now();
     model = compute();
-    Marks.scaleTo(model.T);
+    Marks.scaleTo(model.T, trained ? 1 : 0); // L of an untrained cell starts at a norm of 1
     const room = (id) => find(id).closest("section").clientWidth - padding,
       padding = document.body.clientWidth <= 600 ? 20 : 28,
       focused = document.activeElement?.id;
@@ -112,6 +112,7 @@ const Page = (() => {
     find("strip-picture").replaceChildren(Strip.strip(model, widths["strip-picture"]));
     find("legend").replaceChildren(...Marks.legend());
     find("strip-says").textContent = Says.strip(model);
+    find("what-L").replaceChildren(...Marks.richly(Says.what(model)));
     find("inside-picture").replaceChildren(Cell.inside(model));
     find("inside-says").replaceChildren(...Says.inside(model));
     find("step-shown").textContent =

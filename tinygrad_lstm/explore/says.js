@@ -94,21 +94,31 @@ const Says = (() => {
           `${Words.capital(row.label)}: of what reaches the inputs, “${Words.clip(Words.shown(model.tokens[best]), 16)}” (step ${best + 1}) gets the most, ${percent(sizes[best] / sum)}, the first ${data.unit} ${percent(sizes[0] / sum)}.`,
         );
     }
-    if (trained && model.rows[0].cell.read.W) said.push(answer(model));
     return said.join(" ");
   }
 
-  /** What a trained network answers after the last step, by these settings. */
-  function answer(model) {
+  /** What is differentiated, and of which cells. */
+  function what(model) {
     const { run, cell } = model.rows[0],
-      y = Engine.outputs(cell.read, at(run.h, run.T, cell.n));
-    const names = data.answers.map((a) => Words.shown(a));
-    if (cell.read.loss === "squared") return `L is its answer, ${number(y[0], 3)}.`;
-    if (cell.read.loss === "bits")
-      return `L is the log-odds of its answer: ${names.filter((_, k) => y[k] > 0).join(", ") || "nothing"}.`;
+      { read } = cell,
+      each = model.everyStep ? ", added up over all steps" : "";
+    if (!trained) {
+      const of = model.rows.map((row) => `${row.label} ${row.cell.n}`).join(", ");
+      const last = name(model.notation, "h", model.everyStep ? "t" : model.T);
+      return `L = u · ${last} with |u| = 1, one number read from the ${model.everyStep ? "hidden state of every step and added up" : "last hidden state"}. Untrained cells (units: ${of}) with weights and words drawn from seed ${data.seed}: another seed gives other numbers.`;
+    }
+    const y = Engine.outputs(read, at(run.h, run.T, cell.n)),
+      names = data.answers.map(Words.shown);
+    if (read.loss === "squared")
+      return `L is the answer of the trained network, ${number(y[0], 3)} after the last step${each}.`;
+    if (read.loss === "bits") {
+      const yes = names.filter((_, k) => y[k] > 0).join(", ") || "nothing";
+      return `L is the log-odds of what each output of the trained network answers, after the last step: ${yes}${each}.`;
+    }
     const p = Engine.softmax(y),
-      k = p.indexOf(Math.max(...p));
-    return `L is the log-odds of its answer ${names[k]}, to which it gives ${percent(p[k])}.`;
+      k = p.indexOf(Math.max(...p)),
+      sure = p[k] > 0.9999 ? "more than 99.99 %" : percent(p[k], p[k] > 0.99 ? 4 : 2);
+    return `L is the log-odds of the answer ${names[k]}, to which the trained network gives ${sure} after the last step${each}.`;
   }
 
   function decay(model) {
@@ -150,5 +160,5 @@ const Says = (() => {
   const saturated = (array, n) =>
     percent(array.subarray(n).filter((v) => Math.abs(v) > 0.95).length / (array.length - n));
 
-  return { inside, changed, strip, decay, gates };
+  return { inside, changed, strip, what, decay, gates };
 })();

@@ -261,45 +261,41 @@ const Strip = (() => {
         z = size(edges["h -> h"], t - 1),
         mode = modeOf(model, "h -> h");
       drawn.push(
-        svg(
-          "g",
-          { class: faded(model, index, t), "data-step": t, "data-row": index },
-          [
-            svg("rect", {
-              x: x + 3,
-              y: y + 22,
-              width: w - 6,
-              height: 72,
-              rx: 9,
-              class: `step-box${t === model.t ? " chosen" : ""}`,
-            }),
-            edge([t === 1 ? 46 : x - 0.3 * w, yH, xz - 5, yH], z, { mode }),
-            edge([xz + 5, yH, xa - 20, yH], Math.hypot(z, norm(at(back.x, t, m))), { mode }),
-            edge([xa + 19, yH, t === T ? end + 22 : x + 0.7 * w, yH], t === T ? size(edges["h -> L"], T) : dh, {
-              arrow: t === T,
-            }),
-            edge([xz, yX - 11, xz, yH + 5], norm(at(back.x, t, m)), { base: 4 }),
-            svg("circle", { cx: xz, cy: yH, r: 4.5, class: "op" }),
-            svg("rect", { x: xa - 19, y: yH - 11, width: 38, height: 22, rx: 7, class: "nonlinear" }),
-            text(xa, yH + 4, "tanh", { anchor: "middle", size: 11 }),
-            token(model, row, index, x + 0.5 * w, yX, w - 10, t, norm(at(back.x, t, m))),
-            text(xz + 6, yX - 15, number(norm(at(back.x, t, m))), { size: 9.5, kind: "t-input" }),
-            pick(
-              model,
-              { row: index, role: "h", t },
-              [x + w - 66, yH + 14, 61, 21],
-              said("h", t, dh),
-              [text(x + w - 8, yH + 28, number(dh), { anchor: "end", size: 10.5, kind: "t-gradient bold" })],
-              false,
-            ),
-            model.everyStep && t < T
-              ? [
-                  edge([x + 0.97 * w, yH, x + 0.97 * w, yH - 16], size(edges["h -> L"], t)),
-                  text(x + 0.97 * w, yH - 19, "L", { anchor: "middle", size: 10, kind: "bold" }),
-                ]
-              : null,
-          ],
-        ),
+        svg("g", { class: faded(model, index, t), "data-step": t, "data-row": index }, [
+          svg("rect", {
+            x: x + 3,
+            y: y + 22,
+            width: w - 6,
+            height: 72,
+            rx: 9,
+            class: `step-box${t === model.t ? " chosen" : ""}`,
+          }),
+          edge([t === 1 ? 46 : x - 0.3 * w, yH, xz - 5, yH], z, { mode }),
+          edge([xz + 5, yH, xa - 20, yH], Math.hypot(z, norm(at(back.x, t, m))), { mode }),
+          edge([xa + 19, yH, t === T ? end + 22 : x + 0.7 * w, yH], t === T ? size(edges["h -> L"], T) : dh, {
+            arrow: t === T,
+          }),
+          edge([xz, yX - 11, xz, yH + 5], norm(at(back.x, t, m)), { base: 4 }),
+          svg("circle", { cx: xz, cy: yH, r: 4.5, class: "op" }),
+          svg("rect", { x: xa - 19, y: yH - 11, width: 38, height: 22, rx: 7, class: "nonlinear" }),
+          text(xa, yH + 4, "tanh", { anchor: "middle", size: 11 }),
+          token(model, row, index, x + 0.5 * w, yX, w - 10, t, norm(at(back.x, t, m))),
+          text(xz + 6, yX - 15, number(norm(at(back.x, t, m))), { size: 9.5, kind: "t-input" }),
+          pick(
+            model,
+            { row: index, role: "h", t },
+            [x + w - 66, yH + 14, 61, 21],
+            said("h", t, dh),
+            [text(x + w - 8, yH + 28, number(dh), { anchor: "end", size: 10.5, kind: "t-gradient bold" })],
+            false,
+          ),
+          model.everyStep && t < T
+            ? [
+                edge([x + 0.97 * w, yH, x + 0.97 * w, yH - 16], size(edges["h -> L"], t)),
+                text(x + 0.97 * w, yH - 19, "L", { anchor: "middle", size: 10, kind: "bold" }),
+              ]
+            : null,
+        ]),
       );
     }
     return drawn;

@@ -24,7 +24,7 @@ const Words = (() => {
     return (x < 0 ? "−" : "+") + size.toFixed(size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
   }
 
-  const percent = (share) => `${number(100 * share)} %`;
+  const percent = (share, digits = 2) => `${number(100 * share, digits)} %`;
 
   /** What is left of a whole: in percent, times as much, or a small part of it. */
   const left = (part) =>
