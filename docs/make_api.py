@@ -19,6 +19,7 @@ from types import GenericAlias, ModuleType, UnionType
 from typing import Any, ForwardRef, TypeVar, get_args, get_origin
 
 import numpy as np
+import numpy.typing as npt
 
 from tinygrad_lstm import primitives
 from tinygrad_lstm.draw.drawing import draw as drawing
@@ -187,8 +188,9 @@ def spelled(value: Any) -> str:
     """What a short name for a type stands for."""
     if isinstance(value, TypeVar):
         value = value.__bound__
-    if get_origin(value) is np.ndarray:
-        (element,) = get_args(get_args(value)[1])
+    if get_origin(value) in (np.ndarray, npt.NDArray):  # what NDArray is differs between versions of NumPy
+        element = get_args(value)[-1]
+        element = get_args(element)[0] if get_args(element) else element
         return "npt.NDArray[Any]" if element is Any else f"npt.NDArray[np.{element.__name__.rstrip('_')}]"
     return re.sub(r"\b[a-z_]\w*\.", "", repr(value))
 
