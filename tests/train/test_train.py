@@ -251,6 +251,46 @@ def test_what_is_no_checkpoint_is_refused(run_dir, name):
         load(path)
 
 
+FORGED = [
+    ({"steps": "5"}, {}, "its steps cannot be '5'"),
+    ({"steps": True}, {}, "its steps cannot be True"),
+    ({"sequences": None}, {}, "its sequences cannot be None"),
+    ({"best": [1.0]}, {}, "its best cannot be"),
+    ({"best": [1.0, "2"]}, {}, "its best cannot be"),
+    ({"exam": "passed"}, {}, "its exam cannot be"),
+    ({"task": "text"}, {}, "its task cannot be"),
+    ({"task": {"characters": 3}}, {}, "does not name the characters"),
+    ({"task": {"characters": "ab"}}, {}, "does not name the characters"),
+    ({}, {"weights/readout.W": lambda a: a.astype(complex)}, "holds complex128, not real numbers"),
+    ({}, {"optimiser/mean.0": lambda a: a.astype("U3")}, "holds <U3, not real numbers"),
+]
+
+
+@pytest.mark.parametrize(("about", "arrays", "says"), FORGED)
+def test_a_checkpoint_that_claims_what_no_run_writes_is_refused(about, arrays, says, tmp_path):
+    saved = trained(Trainer(settings("text", tmp_path)), 2).checkpoint()
+    changed = {name: change(saved.arrays[name]) for name, change in arrays.items()}
+    forged = type(saved)(saved.arrays | changed, saved.about | about)  # its checksum is right
+    (tmp_path / "forged.npz").write_bytes(forged.to_bytes())
+    with pytest.raises(CheckpointError, match=rf"forged\.npz is damaged or no checkpoint: .*{says}"):
+        load(tmp_path / "forged.npz")
+
+
+@pytest.mark.parametrize(
+    ("about", "arrays", "says"),
+    [
+        ({"generator": {"bit_generator": "PCG64", "state": 0.5}}, {}, "generator is not one of NumPy's"),
+        ({"generator": {}}, {}, "generator is not one of NumPy's"),
+        ({}, {"window/rights": np.zeros(3)}, "window/rights is float64 of shape"),
+        ({}, {"recent/losses": np.zeros((2, 2))}, r"recent/losses is float64 of shape \(2, 2\)"),
+    ],
+)
+def test_a_run_cannot_go_on_from_what_no_run_writes(about, arrays, says, tmp_path):
+    saved = trained(Trainer(settings("text", tmp_path)), 2).checkpoint()
+    with pytest.raises(ValueError, match=says):
+        resume(type(saved)(saved.arrays | arrays, saved.about | about))
+
+
 def test_other_data_is_refused(tmp_path):
     trainer = trained(Trainer(settings("text", tmp_path)), 2)
     save(tmp_path, trainer.checkpoint(), None)
@@ -263,7 +303,7 @@ def test_metrics_survive_a_cut_line_and_go_back(tmp_path):
     path = tmp_path / "metrics.jsonl"
     append_metrics(path, [{"step": k, "loss": k / 2} for k in (100, 200, 300)])
     with path.open("a") as file:
-        file.write('{"step": 400, "lo')
+        file.write("[" * 100_000 + '\n{"step": 400, "lo')
     assert [row["step"] for row in read_metrics(path)] == [100, 200, 300]
     rewind_metrics(path, 250)
     assert path.read_text() == '{"step": 100, "loss": 50.0}\n{"step": 200, "loss": 100.0}\n'

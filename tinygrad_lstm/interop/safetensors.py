@@ -92,8 +92,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise SafetensorsError(f"{path} holds no checkpoint: read it with load or load_state_dict")
     try:
         checkpoint = Checkpoint(arrays, about["checkpoint"])
-        checkpoint.best_network()
-        checkpoint.network()
+        checkpoint.check()
     except _REFUSED as error:
         raise SafetensorsError(f"{path} is refused: the run it describes cannot be rebuilt: {_why(error)}") from error
     return checkpoint

@@ -24,6 +24,12 @@ from .settings import Settings
 CURRENT, PREVIOUS, CONFIG, METRICS = "checkpoint.npz", "previous.npz", "config.json", "metrics.jsonl"
 FORMAT = "tinygrad-lstm checkpoint 1"
 
+# What `Checkpoint.about` must say for a run to go on, and as what; a list may also be null.
+_ABOUT: dict[str, Any] = {
+    "settings": dict, "inputs": int, "outputs": int, "length": int, "task": dict, "steps": int, "sequences": int,
+    "solved": bool, "exam": [bool, float, str], "best": [float, int], "seconds": float, "generator": dict,
+}  # fmt: skip
+
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used, named, with the reason."""
@@ -70,6 +76,20 @@ class Checkpoint:
         network.load_state_dict(weights)
         return network
 
+    def check(self) -> None:
+        """See that it is what `Trainer.checkpoint` makes. Raises ValueError, KeyError or TypeError where it is not."""
+        for name, kind in _ABOUT.items():
+            if not _is(self.about[name], kind):
+                raise TypeError(f"its {name} cannot be {self.about[name]!r:.60}")
+        for name, array in self.arrays.items():
+            if array.dtype.kind not in "fiub":
+                raise TypeError(f"its {name} holds {array.dtype}, not real numbers")
+        characters = self.about["task"].get("characters")
+        if self.settings.task == "text" and not (_is(characters, str) and len(characters) == self.about["inputs"]):
+            raise ValueError("it does not name the characters that its network reads")
+        self.best_network()
+        self.network()
+
     def to_bytes(self) -> bytes:
         """The file."""
         head = {"format": FORMAT, "digest": digest(self.arrays), **self.about}
@@ -83,7 +103,7 @@ class Checkpoint:
         """In a notebook: how the run went."""
         from ..notebook import run  # pages live upstairs; showing itself is how a notebook calls
 
-        return run(self.about, self.metrics)
+        return run(self.about | {"settings": self.settings.as_dict()}, self.metrics)
 
 
 def save(directory: Path, checkpoint: Checkpoint, last: bytes | None) -> bytes:
@@ -114,8 +134,7 @@ def load(run: str | os.PathLike[str]) -> Checkpoint:
     data = path.read_bytes()
     try:
         checkpoint = _read(data)
-        checkpoint.best_network()
-        checkpoint.network()
+        checkpoint.check()
     except (
         ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, NotImplementedError, RuntimeError,
         OverflowError, MemoryError, zipfile.BadZipFile, zlib.error,
@@ -144,6 +163,13 @@ def _read(data: bytes) -> Checkpoint:
         raise ValueError("its arrays are not those that were written")
     del about["format"]
     return Checkpoint(arrays, about)
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether JSON gave the type; a whole number may stand for a float, but True not for a number."""
+    if isinstance(kind, list):
+        return value is None or (type(value) is list and len(value) == len(kind) and all(map(_is, value, kind)))
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def digest(arrays: dict[str, npt.NDArray[Any]]) -> str:

@@ -175,11 +175,15 @@ class Trainer:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to where `checkpoint` was taken, by a run with the same settings (but for `steps`).
 
-        Raises ValueError or KeyError for a checkpoint of another run, or of other data.
+        Raises ValueError, KeyError or TypeError for a checkpoint of another run, or of other data.
         """
         about = checkpoint.about
         if about["task"] != self.task.about():
             raise ValueError(f"the data of the task {self.task.name} has changed since the checkpoint")
+        for name, new in self.checkpoint().arrays.items():
+            kept = checkpoint.arrays[name]
+            if (kept.dtype, kept.ndim) != (new.dtype, new.ndim):
+                raise ValueError(f"the checkpoint's {name} is {kept.dtype} of shape {kept.shape}, which no run writes")
         self.network.load_state_dict(checkpoint.part("weights"))
         self.optimiser.load_state_dict(checkpoint.part("optimiser"))
         self.task.restore(checkpoint.part("task"))
@@ -191,7 +195,10 @@ class Trainer:
         self.steps, self.solved, self.seconds = about["steps"], about["solved"], about["seconds"]
         self.exam = None if about["exam"] is None else Exam(*about["exam"])
         self.best = None if about["best"] is None else (*about["best"], checkpoint.part("best"))
-        self.rng.bit_generator.state = about["generator"]
+        try:
+            self.rng.bit_generator.state = about["generator"]
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            raise ValueError(f"the checkpoint's generator is not one of NumPy's: {error}") from error
         self.reports = [*checkpoint.metrics]
 
     def _repr_html_(self) -> str:
