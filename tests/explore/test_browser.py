@@ -41,6 +41,22 @@ def test_it_opens_and_agrees_with_the_engine(opened: Callable[..., Any]) -> None
     ]
 
 
+@pytest.mark.parametrize(("text", "hidden"), [("alone", 1), ("two words", 1), ("w " * 100 + "x " * 100, 8)])
+def test_the_smallest_and_the_largest_pages(opened: Callable[..., Any], text: str, hidden: int) -> None:
+    shown = opened(page(text, hidden_size=hidden))
+    assert "agree with those of tinygrad_lstm" in shown.text("#check")
+    assert ("With one word there is no step back" in shown.text("#headline")) == (text == "alone")
+    for kind, state in (("lstm1997", "c"), ("unit", "c"), ("rnn", "h"), ("lstm", "c")):
+        shown.page.select_option("#cell", kind)
+        if kind != "unit":
+            expected = getattr(passage(kind, text, hidden), state)
+            np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected, rtol=1e-9)
+    shown.slide("#scale", 0)  # no way through h: float64 may lose the gradient, and the page must stand it
+    shown.slide("#forget", -4)
+    shown.page.select_option("#cell", "rnn")
+    assert "NaN" not in shown.page.inner_text("body")
+
+
 def test_a_page_whose_numbers_are_wrong_says_so(opened: Callable[..., Any]) -> None:
     html = page(TEXT)
     held = re.search(r'"dc": "([^"]{40})', html)

@@ -17,7 +17,7 @@ from ..walk.notation import NOTATIONS
 
 Json = dict[str, Any]
 LONGEST = 200  # steps
-LARGEST = 50_000  # weights of one cell: 0.5 MB of the page
+LARGEST = 80_000  # weights of one cell: with those before training 1.7 MB of the page
 DETOURS = 8  # the parts of a split that are compared one by one
 SAMPLES = {  # further sequences to choose from
     "thirty words": "When the old clock in the tower struck twelve the girl who had waited since the morning "
