@@ -117,3 +117,12 @@ def words(svg: str) -> str:
 def test_every_picture_belongs_to_a_page() -> None:
     shown = re.findall(r"\]\(pictures/([^)]+)\)", "".join(path.read_text(encoding="utf-8") for path in PAGES))
     assert sorted(shown) == sorted(path.name for path in (HOWTO / "pictures").iterdir())
+
+
+def test_the_first_command_of_the_site_is_that_of_the_readme() -> None:
+    first = [
+        re.search(r"^```sh\n(.*?)^```$", (HOWTO.parent / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        for name in ("index.md", "../README.md")
+    ]
+    assert all(first)
+    assert first[0][1] == first[1][1]
