@@ -130,7 +130,7 @@ const Says = (() => {
         said.push(
           state.everyStep
             ? `${Words.capital(row.label)}: step ${t} has ${times(lost, 1)} times the gradient of the last.`
-            : `${Words.capital(row.label)}: ${steps(T - t)} before the end ${Words.left(lost)}.`,
+            : `${Words.capital(row.label)}: ${steps(T - t)} before the end the gradient is ${Words.part(lost)} what it is at the end.`,
         );
     }
     const row = rows[0];

@@ -34,6 +34,10 @@ const Words = (() => {
         ? `${percent(part)} of it is left`
         : `${number(part)} of it is left`;
 
+  /** A number as a part of another that is named next: "40 % of", "1.3 times". */
+  const part = (ratio) =>
+    ratio >= 1.05 ? `${times(ratio, 1)} times` : `${ratio >= 1e-3 ? percent(ratio) : number(ratio)} of`;
+
   /** A sentence's first letter. */
   const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -198,6 +202,7 @@ const Words = (() => {
     signed,
     percent,
     left,
+    part,
     capital,
     times,
     steps,
