@@ -190,6 +190,18 @@ def test_a_missing_or_wrong_cotangent_is_refused(root: Any, cotangent: Any, word
 # ── grad ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: tl.grad(3, [x]), lambda x: tl.grad(x.sum(), [3]), lambda x: tl.jacobian(x, 3),
+        lambda x: tl.jacobian(3, x), lambda x: tl.backward(x.numpy()), lambda x: tl.trace_gradients(3),
+    ],
+)  # fmt: skip
+def test_what_is_no_tensor_is_refused(call: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match=r"a gradient is of a Tensor with respect to Tensors, got (int|ndarray)"):
+        call(tl.tensor([1.0, 2.0], requires_grad=True))
+
+
 def test_grad_touches_nothing_and_takes_intermediates() -> None:
     x = tl.tensor([1.0, 2.0], requires_grad=True)
     y = x * x

@@ -81,3 +81,9 @@ def test_the_inputs_are_left_alone() -> None:
     x = tl.tensor([1.0, 2.0], requires_grad=True)
     assert tl.gradcheck(lambda a: a * a, [x], order=2)
     assert x.grad is None
+
+
+def test_one_input_needs_no_list_and_the_output_must_be_a_tensor() -> None:
+    assert tl.gradcheck(tl.tanh, tl.tensor([0.5, 1.0]))
+    with pytest.raises(TypeError, match="needs a function that gives a Tensor, it gave float"):
+        tl.gradcheck(lambda x: x.item(), [1.0])

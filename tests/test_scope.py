@@ -335,3 +335,8 @@ def test_a_copied_context_keeps_the_block_it_was_copied_in(x: tl.Tensor) -> None
         copy = contextvars.copy_context()
     assert recording(x)
     assert not copy.run(recording, x)
+
+
+def test_a_name_is_a_string() -> None:
+    with pytest.raises(TypeError, match="must be a string, got NoneType"):
+        tl.scope(None)  # type: ignore[arg-type]

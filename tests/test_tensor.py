@@ -447,3 +447,15 @@ def test_the_path_of_very_many_scopes() -> None:
             inner = stack.enter_context(tl.scope("s"))
     assert len(inner.path) == 5000
     assert str(inner).startswith("s / s")
+
+
+def test_no_grad_without_its_parentheses_says_so() -> None:
+    with pytest.raises(TypeError, match=r"decorate with @no_grad\(\)"):
+
+        @tl.no_grad  # type: ignore[arg-type]
+        def evaluate() -> None: ...
+
+
+def test_a_cast_to_what_is_not_real_is_refused(x: tl.Tensor) -> None:
+    with pytest.raises(TypeError, match="real numbers, and cannot be made complex128"):
+        x.astype(complex)

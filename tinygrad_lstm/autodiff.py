@@ -338,6 +338,7 @@ def jacobian(output: Tensor, wrt: Tensor, held: Collection[Tensor] = ()) -> npt.
 
     Raises ValueError where `wrt` does not require a gradient: its zeros would be a lie.
     """
+    _check_tensor(output)
     _check_required(wrt)
     rows = np.zeros((output.size, *wrt.shape), wrt.dtype)
     if output.requires_grad and (output is wrt or output not in set(held)):
@@ -350,13 +351,20 @@ def jacobian(output: Tensor, wrt: Tensor, held: Collection[Tensor] = ()) -> npt.
     return rows.reshape(output.shape + wrt.shape)
 
 
+def _check_tensor(x: Any) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"a gradient is of a Tensor with respect to Tensors, got {type(x).__name__}")
+
+
 def _check_required(x: Tensor) -> None:
+    _check_tensor(x)
     if not x.requires_grad:
         raise ValueError(f"{describe(x)} does not require a gradient: make it with requires_grad=True")
 
 
 def seed_of(root: Tensor, cotangent: Any) -> npt.NDArray[Any]:
     """The cotangent to start from, as an array of the root's shape and dtype."""
+    _check_tensor(root)
     if not root.requires_grad:
         raise ValueError(
             f"{describe(root)} has no gradient to send back: nothing it was made from has requires_grad=True, "

@@ -20,7 +20,7 @@ class GradcheckError(AssertionError):
 
 def gradcheck(
     function: Function,
-    inputs: Sequence[Tensor | npt.ArrayLike],
+    inputs: Sequence[Tensor | npt.ArrayLike] | Tensor,
     order: int = 1,
     step: float = 1e-5,
     rtol: float = 1e-5,
@@ -34,16 +34,20 @@ def gradcheck(
     (F(x + d) - F(x - d)) / 2d with d = step * max(1, |x|). `order=2` also checks the derivative of the gradient.
 
     Raises GradcheckError naming the input, the element and both numbers; TypeError unless every
-    differentiated input is float64.
+    differentiated input is float64 and the output a Tensor.
     """
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, got {order}")
-    leaves = [tensor(x, requires_grad=True, name=getattr(x, "name", None)) for x in inputs]
+    given = [inputs] if isinstance(inputs, Tensor) else inputs
+    leaves = [tensor(x, requires_grad=True, name=getattr(x, "name", None)) for x in given]
     for k, x in enumerate(leaves):
         if x.dtype != np.float64:
             raise TypeError(f"gradcheck needs float64, input {_label(k, x)} is {x.dtype}")
     rng = np.random.default_rng(seed)
-    weights = [rng.uniform(0.5, 1.5, size=function(*leaves).shape)]
+    output = function(*leaves)
+    if not isinstance(output, Tensor):
+        raise TypeError(f"gradcheck needs a function that gives a Tensor, it gave {type(output).__name__}")
+    weights = [rng.uniform(0.5, 1.5, size=output.shape)]
     _compare(_weighed(function, weights), leaves, "gradient", step, rtol, atol)
     if order == 2:
         directions = [rng.uniform(0.5, 1.5, size=x.shape) for x in leaves]

@@ -107,7 +107,8 @@ class scope(Block):
     Scopes nest. Each recorded operation keeps the innermost one; `path` reads from the outermost
     inwards. `step` is the time step, counted from 1.
 
-    Raises RuntimeError when one scope object is entered twice: its operations would move.
+    Raises RuntimeError when one scope object is entered twice: its operations would move; TypeError for a name that
+    is no string.
     """
 
     __slots__ = ("_entered", "name", "outer", "step")
@@ -115,6 +116,8 @@ class scope(Block):
     blocks = ContextVar("open scopes", default=())
 
     def __init__(self, name: str, step: int | None = None) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a scope must be a string, got {type(name).__name__}")
         self._frame = None
         self._inside = False
         self.name = name

@@ -293,6 +293,8 @@ class Tensor:
     def astype(self, dtype: npt.DTypeLike) -> Tensor:
         """The values in another dtype; the gradient comes back in this one."""
         kind = np.dtype(dtype)
+        if kind.kind not in "fiub":
+            raise TypeError(f"a Tensor holds real numbers, and cannot be made {kind}")
         out = record(p.as_dtype, (self,), {"dtype": kind})
         return out if kind.kind == "f" else out.detach()
 
@@ -373,6 +375,11 @@ class no_grad(Block):
     __slots__ = ()
 
     blocks = ContextVar("no_grad blocks", default=())
+
+    def __init__(self, function: None = None) -> None:
+        if function is not None:
+            raise TypeError("no_grad takes no function: decorate with @no_grad(), with its parentheses")
+        super().__init__()
 
     def __call__(self, function: _Function) -> _Function:
         """The function without recording. Raises TypeError for an async one."""

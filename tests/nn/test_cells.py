@@ -434,3 +434,9 @@ def test_a_parameter_is_a_leaf_that_always_needs_a_gradient() -> None:
     assert p.dtype == np.float64
     with tl.no_grad():
         assert Parameter([1.0]).requires_grad
+
+
+@pytest.mark.parametrize("bias", [float("nan"), float("inf")])
+def test_a_forget_bias_is_finite(bias: float) -> None:
+    with pytest.raises(ValueError, match="forget_bias must be a finite number"):
+        tl.nn.LSTMCell(2, 3, forget_bias=bias)

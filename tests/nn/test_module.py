@@ -94,9 +94,9 @@ def test_load_takes_lists_and_other_precisions() -> None:
     [
         ({"b_o": None}, KeyError, "no values for b_o"),
         ({"b_x": np.zeros(3)}, KeyError, "no parameter named b_x .known: W_f, b_f"),
-        ({"b_o": np.zeros(4)}, ValueError, r"b_o has shape \(3,\), got \(4,\)"),
-        ({"b_o": np.zeros((1, 3))}, ValueError, "b_o has shape"),
-        ({"b_o": 0.0}, ValueError, "b_o has shape"),
+        ({"b_o": np.zeros(4)}, ValueError, r"b_o must have shape \(3,\), got \(4,\)"),
+        ({"b_o": np.zeros((1, 3))}, ValueError, "b_o must have shape"),
+        ({"b_o": 0.0}, ValueError, "b_o must have shape"),
         ({"b_o": np.zeros(3, complex)}, TypeError, "b_o is float64, got complex128"),
         ({"b_o": np.array(["a", "b", "c"])}, TypeError, "b_o is float64"),
     ],

@@ -72,11 +72,11 @@ class _Cell(Module):
             )
         return self._checked(s)
 
-    def _checked(self, x: Tensor) -> Tensor:
+    def _checked(self, x: Tensor, label: str | None = None) -> Tensor:
         if x.dtype != self.dtype:
-            other = f" or build the cell with dtype=np.{x.dtype}" if x.dtype.kind == "f" else ""
+            other = f" or build it with dtype=np.{x.dtype}" if x.dtype.kind == "f" else ""
             raise TypeError(
-                f"{self._label} computes in {self.dtype}, got {describe(x)} in {x.dtype}: convert it with "
+                f"{label or self._label} computes in {self.dtype}, got {describe(x)} in {x.dtype}: convert it with "
                 f".astype(np.{self.dtype}){other}"
             )
         return x
@@ -193,7 +193,7 @@ class LSTMCell(_Cell):
         dtype: npt.DTypeLike = np.float64,
     ) -> None:
         super().__init__(input_size, hidden_size, dtype)
-        _check_options(bias, forget_gate, gate_layers, init, T_max)
+        _check_options(forget_bias, bias, forget_gate, gate_layers, init, T_max)
         self.gates = tuple(k for k in GATES if forget_gate or k != "f")
         self.gate_layers = gate_layers
         self.peephole = peephole
@@ -270,7 +270,11 @@ def _pair(state: Any) -> tuple[Any, Any]:
     return state[0], state[1]
 
 
-def _check_options(bias: bool, forget_gate: bool, gate_layers: int, init: str, T_max: int | None) -> None:
+def _check_options(
+    forget_bias: float, bias: bool, forget_gate: bool, gate_layers: int, init: str, T_max: int | None
+) -> None:
+    if not np.isfinite(forget_bias):
+        raise ValueError(f"forget_bias must be a finite number, got {forget_bias}")
     if gate_layers < 1:
         raise ValueError(f"gate_layers must be at least 1, got {gate_layers}")
     if init not in ("uniform", "chrono"):

@@ -87,7 +87,7 @@ class _OverTime(Module, Generic[Cell]):
         if xs.ndim != 3 or xs.shape[2] != self.input_size or 0 in xs.shape:
             axes = f"(batch, T, {self.input_size})" if self.batch_first else f"(T, batch, {self.input_size})"
             raise ValueError(f"{self._label} takes xs of shape {axes}, T and batch at least 1, got {describe(xs)}")
-        self.cells[0]._checked(xs)
+        self.cells[0]._checked(xs, self._label)
         return xs.transpose(1, 0, 2) if self.batch_first else xs
 
     def _states(self, state: Any, name: str, batch: int) -> States:
@@ -98,7 +98,7 @@ class _OverTime(Module, Generic[Cell]):
         shape = (len(self.cells), batch, self.hidden_size)
         if state.shape != shape:
             raise ValueError(f"{self._label} takes {name} of shape {shape}, got {describe(state)}")
-        return list(self.cells[0]._checked(state))
+        return list(self.cells[0]._checked(state, self._label))
 
     def _tensor(self, x: Any) -> Tensor:
         return x if isinstance(x, Tensor) else tensor(x, dtype=None if hasattr(x, "dtype") else self.dtype)
