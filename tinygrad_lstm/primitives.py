@@ -159,7 +159,7 @@ def _below_max(x: Any, axis: int) -> Any:
     """x less its maximum. A finite x whose difference no float can hold gives the lowest float, not -inf."""
     x = x.astype(np.result_type(x, np.float16), copy=False)
     with np.errstate(over="ignore"):
-        return np.maximum(x - x.max(axis, keepdims=True), np.minimum(x, np.finfo(x.dtype).min))
+        return np.maximum(x - x.max(axis, keepdims=True, initial=-np.inf), np.minimum(x, np.finfo(x.dtype).min))
 
 
 def _softmax(x: Any, axis: int) -> Any:
@@ -169,7 +169,7 @@ def _softmax(x: Any, axis: int) -> Any:
 
 def _log_softmax(x: Any, axis: int) -> Any:
     z = _below_max(x, axis)
-    return z - np.log(np.exp(z).sum(axis, keepdims=True))
+    return z - np.log(np.maximum(np.exp(z).sum(axis, keepdims=True), 1))  # below 1 only where there is nothing
 
 
 # ── what several rules share ───────────────────────────────────────────────────────────────────
