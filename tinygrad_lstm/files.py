@@ -1,7 +1,8 @@
-"""Writing files whole or not at all: under a temporary name beside the target, then renamed."""
+"""Writing files whole or not at all: under a temporary name beside the target, then renamed. Reading them whole."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -10,12 +11,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def read_whole(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file. Raises OSError, also for a pipe or a device: those may never end."""
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return path.read_bytes()
+
+
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> Path:
     """Write one file, text as UTF-8 with its line ends untouched, and return its path.
 
     A reader sees the old file or the new one, never a part. Raises OSError and leaves nothing where that cannot be.
     """
-    path = Path(os.path.realpath(path))  # through a link, to the file that it names
+    path = Path(path)
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))  # through a link, to the file that it names
     with all_or_nothing(path.parent) as staging:
         (staging / path.name).write_bytes(data.encode() if isinstance(data, str) else data)
     return path
@@ -33,7 +44,11 @@ def all_or_nothing(directory: str | os.PathLike[str]) -> Iterator[Path]:
     staging = None
     try:
         target.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=target))
+        try:
+            staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=target))
+        except OSError as error:
+            error.filename = str(directory)  # the name that the caller knows
+            raise
         yield staging
         files = sorted(staging.iterdir())
         for file in files:

@@ -29,7 +29,7 @@ from tinygrad_lstm.train import load
 from tinygrad_lstm.train.metrics import read_metrics
 
 PROGRAM = [sys.executable, "-m", "tinygrad_lstm"]
-TRAIN = ["train", "adding", "--length", "10", "--hidden", "3", "--batch", "4", "--steps", "250", "--save-every", "0"]
+TRAIN = ["train", "adding", "--length", "10", "--hidden", "3", "--batch", "4", "--save-every", "0"]
 LONG = {  # jobs that take longer than the moment they are stopped at
     "explain": ["explain", " ".join(f"w{k}" for k in range(3000)), "--out", "new"],
     "explore": ["explore", " ".join(f"w{k}" for k in range(64)), "--out", "new/page.html"],
@@ -64,38 +64,46 @@ def bits(run: Path) -> tuple[dict[str, bytes], dict[str, Any], list[Any]]:
     return arrays, {k: v for k, v in checkpoint.about.items() if k != "seconds"}, rows
 
 
-def killed(times: int, rng: np.random.Generator, folder: Path) -> None:
+def killed(times: int, rng: np.random.Generator, folder: Path, steps: int = 250) -> None:
     """Kill training and see that it goes on to the same bits."""
-    lasted = finish([*TRAIN, "--out", "whole"], folder)
+    train = [*TRAIN, "--steps", str(steps)]
+    lasted = finish([*train, "--out", "whole"], folder)
     want = bits(folder / "whole")
     found: Counter[str] = Counter()
     begin = time.monotonic()
-    for k in range(-(-2 * times // 3)):  # of three kills two are of one run
+    k = 0
+    while found["kills"] < times:
+        k += 1
         run = f"run{k}"
-        begun = [*TRAIN, "--out", run]
+        begun = [*train, "--out", run]
         for _ in range(1 + k % 2):
-            if found["kills"] == times:
-                break
-            found["kills"] += 1
             process = start(begun, folder)
             time.sleep(rng.uniform(0, lasted))
+            if process.poll() is not None:  # it was faster than the first
+                process.communicate()
+                lasted *= 0.9
+                break
             process.kill()
             process.communicate()
+            found["kills"] += 1
             writing = bool(list((folder / run).glob(".writing-*")))
             if (folder / run / "checkpoint.npz").exists():
-                steps = load(folder / run).about["steps"]
+                done = load(folder / run).about["steps"]
                 begun = ["train", "--resume", run, "--save-every", "0"]
-                found["before the end" if steps < want[1]["steps"] else "after the end"] += 1
+                found["after a checkpoint" if done < steps else "after the last checkpoint"] += 1
             else:
                 found["before the first checkpoint"] += 1
             found["of these while a file was being written"] += writing
-        finish(begun, folder)
+        if not (folder / run / "checkpoint.npz").exists() or load(folder / run).about["steps"] < steps:
+            finish(begun, folder)
         if bits(folder / run) != want:
             sys.exit(f"run {k} went on to other bits: {folder / run}")
         if left := [p.name for p in (folder / run).iterdir() if p.name.startswith(".")]:
             sys.exit(f"run {k} left {left}")
-    print(f"training: runs of {want[1]['steps']} steps, {lasted:.1f} s each, killed and gone on with in "
-          f"{time.monotonic() - begin:.0f} s, all to the bits of the undisturbed run")  # fmt: skip
+    print(
+        f"training: {k} runs of {steps} steps (about {lasted:.1f} s each), killed and gone on with in "
+        f"{time.monotonic() - begin:.0f} s, all to the bits of the undisturbed run"
+    )
     print("  " + ", ".join(f"{n} {what}" for what, n in found.items()))
 
 

@@ -109,7 +109,6 @@ def _new(args: argparse.Namespace) -> tuple[Trainer, Path | None]:
         trainer = Trainer(Settings(args.task, options, **given))
         trainer = Trainer(Settings(args.task, trainer.task.options(), **given))
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
             config = trainer.settings.as_dict() | {"parameters": _count(trainer)}
             write_atomically(out / files.CONFIG, json.dumps(config, indent=2) + "\n")
     except ValueError as error:

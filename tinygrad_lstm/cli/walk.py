@@ -19,6 +19,7 @@ import io
 import re
 import sys
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ RESULT = {
     "steps; tanh_slope; shown_slope, that of h by c with the gates held",
 }
 LARGEST = 256  # numbers in a vector: the weights of a larger cell are no longer a page to read
+LARGEST_FILE = 2**26  # bytes, unpacked
 # What a vector that was not given is made of, repeated to the length that is needed.
 USUAL = {"h": (0.1, -0.2, 0.3), "c": (0.4, 0.5, 0.6), "x": (1.0, 0.0, -1.0, 0.5)}
 
@@ -199,8 +201,10 @@ def _arrays(path: str) -> dict[str, npt.NDArray[Any]]:
                 raise UserError(f"{path} is not an .npz file: write one with np.savez")
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
+                if sum(member.file_size for member in archive.zip.infolist()) > LARGEST_FILE:
+                    raise UserError(f"{path} holds more than the weights of any cell that a walk can show")
                 return {name: np.asarray(archive[name]) for name in archive.files}
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+    except (ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split()) or type(error).__name__}") from None

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..files import write_atomically
+from ..files import read_whole, write_atomically
 from ..nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
 from ..train.checkpoint import Checkpoint, digest
 from ..train.model import Network
@@ -145,7 +145,7 @@ def _checksum(about: About, arrays: dict[str, Array]) -> str:
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], About]:
     """The arrays, and what the file says of them, seen to be whole."""
     library, refused = _library("safetensors.numpy"), _library("safetensors").SafetensorError
-    data = Path(path).read_bytes()
+    data = read_whole(path)
     try:
         try:
             arrays = library.load(data)

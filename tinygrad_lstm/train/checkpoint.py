@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..files import write_atomically
+from ..files import read_whole, write_atomically
 from .metrics import read_metrics
 from .model import Network
 from .settings import Settings
@@ -131,7 +131,7 @@ def load(run: str | os.PathLike[str]) -> Checkpoint:
     damaged, truncated, or no checkpoint.
     """
     path = locate(run)
-    data = path.read_bytes()
+    data = read_whole(path)
     try:
         checkpoint = _read(data)
         checkpoint.check()
@@ -153,6 +153,8 @@ def _read(data: bytes) -> Checkpoint:
         raise ValueError("it is not an npz file" if data else "it is empty")
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         names = set(file.files)
+        if sum(member.file_size for member in file.zip.infolist()) > len(data):
+            raise ValueError("it claims to hold more than its own size")  # and would fill the memory
         if "about" not in names:
             raise ValueError("it holds no description of a run")
         arrays = {name: file[name] for name in file.files}  # reading checks each one's checksum

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ...files import read_whole
 from ...nn import Embedding, Linear, Module, Parameter
 from ...scope import scope
 from ...tensor import Tensor
@@ -117,7 +117,7 @@ def load(path: str | os.PathLike[str], fused: bool = True) -> Model:
     damaged, no ONNX model, or uses what has no counterpart here, ImportError without the extra `onnx`.
     """
     package = onnx()
-    data = Path(path).read_bytes()
+    data = read_whole(path)
     try:
         model = package.ModelProto.FromString(data)
         _refuse_external(package, model)
