@@ -121,7 +121,7 @@ def test_a_script_in_a_text_stays_text(opened: Callable[..., Any], where: str) -
         shown.page.fill("#own", hostile)
         shown.page.click("#use")
     for t in range(1, len(hostile.split()) + 1):
-        shown.page.evaluate("document.activeElement.blur()")
+        shown.page.focus("#strip-picture")
         shown.page.keyboard.press("Home" if t == 1 else "ArrowRight")
     assert shown.page.evaluate("window.hacked") is None
     assert shown.page.locator("main img, main b:has-text('bold'), main script").count() == 0
@@ -299,6 +299,11 @@ def test_the_keyboard_reaches_and_moves_everything(opened: Callable[..., Any]) -
     keys = shown.page.keyboard
     keys.press("ArrowLeft")
     assert shown.page.evaluate("Page.model.t") == 5
+    keys.press("End")  # the page's own, as are up and down, where no picture has the focus
+    keys.press("ArrowDown")
+    assert shown.page.evaluate("[Page.model.t, Page.model.chosen.row]") == [5, 0]
+    shown.page.wait_for_function("scrollY > 0")
+    shown.page.focus("#strip-picture")
     keys.press("End")
     assert shown.page.evaluate("Page.model.t") == 11
     keys.press("Home")
@@ -308,6 +313,8 @@ def test_the_keyboard_reaches_and_moves_everything(opened: Callable[..., Any]) -
     assert shown.page.evaluate("Page.model.chosen.row") == 1
     assert "hidden state at step 1" in shown.text("#why-says")
     keys.press("ArrowUp")
+    assert shown.page.evaluate("Page.model.chosen.row") == 0
+    shown.page.click("h1")
     reached = []
     for _ in range(60):
         keys.press("Tab")

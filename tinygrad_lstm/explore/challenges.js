@@ -7,12 +7,13 @@ const Challenges = (() => {
   const html = Marks.html;
   const find = (id) => document.getElementById(id);
 
-  const whole = () =>
-    state.z !== 1 || state.cuts.size
+  const whole = (model) =>
+    Says.changed(model)
       ? "Set z to 1 and open all paths first: only the whole gradient counts. "
       : state.everyStep
         ? "Let the loss be read at the end only. "
         : "";
+
   /** The smallest forget gate, and how much of the gradient of c_T is left at c_0. */
   function kept(row) {
     const { run, sizes } = row,
@@ -25,7 +26,7 @@ const Challenges = (() => {
   }
   function openGate(model, reached, goal) {
     const found = kept(model.rows[0]),
-      problem = whole();
+      problem = whole(model);
     if (found.f === null) return [false, "An RNN has no forget gate: choose an LSTM."];
     const says = `Smallest forget gate ${found.f === 1 ? "1" : number(found.f, 4)}, and over ${steps(found.T)} the gradient is multiplied by ${number(found.left)}. `;
     if (problem) return [false, problem];
@@ -56,7 +57,7 @@ const Challenges = (() => {
   ].slice(0, trained ? 0 : 3);
 
   function smallest(model) {
-    const problem = whole(),
+    const problem = whole(model),
       sequence = sequences[state.sequence],
       { T } = model;
     if (problem) return [false, problem];

@@ -288,10 +288,13 @@ const Page = (() => {
       sequences.push(sequence);
       find("sequence").append(html("option", { value: sequences.length - 1 }, "typed here"));
     }
-    state.sequence = sequences.findIndex((s) => s.own);
-    state.t = Math.ceil(tokens.length / 2);
-    state.chosen = null;
+    open(sequences.findIndex((s) => s.own));
     repaint();
+  }
+
+  /** Take a sequence, and stand in its middle. */
+  function open(k) {
+    Object.assign(state, { sequence: k, t: Math.ceil(sequences[k].tokens.length / 2), chosen: null });
   }
 
   function drawCheck() {
@@ -338,59 +341,34 @@ const Page = (() => {
       find("notation").append(html("option", { value: key }, books[key] ?? key));
     find("own-unit").textContent = trained ? "characters" : "words";
     for (const id of ["own-label", "use"]) find(id).hidden = trained && !data.symbols;
-    {
-      const low = Math.floor(Math.min(-4, data.forgetBias)),
-        high = Math.ceil(Math.max(10, data.forgetBias));
-      if (!trained) {
-        find("forget").min = low;
-        find("forget").max = high;
-      }
-    }
-    if (trained) {
-      for (const id of ["forget", "input"]) {
-        find(id).min = -5;
-        find(id).max = 5;
-      }
-    }
+    const ends = trained
+      ? { forget: [-5, 5], input: [-5, 5] }
+      : { forget: [Math.min(-4, data.forgetBias), Math.max(10, data.forgetBias)] };
+    for (const [id, [low, high]] of Object.entries(ends))
+      Object.assign(find(id), { min: Math.floor(low), max: Math.ceil(high) });
 
-    for (const key of ["forget", "input", "scale", "z"])
-      find(key).addEventListener("input", () => {
-        state[key] = Number(find(key).value);
+    /** What a control changes; then all is drawn anew. */
+    const on = (id, event, change) =>
+      find(id).addEventListener(event, () => {
+        change(find(id));
         repaint();
       });
-    find("phase").addEventListener("input", () => {
-      state.phase = Number(find("phase").value);
-      repaint();
+    for (const key of ["forget", "input", "scale", "z", "phase"])
+      on(key, "input", (e) => (state[key] = Number(e.value)));
+    on("cell", "change", (e) => Object.assign(state, { cell: e.value, chosen: null }));
+    on("sequence", "change", (e) => open(Number(e.value)));
+    on("chrono", "change", (e) => (state.chrono = e.checked));
+    on("notation", "change", (e) => (settings.notation = e.value));
+    on("theme", "change", (e) => {
+      settings.theme = e.value;
+      drawTheme();
     });
-    find("cell").addEventListener("change", () => {
-      state.cell = find("cell").value;
-      state.chosen = null;
-      repaint();
-    });
-    find("sequence").addEventListener("change", () => {
-      state.sequence = Number(find("sequence").value);
-      state.t = Math.ceil(sequences[state.sequence].tokens.length / 2);
-      state.chosen = null;
-      repaint();
-    });
-    find("chrono").addEventListener("change", () => {
-      state.chrono = find("chrono").checked;
-      repaint();
+    on("reset", "click", () => {
+      if (state.playing) clearInterval(state.playing);
+      Object.assign(state, start());
     });
     for (const radio of document.querySelectorAll("[name=loss]"))
-      radio.addEventListener("change", () => {
-        state.everyStep = radio.value === "every";
-        repaint();
-      });
-    find("notation").addEventListener("change", () => {
-      settings.notation = find("notation").value;
-      repaint();
-    });
-    find("theme").addEventListener("change", () => {
-      settings.theme = find("theme").value;
-      drawTheme();
-      repaint();
-    });
+      on(radio.id, "change", (e) => (state.everyStep = e.value === "every"));
     system.addEventListener("change", () => {
       drawTheme();
       repaint();
@@ -398,11 +376,6 @@ const Page = (() => {
     find("controls").addEventListener("submit", (event) => {
       event.preventDefault();
       useOwn();
-    });
-    find("reset").addEventListener("click", () => {
-      if (state.playing) clearInterval(state.playing);
-      Object.assign(state, start());
-      repaint();
     });
     find("before").addEventListener("click", () => go(state.t - 1));
     find("after").addEventListener("click", () => go(state.t + 1));
@@ -455,10 +428,13 @@ const Page = (() => {
         return;
       if (element.closest?.(".scroll") && element.scrollWidth > element.clientWidth && event.key.startsWith("Arrow"))
         return;
-      const to = { ArrowLeft: state.t - 1, ArrowRight: state.t + 1, Home: 1, End: model.T }[event.key];
+      const inPicture = element.closest?.("#strip-picture, .pick"); // elsewhere these keys scroll the page
+      const to = { ArrowLeft: state.t - 1, ArrowRight: state.t + 1, ...(inPicture && { Home: 1, End: model.T }) }[
+        event.key
+      ];
       if (to !== undefined) go(to);
-      else if ((event.key === "ArrowUp" || event.key === "ArrowDown") && model.rows.length > 1)
-        go(state.t, event.key === "ArrowUp" ? 0 : 1);
+      else if (inPicture && (event.key === "ArrowUp" || event.key === "ArrowDown"))
+        go(state.t, Math.min(model.rows.length - 1, event.key === "ArrowUp" ? 0 : 1));
       else if (event.key === " ") play();
       else return;
       event.preventDefault();
