@@ -29,6 +29,7 @@ def test_forward_nodes_and_cotangents_are_those_of_a_trace() -> None:
     assert [(n.op, n.name, n.scopes) for n in forward] == [(n.op, n.name, n.scopes) for n in plain.nodes if n.op]
     for ours, theirs in zip(forward, (n for n in plain.nodes if n.op), strict=True):
         for edge, reference in zip(ours.inputs, theirs.inputs, strict=True):
+            assert type(edge.cotangent) is type(reference.cotangent)  # an array, no Tensor of the graph
             np.testing.assert_array_equal(edge.cotangent, reference.cotangent)
     assert both.root.op == "sum"
     np.testing.assert_array_equal(both.gradient(cell.W_f), plain.gradient(cell.W_f))
@@ -74,6 +75,9 @@ def test_a_recorded_backward_pass_works_inside_no_grad() -> None:
     with tl.no_grad():
         flow = tl.flow.trace_backward(y)
     assert any(node.adjoint_of for node in flow.nodes)
+    (seed,) = (node for node in flow.nodes if node.name == "seed")  # where the backward pass starts
+    assert seed.value.tolist() == [1]
+    assert seed.uses
 
 
 def test_a_root_without_a_gradient_is_refused() -> None:

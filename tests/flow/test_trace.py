@@ -300,10 +300,12 @@ def test_norms_of_layers_above_each_other_ask_for_the_layer() -> None:
 def test_what_a_flow_hands_out_is_read_only_for_edges_share_it() -> None:
     x, y = (tl.tensor([1.0, 2.0], requires_grad=True, name=name) for name in "xy")
     flow = tl.trace_gradients(((x + y) * 2).sum())
+    for edge in flow.edges:  # before any gradient is asked for, which locks what it shares
+        assert edge.cotangent is None or not edge.cotangent.flags.writeable
+    assert flow.root.seed is not None
+    assert not flow.root.seed.flags.writeable
     with pytest.raises(ValueError, match="read-only"):
         flow.gradient(x)[0] = 7
-    for edge in flow.edges:
-        assert edge.cotangent is None or not edge.cotangent.flags.writeable
 
 
 def test_a_fused_layer_is_told_apart_from_a_graph_without_a_cell() -> None:
