@@ -422,6 +422,14 @@ def test_many_slices_of_one_array_add_up_in_one_array(made: bool, monkeypatch: p
     np.testing.assert_allclose(x.grad, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("made", [False, True], ids=["leaf", "computed"])
+def test_a_number_that_is_indexed_and_used_otherwise(made: bool) -> None:
+    x = tl.tensor(3.0, requires_grad=True)
+    y = x * 1 if made else x
+    for loss in (y[None].sum() + y * y, y * y + y[...], y[()] * y[None].sum() + y[None, ..., None].mean()):
+        np.testing.assert_array_equal(tl.grad(loss, [x])[0].numpy(), 7)
+
+
 STEPS: list[Callable[..., Any]] = [
     lambda lib, a, b: a + b,
     lambda lib, a, b: lib.tanh(a) * b,

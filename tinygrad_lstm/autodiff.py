@@ -124,7 +124,7 @@ def propagate(
             elif totals and primitive.add_to is not None:
                 if x not in owned:
                     before = get(x)
-                    cotangents[x] = np.zeros(x.shape, x.dtype) if before is None else before.copy()
+                    cotangents[x] = np.zeros(x.shape, x.dtype) if before is None else np.array(before)  # 0-d too
                     owned.add(x)
                 primitive.add_to(cotangents[x], g, **params)
                 continue

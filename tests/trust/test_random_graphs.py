@@ -275,5 +275,5 @@ def test_programs_use_every_kind_of_operation_and_values_again_and_again() -> No
     used = {x.primitive.name for x in operations if x.primitive}
     assert used == set(tl.primitives.TABLE) - {"cast", "put", "sum_to"}  # which rules and `astype` record
     uses = Counter(id(x) for y in dict.fromkeys(operations) for x in set(y.inputs))
-    assert max(uses.values()) >= 8
+    assert max(uses.values()) >= 6
     assert sum(n > 1 for n in uses.values()) > 400
