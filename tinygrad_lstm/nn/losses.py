@@ -1,4 +1,7 @@
-"""Losses: how far an output is from what was wanted, as one number, the mean over all that was asked."""
+"""Losses: how far an output is from what was wanted, as one number, the mean over all that was asked.
+
+A loss that no float can hold is inf, without a warning of NumPy's: its gradient is still right.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,17 @@ from ..primitives import softplus
 from ..tensor import Tensor, constant, describe
 
 
+_or_inf = np.errstate(over="ignore")
+
+
+@_or_inf
 def mse(output: Tensor, target: Any) -> Tensor:
     """The mean squared error: mean((output - target)^2). Raises ValueError for a target of another shape."""
     difference = output - _beside(output, target)
     return (difference * difference).mean()
 
 
+@_or_inf
 def cross_entropy(logits: Tensor, target: Any, mask: npt.ArrayLike | None = None) -> Tensor:
     """The mean of -log softmax(logits)[target], from logits (..., classes) and whole numbers target (...).
 
@@ -52,13 +60,15 @@ def cross_entropy(logits: Tensor, target: Any, mask: npt.ArrayLike | None = None
     return -rows[which, classes].mean()
 
 
+@_or_inf
 def binary_cross_entropy_with_logits(logits: Tensor, target: Any) -> Tensor:
     """The mean of -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), for targets t from 0 to 1 of the logits' shape.
 
-    Computed as log(1 + e^x) - t x, which never overflows and is exact in both tails.
-    Raises ValueError for a target of another shape.
+    Computed as t softplus(-x) + (1 - t) softplus(x): no term is negative, so that value and gradient are exact in both
+    tails, and neither overflows. Raises ValueError for a target of another shape.
     """
-    losses: Tensor = softplus(logits) - _beside(logits, target) * logits
+    wanted = _beside(logits, target)
+    losses: Tensor = wanted * softplus(-logits) + (1 - wanted) * softplus(logits)
     return losses.mean()
 
 
