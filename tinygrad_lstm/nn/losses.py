@@ -14,7 +14,6 @@ from .. import functions as f
 from ..primitives import softplus
 from ..tensor import Tensor, constant, describe
 
-
 _or_inf = np.errstate(over="ignore")
 
 
