@@ -220,9 +220,13 @@ def test_cutting_paths_and_the_z_slider(opened: Callable[..., Any]) -> None:
         atol=1e-300,
     )
     assert shown.page.locator("#strip-picture .cut").count() > 0
+    assert shown.page.locator("#inside-picture").get_by_text("✂ h").count() == 1
+    assert "Not the whole gradient (paths cut)" in shown.text("#headline")
     shown.page.click("#reset")
     assert shown.page.is_checked("#cut-h-f")
     shown.slide("#z", 0)
+    assert shown.text("#headline").startswith("Not the whole gradient (z = 0): In the LSTM")
+    assert "In the RNN no gradient comes back" in shown.text("#headline")
     straight = [np.linalg.norm(flow.split(s, limit=0)[0]) for s in states]
     np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes"), straight, rtol=1e-9)
     shown.slide("#z", 0.4)

@@ -73,7 +73,7 @@ const Cell = (() => {
       at5 = phase >= 5,
       at6 = phase >= 6,
       at7 = phase >= 7;
-    const when = (reached, path) => (!reached ? "pending" : path && (model.paths[path] ?? 1) === 0 ? "cut" : "on");
+    const when = (reached, path) => (!reached ? "pending" : path && (row.back.paths[path] ?? 1) === 0 ? "cut" : "on");
     const label = (x, y, value, reached, how = {}) =>
       reached ? text(x, y, number(value), { size: 10, kind: "t-gradient", ...how }) : null;
     const dc = size(back.c, t),
@@ -154,8 +154,12 @@ const Cell = (() => {
     for (const [k, s] of [...reads].sort((a, b) => a[1] - b[1]))
       drawn.push(edge([cat + 13, yH, X[k], yH, X[k], yW + 13], s, { mode: when(at7) }));
     for (const [k, s] of reads) drawn.push(label(X[k] + 8, yW + 34, s, at7));
+    for (const k of gates) {
+      const cut = at7 && row.back.paths[`h -> ${k}`] === 0; // x still has its way into the gate
+      if (cut) drawn.push(text(X[k] - 8, yW + 34, "✂ h", { size: 11, anchor: "end", kind: "t-muted" }));
+    }
     const state = norm(at(back.h, t - 1, n).map((v, j) => v - at(edges["h -> L"], t - 1, n)[j]));
-    const cutAll = gates.every((k) => (model.paths[`h -> ${k}`] ?? 1) === 0);
+    const cutAll = gates.every((k) => (row.back.paths[`h -> ${k}`] ?? 1) === 0);
     drawn.push(
       edge([118, yH, cat - 13, yH], state, { mode: at7 && cutAll ? "cut" : when(at7) }),
       label(146, yH - 10, state, at7, { anchor: "middle" }),
@@ -300,7 +304,7 @@ const Cell = (() => {
       yH = 130,
       cat = 172,
       [xw, xb, xh] = [360, 530, 716];
-    const when = (reached, path) => (!reached ? "pending" : path && (model.paths[path] ?? 1) === 0 ? "cut" : "on");
+    const when = (reached, path) => (!reached ? "pending" : path && (row.back.paths[path] ?? 1) === 0 ? "cut" : "on");
     const label = (x, y, value, reached) =>
       reached ? text(x, y, number(value), { size: 10, kind: "t-gradient", anchor: "middle" }) : null;
     const a = size(back.a.h, t),

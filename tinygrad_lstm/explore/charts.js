@@ -12,7 +12,7 @@ const Charts = (() => {
       w = Math.max(300, room),
       h = Math.min(360, Math.max(240, 0.5 * w)),
       left = 46,
-      right = w < 480 ? 16 : 150,
+      right = w < 480 ? 16 : 54 + 6.9 * Math.max(...model.lines.map((line) => line.short?.length ?? 0)),
       top = 12,
       low = 34;
     const lines = model.lines.filter((line) => line.sizes.some((s) => s > 0));
@@ -22,7 +22,7 @@ const Charts = (() => {
     const high = Math.max(1, Math.ceil(Math.max(0, ...logs))),
       floor = Math.max(high - 40, Math.min(-3, Math.floor(Math.min(0, ...logs))));
     const x = (t) => left + ((w - left - right) * t) / Math.max(T, 1),
-      y = (size) => top + ((h - top - low) * (high - Math.max(floor, Math.log10(size)))) / (high - floor);
+      y = (size) => top + ((h - top - low) * (high - Math.log10(size))) / (high - floor);
     const drawn = [],
       every = Math.max(1, Math.ceil((high - floor) / 8));
     for (let k = floor; k <= high; k++) {
@@ -39,16 +39,24 @@ const Charts = (() => {
     const marks = Math.max(1, Math.ceil(T / Math.max(2, Math.floor((w - left - right) / 44))));
     for (let t = 0; t <= T; t += marks)
       drawn.push(text(x(t), h - low + 16, String(t), { anchor: "middle", size: 10.5, kind: "t-muted" }));
-    drawn.push(text((left + w - right) / 2, h - 4, "step", { anchor: "middle", size: 10.5, kind: "t-muted" }));
+    drawn.push(
+      text(
+        (left + w - right) / 2,
+        h - 4,
+        model.lines.some((line) => line.thin) ? "step (thin lines: σ(b) a step and nothing else)" : "step",
+        { anchor: "middle", size: 10.5, kind: "t-muted" },
+      ),
+    );
     const taken = lines.filter((line) => !line.thin).map((line) => y(line.sizes[0]));
     for (const line of lines) {
+      const inside = (s) => s >= 10 ** floor && Number.isFinite(s); // a line ends where it leaves the chart
       let d = "";
       line.sizes.forEach((s, t) => {
-        if (s > 0 && Number.isFinite(s) && t >= line.from) d += `${d ? "L" : "M"}${x(t).toFixed(1)} ${y(s).toFixed(1)}`;
+        if (inside(s)) d += `${inside(line.sizes[t - 1]) ? "L" : "M"}${x(t).toFixed(1)} ${y(s).toFixed(1)}`;
       });
       drawn.push(svg("path", { d, class: line.kind }, svg("title", {}, line.label)));
       if (right < 100) continue;
-      const first = line.sizes.findIndex((s, t) => s > 0 && t >= line.from),
+      const first = line.sizes.findIndex(inside),
         place = line.thin ? [x(first) + 4, y(line.sizes[first])] : null;
       if (
         place &&
@@ -64,7 +72,7 @@ const Charts = (() => {
     drawn.push(svg("line", { x1: cursor, x2: cursor, y1: top, y2: h - low, class: "cursor" }));
     for (const line of lines.filter((l) => l.strong)) {
       const s = line.sizes[model.t];
-      if (!(s > 0)) continue;
+      if (!(s >= 10 ** floor)) continue;
       drawn.push(
         line.strong === "subject"
           ? svg("circle", { cx: cursor, cy: y(s), r: 5, fill: "var(--state)" })

@@ -181,7 +181,7 @@ const Marks = (() => {
 
   const said = (role, t, size) => `gradient of the ${IN_WORDS[role] ?? role} at step ${t}: ${number(size)}`;
 
-  const modeOf = (model, path) => ((model.paths[path] ?? 1) === 0 ? "cut" : "on");
+  const modeOf = (row, path) => ((row.back.paths[path] ?? 1) === 0 ? "cut" : "on");
 
   const circle = (x, y, sign, r = 8) => [
     svg("circle", { cx: x, cy: y, r, class: "op" }),

@@ -173,7 +173,6 @@ const Model = (() => {
       phase: state.phase,
       everyStep: state.everyStep,
       traced: state.traced,
-      paths: shownRow.back.paths,
       lines: lines(rows),
       split: { parts: Engine.split(full, at0, data.detours), z: state.z, t: at0 },
     };
@@ -188,9 +187,8 @@ const Model = (() => {
         what = plain(name(data.notations[settings.notation], lstm ? "c" : "h", "t"));
       found.push({
         label: `${row.label}, gradient of ${what}`,
-        short: k === 0 && rows.length > 1 && row.label.length > 14 ? "upper row" : row.label,
+        short: row.label,
         sizes: row.sizes,
-        from: 0,
         kind: `line-${kind}`,
         strong: kind,
       });
@@ -204,7 +202,6 @@ const Model = (() => {
           label: "highway only (z = 0)",
           short: "highway only",
           sizes: Words.gradientOf({ cell: row.cell, back: highway }),
-          from: 0,
           kind: "line-highway",
         });
       }
@@ -217,7 +214,6 @@ const Model = (() => {
             : "closed form U^steps, a linear RNN",
           short: lstm ? "closed form" : "linear RNN",
           sizes: Engine.closedForm(row.back),
-          from: 0,
           kind: `line-closed ${kind}`,
         });
       }
@@ -228,7 +224,6 @@ const Model = (() => {
         found.push({
           label: `b = ${number(b)}`,
           sizes: Array.from({ length: T + 1 }, (_, t) => rows[0].sizes[T] * Engine.sigmoid(b) ** (T - t)),
-          from: 0,
           kind: "line-thin",
           thin: true,
         });

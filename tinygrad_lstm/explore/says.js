@@ -88,7 +88,10 @@ const Says = (() => {
       const sizes = Engine.norms(row.back.x, row.cell.m).slice(1),
         best = sizes.indexOf(Math.max(...sizes));
       const sum = sizes.reduce((a, b) => a + b, 0);
-      if (!(sum >= TINY)) said.push(`${Words.capital(row.label)}: no input gets a gradient that float64 holds.`);
+      if (!(sum >= TINY))
+        said.push(
+          `${Words.capital(row.label)}: no input gets ${sum === 0 ? "any gradient" : "a gradient that float64 holds"}.`,
+        );
       else if (sizes.length > 1)
         said.push(
           `${Words.capital(row.label)}: of what reaches the inputs, “${Words.clip(Words.shown(model.tokens[best]), 16)}” (step ${best + 1}) gets the most, ${percent(sizes[best] / sum)}, the first ${data.unit} ${percent(sizes[0] / sum)}.`,
@@ -138,10 +141,18 @@ const Says = (() => {
       const closed = Engine.closedForm(row.back)[1];
       if (closed >= TINY)
         said.push(
-          `The closed form σ(b)^steps, true at zero weights, gives ${closed < row.sizes[1] ? `${times(row.sizes[1], closed)} times less` : `${times(closed, row.sizes[1])} times more`} than was measured at the first ${data.unit}.`,
+          `The closed form σ(b)^steps, true at zero weights, gives ${compared(closed, row.sizes[1])} at the first ${data.unit}.`,
         );
     }
     return said.length ? said.join(" ") : `Choose an earlier step to see how much of the gradient is left there.`;
+  }
+
+  /** How a number stands to one that was measured. */
+  function compared(a, measured) {
+    if (Math.max(a, measured) / Math.min(a, measured) < 1.01) return "what was measured";
+    return a < measured
+      ? `${times(measured, a)} times less than was measured`
+      : `${times(a, measured)} times more than was measured`;
   }
 
   function gates(model) {

@@ -129,8 +129,8 @@ const Strip = (() => {
       for (const k of GATES[cell.kind]) into[k] = at(edges[`h -> ${k}`], t - 1, n);
       const written = norm(into.i.map((v, j) => v + into.g[j]));
       const z = norm(at(back.h, t - 1, n).map((v, j) => v - at(edges["h -> L"], t - 1, n)[j]));
-      const cutWrite = (model.paths["h -> i"] ?? 1) === 0 && (model.paths["h -> g"] ?? 1) === 0 ? "cut" : "on";
-      const cutAll = GATES[cell.kind].every((k) => (model.paths[`h -> ${k}`] ?? 1) === 0) ? "cut" : "on";
+      const cutWrite = (row.back.paths["h -> i"] ?? 1) === 0 && (row.back.paths["h -> g"] ?? 1) === 0 ? "cut" : "on";
+      const cutAll = GATES[cell.kind].every((k) => (row.back.paths[`h -> ${k}`] ?? 1) === 0) ? "cut" : "on";
       const step = [
         svg("rect", {
           x: x + 3,
@@ -145,20 +145,20 @@ const Strip = (() => {
           ? [
               edge([before, yC, xf - r, yC], size(edges["c -> c"], t - 1), {
                 state: true,
-                mode: modeOf(model, "c -> c"),
+                mode: modeOf(row, "c -> c"),
               }),
               edge([xf + r, yC, xg - r, yC], dc, { state: true }),
             ]
           : edge([before, yC, xg - r, yC], size(edges["c -> c"], t - 1), {
               state: true,
-              mode: modeOf(model, "c -> c"),
+              mode: modeOf(row, "c -> c"),
             }),
-        edge([xg + r, yC, xe, yC, xe, yG - r], size(edges["c -> h"], t), { mode: modeOf(model, "c -> h") }),
+        edge([xg + r, yC, xe, yC, xe, yG - r], size(edges["c -> h"], t), { mode: modeOf(row, "c -> h") }),
         t < T
           ? edge([xg + r, yC, x + 0.89 * w, yC], size(edges["c -> c"], t), {
               state: true,
               arrow: false,
-              mode: modeOf(model, "c -> c"),
+              mode: modeOf(row, "c -> c"),
             })
           : null,
         edge([t === 1 ? 46 : x - 0.12 * w, yH, xz - 5, yH], z, { mode: cutAll }),
@@ -168,7 +168,7 @@ const Strip = (() => {
           .sort((a, b) => a[1] - b[1])
           .map(([k, s]) =>
             edge([xz + 5, yH, { f: xf, i: xg, o: xo }[k], yH, { f: xf, i: xg, o: xo }[k], yG + 10], s, {
-              mode: k === "i" ? cutWrite : modeOf(model, `h -> ${k}`),
+              mode: k === "i" ? cutWrite : modeOf(row, `h -> ${k}`),
               base: 4,
             }),
           ),
@@ -259,7 +259,7 @@ const Strip = (() => {
         xa = x + 0.5 * w,
         dh = size(back.h, t),
         z = size(edges["h -> h"], t - 1),
-        mode = modeOf(model, "h -> h");
+        mode = modeOf(row, "h -> h");
       drawn.push(
         svg("g", { class: faded(model, index, t), "data-step": t, "data-row": index }, [
           svg("rect", {
@@ -271,7 +271,7 @@ const Strip = (() => {
             class: `step-box${t === model.t ? " chosen" : ""}`,
           }),
           edge([t === 1 ? 46 : x - 0.3 * w, yH, xz - 5, yH], z, { mode }),
-          edge([xz + 5, yH, xa - 20, yH], Math.hypot(z, norm(at(back.x, t, m))), { mode }),
+          edge([xz + 5, yH, xa - 20, yH], Math.hypot(z, norm(at(back.x, t, m)))),
           edge([xa + 19, yH, t === T ? end + 22 : x + 0.7 * w, yH], t === T ? size(edges["h -> L"], T) : dh, {
             arrow: t === T,
           }),
@@ -331,8 +331,8 @@ const Strip = (() => {
           : norm(at(back.h, t - 1, n).map((v, j) => v - at(edges["h -> L"], t - 1, n)[j]));
         const fill = colour(size, state),
           cutAll = path
-            ? modeOf(model, path)
-            : GATES[cell.kind].every((k) => (model.paths[`h -> ${k}`] ?? 1) === 0)
+            ? modeOf(row, path)
+            : GATES[cell.kind].every((k) => (row.back.paths[`h -> ${k}`] ?? 1) === 0)
               ? "cut"
               : "on";
         column.push(edge([from, yy, x - half, yy], came, { state, base: 4, arrow: w >= 34, mode: cutAll }));
@@ -375,7 +375,7 @@ const Strip = (() => {
           edge([x, lanes[0][1] + half, x, lanes[1][1] - half], norm(at(edges["c -> h"], t, n)), {
             base: 3,
             arrow: false,
-            mode: modeOf(model, "c -> h"),
+            mode: modeOf(row, "c -> h"),
           }),
         );
       if (index === model.rows.length - 1 || model.rows.length === 1)

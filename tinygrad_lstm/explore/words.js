@@ -141,7 +141,9 @@ const Words = (() => {
       const by = Engine.factor(row.sizes),
         rest = row.sizes[1] / row.sizes[T],
         of = IN_WORDS[stateOf(row)];
-      if (by === null) say(`In the ${row.label} float64 holds no gradient of the ${of} that could be followed. `);
+      const nothing = row.sizes.slice(0, -1).every((size) => size === 0);
+      if (nothing) say(`In the ${row.label} no gradient comes back from the last ${of}. `);
+      else if (by === null) say(`In the ${row.label} float64 holds no gradient of the ${of} that could be followed. `);
       else if (everyStep) {
         say(
           `In the ${row.label} the ${of} at ${first} has `,
@@ -157,7 +159,8 @@ const Words = (() => {
     const [a, b] = rows.map((row) => Engine.norm(Engine.at(row.back.x, 1, row.cell.m))),
       [above, below] = rows;
     const whose = capital(first);
-    if (!(a >= TINY) && !(b >= TINY)) say(`${whose} itself gets none that float64 holds.`);
+    if (!(a >= TINY) && !(b >= TINY))
+      say(`${whose} itself gets none${a === 0 && b === 0 ? "" : " that float64 holds"}.`);
     else if (!(a >= TINY) || !(b >= TINY))
       say(`${whose} itself gets any that float64 holds in the ${(a >= TINY ? above : below).label} only.`);
     else if (Math.max(a, b) / Math.min(a, b) < 1.05) say(`${whose} itself gets about as much in both.`);
