@@ -88,3 +88,15 @@ def test_output_in_a_terminal_without_unicode(tmp_path):
     assert done.returncode == 0
     assert "\\xe9" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["tasks"], ["tasks", "--json"], ["train", "sine", "--steps", "1"]])
+def test_a_process_without_standard_output_runs_all_the_same(argv, monkeypatch):
+    """As under pythonw, or with `>&-` in a shell: Python then has None in its place."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        try:
+            status = main(argv)
+        except SystemExit as stop:
+            status = stop.code
+    assert status == 0

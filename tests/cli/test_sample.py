@@ -38,6 +38,8 @@ def test_seeds_and_temperatures(run):
     assert counts.min() > 3000 / len(counts) / 2  # nearly uniform
     assert "".join(sample(checkpoint, "d", 0)) == ""
     assert len("".join(sample(checkpoint, "", 5))) == 5
+    with pytest.raises(ValueError, match="length must be 0 or more, got -1"):
+        sample(checkpoint, "d", -1)
 
 
 def test_a_step_at_a_time_is_the_whole_prompt_at_once(run):

@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from tinygrad_lstm.cli import main
+from tinygrad_lstm.cli.train import _told_to_stop
+from tinygrad_lstm.train import load
 
 SMALL = ["--length", "10", "--hidden", "3", "--batch", "4"]
 
@@ -103,6 +106,43 @@ def test_ctrl_c_saves_and_going_on_gives_the_same_bits(here, number):
     for row in kept[0] + kept[1]:
         del row["seconds"]
     assert kept[0][:-1] == kept[1][:-1]
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_handlers_of_before_are_back():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    stopped = []
+    with pytest.raises(KeyboardInterrupt), _told_to_stop(stopped):
+        signal.raise_signal(signal.SIGTERM)
+        assert stopped == [signal.SIGTERM]  # the first lets a step end
+        signal.raise_signal(signal.SIGINT)
+    assert stopped == [signal.SIGTERM]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_it_trains_in_a_thread_where_no_signal_can_be_caught(capsys):
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main, ["train", "adding", *SMALL, "--steps", "3"]).result() == 0
+    assert "not solved after 12 sequences" in capsys.readouterr().out
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(here):
+    assert main(["train", "adding", *SMALL, "--steps", "2", "--out", "run"]) == 0
+    before = sorted(os.listdir("run"))
+    (here / "run" / ".writing-a").mkdir()
+    (here / "run" / ".writing-a" / "checkpoint.npz").write_bytes(b"half")
+    assert main(["train", "--resume", "run", "--steps", "3"]) == 0
+    assert sorted(os.listdir("run")) == before
+
+
+def test_a_checkpoint_without_what_training_remembers_is_refused(capsys, here):
+    assert main(["train", "adding", *SMALL, "--steps", "2", "--out", "run"]) == 0
+    capsys.readouterr()
+    saved = load("run")
+    kept = {name: array for name, array in saved.arrays.items() if not name.startswith("optimiser/")}
+    (here / "run" / "checkpoint.npz").write_bytes(type(saved)(kept, saved.about).to_bytes())  # its checksum is right
+    assert main(["train", "--resume", "run"]) == 2
+    place = os.path.join("run", "checkpoint.npz")
+    assert capsys.readouterr() == ("", f"tinygrad-lstm train: {place} is damaged or no checkpoint: optimiser/steps\n")
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,15 @@ def test_settings_that_cannot_be_are_refused(given, message):
         Trainer(Settings(**{"task": "adding"} | given))
 
 
+def test_settings_come_back_from_plain_values_and_name_a_task():
+    given = settings("adding", hidden=7, lr=0.5)
+    assert Settings.from_dict(json.loads(json.dumps(given.as_dict()))) == given
+    with pytest.raises(ValueError, match="no task is named"):
+        Settings.from_dict({"hidden": 3})
+    with pytest.raises(ValueError, match="unknown settings width"):
+        Settings.from_dict({"task": "adding", "width": 3})
+
+
 def test_networks_read_a_sequence_in_pieces_as_in_one(monkeypatch):
     x = np.random.default_rng(0).standard_normal((25, 3, 2)).astype(np.float32)
     for kind in ("lstm", "lstm1997", "rnn"):
@@ -252,6 +261,7 @@ def test_what_is_no_checkpoint_is_refused(run_dir, name):
 
 
 FORGED = [
+    ({"format": "another"}, {}, "it is not in the format"),
     ({"steps": "5"}, {}, "its steps cannot be '5'"),
     ({"steps": True}, {}, "its steps cannot be True"),
     ({"sequences": None}, {}, "its sequences cannot be None"),
@@ -303,11 +313,13 @@ def test_metrics_survive_a_cut_line_and_go_back(tmp_path):
     path = tmp_path / "metrics.jsonl"
     append_metrics(path, [{"step": k, "loss": k / 2} for k in (100, 200, 300)])
     with path.open("a") as file:
-        file.write("[" * 100_000 + '\n{"step": 400, "lo')
+        file.write("[" * 100_000 + '\n7\n{"loss": 1}\n{"step": "400"}\n{"step": 400, "lo')  # others' lines too
     assert [row["step"] for row in read_metrics(path)] == [100, 200, 300]
     rewind_metrics(path, 250)
     assert path.read_text() == '{"step": 100, "loss": 50.0}\n{"step": 200, "loss": 100.0}\n'
     assert read_metrics(tmp_path / "nowhere") == []
+    rewind_metrics(tmp_path / "nowhere", 250)
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")

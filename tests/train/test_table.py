@@ -1,0 +1,44 @@
+"""The table of runs: processes that share the work, a run that diverges, and a stop that leaves none behind."""
+
+import multiprocessing
+import os
+import time
+
+import pytest
+
+from tinygrad_lstm.train.table import Entry, Result, lines, run, train_one
+
+
+def test_a_run_that_diverges_is_a_row_like_another():
+    row = Entry("adding", "rnn", {"cell": "rnn", "lr": 1e30, "hidden": 3, "batch": 2})
+    result = train_one(row, 0, 50)
+    assert (result.solved, result.text) == (False, "diverged")
+    assert result.sequences < 100  # it stopped there
+    other = Result(True, 64, 0.5, 0.25, "")
+    told = list(lines(row, [result, other], 50, first=False))
+    assert len(told) == 1
+    assert told[0].endswith("  diverged")
+    assert told[0].split()[2:6] == ["1/2", "64", "100", "0.2500"]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="elsewhere every core is counted")
+def test_as_many_processes_as_this_one_may_use_and_a_stop_ends_them():
+    """A first row is through while a second would train for hours: raising where the first is shown ends both."""
+    said = []
+
+    def show(line):
+        said.append(line)
+        if len(said) > 1:
+            raise KeyboardInterrupt
+
+    small = {"hidden": 2, "batch": 2}
+    rows = [Entry("sine", "rnn", small | {"steps": 1}), Entry("parity", "rnn", small | {"steps": 10**9})]
+    before = multiprocessing.active_children()
+    with pytest.raises(KeyboardInterrupt):
+        run(rows, 1, None, None, show)
+    count = len(os.sched_getaffinity(0))
+    assert said[0].startswith(f"2 rows x 1 seeds, {count} processes of one thread")
+    deadline = time.monotonic() + 20
+    while (left := set(multiprocessing.active_children()) - set(before)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left
