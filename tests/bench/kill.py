@@ -75,13 +75,14 @@ def killed(times: int, rng: np.random.Generator, folder: Path, steps: int = 250)
     while found["kills"] < times:
         k += 1
         run = f"run{k}"
-        begun = [*train, "--out", run]
+        begun, go_on = [*train, "--out", run], ["train", "--resume", run, "--save-every", "0"]
         for _ in range(1 + k % 2):
             process = start(begun, folder)
             time.sleep(rng.uniform(0, lasted))
             if process.poll() is not None:  # it was faster than the first
                 process.communicate()
                 lasted *= 0.9
+                begun = go_on
                 break
             process.kill()
             process.communicate()
@@ -89,13 +90,12 @@ def killed(times: int, rng: np.random.Generator, folder: Path, steps: int = 250)
             writing = bool(list((folder / run).glob(".writing-*")))
             if (folder / run / "checkpoint.npz").exists():
                 done = load(folder / run).about["steps"]
-                begun = ["train", "--resume", run, "--save-every", "0"]
+                begun = go_on
                 found["after a checkpoint" if done < steps else "after the last checkpoint"] += 1
             else:
                 found["before the first checkpoint"] += 1
             found["of these while a file was being written"] += writing
-        if not (folder / run / "checkpoint.npz").exists() or load(folder / run).about["steps"] < steps:
-            finish(begun, folder)
+        finish(begun, folder)
         if bits(folder / run) != want:
             sys.exit(f"run {k} went on to other bits: {folder / run}")
         if left := [p.name for p in (folder / run).iterdir() if p.name.startswith(".")]:

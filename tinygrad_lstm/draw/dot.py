@@ -177,7 +177,6 @@ def _value(name: str, value: str) -> str:
 
 def quote(text: str) -> str:
     r"""A DOT string that draws literally: quotes and backslashes escaped, so that \n or \N mean nothing."""
-    visible = "".join(theme.printable(ch) for ch in text)
     # Graphviz decodes HTML entities in plain strings too: an ampersand is written as one.
-    escaped = visible.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    escaped = theme.visible(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
     return f'"{escaped}"'

@@ -88,9 +88,13 @@ def subscript(n: int) -> str:
 
 def escape(text: str) -> str:
     """Text as it stands inside an HTML-like label; control characters, which XML forbids, as their pictures."""
-    visible = "".join(printable(ch) for ch in text)
     # Graphviz expands \N and its like in HTML-like labels too, even where the backslash is an entity.
-    return html.escape(visible).replace("\\", "\\\\")
+    return html.escape(visible(text)).replace("\\", "\\\\")
+
+
+def visible(text: str) -> str:
+    """The text with a sign for every character that cannot be drawn."""
+    return text if text.isprintable() else "".join(map(printable, text))  # of nearly all texts the first
 
 
 def printable(ch: str) -> str:

@@ -81,7 +81,7 @@ class Node:
             terms.insert(0, self.seed)
         return _locked(np.asarray(reduce(np.add, terms))) if terms else None  # np.sum would first stack them all
 
-    @property
+    @cached_property
     def norm(self) -> float | None:
         """The Euclidean norm of the gradient over all elements; None where not computed."""
         return None if self.gradient is None else norm(self.gradient)
@@ -101,7 +101,7 @@ class Edge:
     slot: int
     cotangent: Array | None = None
 
-    @property
+    @cached_property
     def norm(self) -> float | None:
         """The Euclidean norm of the cotangent over all elements; None where not computed."""
         return None if self.cotangent is None else norm(self.cotangent)
