@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import operator
+import pickle
 from typing import Any
 
 import numpy as np
@@ -459,3 +461,18 @@ def test_no_grad_without_its_parentheses_says_so() -> None:
 def test_a_cast_to_what_is_not_real_is_refused(x: tl.Tensor) -> None:
     with pytest.raises(TypeError, match="real numbers, and cannot be made complex128"):
         x.astype(complex)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_leaf_can_be_copied_and_what_was_computed_says_how(copied):
+    leaf = tl.tensor([1.0, 2.0], requires_grad=True, name="x")
+    other = copied(leaf)
+    assert (other.name, other.requires_grad, other.numpy().tolist()) == ("x", True, [1.0, 2.0])
+    (other * other).sum().backward()
+    assert leaf.grad is None
+    y = leaf
+    for _ in range(5000):  # a copy of the graph would go as deep
+        y = y * 1.0
+    with pytest.raises(TypeError, match=r"the output of mul of shape \(2,\) cannot be copied .* tensor\.detach\(\)"):
+        copied(y)
+    assert copied(y.detach()).numpy().tolist() == [1.0, 2.0]

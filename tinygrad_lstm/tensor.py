@@ -186,6 +186,12 @@ class Tensor:
         """The same values as a new leaf without a gradient: the graph stops here."""
         return constant(self._array)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """For `copy` and `pickle`: a leaf is copied; what was computed would take its whole graph along."""
+        if self.primitive is not None:
+            raise TypeError(f"{describe(self)} cannot be copied with its graph: copy its values, tensor.detach()")
+        return super().__reduce_ex__(protocol)
+
     def assign(self, value: npt.ArrayLike) -> None:
         """Replace the values of a leaf: the one way a tensor changes.
 
