@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ..nn import LSTMCell, RNNCell
-from ..tensor import Tensor, tensor
+from ..tensor import Tensor, tensor, without_collector
 from .graph import Flow, norm
 from .trace import trace_gradients
 
@@ -152,7 +150,7 @@ def trace_sequence(
     h = tensor(zeros, requires_grad=True, name="h0")
     c = tensor(zeros, requires_grad=True, name="c0")
     u = np.random.default_rng([seed, 1]).standard_normal(cell.hidden_size)
-    with _collector_paused():
+    with without_collector():
         for vector in vectors:
             x = tensor(vector, requires_grad=True, name="x")
             if isinstance(cell, RNNCell):
@@ -186,18 +184,6 @@ def memory_needed(cell: Cell, steps: int) -> int:
     ops = 20 if isinstance(cell, LSTMCell) else 5
     weights = sum(p.size for p in cell.parameters()) * cell.dtype.itemsize
     return steps * (ops * (2000 + 50 * cell.hidden_size) + 3 * weights // 2)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from scanning a graph again and again while it grows: half the time of a long one."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def reading(passages: Sequence[Passage], unit: str = "word") -> str:
