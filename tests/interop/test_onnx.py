@@ -518,6 +518,10 @@ def i64(*numbers: int) -> Array:
     [
         ("Add", {"x": f32(2, 3)}, {"b": f32(3)}, {}),
         ("Concat", {"x": f32(2, 3), "z": f32(2, 1)}, {}, {"axis": -1}),
+        ("Constant", {}, {}, {"value_float": 0.5}),
+        ("Constant", {}, {}, {"value_floats": [0.5, -2.0]}),
+        ("Constant", {}, {}, {"value_int": 3, "kind": TensorProto.INT64}),
+        ("Constant", {}, {}, {"value_ints": [3, -4], "kind": TensorProto.INT64}),
         ("ConstantOfShape", {"shape": i64(2, 3)}, {}, {"value": numpy_helper.from_array(np.array([7], np.float32))}),
         ("ConstantOfShape", {"shape": i64(2, 3)}, {}, {}),
         ("Expand", {"x": f32(3, 1)}, {"shape": i64(2, 1, 4)}, {}),
@@ -527,6 +531,7 @@ def i64(*numbers: int) -> Array:
         ("Gemm", {"x": f32(2, 3)}, {"W": f32(4, 3), "b": f32(4)}, {"transB": 1}),
         ("Gemm", {"x": f32(2, 3)}, {"W": f32(3, 4), "b": f32(4)}, {}),
         ("Gemm", {"x": f32(2, 3)}, {"W": f32(3, 4)}, {}),
+        ("Gemm", {"x": f32(2, 3)}, {"W": f32(3, 4), "b": f32(1)}, {}),  # one number for all columns: no Linear's bias
         ("Gemm", {"x": f32(3, 2)}, {"W": f32(3, 4), "b": f32(2, 1)}, {"transA": 1, "alpha": 0.5, "beta": 2.0}),
         ("Identity", {"x": f32(2, 3)}, {}, {}),
         ("LogSoftmax", {"x": f32(2, 3)}, {}, {"axis": 0}),
@@ -715,6 +720,59 @@ def test_what_is_not_read_is_named(tmp_path: Path, model: Any, message: str | No
         door.load(tmp_path / "m.onnx")
     assert str(caught.value).startswith(str(tmp_path / "m.onnx"))
     assert "\n" not in str(caught.value)
+
+
+def of_any_shape(model: Any) -> Any:
+    """The model with inputs and outputs whose lengths the file does not say, so that only a call finds one wrong."""
+    for value in (*model.graph.input, *model.graph.output):
+        lengths = value.type.tensor_type.shape.dim
+        for k, length in enumerate(lengths or [lengths.add()]):
+            length.dim_param = f"{value.name}{k}"
+    return model
+
+
+def rnn_node(**shapes: tuple[int, ...]) -> tuple[Any, list[Array]]:
+    """An RNN of hidden_size 2 with its weights as inputs, some of them of other shapes; and what it is called with."""
+    kinds = {"X": (4, 1, 3), "W": (1, 2, 3), "R": (1, 2, 2)} | shapes
+    inputs = {name: f32(*shape) for name, shape in kinds.items()}
+    model = of_any_shape(node_model("RNN", {}, inputs, ["Y"]))
+    (size,) = (a for a in model.graph.node[0].attribute if a.name == "hidden_size")
+    size.i = 2
+    return model, [*inputs.values()]
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "message"),
+    [
+        (simple("Reshape", {"x": f32(2, 3)}, {"s": i64(3, 2)}, allowzero=1), [f32(2, 3)], "Reshape.*: allowzero=1 is"),
+        (of_any_shape(simple("Squeeze", {"x": f32(2, 1)}, {"a": i64(0)})), [f32(2, 1)],
+         "Squeeze node 'node'.*only an axis of length 1 can go"),
+        (simple("Constant", {}, {}, value=numpy_helper.from_array(np.zeros(2, np.float16)), kind=TensorProto.FLOAT16),
+         [], "Constant.*values of type float16 are not supported"),
+        (*rnn_node(W=(1, 3, 3)), r"W must have shape \(1, 2, 3\), got \(1, 3, 3\)"),
+        (*rnn_node(B=(1, 3)), r"B must have shape \(1, 4\), got \(1, 3\)"),
+        (*rnn_node(W=(1, 4, 3), R=(1, 4, 4)), "hidden_size is 2, but R is made for 4"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(tmp_path: Path, model: Any, inputs: list[Array], message: str) -> None:
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match=message):
+        door.load(tmp_path / "m.onnx")(*inputs)
+
+
+def test_inputs_of_other_kinds_and_sparse_weights_are_refused(tmp_path: Path) -> None:
+    model = of_any_shape(simple("Identity", {"x": f32(2)}, {}, kind=TensorProto.STRING))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match=r"m\.onnx.*input 'x' must hold float32, float64, whole numbers or booleans"):
+        door.load(tmp_path / "m.onnx")
+    model = simple("Add", {"x": f32(3)}, {"w": f32(3)})
+    del model.graph.initializer[:]
+    one = helper.make_sparse_tensor(numpy_helper.from_array(f32(1), "w"), numpy_helper.from_array(i64(1)), [3])
+    model.graph.sparse_initializer.append(one)
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match="sparse weights are not supported: write them densely"):
+        door.load(tmp_path / "m.onnx")
 
 
 def test_default_activations_may_be_written_out(tmp_path: Path) -> None:

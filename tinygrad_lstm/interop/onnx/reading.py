@@ -295,8 +295,7 @@ def _tensors(package: Any, message: Any) -> Iterable[Any]:
     for field, value in message.ListFields():
         if field.message_type is not None:
             for part in [value] if hasattr(value, "ListFields") else value:
-                if hasattr(part, "ListFields"):
-                    yield from _tensors(package, part)
+                yield from _tensors(package, part)
 
 
 def _refuse_unknown(model: Any) -> None:
