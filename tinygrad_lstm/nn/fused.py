@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -107,9 +107,6 @@ class Run:
     def __del__(self) -> None:
         if hasattr(self, "buffers"):  # not where making them ran out of memory
             self.spare[:] = [self.buffers]
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("the graph of a fused LSTM cannot be copied: copy the model, or the values with .detach()")
 
     def forward(self, xs: Array, h0: Array, c0: Array, *parameters: Array) -> Array:
         """h of every step: xs (T, batch, input) to (T, batch, hidden). Parameters as in `sequence`."""
