@@ -14,11 +14,11 @@ const Marks = (() => {
     append(element, children);
     return element;
   }
-  /** Children, as deep as lists of them go; null stands for none. */
+  /** Children, as deep as lists of them go; null and false stand for none. */
   function append(element, children) {
     for (const child of children) {
       if (Array.isArray(child)) append(element, child);
-      else if (child != null) element.append(child);
+      else if (child != null && child !== false) element.append(child);
     }
   }
   const svg = (tag, attributes = {}, ...children) =>
@@ -33,8 +33,8 @@ const Marks = (() => {
       .filter(([part]) => part);
 
   /** Text in a picture; with `rich`, _x is a subscript. */
-  function text(x, y, content, { size = 11, anchor = "start", kind = "", rich = false } = {}) {
-    const element = svg("text", { x, y, "font-size": size, "text-anchor": anchor, class: kind || null });
+  function text(x, y, content, { size = 11, anchor = "start", kind = null, rich = false, fill = null } = {}) {
+    const element = svg("text", { x, y, "font-size": size, "text-anchor": anchor, class: kind, fill });
     if (!rich) {
       element.append(content);
       return element;

@@ -134,6 +134,7 @@ const Page = (() => {
     find("gates-says").textContent = Says.gates(model);
     drawWhy();
     drawControls();
+    showStep();
     if (focused && document.activeElement?.id !== focused) find(focused)?.focus({ preventScroll: true });
     measured.push(performance.now() - begun);
   }
@@ -166,6 +167,18 @@ const Page = (() => {
     find("after").disabled = model.t >= model.T;
     find("row").hidden = model.rows.length < 2;
     find("row").textContent = model.rows.length < 2 ? "" : `show ${model.rows[1 - model.chosen.row].label}`;
+    const strip = find("strip-picture");
+    strip.setAttribute("aria-valuemax", model.T);
+    strip.setAttribute("aria-valuenow", model.t);
+    strip.setAttribute(
+      "aria-valuetext",
+      `step ${model.t} of ${model.T}, ${Words.shown(model.tokens[model.t - 1])}: ${model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")}`,
+    );
+    drawCuts(kind);
+  }
+
+  /** Scroll a long strip to the step that is shown. */
+  function showStep() {
     const strip = find("strip-picture"),
       place = (strip.scrollWidth / model.T) * (model.t - 0.5);
     if (
@@ -174,13 +187,6 @@ const Page = (() => {
     )
       strip.scrollLeft = place - strip.clientWidth / 2;
     if (strip.scrollLeft > 0) holdTitles();
-    strip.setAttribute("aria-valuemax", model.T);
-    strip.setAttribute("aria-valuenow", model.t);
-    strip.setAttribute(
-      "aria-valuetext",
-      `step ${model.t} of ${model.T}, ${Words.shown(model.tokens[model.t - 1])}: ${model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")}`,
-    );
-    drawCuts(kind);
   }
 
   /** The rows' titles stay in sight where the strip is scrolled. */
@@ -197,8 +203,9 @@ const Page = (() => {
       "c -> h": "cell state to hidden state",
       "h -> h": "h to h of the RNN",
     };
-    if (box.dataset.paths !== wanted.join()) {
-      box.dataset.paths = wanted.join();
+    const key = `${settings.notation}: ${wanted}`;
+    if (box.dataset.key !== key) {
+      box.dataset.key = key;
       box.replaceChildren(
         html("legend", {}, "open paths (untick to cut the way back)"),
         ...wanted.map((path) => {
@@ -208,18 +215,18 @@ const Page = (() => {
             else state.cuts.add(path);
             repaint();
           });
-          return html("label", { class: "tick" }, input, html("span", {}, names[path] ?? ""));
+          return html(
+            "label",
+            { class: "tick" },
+            input,
+            html("span", {}, names[path] ?? Marks.richly(`h to ${Words.gate(model.notation, path.slice(5))}`)),
+          );
         }),
       );
     }
-    for (const [k, path] of wanted.entries()) {
-      const label = box.querySelectorAll("label")[k];
-      label.querySelector("input").checked = !state.cuts.has(path);
-      if (!names[path])
-        label
-          .querySelector("span")
-          .replaceChildren(...Marks.richly(`h to ${Words.gate(model.notation, path.slice(5))}`));
-    }
+    wanted.forEach((path, k) => {
+      box.querySelectorAll("input")[k].checked = !state.cuts.has(path);
+    });
   }
 
   /** Choose a gradient; the step shown goes with it. */

@@ -308,81 +308,66 @@ const Strip = (() => {
       { T } = run,
       { edges } = back,
       half = Math.min(13, 0.31 * w),
-      lstm = !!back.c;
-    const lanes = lstm
-        ? [
-            ["c", y + 54, "c -> c"],
-            ["h", y + 92, null],
-          ]
-        : [["h", y + 54, "h -> h"]],
-      every = Math.max(1, Math.ceil(52 / w));
-    const drawn = [rowTitle(model, row, y + 13), ...ends(model, row, index, end, lanes)];
-    const low = lanes[lanes.length - 1][1] + 24;
+      every = Math.max(1, Math.ceil(52 / w)), // steps from one number to the next
+      cutAll = GATES[cell.kind].every((k) => modeOf(row, `h -> ${k}`) === "cut") ? "cut" : "on";
+    // What a state's own value has, and what came back to it from the next step.
+    const lanes = [{ role: "h", y: y + (back.c ? 92 : 54), sizes: Engine.norms(back.h, n), mode: cutAll }];
+    lanes[0].came = Engine.norms(
+      back.h.map((v, p) => v - edges["h -> L"][p]),
+      n,
+    );
+    if (back.c) {
+      const came = Engine.norms(edges["c -> c"], n);
+      lanes.unshift({ role: "c", y: y + 54, sizes: Engine.norms(back.c, n), came, mode: modeOf(row, "c -> c") });
+    }
+    const shows = back.c && Engine.norms(edges["c -> h"], n),
+      low = lanes[lanes.length - 1].y;
+    const drawn = [
+      rowTitle(model, row, y + 13),
+      ...ends(
+        model,
+        row,
+        index,
+        end,
+        lanes.map((lane) => [lane.role, lane.y]),
+      ),
+    ];
     for (let t = 1; t <= T; t++) {
       const x = left + (t - 0.5) * w,
-        column = [];
-      for (const [role, yy, path] of lanes) {
-        const size = norm(at(back[role], t, n)),
-          state = role === "c";
-        const sum = role === "c" ? edges["c -> c"] : null;
-        const from = t === 1 ? 46 : x - w + half;
-        const came = sum
-          ? norm(at(sum, t - 1, n))
-          : norm(at(back.h, t - 1, n).map((v, j) => v - at(edges["h -> L"], t - 1, n)[j]));
-        const fill = colour(size, state),
-          cutAll = path
-            ? modeOf(row, path)
-            : GATES[cell.kind].every((k) => (row.back.paths[`h -> ${k}`] ?? 1) === 0)
-              ? "cut"
-              : "on";
-        column.push(edge([from, yy, x - half, yy], came, { state, base: 4, arrow: w >= 34, mode: cutAll }));
+        now = t === model.t,
+        numbered = now || ((T - t) % every === 0 && Math.abs(t - model.t) >= every);
+      const column = [
+        svg("title", {}, `step ${t}: ${lanes.map((lane) => said(lane.role, t, lane.sizes[t])).join("; ")}`),
+      ];
+      for (const [k, { role, y, sizes, came, mode }] of lanes.entries()) {
+        const state = role === "c",
+          fill = colour(sizes[t], state),
+          side = 2 * half;
+        const chosen = model.chosen.row === index && model.chosen.role === role && model.chosen.t === t;
         column.push(
-          pick(
-            model,
-            { row: index, role, t },
-            [x - half - 1, yy - half - 1, 2 * half + 2, 2 * half + 2],
-            said(role, t, size),
-            [
-              svg("rect", {
-                x: x - half,
-                y: yy - half,
-                width: 2 * half,
-                height: 2 * half,
-                rx: half * 0.5,
-                fill,
-                stroke: t === model.t ? "var(--ink)" : "none",
-                "stroke-width": 2,
-              }),
-              half >= 8 ? text(x, yy + 3.5, String(t), { anchor: "middle", size: half >= 11 ? 10 : 8 }) : null,
-            ],
-            false,
-          ),
-        );
-        if (half >= 8) column[column.length - 1].querySelector("text").setAttribute("fill", inkOn(fill));
-        if ((role === "c" || !lstm) && ((T - t) % every === 0 || t === model.t)) {
-          if (t === model.t || Math.abs(t - model.t) >= every)
-            column.push(
-              text(x, yy - half - 6, number(size), {
-                anchor: "middle",
-                size: 10,
-                kind: `${state ? "t-state" : "t-gradient"}${t === model.t ? " bold" : ""}`,
-              }),
-            );
-        }
-      }
-      if (lstm)
-        column.push(
-          edge([x, lanes[0][1] + half, x, lanes[1][1] - half], norm(at(edges["c -> h"], t, n)), {
-            base: 3,
-            arrow: false,
-            mode: modeOf(row, "c -> h"),
+          edge([t === 1 ? 46 : x - w + half, y, x - half, y], came[t - 1], { state, base: 4, arrow: w >= 34, mode }),
+          svg("rect", {
+            class: `pick box${chosen ? " chosen" : now ? " now" : ""}`,
+            ...{ "data-row": index, "data-role": role, "data-t": t },
+            ...{ x: x - half, y: y - half, width: side, height: side, rx: half * 0.5, fill },
           }),
+          half >= 8 && text(x, y + 3.5, String(t), { anchor: "middle", size: half >= 11 ? 10 : 8, fill: inkOn(fill) }),
+          k === 0 &&
+            numbered &&
+            text(x, y - half - 6, number(sizes[t]), {
+              ...{ anchor: "middle", size: 10 },
+              kind: `${state ? "t-state" : "t-gradient"}${now ? " bold" : ""}`,
+            }),
         );
-      if (index === model.rows.length - 1 || model.rows.length === 1)
-        column.push(upright(model.tokens[t - 1], x, low, w, t === model.t));
+      }
+      if (shows) {
+        const how = { base: 3, arrow: false, mode: modeOf(row, "c -> h") };
+        column.push(edge([x, lanes[0].y + half, x, low - half], shows[t], how));
+      }
+      if (index === model.rows.length - 1) column.push(upright(model.tokens[t - 1], x, low + 24, w, now));
       drawn.push(svg("g", { class: faded(model, index, t), "data-step": t, "data-row": index }, column));
     }
-    drawn.push(edge([left + (T - 0.5) * w + half, low - 24, end + 22, low - 24], norm(at(edges["h -> L"], T, n)), {}));
+    drawn.push(edge([left + (T - 0.5) * w + half, low, end + 22, low], norm(at(edges["h -> L"], T, n))));
     return drawn;
   }
 
