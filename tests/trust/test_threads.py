@@ -16,6 +16,7 @@ import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.anomaly import detect_anomaly
+from tinygrad_lstm.draw import charts
 from tinygrad_lstm.draw.render import RenderError, render
 from tinygrad_lstm.flow.sequence import trace_sequence
 from tinygrad_lstm.scope import current
@@ -302,3 +303,15 @@ def test_graphviz_itself_is_used_by_one_thread_at_a_time() -> None:
         return b">x<" in render(good, "svg")
 
     assert all(at_once(6, work))
+
+
+def test_charts_leave_the_settings_of_matplotlib_alone() -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    before = dict(matplotlib.rcParams)
+
+    def work(seed: int) -> None:
+        for _ in range(2):
+            charts.curves({"loss": numbers(seed, 5)}, "a chart", "step", "loss")
+
+    at_once(4, work)
+    assert dict(matplotlib.rcParams) == before

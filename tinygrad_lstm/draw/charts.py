@@ -9,6 +9,7 @@ import io
 import math
 import os
 import textwrap
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -332,6 +333,9 @@ class _Line:
     closed_label: str = ""
 
 
+_one_at_a_time = threading.RLock()  # matplotlib's settings belong to the whole process
+
+
 @contextmanager
 def _style() -> Iterator[None]:
     if not available():
@@ -347,7 +351,7 @@ def _style() -> Iterator[None]:
         "ytick.labelsize": _SMALL, "lines.solid_capstyle": "round", "hatch.linewidth": 1.0,
         "svg.hashsalt": "tinygrad_lstm", "svg.fonttype": "path", "mathtext.default": "regular",
     }  # fmt: skip
-    with rc_context(look):
+    with _one_at_a_time, rc_context(look):
         yield
 
 
