@@ -94,7 +94,7 @@ const Says = (() => {
         );
       else if (sizes.length > 1)
         said.push(
-          `${Words.capital(row.label)}: of what reaches the inputs, “${Words.clip(Words.shown(model.tokens[best]), 16)}” (step ${best + 1}) gets the most, ${percent(sizes[best] / sum)}, the first ${data.unit} ${percent(sizes[0] / sum)}.`,
+          `${Words.capital(row.label)}: of what reaches the inputs, “${Words.clip(Words.shown(model.tokens[best]), 16)}” (step ${best + 1}) gets the most, ${percent(sizes[best] / sum)}${best ? `, the first ${data.unit} ${percent(sizes[0] / sum)}` : ""}.`,
         );
     }
     return said.join(" ");
