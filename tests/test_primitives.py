@@ -508,3 +508,7 @@ def test_nothing_warns_on_denormals_and_zero() -> None:
         x = tl.tensor(np.array([0.0, 5e-324, -5e-324]), requires_grad=True)
         for function in (tl.exp, tl.tanh, tl.sigmoid, tl.relu, tl.softmax, tl.log_softmax):
             function(x).sum().backward()
+
+
+def test_a_primitive_says_its_name() -> None:
+    assert repr(p.matmul) == "<primitive matmul>"

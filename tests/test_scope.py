@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextvars
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -122,6 +124,19 @@ def test_a_block_holds_in_its_own_thread_only(kind: str, x: tl.Tensor) -> None:
     leave.set()
     thread.join()
     assert seen == [False, False]
+
+
+@both
+def test_a_block_entered_where_no_frame_but_contextlibs_runs(kind: str, x: tl.Tensor) -> None:
+    """As where a program in C calls Python's own functions: there is no `with` statement for it to belong to."""
+    context = contextvars.copy_context()
+    block = BLOCKS[kind]()
+    _thread.start_new_thread(context.run, (ExitStack().enter_context, block))
+    deadline = time.monotonic() + 10
+    while block not in context.get(type(block).blocks, ()) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert context.run(inside, kind, x)
+    assert not inside(kind, x)
 
 
 @both

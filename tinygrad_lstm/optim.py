@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from .tensor import Tensor, describe
 Array = npt.NDArray[Any]
 
 
-class _Optimizer:
+class _Optimizer(ABC):
     """What the optimisers share: a list of parameters, and what is remembered about each."""
 
     remembered: tuple[str, ...] = ()
@@ -35,8 +36,9 @@ class _Optimizer:
                 self.steps[k] += 1
                 parameter.assign(parameter.numpy() - self._change(k, parameter.grad))
 
+    @abstractmethod
     def _change(self, k: int, grad: Array) -> Array:
-        raise NotImplementedError
+        """What is taken from parameter k, whose gradient is `grad`."""
 
     def zero_grad(self) -> None:
         """Forget the gradients: `.grad` of every parameter becomes None."""

@@ -27,7 +27,7 @@ def script_of() -> Callable[[str], str]:
     return script
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # longer, and Playwright's event loop would still run in the tests of others
 def browser() -> Iterator[Any]:
     """Chromium, driven by Playwright; skipped where either is missing."""
     api = pytest.importorskip("playwright.sync_api", reason="the page is tested in a browser: pip install playwright")

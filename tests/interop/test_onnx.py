@@ -766,8 +766,7 @@ def test_inputs_of_other_kinds_and_sparse_weights_are_refused(tmp_path: Path) ->
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(ValueError, match=r"m\.onnx.*input 'x' must hold float32, float64, whole numbers or booleans"):
         door.load(tmp_path / "m.onnx")
-    model = simple("Add", {"x": f32(3)}, {"w": f32(3)})
-    del model.graph.initializer[:]
+    model = simple("Identity", {"x": f32(3)}, {})
     one = helper.make_sparse_tensor(numpy_helper.from_array(f32(1), "w"), numpy_helper.from_array(i64(1)), [3])
     model.graph.sparse_initializer.append(one)
     onnx.save(model, tmp_path / "m.onnx")

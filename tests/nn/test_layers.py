@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from typing import Any
 
 import numpy as np
@@ -287,3 +288,12 @@ def test_a_batch_of_one_goes_back_by_small_matrices(lengths: Any, use: str, monk
     for name, a in small.items():
         np.testing.assert_allclose(a, ops[name], rtol=0, atol=1e-12, err_msg=name)
         np.testing.assert_allclose(a, large[name], rtol=0, atol=1e-14, err_msg=name)
+
+
+def test_a_run_for_which_there_is_no_memory_gives_nothing_back() -> None:
+    """Nor does it fail once more when it goes: pytest makes an error in a finaliser one of the test."""
+    spare: list[Any] = []
+    with pytest.raises(MemoryError):
+        tl.nn.fused.Run(spare, (2**40, 2**10, 1, 1, np.dtype(np.float64)), needs_x=False)
+    gc.collect()
+    assert spare == []

@@ -8,7 +8,7 @@ import pytest
 from tinygrad_lstm import tasks
 from tinygrad_lstm.tasks import continual_reber, reber
 from tinygrad_lstm.tasks.task import Batch, softmax
-from tinygrad_lstm.tasks.text import ngram_losses
+from tinygrad_lstm.tasks.text import ngram_losses, read_text
 
 TEXT = "the cat sat on the mat, and the dog sat on the log.\n" * 60
 
@@ -290,6 +290,13 @@ def test_examinations_pass_the_perfect_and_say_how_far_the_others_came(monkeypat
     assert exam.text == "0 of 10 streams of 6 symbols without an error"
 
 
+def test_a_task_without_an_examination_says_so():
+    task = tasks.make("adding")
+    assert not task.criterion.exam
+    with pytest.raises(NotImplementedError, match="adding has no examination"):
+        task.examine(lambda x: x)
+
+
 def test_counting_is_examined_up_to_the_first_error():
     def counter(limit):
         def predict(x):
@@ -355,6 +362,15 @@ def test_texts_that_cannot_be_used_are_refused(tmp_path, data, message):
         tasks.make("text")
     with pytest.raises(FileNotFoundError):
         tasks.make("text", data=tmp_path / "nowhere")
+
+
+def test_a_text_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinygrad_lstm.tasks.text.LIMIT", 2**20)
+    (tmp_path / "t").write_bytes(b"ab" * 2**19)
+    assert len(read_text(tmp_path / "t")) == 2**20
+    (tmp_path / "t").write_bytes(b"ab" * 2**19 + b"a")
+    with pytest.raises(ValueError, match="longer than 1 MB: take a part of it"):
+        tasks.make("text", data=tmp_path / "t")
 
 
 def test_the_entropy_of_the_endless_chain():

@@ -292,7 +292,7 @@ def _weights(kind: str, a: Mapping[str, Any], at: str = "") -> Iterator[tuple[st
             for k in range(a["num_layers"] * directions):
                 inputs = a["input_size"] if k < directions else a["hidden_size"] * directions
                 yield from _weights(f"{kind}Cell", {**a, "input_size": inputs}, f"{at}cells.{k}.")
-        case "Network":
+        case _:  # a Network: no other is let through
             yield "readout.W", (a["hidden"], a["outputs"])
             if a["kind"] == "bag":
                 yield "layer.W", (a["inputs"], a["hidden"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, Generic, TypeVar
@@ -22,7 +23,7 @@ States = list[Any]
 Cell = TypeVar("Cell", RNNCell, LSTMCell)
 
 
-class _OverTime(Module, Generic[Cell]):
+class _OverTime(Module, ABC, Generic[Cell]):
     """What RNN and LSTM share: cells by layer and direction, the layout of sequences, and their lengths."""
 
     cells: list[Cell]
@@ -51,9 +52,9 @@ class _OverTime(Module, Generic[Cell]):
         ]
         self.dtype = self.cells[0].dtype
 
+    @abstractmethod
     def _run(self, k: int, xs: Tensor, state: States, lengths: Lengths) -> tuple[Tensor, States]:
         """Cell k along xs (T, batch, features): h of every step, and its last states (1, batch, hidden)."""
-        raise NotImplementedError
 
     def _through(self, xs: Any, state: dict[str, Any], lengths: Any) -> tuple[Tensor, list[Tensor]]:
         """The output of the last layer, and of each state the last values (cells, batch, hidden)."""
