@@ -2,10 +2,10 @@
 
     python tests/bench/load.py [--drawings 10000] [--only graph,cell,fused,long,text,pictures]
 
-One thread. Each kind runs in a process of its own. Of graphs and sequences it prints, for sizes ten times apart, the
-microseconds an operation or step (of the fastest of three runs), the ratio to the size before (1 is linear) and the
-most memory in use, also an operation or step. Of drawings: milliseconds each and the memory in use, for every tenth of
-them.
+One thread. Each kind runs in a process of its own, whose processor time is measured. Of graphs and sequences it prints,
+for sizes ten times apart, the time of one operation or step, forward and back (in the fastest of three runs), its ratio
+to that of the size before (1 is linear), and the memory that the size added to the process at the most. Of drawings:
+the time of each and the memory in use, for every tenth of them.
 """
 
 # ruff: noqa: E402
@@ -80,9 +80,9 @@ def growing(kind: str, most: int | None = None) -> list[tuple[int, float, float]
             break
         start, times = memory(), []
         for _ in range(3):
-            begin = time.perf_counter()
+            begin = time.process_time()
             build(size).backward()
-            times.append(time.perf_counter() - begin)
+            times.append(time.process_time() - begin)
         found.append((size, min(times), peak() - start))
     return found
 
@@ -99,10 +99,10 @@ def drawings(count: int, text: bool) -> list[tuple[int, float, float]]:
     one()
     found = []
     for tenth in range(10):
-        begin = time.perf_counter()
+        begin = time.process_time()
         for _ in range(count // 10):
             one()
-        found.append(((tenth + 1) * (count // 10), time.perf_counter() - begin, memory()))
+        found.append(((tenth + 1) * (count // 10), time.process_time() - begin, memory()))
     return found
 
 
