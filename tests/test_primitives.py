@@ -510,5 +510,12 @@ def test_nothing_warns_on_denormals_and_zero() -> None:
             function(x).sum().backward()
 
 
+def test_primitives_take_numbers_and_lists_but_no_list_of_tensors() -> None:
+    assert p.sigmoid(0.0) == 0.5
+    np.testing.assert_array_equal(p.sigmoid([0.0, -np.inf]), [0.5, 0])
+    with pytest.raises(TypeError, match="cut the graph"):  # an array of the Tensors would lose their graph
+        p.exp([tl.tensor(1.0, requires_grad=True)])
+
+
 def test_a_primitive_says_its_name() -> None:
     assert repr(p.matmul) == "<primitive matmul>"

@@ -138,8 +138,8 @@ def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     if x.shape[1:] == shape:
         return np.add.reduce(x, 0)  # a bias: the common case, and the quickest call
     lead = x.ndim - len(shape)
-    ones = tuple(lead + k for k, n in enumerate(shape) if n == 1 and x.shape[lead + k] != 1)
-    return x.sum(axis=(*range(lead), *ones), keepdims=True).reshape(shape)
+    ones = (lead + k for k, n in enumerate(shape) if n == 1)
+    return x.sum(axis=(*range(lead), *ones)).reshape(shape)
 
 
 def _put(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
