@@ -69,15 +69,15 @@ def picture() -> str:
     return hashlib.sha256(tl.draw(lstm(np.ones(2))[0].sum()).source.encode()).hexdigest()[:12]
 
 
-JOBS: dict[str, Callable[[], str]] = {
+JOBS: dict[str, Callable[[], str]] = {  # those with one thread last: it stays so for the process
+    "the text of a drawing": picture,
+    "gradients of a cell, H = 8": lambda: cell(8),
+    "gradients of a cell, H = 512": lambda: cell(512),
+    "product of 600 x 600": lambda: products(600, False),
+    "product of 600 x 600, one thread": lambda: products(600, True),
     "training, H = 8, batch 4, one thread": lambda: train(8, 4, "lstm", 100),
     "training, H = 128, batch 64, one thread": lambda: train(128, 64, "lstm", 10),
     "training, RNN, H = 64, one thread": lambda: train(64, 32, "rnn", 20),
-    "gradients of a cell, H = 8": lambda: cell(8),
-    "gradients of a cell, H = 256": lambda: cell(256),
-    "product of 600 x 600, one thread": lambda: products(600, True),
-    "product of 600 x 600": lambda: products(600, False),
-    "the text of a drawing": picture,
 }
 
 

@@ -81,6 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = asked if asked in COMMANDS else None
     try:
         args = _parser(asked).parse_args(argv)
+        from ..train.threads import one_thread  # not for --help
+
+        one_thread()  # the same bits on any number of cores
         try:
             with _hushed(args):
                 result = args.run(args)

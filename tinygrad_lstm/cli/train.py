@@ -41,7 +41,6 @@ from ..train import CheckpointError, Diverged, Settings, Trainer, load, resume
 from ..train import checkpoint as files
 from ..train.metrics import append_metrics, rewind_metrics
 from ..train.model import INITS, KINDS
-from ..train.threads import one_thread
 from .common import bias, finite, whole
 from .errors import Interrupted, UserError, reason
 from .terminal import safe, show
@@ -90,7 +89,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for name in ("seeds", "tasks", "jobs"):
         if getattr(args, name) is not None:
             raise UserError(f"--{name} belongs to --table")
-    one_thread()
     trainer, out = _resumed(args) if args.resume is not None else _new(args)
     return {"runs": [_train(trainer, out, args.save_every, say)]}
 
