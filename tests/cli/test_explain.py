@@ -245,6 +245,20 @@ def test_standard_input(monkeypatch, argv):
     assert [r["word"] for r in rows()] == ["to", "be", "or", "not"]
 
 
+def test_without_standard_input_there_is_nothing_to_read(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)  # as under pythonw
+    assert main(["explain", "-"]) == 2
+    assert capsys.readouterr().err == "tinygrad-lstm explain: there is no standard input to read the text from\n"
+    assert os.listdir() == []
+
+
+def test_behind_shut_forget_gates_the_reading_knows_only_detours(capsys):
+    """At forget bias -1000 sigmoid is 0 in float64: LSTM H = 8, three words, seed 0."""
+    assert main(["explain", "a b c", "--forget-bias", "-1000", "--format", "dot"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "what came along the cell state alone is too small for float64, the rest came by detours through h" in said
+
+
 @pytest.mark.parametrize("unit", ["words", "chars"])
 def test_a_byte_order_mark_and_other_line_ends_leave_no_trace(here, unit):
     (here / "text.txt").write_bytes(b"\xef\xbb\xbfa\r\nb\r\n")
@@ -416,6 +430,8 @@ def test_width_and_fit_count_columns():
     assert width("e\u0301") == 1
     assert fit("日本語", 5) == "日本…"
     assert fit("日本語", 4) == "日… "
+    assert fit("e\u0301e\u0301e\u0301", 2) == "e\u0301…"
+    assert fit("ab", 1) == "…"
     assert fit("ab", 4) == "ab  "
 
 

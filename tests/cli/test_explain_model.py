@@ -12,7 +12,7 @@ from tinygrad_lstm.cli import explain_model, main
 from tinygrad_lstm.cli.explain import table
 from tinygrad_lstm.nn.losses import cross_entropy
 from tinygrad_lstm.tasks import TASKS
-from tinygrad_lstm.train import Network, load
+from tinygrad_lstm.train import Network, Settings, Trainer, load
 
 TEXT = "der Käse\tliegt auf dem Tisch.\n" * 80
 RUNS = {  # the settings of the runs, which solve their tasks
@@ -184,7 +184,46 @@ def test_deciding_steps_far_inside_have_a_row(run, capsys):
     assert all(rows[str(t + 1)] in out for t in e.deciding)
 
 
+def by_hand(**given):
+    """A latch run of LSTM H = 3, seed 0, after one step: its trainer, to be changed by hand."""
+    trainer = Trainer(Settings("latch", {"length": 6}, hidden=3, batch=2, steps=4, **given))
+    trainer.step()
+    return trainer
+
+
+def test_no_gradient_at_all_is_said_so():
+    trainer = by_hand()
+    readout = trainer.network.readout
+    readout.W.assign(np.zeros_like(readout.W.numpy()))
+    e = explain_model.explained(trainer.checkpoint(), None, 0)
+    assert not e.trained.x.any()
+    said = explain_model.reading(e)
+    assert "In the trained network every norm of dL/dx is 0 or too small for float64." in said
+    assert "Of the sum of the norms" not in said
+    assert "At the first step" not in said
+
+
+def test_where_no_gradient_reaches_the_first_step_it_is_not_compared_with_another():
+    """No recurrent weights and a forget gate that is 0: each step knows itself alone."""
+    trainer = by_hand(forget_bias=-1000)
+    for name, p in trainer.network.layer.cells[0].named_parameters():
+        if name.startswith("W"):
+            p.assign(np.concatenate([np.zeros_like(p.numpy()[:3]), p.numpy()[3:]]))
+    e = explain_model.explained(trainer.checkpoint(), None, 0)
+    assert e.trained.x[-1] > 0
+    assert not e.trained.x[:-1].any()
+    said = explain_model.reading(e)
+    assert "the last 1 of 6 steps have 90 %" in said
+    assert "At the first step" not in said
+
+
 # Text
+
+
+def test_of_one_character_no_share_is_told(text_run):
+    e = found(text_run, "d")
+    assert len(e.trained.x) == 1
+    assert "Of the sum of the norms" not in explain_model.reading(e)
 
 
 def test_a_text_and_its_next_character(text_run, capsys):

@@ -13,6 +13,7 @@ import pytest
 from tinygrad_lstm.cli import flow, main
 from tinygrad_lstm.cli.terminal import width
 from tinygrad_lstm.draw import charts
+from tinygrad_lstm.flow.sequence import TINY
 from tinygrad_lstm.flow.study import VARIANTS, reading, study
 
 needs_charts = pytest.mark.skipif(not charts.available(), reason="the charts need matplotlib")
@@ -168,6 +169,14 @@ def test_numbers_that_float64_lost_are_printed_as_lost(capsys, bare):
     assert "lost" in out
     assert "nan" not in out
     assert rows("direct.csv")[-1]["relative"] == rows("direct.csv")[-1]["cosine"] == ""
+
+
+def test_numbers_below_the_normal_ones_of_float64_are_not_given_digits(capsys, bare):
+    """LSTM, forget bias -8, H = 2, lag 273, seed 0: about 1.6e-310, a number of fewer digits."""
+    assert 0 < study(["lstm-8"], 273, 2, 2, [0]).cells[0].norms()[-1] < TINY
+    assert main(["flow", "--lag", "273", "--hidden", "2", "--input", "2", "--seeds", "1", "--cells", "lstm-8"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("LSTM, forget bias -8"))
+    assert "<2e-308" in row.split()
 
 
 # Failures

@@ -1,6 +1,7 @@
 """The study of gradient against lag: its numbers derived another way, its closed forms, its words, its refusals."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import tinygrad_lstm as tl
 from tinygrad_lstm.flow import study as module
 from tinygrad_lstm.flow.graph import norm
-from tinygrad_lstm.flow.sequence import TINY
+from tinygrad_lstm.flow.sequence import TINY, number
 from tinygrad_lstm.flow.study import VARIANTS, reading, run, study, variant
 
 LAG, SEEDS = 12, (3, 4, 5)
@@ -227,7 +228,8 @@ def test_progress_names_every_run():
 
 
 def test_what_float64_has_lost_is_no_number():
-    (cell,) = study(["lstm-8"], 330, 2, 2, [0]).cells
+    found = study(["lstm-8"], 330, 2, 2, [0])
+    (cell,) = found.cells
     (r,) = cell.runs
     assert r.norms[-1] == 0
     assert cell.zeros() == 1
@@ -237,10 +239,11 @@ def test_what_float64_has_lost_is_no_number():
     assert not cell.resolved[-1].any()
     held = int(np.flatnonzero(r.norms >= TINY)[-1])
     assert cell.factor() == pytest.approx((r.norms[held] / r.norms[0]) ** (1 / held), rel=1e-9)
-    assert "0 or too small for float64" in reading(study(["lstm-8"], 330, 2, 2, [0]))
+    assert "0 or too small for float64" in reading(found)
 
 
-def test_norms_whose_squares_are_0_are_not_0():
+def test_norms_whose_squares_are_0_are_not_0(monkeypatch):
+    monkeypatch.setattr(module, "_parts", lambda *_: ())  # takes long, and is not what is looked at
     v = variant("lstm-8")
     (cell,) = study([v.key], 200, 2, 2, [0]).cells
     _, loss, states, _ = chain(v, 200, 2, 2, 0)
@@ -277,6 +280,17 @@ def test_the_reading_says_when_the_state_of_1997_has_saturated(monkeypatch):
     shut = sum(r.norms[0] < TINY for r in found.cells[0].runs)
     assert (f"lost at T already in {shut} of 5 seeds" in reading(found)) == (shut > 0)
     assert shut > 0
+    alone = replace(found.cells[0], runs=[r for r in found.cells[0].runs if r.norms[0] < TINY])
+    assert alone.factor() is None
+
+
+def test_the_reading_names_what_is_lost_beside_what_is_left(monkeypatch):
+    monkeypatch.setattr(module, "_parts", lambda *_: ())
+    found = study(["lstm3", "lstm-8"], 330, 2, 2, [0])
+    left, lost = (c.norms()[-1] for c in found.cells)
+    assert lost < TINY < left
+    said = f"most is left in the LSTM, forget bias 3 ({number(left)}); 0 or too small for float64: LSTM, forget bias -8."
+    assert said in reading(found)
 
 
 @pytest.mark.parametrize("lag", [1, 2, 7])

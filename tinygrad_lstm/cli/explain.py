@@ -116,8 +116,6 @@ def _model(args: argparse.Namespace) -> dict[str, Any]:
         found = explain_model.explained(load(args.model), text, args.seed)
     except ValueError as error:
         raise UserError(str(error)) from error
-    except KeyError as error:
-        raise UserError(f"{args.model} is damaged or no checkpoint: {error.args[0]}") from error
     except OSError as error:
         raise UserError(f"cannot read {error.filename or args.model}: {reason(error)}") from error
     by_kind = found.by_kind

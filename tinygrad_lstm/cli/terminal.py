@@ -7,6 +7,7 @@ import math
 import sys
 import unicodedata
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import PurePath
 from typing import IO, Any
 
@@ -41,12 +42,8 @@ def _columns(c: str) -> int:
 def fit(text: str, columns: int) -> str:
     """The text padded to that many columns, or cut short with an ellipsis."""
     if width(text) > columns:
-        kept, room = "", columns - 1
-        for c in text:
-            if _columns(c) > room:
-                break
-            kept, room = kept + c, room - _columns(c)
-        text = kept + "…"
+        ends = accumulate(map(_columns, text))
+        text = text[: sum(end < columns for end in ends)] + "…"
     return text + " " * (columns - width(text))
 
 

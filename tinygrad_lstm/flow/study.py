@@ -286,8 +286,7 @@ def _weights(flow: Flow, steps: int) -> tuple[Floats, float]:
     terms: list[list[float]] = [[] for _ in range(steps)]
     for node in parameters:
         for edge in node.uses:
-            if edge.norm is not None and edge.consumer.step is not None:
-                terms[steps - edge.consumer.step].append(edge.norm)
+            terms[steps - (edge.consumer.step or 0)].append(edge.norm or 0.0)
     return np.array([math.hypot(*t) for t in terms]), math.hypot(*(n.norm or 0.0 for n in parameters))
 
 
