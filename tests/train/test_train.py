@@ -14,6 +14,7 @@ from tinygrad_lstm import tasks
 from tinygrad_lstm.train import CheckpointError, Diverged, Network, Settings, Trainer, load, one_thread, resume, save
 from tinygrad_lstm.train.checkpoint import CURRENT, PREVIOUS
 from tinygrad_lstm.train.metrics import Window, append_metrics, read_metrics, rewind_metrics
+from tinygrad_lstm.train.table import _undisturbed
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -355,3 +356,15 @@ def test_a_kill_at_any_moment_leaves_a_checkpoint_that_loads(tmp_path):
         assert steps >= max(seen, 0)
         seen = steps
     assert seen > 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals of another kind")
+def test_ctrl_c_waits_until_processes_have_started_and_never_reaches_them():
+    asked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    told = []
+    with pytest.raises(KeyboardInterrupt), _undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        told.append(subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout)
+    assert told == ["True\n"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

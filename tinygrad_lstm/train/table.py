@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,10 +122,13 @@ def run(
     shown = 0
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _worker) as pool:
-        futures = {
-            pool.submit(train_one, e, seed, steps): (k, seed) for k, e in enumerate(entries) for seed in range(seeds)
-        }
         try:
+            with _undisturbed():  # the processes start in here
+                futures = {
+                    pool.submit(train_one, e, seed, steps): (k, seed)
+                    for k, e in enumerate(entries)
+                    for seed in range(seeds)
+                }
             for done in as_completed(futures):
                 k, seed = futures[done]
                 results[k][seed] = done.result()
@@ -140,6 +144,27 @@ def run(
             raise
     show(f"\n{time.monotonic() - begin:.0f} s in all")
     return [(e, _ordered(results[k])) for k, e in enumerate(entries)]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, and never reaches the processes that start inside."""
+    came: list[int] = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    except ValueError:  # not in the main thread: nobody presses Ctrl-C there
+        yield
+        return
+    blocked = hasattr(signal, "pthread_sigmask")  # not on Windows; what starts inside inherits it
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if blocked else set()
+    try:
+        yield
+    finally:
+        if blocked:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _worker() -> None:
