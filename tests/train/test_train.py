@@ -362,9 +362,14 @@ def test_a_kill_at_any_moment_leaves_a_checkpoint_that_loads(tmp_path):
 def test_ctrl_c_waits_until_processes_have_started_and_never_reaches_them():
     asked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
     told = []
-    with pytest.raises(KeyboardInterrupt), _undisturbed():
-        signal.raise_signal(signal.SIGINT)
-        told.append(subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout)
-    assert told == ["True\n"]
+
+    def started():
+        with _undisturbed():
+            signal.raise_signal(signal.SIGINT)
+            told.append(subprocess.run([sys.executable, "-c", asked], stdout=subprocess.PIPE, check=True).stdout)
+
+    with pytest.raises(KeyboardInterrupt):
+        started()
+    assert told == [b"True\n"]
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
