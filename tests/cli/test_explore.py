@@ -85,6 +85,16 @@ def test_a_network_of_another_task_reads_a_sequence_of_it(tmp_path: Path, task: 
     assert f'"kind": "{cell}"' in out.read_text(encoding="utf-8")
 
 
+def test_a_network_too_large_for_a_page_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, out = tmp_path / "run", tmp_path / "page.html"
+    size = ["--hidden", "150", "--length", "4", "--steps", "1", "--batch", "1"]
+    assert main(["train", "latch", *size, "--out", str(run)]) == 0
+    capsys.readouterr()
+    assert main(["explore", "--model", str(run), "--out", str(out)]) == 2
+    assert "networks of at most 80,000 weights, this cell has 94,200" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_a_bag_has_no_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     assert main(["train", "latch", "--cell", "bag", "--length", "10", "--steps", "2", "--out", str(run)]) == 0

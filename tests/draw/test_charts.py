@@ -3,13 +3,14 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
 from tinygrad_lstm.draw import charts
-from tinygrad_lstm.flow.study import VARIANTS, study
+from tinygrad_lstm.flow.study import VARIANTS, Part, study
 
 pytest.importorskip("matplotlib", reason='the charts need matplotlib: pip install ".[charts]"')
 
@@ -98,6 +99,38 @@ def test_the_smallest_normal_numbers_are_marked_or_named(found, lost):
     assert far.axes[0].get_ylim()[0] < low
 
 
+def falling(found, first, last):
+    """The study of the RNN alone, with norms that fall from 10^first to 10^last."""
+    cell = found.of("rnn")
+    norms = np.logspace(first, last, found.lag + 1)
+    return replace(found, cells=[replace(cell, runs=[replace(r, norms=norms, closed=norms) for r in cell.runs])])
+
+
+def test_the_end_of_float64_is_on_a_chart_that_nearly_reaches_it(found):
+    figure = charts.norms(falling(found, 0, -300))
+    low = np.log10(np.finfo(float).tiny)
+    assert any(np.allclose(line.get_ydata(), low) for line in figure.axes[0].lines)
+    assert figure.axes[0].get_ylim()[0] < low
+    assert not any("decades below" in t for t in texts(figure))
+
+
+def test_where_a_chart_begins_below_float32_its_end_is_neither_marked_nor_named(found):
+    figure = charts.norms(falling(found, -50, -100))
+    assert figure.axes[0].get_ylim()[1] < np.log10(np.finfo(np.float32).tiny)
+    assert sum(t.startswith("smallest normal number of float64") for t in texts(figure)) == 1
+    assert not any("float32," in t for t in texts(figure))
+
+
+def test_norms_that_are_all_0_leave_an_empty_chart_that_says_so(found):
+    nothing = falling(found, -400, -500)
+    assert not any(r.norms.any() for c in nothing.cells for r in c.runs)
+    figure = charts.norms(nothing)
+    low, high = figure.axes[0].get_ylim()
+    assert low < high
+    assert all(np.isnan(line.get_ydata()).all() for line in curves(figure.axes[0]))
+    assert any("exactly 0 at the whole lag" in t for t in texts(figure))
+
+
 def test_a_norm_of_0_is_said_and_never_drawn(lost):
     figure = charts.norms(lost)
     values = lost.of("lstm-8").norms()
@@ -130,6 +163,19 @@ def test_bars_are_the_signed_shares(found):
         heights = [bar.get_height() for bar in axes.patches]
         assert heights == [p.share for p in cell.parts[: len(heights)]]
         assert sum(heights) == pytest.approx(1, abs=0.05)
+
+
+def test_parts_that_cancel_are_drawn_in_thousands_and_the_rest_is_one_bar(found):
+    cell = found.of("lstm1")
+    shares = (4001.0, -6000.0, 2000.0)
+    parts = [Part(k, k == 2, abs(s), abs(s), s, np.sign(s)) for k, s in enumerate(shares)]
+    (axes,) = (a for a in charts.split(replace(found, cells=[replace(cell, parts=parts)])).axes if a.patches)
+    assert [bar.get_height() for bar in axes.patches] == list(shares)
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["0", "1", "≥2"]
+    assert [t.get_text() for t in axes.texts if "×" in t.get_text()] == ["× 10³"]
+    for place, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True):
+        assert float(label.get_text().replace("−", "-")) * 1000 == pytest.approx(place)
+    assert len(axes.get_yticks()) > 2
 
 
 def test_curves_of_ones_own_are_drawn_as_given_with_levels_dashed():

@@ -132,6 +132,10 @@ def test_it_is_a_graphviz_digraph(drawing, tmp_path, monkeypatch):
     assert drawing.render(outfile="third.pdf") == "third.pdf"
     assert drawing.save(directory=tmp_path / "new").endswith("computation-graph-of-sum.gv")
     assert sorted(os.listdir()) == ["new", "other.png", "picture", "picture.svg", "third.pdf"]
+    shown = []
+    monkeypatch.setattr(graphviz, "view", shown.append)  # starts the system's own viewer
+    assert drawing.render(outfile="third.pdf", view=True) == "third.pdf"
+    assert shown == ["third.pdf"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.draw import json_graph
+from tinygrad_lstm.primitives import Primitive
 from tinygrad_lstm.flow import read_graph
 
 GOLDEN = Path(__file__).parent / "golden" / "lstm_step.json"
@@ -235,6 +236,15 @@ def test_a_backward_pass_names_the_edges_it_belongs_to(tmp_path, unrolled):
     assert len(computed) > 20
     assert {"mul", "sum_to"} & {a["op"] for a in adjoints}
     assert all(nodes[a["adjoint_of"]["node"]]["kind"] == "op" for a in adjoints)
+
+
+def test_parameters_of_ones_own_operations_are_plain_too(tmp_path):
+    tilt = Primitive("tilt", "t", lambda x, **_: x * 2, (lambda g, out, x, **_: g * 2,))
+    x = tl.tensor([1.0], requires_grad=True)
+    given = {"slope": 0.5, "limit": np.float64(np.inf), "mode": "a\udcff"}
+    (graph,) = saved(tl.draw(tilt(x, **given).sum()), tmp_path)["graphs"]
+    (params,) = (node["params"] for node in graph["nodes"] if node["op"] == "tilt")
+    assert params == {"slope": 0.5, "limit": "Infinity", "mode": "a\\udcff"}
 
 
 def test_parameters_of_operations_are_plain(tmp_path, unrolled):

@@ -86,6 +86,11 @@ def test_detail_ops_draws_every_operation_of_both_passes() -> None:
     assert len(ids) >= nodes
 
 
+def test_a_title_stands_above_both_passes() -> None:
+    drawing = tl.draw(lstm_loss(), backward=True, titles=["one step, there and back"])
+    assert groups(drawing, "title") == {"title": "one step, there and back"}
+
+
 def test_what_cannot_be_drawn_is_refused() -> None:
     loss = lstm_loss()
     with pytest.raises(ValueError, match="draws one Tensor"):

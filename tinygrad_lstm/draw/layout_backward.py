@@ -119,10 +119,7 @@ class _Backward:
     def residual(self, node: Node, target: str, edge: Edge) -> None:
         source = self.drawer.names.get(node)
         if source is None:  # a parameter is drawn once per use: that of this operation
-            use = next((e for e in edge.consumer.inputs if e.source is node), None)
-            if use is None:
-                return
-            source = use_id(use)
+            source = use_id(next(e for e in edge.consumer.inputs if e.source is node))
         arrow = Arrow(f"{source}-kept-{target}", source, target, None, 0.9, theme.STATE, css="residual")
         arrow.dotted = arrow.free = True
         arrow.tooltip = f"kept: the rule needs {labels.name_of(node)}"
@@ -149,7 +146,10 @@ def _legend(scale: theme.Scale, picture: Picture) -> Html:
             theme.GRADIENT,
         ),
         ("dotted: a forward value that the rule keeps until then", theme.STATE),
-        ("on each adjoint: what it multiplies by, in words and as a mean (of @ the largest singular value)", theme.INK),
+        (
+            "on each adjoint: what it multiplies by, in words and as a root mean square (of @ the largest singular value)",
+            theme.INK,
+        ),
         *((note, theme.INK) for note in picture.notes),
     ]
     return labels.table([labels.cell(words, 9, colour, ALIGN="LEFT") for words, colour in rows])
