@@ -18,8 +18,8 @@ import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.draw import json_graph
-from tinygrad_lstm.primitives import Primitive
 from tinygrad_lstm.flow import read_graph
+from tinygrad_lstm.primitives import Primitive
 
 GOLDEN = Path(__file__).parent / "golden" / "lstm_step.json"
 DOCS = Path(__file__).parents[2] / "docs" / "graph-json.md"
