@@ -447,6 +447,12 @@ def test_power_at_zero_has_the_finite_derivatives() -> None:
     np.testing.assert_array_equal(x.grad, [0, 1, 0, 12])
 
 
+def test_power_of_zero_has_no_slope_by_its_exponent() -> None:
+    b = tl.tensor([0.0, 2.0, 3.0], requires_grad=True)
+    (np.array([0.0, 0.0, 2.0]) ** b).backward(np.ones(3))
+    np.testing.assert_array_equal(b.grad, [0, 0, 8 * np.log(2)])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_slope_of_a_power_of_0_is_0_for_every_base(dtype: Any) -> None:
     info = np.finfo(dtype)
@@ -455,12 +461,13 @@ def test_the_slope_of_a_power_of_0_is_0_for_every_base(dtype: Any) -> None:
     np.testing.assert_array_equal(x.grad, np.zeros(6))
 
 
-def test_second_derivatives_of_a_power_are_symmetric_where_the_exponent_is_0() -> None:
-    a, b = tl.tensor([3.0], requires_grad=True), tl.tensor([0.0], requires_grad=True)
+@pytest.mark.parametrize("base", [3.0, float(np.finfo(np.float64).tiny)])
+def test_second_derivatives_of_a_power_are_symmetric_where_the_exponent_is_0(base: float) -> None:
+    a, b = tl.tensor([base], requires_grad=True), tl.tensor([0.0], requires_grad=True)
     by_a, by_b = tl.grad((a**b).sum(), [a, b], create_graph=True)
     (first,) = tl.grad(by_a.sum(), [b])
     (second,) = tl.grad(by_b.sum(), [a])
-    np.testing.assert_allclose([first.item(), second.item()], 1 / 3, rtol=1e-15)
+    np.testing.assert_allclose([first.item(), second.item()], 1 / base, rtol=1e-15)
 
 
 def test_equal_maxima_share_the_gradient_evenly() -> None:
