@@ -12,7 +12,7 @@ import pytest
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

@@ -446,12 +446,11 @@ const Page = (() => {
       else return;
       event.preventDefault();
     });
-    let width = 0;
+    let width = document.body.clientWidth;
     new ResizeObserver(() => {
-      if (document.body.clientWidth !== width) {
-        width = document.body.clientWidth;
-        repaint();
-      }
+      if (document.body.clientWidth === width) return;
+      width = document.body.clientWidth;
+      requestAnimationFrame(repaint); // not here: a repaint changes the size that is being observed
     }).observe(document.body);
   }
 
