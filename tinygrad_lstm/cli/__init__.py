@@ -54,7 +54,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and whose help says so where it cannot be written."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {safe(_short(message))} (try {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {_short(safe(message))} (try {self.prog} --help)\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is sys.stderr:
@@ -168,7 +168,7 @@ def _silence() -> None:
 
 
 def _fail(command: str | None, message: str, status: int) -> int:
-    _complain(f"tinygrad-lstm{f' {command}' if command else ''}: {safe(_short(message))}\n")
+    _complain(f"tinygrad-lstm{f' {command}' if command else ''}: {_short(safe(message))}\n")
     return status
 
 
