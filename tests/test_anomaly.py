@@ -75,6 +75,17 @@ def test_backward_names_the_operation_and_its_step() -> None:
         (x * 1).backward([np.nan, 1.0])
 
 
+def test_leaves_whose_terms_are_otherwise_summed_at_the_end_are_checked_at_each_use() -> None:
+    weight, bias, table = (tl.tensor(a, requires_grad=True) for a in ([[1e-200]], [0.0], [1.0, 2.0]))
+    with tl.detect_anomaly():
+        with pytest.raises(FloatingPointError, match=r"matmul made inf at .* in the backward pass"):
+            (np.array([[1e200]]) @ weight).backward([[1e200]])
+        with pytest.raises(FloatingPointError, match=r"add made inf at .* in the backward pass"):
+            (np.ones((2, 1)) + bias).backward([[1.7e308], [1.7e308]])
+        with pytest.raises(FloatingPointError, match=r"getitem made inf at .* in the backward pass"):
+            table[[1, 1]].backward([1.7e308, 1.7e308])
+
+
 def test_the_backward_pass_is_checked_where_it_runs_not_where_the_graph_was_made() -> None:
     x = tl.tensor(0.0, requires_grad=True)
     with tl.detect_anomaly():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
+import sys
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.autodiff import operations, propagate
+from tinygrad_lstm.autodiff import by_crossings, operations, propagate
 from tinygrad_lstm.scope import adjoint
 
 
@@ -218,8 +220,28 @@ def test_grad_touches_nothing_and_takes_intermediates() -> None:
 
 def test_grad_evaluates_only_what_lies_between() -> None:
     x, y = tl.tensor([1.0], requires_grad=True), tl.tensor([0.0], requires_grad=True)
-    loss = (tl.exp(x) + y**0.5).sum()  # the rule of y divides by 0: a warning if it were evaluated
-    assert tl.grad(loss, [x])[0].item() == pytest.approx(math.e)
+    for root in (y, y * 1):
+        loss = (tl.exp(x) + root**0.5).sum()  # the rule of the root divides by 0: a warning if it were evaluated
+        assert tl.grad(loss, [x])[0].item() == pytest.approx(math.e)
+        ((part,),) = by_crossings(loss, np.array(1.0), {x}, [], limit=None).values()
+        assert part.item() == pytest.approx(math.e)
+
+
+def test_a_walk_to_targets_returns_theirs_alone() -> None:
+    x, y = (tl.tensor([2.0], requires_grad=True) for _ in range(2))
+    z = x * y
+    found = propagate(z * 3, np.ones(1), [z])
+    assert list(found) == [z]
+    assert found[z] == 3
+
+
+def test_the_first_operation_of_all_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["tinygrad_lstm.tensor"], "_clock", itertools.count(1))
+    x = tl.tensor([3.0], requires_grad=True)
+    y = x * x
+    assert tl.grad(y, [x])[0].item() == 6
+    y.backward()
+    assert x.grad == 6
 
 
 def test_grad_names_an_unused_input_or_gives_zeros() -> None:
@@ -457,3 +479,26 @@ def test_random_graphs_against_pytorch(seed: int) -> None:
             assert x.grad is None
         else:
             np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((5, 4), (4, 3)),
+        ((5, 4), (4,)),
+        ((4,), (2, 4, 3)),
+        ((2, 5, 4), (4, 3)),
+        ((2, 2, 4), (4, 4)),
+        ((2, 5, 4), (2, 4, 3)),
+    ],
+)
+def test_a_weight_that_several_products_use(left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    weight = tl.tensor(rng.normal(size=right), requires_grad=True)
+    inputs = [rng.normal(size=left) for _ in range(3)]
+    weights = [rng.normal(size=(x @ weight.numpy()).shape) for x in inputs]
+    sum((tl.sum((x @ weight) * w) for x, w in zip(inputs, weights, strict=True)), tl.tensor(0.0)).backward()
+    units = np.eye(weight.size).reshape(-1, *right)  # the loss is linear in the weight
+    expected = [sum(((x @ unit) * w).sum() for x, w in zip(inputs, weights, strict=True)) for unit in units]
+    assert weight.grad is not None
+    np.testing.assert_allclose(weight.grad.ravel(), expected, rtol=1e-12)

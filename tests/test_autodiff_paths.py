@@ -53,6 +53,8 @@ def test_a_pair_counts_only_where_both_edges_follow_each_other() -> None:
     split = lambda *marks: [p.item() for p in by_crossings(y, np.ones(1), {x}, list(marks))[x]]  # noqa: E731
     assert split(((left, 0), (middle, 0))) == [10, 6]
     assert split(((left, 0), (middle, 0)), ((right, 0), (middle, 0))) == [0, 16]
+    (of_middle,) = by_crossings(y, np.ones(1), {middle}, [((left, 0), (middle, 0))])[middle]
+    assert of_middle == 8  # half a pair is no crossing: what came along its first edge stays with the rest
     assert split(((middle, 0),)) == [0, 16]
     assert split(((y, 0), (left, 0)), ((left, 0), (middle, 0))) == [10, 0, 6]  # two pairs on one path
     assert split(((left, 0), (middle, 0)), ((middle, 0),)) == [0, 10, 6]  # a mark and a pair end on one edge
@@ -174,6 +176,7 @@ def test_a_held_tensor_is_a_constant() -> None:
     np.testing.assert_array_equal(tl.jacobian(square, x, held=[y]), np.diag([4, 6]))  # comes later: no matter
     np.testing.assert_array_equal(tl.jacobian(y, square, held=[x]), np.diag([2, 3]))  # comes earlier: no matter
     np.testing.assert_array_equal(tl.jacobian(y, square, held=[square]), np.diag([2, 3]))  # asked for is not held
+    np.testing.assert_array_equal(tl.jacobian(y, y, held=[y]), np.eye(2))
 
 
 def test_held_and_its_own_share_add_up() -> None:

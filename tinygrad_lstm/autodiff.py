@@ -239,7 +239,7 @@ def _entries(parts: dict[tuple[int, Link | None], Any], x: Tensor, limit: int | 
     found: dict[int, Any] = {}
     for (k, _), g in parts.items():
         found[k] = found[k] + g if k in found else g
-    count = max(found, default=0) + 1 if limit is None else limit + 2
+    count = max(found) + 1 if limit is None else limit + 2
     return [np.asarray(found[k]) if k in found else np.zeros(x.shape, x.dtype) for k in range(count)]
 
 

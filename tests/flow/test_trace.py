@@ -125,6 +125,8 @@ def test_a_cotangent_weighs_the_elements() -> None:
     flow = tl.trace_gradients(y, [10.0, 0.0])
     assert flow.gradient(x).tolist() == [20, 0]
     assert flow.gradient(y).tolist() == [10, 0]
+    single = tl.tensor(np.ones(2, np.float32), requires_grad=True) * 1
+    assert tl.trace_gradients(single, [1.0, 2.0]).gradient(single).dtype == np.float32
     with pytest.raises(ValueError, match="has 2 elements"):
         tl.trace_gradients(y)
     with pytest.raises(ValueError, match="must have its shape"):

@@ -91,9 +91,10 @@ def test_the_one_primitive_in_float32(options: dict[str, Any]) -> None:
         np.testing.assert_allclose(a, ops[name], rtol=0, atol=1e-5, err_msg=name)
 
 
-def test_many_chunks_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("budget", [10 * HIDDEN * BATCH * 8 * 2, 1])
+def test_many_chunks_of_steps(budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = everything(lstm(), [5, 2, 4])
-    monkeypatch.setattr(tl.nn.fused, "_BUDGET", 10 * HIDDEN * BATCH * 8 * 2)  # two steps at a time of five
+    monkeypatch.setattr(tl.nn.fused, "_BUDGET", budget)  # two steps at a time of five, and one where not one fits
     for name, a in everything(lstm(), [5, 2, 4]).items():
         np.testing.assert_allclose(a, whole[name], rtol=0, atol=1e-14, err_msg=name)
 
