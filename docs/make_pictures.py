@@ -26,7 +26,8 @@ def unrolled(cell: tl.nn.RNNCell | tl.nn.LSTMCell, steps: int, seed: int = 0) ->
             h, c = cell(x, (h, c))
         else:
             h = cell(x, h)
-    loss = ((h - target) ** 2).sum() * 0.5
+    missing = h - target
+    loss = (missing * missing).sum() * 0.5
     loss.name = "L"
     return loss
 

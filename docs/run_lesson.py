@@ -10,7 +10,9 @@ import argparse
 import contextlib
 import io
 import re
+import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,17 +73,22 @@ class Lesson:
         """The file names of the pictures that the page shows and its code makes."""
         return re.findall(r"\]\(pictures/([^)]+)\)", self.text)
 
-    def run(self, folder: Path) -> Lesson:
-        """Run every block in `folder`, where `save` then puts its pictures. Blocks whose extra is missing are left."""
+    def run(self, folder: Path, done: Callable[[Block], None] = lambda block: None) -> Lesson:
+        """Run every block in `folder`, where `save` then puts its pictures. Blocks whose extra is missing are left.
+
+        `done` is told of each block.
+        """
         with contextlib.chdir(folder):
             for block in self.blocks:
                 if block.needs and not find_spec(EXTRAS[block.needs]):
+                    done(block)
                     continue
                 printed = io.StringIO()
                 with contextlib.redirect_stdout(printed):
                     # Empty lines before it, so that a traceback names the line of the page.
                     exec(compile("\n" * block.line + block.code, str(self.path), "exec"), self.variables)
                 block.printed = "".join(line.rstrip() + "\n" for line in printed.getvalue().splitlines())
+                done(block)
         return self
 
     def with_outputs(self) -> str:
@@ -122,20 +129,28 @@ def within_a_last_digit(shown: str, printed: str) -> bool:
     return True
 
 
-def show(lesson: Lesson, folder: Path) -> None:
-    """Print what the blocks printed, under the headings of the page."""
-    print(f"{lesson.text.splitlines()[0].lstrip('# ')}\n")
-    heading = None
-    for block in lesson.blocks:
-        if block.heading != heading and (block.printed or block.printed is None):
-            heading = block.heading
-            print(f"── {heading} ".ljust(80, "─") + "\n")
+class Page:
+    """Prints what each block printed as soon as it has run, under the headings of the page."""
+
+    def __init__(self, lesson: Lesson) -> None:
+        self.heading = ""
+        print(f"{lesson.text.splitlines()[0].lstrip('# ')}\n", flush=True)
+
+    def __call__(self, block: Block) -> None:
+        if block.heading != self.heading and (block.printed or block.printed is None):
+            self.heading = block.heading
+            print(f"── {self.heading} ".ljust(80, "─") + "\n")
         if block.printed is None:
             print(f'(line {block.line}: needs pip install ".[{block.needs}]")\n')
         elif block.printed:
             print(block.printed)
             if not within_a_last_digit(block.shown, block.printed):
                 print(f"(line {block.line}: the page shows other numbers)\n")
+        sys.stdout.flush()
+
+
+def end(lesson: Lesson, folder: Path) -> None:
+    """Print what the exercises say to the page's attempts, and where the pictures are."""
     for number in lesson.exercises:
         print(f"Exercise {number}, as it stands on the page: {lesson.refusal(number, 'attempt') or 'right'}")
     if lesson.pictures:
@@ -161,7 +176,7 @@ def main(arguments: list[str] | None = None) -> Lesson:
     lesson = Lesson(found[0])
     folder = PICTURES if given.write else given.out or Path(f"lesson-{given.lesson.zfill(2)}")
     with tempfile.TemporaryDirectory() as made:
-        lesson.run(Path(made))
+        lesson.run(Path(made), Page(lesson))
         pictures = {path.name: path.read_bytes() for path in Path(made).iterdir()}
     try:
         with all_or_nothing(folder) as staging:
@@ -171,9 +186,7 @@ def main(arguments: list[str] | None = None) -> Lesson:
         parser.error(f"cannot write into {folder}: {error.strerror or error}")
     if given.write:
         write_atomically(lesson.path, lesson.with_outputs())
-        for block in lesson.blocks:
-            block.shown = block.shown if block.printed is None else block.printed
-    show(lesson, folder)
+    end(lesson, folder)
     return lesson
 
 

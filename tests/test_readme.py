@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import tinygrad_lstm as tl
 from tinygrad_lstm.cli import main
 from tinygrad_lstm.tasks import TASKS
 
@@ -46,6 +47,20 @@ def test_the_main_job_is_what_the_readme_shows(
         assert (tmp_path / "pictures" / name).stat().st_size
 
 
+def test_over_three_steps_the_inputs_of_the_rnn_get_more_gradient() -> None:
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("make_pictures", ROOT / "docs" / "make_pictures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    pictures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pictures)
+    lstm, rnn = (tl.trace_gradients(pictures.unrolled(cell, 3)) for cell in (tl.nn.LSTMCell(2, 3), tl.nn.RNNCell(2, 3)))
+    norms = [[node.norm for node in flow.nodes if node.name == "x"] for flow in (lstm, rnn)]
+    assert len(norms[0]) == len(norms[1]) == 3
+    assert all(ours < theirs for ours, theirs in zip(*norms, strict=True))
+
+
 def test_a_forget_bias_of_minus_two_does_worse_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sentence = shlex.split(blocks("sh")[0].split("&&")[1])[2]
     assert main(["explain", sentence, "--forget-bias", "-2", "--out", str(tmp_path)]) == 0
@@ -79,8 +94,6 @@ def test_the_lines_of_the_derivative_table_are_the_real_ones() -> None:
 
 def test_the_table_row_count_is_the_number_of_operations_in_a_step() -> None:
     import numpy as np
-
-    import tinygrad_lstm as tl
 
     cell = tl.nn.LSTMCell(2, 3)
     x = tl.tensor(np.ones(2), requires_grad=True)

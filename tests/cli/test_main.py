@@ -43,13 +43,20 @@ def test_every_command_has_help_with_an_example(capsys, name):
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["nothing"], ["explain", "--nothing"], ["--nothing"], ["draw"], ["explain", "a", "--hid", "3"]]
+    "argv", [["nothing"], ["explain", "--nothing"], ["--nothing"], ["draw"], ["explain", "a", "--hid", "3"]]
 )
 def test_bad_arguments_are_one_line_and_status_2(capsys, argv):
     status, out, err = left(capsys, *argv)
     assert (status, out) == (2, "")
     assert err.count("\n") == 1
     assert "--help" in err
+
+
+def test_without_a_command_it_says_what_there_is(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert all(name in err for name in COMMANDS)
 
 
 def test_what_the_user_typed_cannot_move_the_cursor(capsys):

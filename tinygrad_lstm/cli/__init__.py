@@ -80,7 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = next((a for a in argv if not a.startswith("-")), None)
     command = asked if asked in COMMANDS else None
     try:
-        args = _parser(asked).parse_args(argv)
+        parser = _parser(asked)
+        if not argv:
+            parser.print_help(sys.stderr)
+            return 2
+        args = parser.parse_args(argv)
         from ..train.threads import one_thread  # not for --help
 
         one_thread()  # the same bits on any number of cores

@@ -2,7 +2,8 @@
 
 Each line says how many sequences have been learnt from, the loss beside the baseline, the error and the share of right
 answers over the last sequences, the rate and the time left. Training stops when the criterion of the task's source is
-met; the last line says whether it was. `tinygrad-lstm tasks` lists the tasks.
+met, for text and series after --steps batches; the last line says whether it was met. `tinygrad-lstm tasks` lists the
+tasks.
 
 With --out RUN the run is kept in a directory: checkpoint.npz (with the one before as previous.npz), config.json and
 metrics.jsonl. Ctrl-C saves and stops; --resume RUN goes on to the same bits as a run that was never interrupted.
@@ -127,6 +128,10 @@ def _resumed(args: argparse.Namespace) -> tuple[Trainer, Path]:
         trainer = resume(saved, args.steps)
         files.clean(path.parent)
         rewind_metrics(path.parent / files.METRICS, trainer.steps)
+        if args.steps is not None and args.steps <= trainer.steps:
+            raise ValueError(
+                f"this run has had {trainer.steps:,} batches: --steps is their number in all, give more than that"
+            )
     except (CheckpointError, ValueError) as error:
         raise UserError(str(error)) from error
     except KeyError as error:

@@ -164,8 +164,11 @@ def _fonts() -> Iterator[None]:
 
 
 def _fluid(svg: bytes) -> bytes:
-    """An SVG that shrinks to the width of its page instead of being cut off."""
-    return svg.replace(b"<svg ", b'<svg style="max-width:100%;height:auto" role="img" ', 1)
+    """An SVG that shrinks to the width of its page as far as its words can be read, and is scrolled from there."""
+    width = re.search(rb'<svg width="(\d+)', svg)
+    least = f";min-width:{0.8 * int(width[1]):.0f}px" if width else ""
+    style = f'<svg style="max-width:100%;height:auto{least}" role="img" '
+    return svg.replace(b"<svg ", style.encode(), 1)
 
 
 if __name__ == "__main__":

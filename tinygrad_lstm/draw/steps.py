@@ -8,7 +8,6 @@ from itertools import pairwise
 
 from ..flow import Edge, Flow, Node
 from ..nn.cells import GATES, LSTMCell, RNNCell
-from .theme import number
 
 _KINDS = {LSTMCell.scope_name: "lstm", RNNCell.scope_name: "rnn"}
 _LETTERS = {name: letter for letter, name in GATES.items()}
@@ -143,6 +142,6 @@ def shrinkage_words(steps: list[CellStep]) -> str:
     """The factor of `shrinkage` in words; where the norm rounds to 0, the last step at which it does; or nothing."""
     factor = shrinkage(steps)
     if factor is not None:
-        return f"× {number(factor)} per step back"
+        return f"× {factor:.3g} per step back"
     gone = [step.number for step in steps if step.state.norm == 0]
     return f"0 in floating point up to step {gone[-1]}" if gone and steps[-1].state.norm else ""

@@ -37,7 +37,10 @@ _ELEMENTWISE = {"add", "sub", "mul", "div", "pow", "neg", "exp", "log", "tanh", 
 
 
 class Factor(NamedTuple):
-    """A local derivative: `words`, and `value`, its mean over the elements (None where it is not a number an element).
+    """A local derivative: `words`, and `value`, its root mean square (None where it is not a number an element).
+
+    A root mean square and no mean, in which signs would cancel: it is what a gradient's norm is multiplied by where the
+    gradient is spread evenly. It is negative where every element is.
 
     For the left side of a matrix product `value` is the largest singular value of the matrix: the most by which the
     product can lengthen a gradient.
@@ -59,7 +62,8 @@ def factor(edge: Edge) -> Factor:
         assert rule is not None
         values = [e.source.value for e in consumer.inputs]
         local = np.broadcast_to(rule(np.ones_like(consumer.value), consumer.value, *values), consumer.value.shape)
-        return Factor(words, float(np.mean(local)) if local.size else None)
+        size = float(np.linalg.norm(local) / np.sqrt(local.size)) if local.size else None
+        return Factor(words, -size if size and (local < 0).all() else size)
     if op == "matmul" and edge.slot == 0 and consumer.inputs[1].source.value.ndim == 2:
         matrix = consumer.inputs[1].source.value
         return Factor(words, float(np.linalg.norm(matrix, 2)) if matrix.size and np.isfinite(matrix).all() else None)

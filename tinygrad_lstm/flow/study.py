@@ -109,7 +109,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class CellStudy:
-    """All runs of one cell; a median over the seeds is the value of one of them.
+    """All runs of one cell. A median over an even number of seeds is the geometric mean of the two in the middle.
 
     `singular`, `resolved` and `parts` are of the first seed.
 
@@ -146,7 +146,7 @@ class CellStudy:
     def cosine(self) -> Floats | None:
         """Median over the seeds of the cosine between the direct part and the whole, NaN where one of them is lost."""
         cosines = [r.cosine for r in self.runs if r.cosine is not None]
-        return _median(cosines) if cosines else None
+        return np.median(cosines, axis=0) if cosines else None
 
     def factor(self) -> float | None:
         """The factor on the median norm of one step back, a geometric mean as far as float64 holds it; or None."""
@@ -329,8 +329,12 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def _median(arrays: Sequence[Floats]) -> Floats:
-    """Of an even number the lower of the two in the middle: a mean of them would only tell the larger one."""
-    return np.asarray(np.quantile(np.array(arrays), 0.5, axis=0, method="lower"))
+    """The median of norms. Of an even number the geometric mean of the two in the middle, which both have a say in."""
+    low, high = (
+        np.quantile(np.array(arrays), 0.5, axis=0, method="lower"),
+        np.quantile(np.array(arrays), 0.5, axis=0, method="higher"),
+    )
+    return np.where(low == high, low, np.sqrt(low) * np.sqrt(high))
 
 
 def _held(norms: Floats) -> int:
