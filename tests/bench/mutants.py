@@ -303,6 +303,13 @@ class Runner:
         self.then = then
         self.failed = ""
 
+    def pytest_collection(self) -> None:
+        from hypothesis import Phase, settings
+
+        # The first example that fails is enough: to shrink it takes longer than all else.
+        settings.register_profile("mutants", settings.default, phases=[Phase.explicit, Phase.generate])
+        settings.load_profile("mutants")
+
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed:
             self.failed = report.nodeid
@@ -329,7 +336,7 @@ def collect(files: list[str], then: Callable[[Runner], object]) -> None:
     """Have pytest collect tests, and call `then` in the place of running them."""
     import pytest
 
-    options = ["-q", "-s", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
+    options = ["-q", "-s", "--tb=no", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
     pytest.main([*options, *files], plugins=[Runner(then)])
 
 
@@ -378,10 +385,6 @@ def _fork(work: Callable[[], Any]) -> tuple[int, int]:
         os._exit(0)
 
 
-def too_slow(*_: object) -> None:
-    raise TimeoutError
-
-
 def watched(files: list[str], targets: list[str]) -> dict[str, Any]:
     """Every test's seconds and lines, the lines run on import, and the tests that failed or were slow."""
     found: dict[str, Any] = {"tests": {}, "left out": []}
@@ -394,7 +397,7 @@ def watched(files: list[str], targets: list[str]) -> dict[str, Any]:
             watch = Watch(targets)
             started = time.process_time()
             sys.settrace(watch)
-            failed = runner.run({name: SLOWEST / 10})
+            failed = runner.run({name: 60.0})
             sys.settrace(None)
             seconds = time.process_time() - started
             if failed or seconds > SLOWEST:
@@ -403,7 +406,6 @@ def watched(files: list[str], targets: list[str]) -> dict[str, Any]:
                 found["tests"][name] = seconds, sorted(watch.lines)
             runner.failed = ""
 
-    signal.signal(signal.SIGVTALRM, too_slow)
     sys.settrace(on_import)
     collect(files, then)
     return found

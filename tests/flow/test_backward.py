@@ -111,6 +111,26 @@ def test_local_factors(build: object, slot: int, words: str, value: float | None
     assert found.value is None if value is None else found.value == pytest.approx(value, rel=1e-12)
 
 
+def test_a_factor_names_what_has_no_name_by_its_operation_or_kind() -> None:
+    x = tl.tensor([0.5], requires_grad=True, name="x")
+    flow = tl.trace_gradients((x * tl.exp(x) * 2.0).sum())
+    (by_exp, _), (by_constant, _) = (node.inputs for node in flow.nodes if node.op == "mul")
+    assert factor(by_exp).words == "× exp"
+    assert factor(by_constant).words == "× constant"
+
+
+@pytest.mark.parametrize("matrix", [np.zeros((2, 0)), np.array([[1.0, np.nan]] * 2), np.ones((3, 2, 2)), np.ones(2)])
+def test_a_product_has_no_factor_where_its_matrix_has_no_singular_values(matrix: np.ndarray) -> None:
+    x = tl.tensor(np.ones((1, 2)), requires_grad=True)
+    edge = tl.trace_gradients((x @ tl.tensor(matrix)).sum()).node(x).uses[0]
+    assert factor(edge).value is None
+
+
+def test_no_elements_have_no_factor() -> None:
+    x = tl.tensor(np.zeros((2, 0)), requires_grad=True)
+    assert factor(tl.trace_gradients(tl.exp(x).sum()).node(x).uses[0]).value is None
+
+
 def test_the_factor_of_a_matrix_product_bounds_what_it_does_to_a_gradient() -> None:
     rng = np.random.default_rng(0)
     x = tl.tensor(rng.normal(size=(4, 3)), requires_grad=True, name="x")

@@ -136,7 +136,26 @@ def test_float32_stays_float32() -> None:
         state = cell(x, state)
     flow = tl.trace_gradients(state[0].sum())
     assert flow.jacobians("c").dtype == flow.jacobian("c", 0, T).dtype == np.float32
+    assert flow.jacobian("c", T, T).dtype == jacobians.product(flow.states, "c", 0, T).dtype == np.float32
     np.testing.assert_allclose(flow.jacobians("c")[T], flow.jacobian("c", 0, T), rtol=1e-3, atol=1e-6)
+
+
+def test_the_users_own_names_and_scopes_are_no_cell() -> None:
+    a, z = (tl.tensor(np.ones(H), requires_grad=True, name=name) for name in "az")
+    with tl.scope("lstm"):  # the name of the cell's own scope
+        start_of_c = tl.tanh(tl.concat([a, z]))[:H]
+    with tl.scope("start"):
+        start = tl.tanh(a)
+        start.name = "h"
+        other = z * 2
+        other.name = "z"
+    cell = LSTMCell(3, H, rng=1)
+    for h in (start, start_of_c, tl.tensor(np.ones(H), requires_grad=True, name="h")):
+        _, c = cell(inputs(cell)[0], (h, start_of_c * 1))
+        flow = tl.trace_gradients((c * other).sum())
+        assert flow.jacobian("h", 0, 0).shape == (H, H)
+        assert flow.states.h == [h]
+        assert flow.states.c == [flow.states.c[0], c]
 
 
 # ── singular values ────────────────────────────────────────────────────────────────────────────

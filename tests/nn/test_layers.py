@@ -99,6 +99,37 @@ def test_many_chunks_of_steps(budget: int, monkeypatch: pytest.MonkeyPatch) -> N
         np.testing.assert_allclose(a, whole[name], rtol=0, atol=1e-14, err_msg=name)
 
 
+def test_weights_are_turned_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = everything(lstm(), None)
+    monkeypatch.setattr(tl.nn.fused, "_ROWS", 3)  # of 8
+    for name, a in everything(lstm(), None).items():
+        np.testing.assert_array_equal(a, whole[name], err_msg=name)
+
+
+@pytest.mark.parametrize("lengths", [None, [5, 2, 4]])
+def test_what_a_run_gave_stays_when_its_buffers_are_used_again(lengths: Any) -> None:
+    model = lstm()
+    x = tl.tensor(draw(T, BATCH, IN, seed=0), requires_grad=True)
+    out, (h, c) = model(x, lengths=lengths)
+    weighed(out, h, c).backward()
+    given = [out.numpy(), h.numpy(), c.numpy(), x.grad, *(p.grad for p in model.parameters())]
+    before = [np.array(a) for a in given]
+    del out, h, c
+    model.zero_grad()
+    weighed(*model(draw(T, BATCH, IN, seed=1))[1]).backward()
+    for a, b in zip(given, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_loss_on_the_last_cell_state_after_one_on_every_h(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "BATCH", 1)
+    used, fresh = lstm(), lstm()
+    everything(used, None, "out")
+    used.zero_grad()
+    for (name, a), b in zip(everything(used, None, "c").items(), everything(fresh, None, "c").values(), strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)
+
+
 def test_gradients_against_differences() -> None:
     model = lstm(bidirectional=True)
     x, h0, c0 = inputs(model)
