@@ -296,6 +296,7 @@ def test_a_norm_of_0_is_a_gap_in_the_curve():
         return re.findall(r'<path d="([^"]*)"', notebook._chart([curve], "step", log=True))
 
     assert [line.count("M") for line in lines([1.0, 0.1, 0.0, 0.1, np.nan, 1.0])] == [3]
+    assert len(lines([0.5])) == 1
     assert lines([0.0, 0.0]) == []
 
 
@@ -360,6 +361,32 @@ def test_a_loss_that_falls_far_is_drawn_on_a_logarithmic_scale():
     rows = [{"step": k, "sequences": 32 * k, "loss": loss} for k, loss in ((1, 1.0), (2, 0.01))]
     assert "logarithmic" in notebook.run(about, rows)
     assert "logarithmic" not in notebook.run(about, rows[:1])
+    assert "stroke-dasharray" in notebook.run(about, rows)
+    assert "stroke-dasharray" not in notebook.run(about | {"baseline": [0.0, "nothing"]}, rows)  # has no place there
+
+
+def test_a_curve_without_a_number_has_no_name_at_its_end():
+    """No weights: no gradient comes back to h and x before the last step, nor to any x."""
+    cell, state = tl.nn.LSTMCell(2, 3, rng=0), None
+    for name, p in cell.named_parameters():
+        if name.startswith("W"):
+            p.assign(np.zeros(p.shape))
+    for x in np.ones((3, 2)):
+        state = cell(tl.tensor(x, requires_grad=True, name="x"), state)
+    html = tl.trace_gradients(state[0].sum())._repr_html_()
+    assert re.search('aria-label="curves of ([^"]*)"', html)[1].count("‖∂L/∂x‖") == 1
+    text = Page(html).text
+    assert [text.count(f"‖∂L/∂{name}‖") for name in "chx"] == [1, 1, 0]
+
+
+def test_a_parameter_without_elements_has_neither_mean_nor_picture():
+    class Nothing(tl.nn.Module):
+        def __init__(self):
+            self.W = tl.nn.Parameter(np.zeros((0, 3)))
+
+    page = Page(Nothing()._repr_html_())
+    assert "W(0, 3)0" in page.text
+    assert "img" not in page.tags
 
 
 # ── watch ──────────────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import operator
 import pickle
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm import primitives as p
-from tinygrad_lstm.tensor import constant, describe, record
+from tinygrad_lstm.primitives import Primitive
+from tinygrad_lstm.tensor import constant, describe, record, without_collector
 
 DTYPES = [np.float16, np.float32, np.float64, np.longdouble]
 
@@ -476,3 +478,36 @@ def test_a_leaf_can_be_copied_and_what_was_computed_says_how(copied):
     with pytest.raises(TypeError, match=r"the output of mul of shape \(2,\) cannot be copied .* tensor\.detach\(\)"):
         copied(y)
     assert copied(y.detach()).numpy().tolist() == [1.0, 2.0]
+
+
+def test_a_constant_says_no_more_than_its_values() -> None:
+    assert repr(tl.tensor([1.0, 2.0])) == "tensor([1., 2.])"
+
+
+def test_a_list_on_the_left_of_a_product() -> None:
+    W = tl.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    product = [[1.0, -1.0]] @ W
+    assert product.numpy().tolist() == [[-2.0, -2.0]]
+    product.sum().backward()
+    assert W.grad is not None
+    assert W.grad.tolist() == [[1.0, 1.0], [-1.0, -1.0]]
+
+
+def test_a_fault_inside_a_primitive_is_shown_as_it_is() -> None:
+    """It must not be taken for an input that is no Tensor yet, and tried again for ever."""
+    broken = Primitive("broken", "?", lambda x: x.nothing, (None,))
+    with pytest.raises(AttributeError, match="nothing"):
+        broken(tl.tensor([1.0], requires_grad=True))
+
+
+def test_a_collector_that_is_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with without_collector():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    with without_collector():
+        assert not gc.isenabled()
+    assert gc.isenabled()

@@ -162,13 +162,11 @@ def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
 
 def drawing(svg: str) -> str:
     """A drawing inside a page: as wide as the page if it can be read there, else to be scrolled; on white paper."""
-    found = re.search(r'<svg [^>]*?width="([\d.]+)pt"', svg)
-    if found is None:
-        return svg[svg.index("<svg") :]
-    wide = float(found[1])
+    svg = svg[svg.index("<svg ") :]
+    wide = float(re.findall(r'width="([\d.]+)pt"', svg)[0])
     least = round(_LEGIBLE * wide)
     style = f"display:block;width:100%;min-width:{least}px;max-width:{wide:.0f}pt;height:auto;border-radius:6px"
-    inner = re.sub(r'style="[^"]*"', f'style="{style}"', svg[found.start() :], count=1)
+    inner = re.sub(r'style="[^"]*"', f'style="{style}"', svg, count=1)
     # Some systems show no scroll bar before one scrolls: where there is more to see, it says so.
     hint = (
         f"<style>@container (max-width:{least - 1}px){{.tinygrad-lstm-{least}{{display:block!important}}}}</style>"

@@ -184,6 +184,9 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, cell: LSTMCell) 
     cut.write_bytes(cut.read_bytes()[:-200])
     with zipfile.ZipFile(plain, "w") as archive:
         archive.writestr("W_f.npy", "not an array")
+    bomb = tmp_path / "bomb.npz"
+    np.savez_compressed(bomb, W_f=np.zeros(walk.LARGEST_FILE + 1, np.uint8))
+    assert bomb.stat().st_size < walk.LARGEST_FILE / 100
     for path, says in (
         (tmp_path / "missing.npz", "No such file"),
         (tmp_path, "Is a directory|Permission denied"),
@@ -193,6 +196,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, cell: LSTMCell) 
         (cut, "is not an .npz file"),
         (objects, "allow_pickle"),
         (plain, "no array"),
+        (bomb, "more than the weights of any cell"),
     ):
         with pytest.raises(UserError, match=says) as caught:
             walk.cell_from_file(str(path))

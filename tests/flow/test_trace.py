@@ -277,6 +277,9 @@ def test_a_nan_is_refused_with_the_place_it_was_made() -> None:
         flow = tl.trace_gradients((y**0.5 * 0.0).sum())
     with pytest.raises(ValueError, match="first cotangent not finite is that of input 0 of <pow"):
         flow.norms("y")
+    flow = tl.trace_gradients(x, [np.nan, 1.0])
+    with pytest.raises(ValueError, match="NaN: a leaf or the cotangent it starts from is not finite"):
+        flow.norms("x")
 
 
 def test_norms_of_layers_above_each_other_ask_for_the_layer() -> None:
@@ -321,4 +324,4 @@ def test_a_fused_layer_is_told_apart_from_a_graph_without_a_cell() -> None:
 def test_a_flow_shows_its_norms_in_a_notebook() -> None:
     x = tl.tensor([1.0, 2.0], requires_grad=True, name="x")
     flow = tl.trace_gradients((x * x).sum())
-    assert '<td class=left>x</td><td>(2,)</td><td>4.47</td>' in flow._repr_html_()  # the norm of (2, 4)
+    assert "<td class=left>x</td><td>(2,)</td><td>4.47</td>" in flow._repr_html_()  # the norm of (2, 4)

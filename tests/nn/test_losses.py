@@ -145,3 +145,8 @@ def test_initialisers(shape: tuple[int, int]) -> None:
     parameter = nn.Parameter(np.zeros(shape), dtype=np.float32)
     parameter.assign(init.orthogonal(shape, rng))
     assert parameter.dtype == np.float32
+
+
+def test_logits_without_classes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"logits of shape \(\.\.\., classes\), got tensor of shape \(\)"):
+        nn.losses.cross_entropy(tl.tensor(1.0), 0)
