@@ -270,6 +270,7 @@ FORGED = [
     ({"best": [1.0, "2"]}, {}, "its best cannot be"),
     ({"exam": "passed"}, {}, "its exam cannot be"),
     ({"task": "text"}, {}, "its task cannot be"),
+    ({"settings": {"task": ["text"]}}, {}, "no task is called"),
     ({"task": {"characters": 3}}, {}, "does not name the characters"),
     ({"task": {"characters": "ab"}}, {}, "does not name the characters"),
     ({}, {"weights/readout.W": lambda a: a.astype(complex)}, "holds complex128, not real numbers"),

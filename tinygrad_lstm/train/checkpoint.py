@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..files import read_whole, write_atomically
+from ..tasks import TASKS
 from .metrics import read_metrics
 from .model import Network
 from .settings import Settings
@@ -84,6 +85,8 @@ class Checkpoint:
         for name, array in self.arrays.items():
             if array.dtype.kind not in "fiub":
                 raise TypeError(f"its {name} holds {array.dtype}, not real numbers")
+        if self.settings.task not in list(TASKS):  # a list too can be asked for in a list
+            raise ValueError(f"no task is called {self.settings.task!r:.60}")
         characters = self.about["task"].get("characters")
         if self.settings.task == "text" and not (_is(characters, str) and len(characters) == self.about["inputs"]):
             raise ValueError("it does not name the characters that its network reads")
