@@ -374,7 +374,7 @@ def test_a_curve_without_a_number_has_no_name_at_its_end():
     for x in np.ones((3, 2)):
         state = cell(tl.tensor(x, requires_grad=True, name="x"), state)
     html = tl.trace_gradients(state[0].sum())._repr_html_()
-    assert re.search('aria-label="curves of ([^"]*)"', html)[1].count("‖∂L/∂x‖") == 1
+    assert 'aria-label="curves of c, h, x"' in html
     text = Page(html).text
     assert [text.count(f"‖∂L/∂{name}‖") for name in "chx"] == [1, 1, 0]
 
