@@ -61,6 +61,17 @@ def test_a_failure_leaves_nothing_not_even_the_directories_it_made(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_directory_that_cannot_be_made_leaves_none_of_those_round_it(tmp_path, monkeypatch):
+    def refuse(self, *_, **__):
+        os.mkdir(self.parent)
+        raise OSError("the name is refused")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(OSError, match="refused"):
+        fill(tmp_path / "one" / "two", ["a"])
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_failure_keeps_what_was_there(tmp_path):
     (tmp_path / "a").write_text("old")
     with pytest.raises(KeyboardInterrupt):

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -60,10 +60,8 @@ def all_or_nothing(directory: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
-        for folder in made:  # innermost first; one that something else has filled stays
-            try:
+        for folder in made:  # innermost first; one that something else has filled stays, some were never made
+            with suppress(OSError):
                 folder.rmdir()
-            except OSError:
-                break
         raise
     staging.rmdir()
