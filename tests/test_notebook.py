@@ -375,8 +375,7 @@ def test_a_curve_without_a_number_has_no_name_at_its_end():
         state = cell(tl.tensor(x, requires_grad=True, name="x"), state)
     html = tl.trace_gradients(state[0].sum())._repr_html_()
     assert 'aria-label="curves of c, h, x"' in html
-    text = Page(html).text
-    assert [text.count(f"‖∂L/∂{name}‖") for name in "chx"] == [1, 1, 0]
+    assert re.findall("<text[^>]*>([a-z])</text>", html) == ["h", "c"]
 
 
 def test_a_parameter_without_elements_has_neither_mean_nor_picture():
