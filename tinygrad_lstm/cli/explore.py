@@ -96,7 +96,5 @@ def _of_model(args: argparse.Namespace) -> str:
         )
     except ValueError as error:
         raise UserError(str(error)) from error
-    except KeyError as error:
-        raise UserError(f"{args.model} is damaged or no checkpoint: {error.args[0]}") from error
     except OSError as error:
         raise UserError(f"cannot read {error.filename or args.model}: {reason(error)}") from error
