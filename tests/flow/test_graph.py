@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.flow import Flow, ScopeName, read_graph
+from tinygrad_lstm.flow.graph import norm
 from tinygrad_lstm.nn import LSTMCell, Parameter, RNNCell
 
 
@@ -98,6 +99,37 @@ def test_unknown_names_and_tensors_are_errors_that_say_what_is_there() -> None:
         flow.node(tl.tensor([1.0], name="elsewhere"))
     with pytest.raises(KeyError, match="not in the traced graph"):
         flow.gradient(tl.tensor([1.0], requires_grad=True))
+
+
+def test_leaves_keep_the_values_they_had_when_traced() -> None:
+    x = tl.tensor([1.0, 2.0], requires_grad=True)
+    used, alone = tl.trace_gradients((x * x).sum()), tl.trace_gradients(x, [1.0, 1.0])
+    x.assign([7.0, 7.0])
+    for flow in (used, alone):
+        assert flow.node(x).value.tolist() == [1, 2]
+    assert not used.node(x).value.flags.writeable
+    y = tl.tensor([1.0, 2.0], requires_grad=True)
+    before = y._array.flags.writeable
+    assert tl.trace_gradients((y * y).sum()).nodes
+    assert y._array.flags.writeable == before  # a node locks its own view, not the array of the Tensor
+
+
+def test_norms_count_no_step_where_a_value_has_none() -> None:
+    values = [tl.tensor([1.0], requires_grad=True) * 1 for _ in range(2)]
+    for step in (1, 2):
+        with tl.scope("cell", step=step):
+            values.append(values[-1] * 2)
+    for value in values:
+        value.name = "v"
+    assert tl.trace_gradients(tl.sum(tl.stack(values))).norms("v").tolist() == [1, 7, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [(np.zeros((0, 3)), 0), ([1e-200, 1e-200], 2**0.5 * 1e-200), ([3.0, 4.0], 5), ([np.inf], np.inf)],
+)
+def test_norm(array: Any, expected: float) -> None:
+    assert norm(np.array(array)) == pytest.approx(expected, rel=1e-15, abs=0)
 
 
 def test_it_is_data_that_the_graph_does_not_share() -> None:

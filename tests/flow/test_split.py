@@ -341,5 +341,9 @@ def test_errors_say_what_is_wrong() -> None:
         flow.split(wrt=run["c0"], marked=[next(other.edges)])
     with pytest.raises(ValueError, match="is not an edge of this flow"):
         other.link(flow.root.inputs[0])
+    longer = tl.trace_gradients((elsewhere * elsewhere * 2).sum())
+    (beyond,) = (edge for edge in longer.edges if edge.consumer.id == len(other.nodes) and edge.slot == 0)
+    with pytest.raises(ValueError, match="is not an edge of this flow"):
+        other.link(beyond)
     with pytest.raises(KeyError, match="there is no edge 'h -> h' in this graph"):
         tl.trace_gradients((elsewhere * elsewhere).sum()).split(wrt=stranger)

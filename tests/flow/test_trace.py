@@ -309,6 +309,7 @@ def test_what_a_flow_hands_out_is_read_only_for_edges_share_it() -> None:
         assert edge.cotangent is None or not edge.cotangent.flags.writeable
     assert flow.root.seed is not None
     assert not flow.root.seed.flags.writeable
+    assert not tl.trace_gradients((x + x).sum()).gradient(x).flags.writeable
     with pytest.raises(ValueError, match="read-only"):
         flow.gradient(x)[0] = 7
 
@@ -325,3 +326,9 @@ def test_a_flow_shows_its_norms_in_a_notebook() -> None:
     x = tl.tensor([1.0, 2.0], requires_grad=True, name="x")
     flow = tl.trace_gradients((x * x).sum())
     assert "<td class=left>x</td><td>(2,)</td><td>4.47</td>" in flow._repr_html_()  # the norm of (2, 4)
+    root = (x * x).sum()
+    assert "gradient flow from sum<" in tl.trace_gradients(root)._repr_html_()
+    assert "3 nodes · 3 edges" in tl.trace_gradients(root)._repr_html_()
+    root.name = "L"
+    assert "gradient flow from L<" in tl.trace_gradients(root)._repr_html_()
+    assert "gradient flow from a leaf<" in tl.trace_gradients(tl.tensor(1.0, requires_grad=True))._repr_html_()
