@@ -10,6 +10,7 @@ import pytest
 import tinygrad_lstm as tl
 from tinygrad_lstm.flow.sequence import (
     TINY,
+    Passage,
     embed,
     make_cell,
     memory_needed,
@@ -17,6 +18,7 @@ from tinygrad_lstm.flow.sequence import (
     tokenize,
     trace_sequence,
 )
+from tinygrad_lstm.nn import LSTMCell, RNNCell
 
 SENTENCE = ["the", "cities", "that", "I", "have", "seen", "in", "my", "life", "are", "very", "many"]
 
@@ -324,3 +326,82 @@ def test_reading_is_one_paragraph_and_needs_a_passage():
 def test_a_long_sequence_does_not_recurse():
     p = passage("lstm", ["w"] * 2000, bias=5)
     assert math.isfinite(p.x[0])
+
+
+def given(cell, x, c=None, direct=None):
+    """A passage of which only the norms are known."""
+    norms = np.array(x)
+    states = None if isinstance(cell, RNNCell) else np.array(x if c is None else c)
+    gates = np.full((len(x), cell.hidden_size), 0.5) if direct is not None and "f" in cell.gates else None
+    return Passage(cell, tuple("abc"), 0, None, norms, norms, states, gates, direct)
+
+
+LOST = 1e-310
+R, L, O = RNNCell(2, 2), LSTMCell(2, 2), LSTMCell(2, 2, forget_gate=False)  # noqa: E741
+
+
+@pytest.mark.parametrize(
+    ("passages", "says"),
+    [
+        ([given(R, [0, 0, 0])], "RNN: the norm of dL/dx is exactly 0 in float64 at the last word already."),
+        ([given(R, [0, 0, 0])], "the gradient of every one of these cells is 0 or too small for float64."),
+        ([given(R, [0, LOST, 1])], "is 1 at the last word; one step back it is below 2.2e-308, too small for float64."),
+        ([given(R, [0, 0.5, 1])], "to 0.5 1 step back, × 0.500 a step; one step further it is exactly 0"),
+        ([given(R, [LOST, 0.5, 1])], "one step further it is below 2.2e-308"),
+        ([given(R, [1.02, 1, 1])], "hardly changes from 1 at the last word to 1 at the first, 2 steps back: 100 %"),
+        (
+            [given(R, [4, 2, 1])],
+            "grows from 1 at the last word to 4 at the first, 2 steps back: 400 % of it, × 2.00 a step.",
+        ),
+        (
+            [given(L, [1, 1, 1], [4, 2, 1], 1)],
+            "what came along the cell state alone has 25 % of the norm of dL/dc_1, the rest",
+        ),
+        (
+            [given(L, [1, 1, 1], [4, 2, 1], 8)],
+            "has 200 % of the norm of dL/dc_1, the detours through h cancel part of it.",
+        ),
+        (
+            [given(L, [1, 1, 1], [4, 2, 1], 4)],
+            "has 100 % of the norm of dL/dc_1, the detours through h hardly change it.",
+        ),
+        (
+            [given(L, [1, 1, 1], [4, 2, 1], LOST)],
+            "what came along the cell state alone is too small for float64, the rest",
+        ),
+        ([given(O, [1, 1, 1], [4, 2, 0], 4)], "There is no forget gate: what came along"),
+        ([given(R, [1, 3, 2]), given(L, [2, 1, 2])], "is largest in the LSTM; it is 2 times that in the RNN."),
+        (
+            [given(R, [2, 1, 1]), given(L, [1.99, 1, 1])],
+            "is largest in the RNN; it is about as large in the LSTM. This",
+        ),
+        (
+            [given(R, [2, 1, 1]), given(L, [LOST, 1, 1])],
+            "it is 0 or too small for float64 in the LSTM. So here the LSTM brings the first word less",
+        ),
+        (
+            [given(R, [2, 1, 1]), given(L, [1, 1, 1]), given(O, [0.5, 1, 1])],
+            "So here the LSTM and the LSTM of 1997 bring the first word less gradient than the plain RNN.",
+        ),
+        ([given(R, [2, 1, 4]), given(L, [1, 1, 1])], "the LSTM keeps more: 100 % against 50 %."),
+    ],
+)
+def test_reading_of_norms_that_are_given(passages, says):
+    assert says in reading(passages)
+
+
+@pytest.mark.parametrize(
+    ("passages", "never"),
+    [
+        ([given(L, [1, 1, 1], [LOST, 2, 1], 1)], "along the cell state alone"),
+        ([given(R, [2, 1, 1]), given(L, [1, 1, 1])], "too small"),
+        ([given(R, [2, 1, 1]), given(L, [1, 1, 1])], "about as large"),
+        ([given(R, [1, 1, 1]), given(L, [2, 1, 1])], "plain RNN"),
+        ([given(R, [2, 1, 1]), given(L, [1.99, 1, 1])], "plain RNN"),
+        ([given(R, [2, 1, 1]), given(L, [1, 1, 1])], "Measured against"),
+        ([given(R, [2, 1, 4]), given(L, [1.01, 1, 2])], "Measured against"),
+        ([given(R, [2, 0, 4]), given(L, [1, 1, 1])], "Measured against"),
+    ],
+)
+def test_reading_of_given_norms_does_not_say(passages, never):
+    assert never not in reading(passages)
