@@ -27,6 +27,7 @@ def unrolled(cell: tl.nn.RNNCell | tl.nn.LSTMCell, steps: int, seed: int = 0) ->
         else:
             h = cell(x, h)
     missing = h - target
+    missing.name = "h − y"
     loss = (missing * missing).sum() * 0.5
     loss.name = "L"
     return loss

@@ -1,6 +1,7 @@
 """What a user holds: draw(), and a Drawing that saves and shows itself."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -204,3 +205,14 @@ def test_a_large_layout_runs_in_a_process_of_its_own(monkeypatch):
 )
 def test_importing_is_light_and_draw_can_always_be_called(code):
     subprocess.run([sys.executable, "-c", f"import sys; {code}"], check=True, timeout=60)
+
+
+def test_steps_to_keep_are_drawn_where_others_are_left_out():
+    cell, state = tl.nn.LSTMCell(1, 2), None
+    for _ in range(100):
+        state = cell([0.5], state)
+    loss = state[0].sum()
+    words = [f"word{k}" for k in range(1, 101)]
+    drawn = [set(re.findall(r"word(\d+)<", tl.draw(loss, labels=words, keep=keep).source)) for keep in ((), (17, 61))]
+    assert drawn[1] - drawn[0] == {"17", "61"}
+    assert tl.draw(loss, keep=[500]).source == tl.draw(loss).source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,16 +101,18 @@ def save(
     detail: str,
     labels: Sequence[str] | None = None,
     titles: Sequence[str] | None = None,
+    keep: Collection[int] = (),
 ) -> tuple[Path, str]:
     """Draw passages one above another on one scale; return what was written, and a note.
 
-    `titles` stand in place of the passages' own. The note is empty, or, where nothing can render, says why the DOT text
-    was written instead of the picture.
+    `titles` stand in place of the passages' own; steps to `keep`, from 1, are never left out. The note is empty, or,
+    where nothing can render, says why the DOT text was written instead of the picture.
     """
     from ..draw import draw
 
     headings = [p.title for p in shown] if titles is None else titles
-    return save_drawing(draw(*(p.flow for p in shown), detail=detail, titles=headings, labels=labels), path)
+    drawing = draw(*(p.flow for p in shown), detail=detail, titles=headings, labels=labels, keep=keep)
+    return save_drawing(drawing, path)
 
 
 def save_drawing(drawing: Drawing, path: Path) -> tuple[Path, str]:

@@ -119,7 +119,7 @@ def _model(args: argparse.Namespace) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read {error.filename or args.model}: {reason(error)}") from error
     by_kind = found.by_kind
-    written = _write(by_kind, [found.checkpoint.settings.cell], args)
+    written = _write(by_kind, [found.checkpoint.settings.cell], args, [t + 1 for t in found.deciding])
     show("\n".join(explain_model.heading(found)))
     show("\n".join(table(list(by_kind.values()), found.unit, [*found.deciding, *found.largest])))
     text = explain_model.reading(found)
@@ -127,11 +127,13 @@ def _model(args: argparse.Namespace) -> dict[str, Any]:
     return _result(by_kind, found.unit, text, explain_model.result(found), written, args)
 
 
-def _write(by_kind: dict[str, Passage], alone: Sequence[str], args: argparse.Namespace) -> list[str]:
-    """Write every file, with a drawing and the gates of each of `alone`; return their names."""
+def _write(
+    by_kind: dict[str, Passage], alone: Sequence[str], args: argparse.Namespace, keep: Sequence[int] = ()
+) -> list[str]:
+    """Write every file, with a drawing and the gates of each of `alone`, steps to `keep` in it; return their names."""
     try:
         with all_or_nothing(args.out) as staging:
-            written, notes = _pictures(by_kind, alone, staging, args)
+            written, notes = _pictures(by_kind, alone, staging, args, keep)
             written += _gates({kind: by_kind[kind] for kind in alone}, staging, args)
             _write_csv(staging / "gradients.csv", by_kind)
     except OSError as error:
@@ -213,14 +215,16 @@ def _checked(data: bytes, what: str) -> str:
 
 
 def _pictures(
-    by_kind: dict[str, Passage], alone: Sequence[str], folder: Path, args: argparse.Namespace
+    by_kind: dict[str, Passage], alone: Sequence[str], folder: Path, args: argparse.Namespace, keep: Sequence[int]
 ) -> tuple[list[str], list[str]]:
     """Draw each of `alone`, and all together where there are several; return the names of the files, and notes."""
     shown = {kind: [by_kind[kind]] for kind in alone}
     if len(by_kind) > 1:
         shown["compare"] = list(by_kind.values())
     tokens = next(iter(by_kind.values())).tokens
-    saved = [save(rows, folder / f"{name}.{args.format}", args.detail, tokens) for name, rows in shown.items()]
+    saved = [
+        save(rows, folder / f"{name}.{args.format}", args.detail, tokens, keep=keep) for name, rows in shown.items()
+    ]
     return [path.name for path, _ in saved], list(dict.fromkeys(note for _, note in saved if note))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def draw(
     backward: bool = False,
     titles: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
+    keep: Collection[int] = (),
 ) -> Drawing:
     """Draw the graph of a Tensor, or a traced Flow; several are drawn one above another on one scale.
 
@@ -56,7 +57,8 @@ def draw(
     ops for one step, cell for a few, step for very many. Of more than five steps ops and cell open the first, second
     and last. A graph drawn by dot is folded, most steps to one node, by "cell" and "step", and by "auto" beyond 300
     nodes. The drawing says what it leaves out. `values=False` leaves the numbers out of a graph drawn by dot.
-    `titles` name the rows, `labels` (tokens) the inputs of the steps.
+    `titles` name the rows, `labels` (tokens) the inputs of the steps. Steps to `keep`, counted from 1, are drawn where
+    others are left out.
 
     `backward=True` draws one Tensor's graph with its backward pass beside it: by each operation the adjoint of each of
     its edges, what it multiplies by, and dotted the forward values it keeps; with `detail="ops"` every single
@@ -91,7 +93,7 @@ def draw(
         longest = max(map(len, chains))
         if labels is not None and len(labels) != longest:
             raise ValueError(f"{len(labels)} labels for {longest} steps")
-        rows, detail = _rows(flows, chains, detail, titles, labels)
+        rows, detail = _rows(flows, chains, detail, titles, labels, keep)
         notes += _left_out(rows)
         if detail == "step":
             return drawing(layout_strip(rows, scale, name, notes))
@@ -136,6 +138,7 @@ def _rows(
     detail: str,
     titles: Sequence[str] | None,
     labels: Sequence[str] | None,
+    keep: Collection[int],
 ) -> tuple[list[Row], str]:
     """Which steps each row shows, and in which detail."""
     longest = max(map(len, chains))
@@ -144,6 +147,7 @@ def _rows(
     rows = []
     for k, (flow, steps) in enumerate(zip(flows, chains, strict=True)):
         shown, opened = _shown(len(steps), detail, _BOXES // len(flows))
+        shown = sorted({*shown, *(step - 1 for step in keep if 1 <= step <= len(steps))})
         rows.append(Row(flow, steps, shown, opened, titles[k] if titles else None, labels))
     return rows, detail
 

@@ -147,7 +147,8 @@ def _legend(scale: theme.Scale, picture: Picture) -> Html:
         ),
         ("dotted: a forward value that the rule keeps until then", theme.STATE),
         (
-            "on each adjoint: what it multiplies by, in words and as root mean square (of @ the largest singular value)",
+            "on each adjoint: what it multiplies by, in words and as root mean square "
+            "(of @ the largest singular value)",
             theme.INK,
         ),
         *((note, theme.INK) for note in picture.notes),
