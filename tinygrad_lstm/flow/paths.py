@@ -25,9 +25,8 @@ def marks(operations: Iterable[Tensor], name: str, step: int | None = None) -> l
 
     Raises KeyError for a name that is not of this form or has no edge in the graph.
     """
-    source, arrow, target = (part.strip() for part in name.partition("->"))
-    known = {"h", "x", "c"}
-    if not arrow or source not in known or target not in {"h", "c", *GATES} or (source, target) == ("x", "x"):
+    source, _, target = (part.strip() for part in name.partition("->"))
+    if source not in {"h", "x", "c"} or target not in {"h", "c", *GATES}:
         raise KeyError(f"no edge is called {name!r}: write it as 'h -> f', 'h -> h', 'x -> g', 'c -> c' or 'c -> h'")
     found = [
         mark
