@@ -239,6 +239,7 @@ def test_the_first_operation_of_all_is_found(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys.modules["tinygrad_lstm.tensor"], "_clock", itertools.count(1))
     x = tl.tensor([3.0], requires_grad=True)
     y = x * x
+    assert operations(y) == [y]
     assert tl.grad(y, [x])[0].item() == 6
     y.backward()
     assert x.grad == 6

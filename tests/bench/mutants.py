@@ -1,9 +1,9 @@
 """Mutation testing of the modules a wrong gradient could hide in: every small fault put there must make a test fail.
 
-    python tests/bench/mutants.py [MODULE ...] [--only TEXT]
+    python tests/bench/mutants.py [MODULE ...] [--only TEXT] [--explained]
 
 Each mutant is one small fault in one expression or statement. The tests that ran the faulty lines run in a process of
-its own, quickest first, until one fails. No file is changed. A mutant that no test can kill, because it computes the
+its own, those of the module first, the quicker ones first, until one fails. No file is changed. A mutant that no test can kill, because it computes the
 same or only costs time, stands with its reason in mutants-explained.txt; the command ends with exit status 1 where one
 is neither killed nor explained. MODULE is a path such as flow/graph.py; --only keeps mutants whose line holds TEXT.
 """
@@ -45,7 +45,7 @@ PROGRAMS = {"test_examples.py", "test_notebooks.py", "test_readme.py", "test_fil
 TESTS = [f"tests/{p.name}" for p in sorted(ROOT.glob("tests/test_*.py")) if p.name not in PROGRAMS]
 TESTS += ["tests/nn", "tests/flow"]
 SLOWEST = 1.0  # seconds of a processor: a test that takes longer is left out
-ENOUGH = 8.0  # seconds of tests that a mutant has to be killed in
+ENOUGH = 30.0  # seconds of tests that a mutant has to be killed in
 WORKERS = 2
 MEMORY = 8 << 30  # bytes of address space a child may take
 
@@ -392,6 +392,8 @@ def watched(files: list[str], targets: list[str]) -> dict[str, Any]:
 
     def then(runner: Runner) -> None:
         sys.settrace(None)
+        if runner.failed:
+            return
         found["on import"] = sorted(on_import.lines)
         for name in runner.items:
             watch = Watch(targets)
@@ -408,6 +410,8 @@ def watched(files: list[str], targets: list[str]) -> dict[str, Any]:
 
     sys.settrace(on_import)
     collect(files, then)
+    if "on import" not in found:
+        raise RuntimeError("the tests cannot be collected: see what pytest says")
     return found
 
 
