@@ -3,9 +3,10 @@
     python tests/bench/mutants.py [MODULE ...] [--only TEXT] [--explained]
 
 Each mutant is one small fault in one expression or statement. The tests that ran the faulty lines run in a process of
-its own, those of the module first, the quicker ones first, until one fails. No file is changed. A mutant that no test can kill, because it computes the
-same or only costs time, stands with its reason in mutants-explained.txt; the command ends with exit status 1 where one
-is neither killed nor explained. MODULE is a path such as flow/graph.py; --only keeps mutants whose line holds TEXT.
+its own, those of the module first, the quicker ones first, until one fails. No file is changed. A mutant that no test
+can kill, because it computes the same or only costs time, stands with its reason in mutants-explained.txt and is run
+with --explained only. The command ends with exit status 1 where one is neither killed nor explained. MODULE is a path
+such as flow/graph.py; --only keeps mutants whose line or function holds TEXT.
 """
 
 from __future__ import annotations
