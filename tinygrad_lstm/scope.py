@@ -75,17 +75,16 @@ class Block:
 
 def _generator_round(frame: FrameType | None) -> FrameType | None:
     """The frame itself if it is a generator's, else None; of what contextlib runs, the `with` statement's frame."""
-    while frame is not None:
-        caller = frame.f_back
-        if frame.f_globals.get("__name__") == "contextlib":  # ExitStack.enter_context
-            frame = caller
-        elif not frame.f_code.co_flags & _GENERATOR:
-            return None
-        elif caller is not None and caller.f_globals.get("__name__") == "contextlib":  # a @contextmanager
-            frame = caller
-        else:
-            return frame
-    return None
+    while frame is not None and (
+        _in_contextlib(frame)  # ExitStack.enter_context
+        or (frame.f_code.co_flags & _GENERATOR and _in_contextlib(frame.f_back))  # a @contextmanager
+    ):
+        frame = frame.f_back
+    return frame if frame is not None and frame.f_code.co_flags & _GENERATOR else None
+
+
+def _in_contextlib(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_globals.get("__name__") == "contextlib"
 
 
 def _runs_here(frame: FrameType) -> bool:

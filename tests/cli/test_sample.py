@@ -1,5 +1,7 @@
 """`sample`: text that repeats with its seed, the most probable at temperature 0, and clear refusals."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,10 @@ def test_what_is_no_run_on_text_is_refused(tmp_path, capsys):
     (tmp_path / "run" / "checkpoint.npz").write_bytes(b"PK")
     assert main(["sample", out]) == 2
     assert "is damaged or no checkpoint" in capsys.readouterr().err
+
+
+def test_without_standard_output_it_writes_nowhere(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        status = main(["sample", str(run), "--prompt", "d\n", "--length", "60"])
+    assert status == 0

@@ -107,7 +107,7 @@ def falling(found, first, last):
 
 
 def test_the_end_of_float64_is_on_a_chart_that_nearly_reaches_it(found):
-    figure = charts.norms(falling(found, 0, -300))
+    figure = charts.norms(falling(found, 0, -270))
     low = np.log10(np.finfo(float).tiny)
     assert any(np.allclose(line.get_ydata(), low) for line in figure.axes[0].lines)
     assert figure.axes[0].get_ylim()[0] < low
