@@ -134,6 +134,15 @@ def test_what_a_killed_process_was_writing_is_cleared_away(here):
     assert sorted(os.listdir("run")) == before
 
 
+def test_a_run_that_has_had_its_steps_asks_for_more(capsys, here):
+    assert main(["train", "adding", *SMALL, "--steps", "3", "--out", "run"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--resume", "run", "--steps", "3"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "this run has had 3 batches: --steps is their number in all, give more than that" in err
+
+
 def test_a_checkpoint_without_what_training_remembers_is_refused(capsys, here):
     assert main(["train", "adding", *SMALL, "--steps", "2", "--out", "run"]) == 0
     capsys.readouterr()

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -42,3 +43,10 @@ def test_as_many_processes_as_this_one_may_use_and_a_stop_ends_them():
     while (left := set(multiprocessing.active_children()) - set(before)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not left
+
+
+def test_it_runs_in_a_thread_where_no_signal_can_be_caught():
+    row = Entry("sine", "rnn", {"hidden": 2, "batch": 2, "steps": 1})
+    with ThreadPoolExecutor(1) as pool:
+        ((found, (result,)),) = pool.submit(run, [row], 1, 1, None, lambda line: None).result(timeout=60)
+    assert (found, result.sequences) == (row, 2)

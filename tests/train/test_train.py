@@ -263,6 +263,7 @@ def test_what_is_no_checkpoint_is_refused(run_dir, name):
 
 FORGED = [
     ({"format": "another"}, {}, "it is not in the format"),
+    ({"digest": "0" * 64}, {}, "its arrays are not those that were written"),
     ({"steps": "5"}, {}, "its steps cannot be '5'"),
     ({"steps": True}, {}, "its steps cannot be True"),
     ({"sequences": None}, {}, "its sequences cannot be None"),
@@ -301,6 +302,15 @@ def test_a_run_cannot_go_on_from_what_no_run_writes(about, arrays, says, tmp_pat
     saved = trained(Trainer(settings("text", tmp_path)), 2).checkpoint()
     with pytest.raises(ValueError, match=says):
         resume(type(saved)(saved.arrays | arrays, saved.about | about))
+
+
+def test_a_copy_elsewhere_is_read_without_the_metrics_of_its_run(run_dir, tmp_path):
+    saved = load(run_dir)
+    (tmp_path / "kept.npz").write_bytes((run_dir / CURRENT).read_bytes())
+    (tmp_path / "metrics.jsonl").write_text('{"step": 0}\n')  # of another run
+    copied = load(tmp_path / "kept.npz")
+    assert copied.about == saved.about
+    assert copied.metrics == []
 
 
 def test_other_data_is_refused(tmp_path):

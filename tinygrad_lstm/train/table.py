@@ -160,7 +160,7 @@ def _undisturbed() -> Iterator[None]:
     try:
         yield
     finally:
-        if blocked:
+        if blocked:  # pragma: no branch - Windows
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
     if came:
