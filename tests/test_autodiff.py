@@ -238,8 +238,9 @@ def test_a_walk_to_targets_returns_theirs_alone() -> None:
 def test_the_first_operation_of_all_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["tinygrad_lstm.tensor"], "_clock", itertools.count(1))
     x = tl.tensor([3.0], requires_grad=True)
-    y = x * x
-    assert operations(y) == [y]
+    first = x * x
+    y = first * 1
+    assert operations(y) == [y, first]
     assert tl.grad(y, [x])[0].item() == 6
     y.backward()
     assert x.grad == 6
