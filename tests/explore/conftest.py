@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,13 @@ class Opened:
             "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', { bubbles: true })); }",
             str(value),
         )
+
+    def until(self, condition: str, seconds: float = 30) -> None:
+        """Wait for a condition, asked from here: Playwright's wait_for_function needs eval, which the page forbids."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < end, f"still false after {seconds} s: {condition}"
+            self.page.wait_for_timeout(20)
 
 
 @pytest.fixture

@@ -189,6 +189,8 @@ def test_the_table_of_terms_shows_what_it_says(opened: Callable[..., Any]) -> No
     node = gradient.node(gradient.states.of("c")[6])
     assert rows[-1] == [pytest.approx(v, abs=0.0051, rel=0.5) for v in node.gradient]
     np.testing.assert_allclose(np.sum(rows[:-1], axis=0), rows[-1], atol=0.011)
+    assert "Shares are of this one step’s sum" in shown.text("#why-table caption")
+    assert "not the shares of the split by detours" in shown.text("#why-table caption")
 
 
 def test_the_weights_gradient_is_the_sum_over_steps(opened: Callable[..., Any]) -> None:
@@ -226,13 +228,59 @@ def test_cutting_paths_and_the_z_slider(opened: Callable[..., Any]) -> None:
     assert shown.page.is_checked("#cut-h-f")
     shown.slide("#z", 0)
     assert shown.text("#headline").startswith("Not the whole gradient (z = 0): In the LSTM")
-    assert "In the RNN no gradient comes back" in shown.text("#headline")
+    assert "In the RNN no path is left on which a gradient could come back" in shown.text("#headline")
     straight = [np.linalg.norm(flow.split(s, limit=0)[0]) for s in states]
     np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes"), straight, rtol=1e-9)
     shown.slide("#z", 0.4)
     marked = sum(0.4**k * part for k, part in enumerate(flow.split(states[6])))
     assert shown.page.evaluate("Page.model.rows[0].sizes[6]") == pytest.approx(np.linalg.norm(marked), rel=1e-9)
     assert shown.page.locator("#detours-picture .bar-outline").count() == 9
+
+
+def test_a_cut_is_not_told_as_an_underflow(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.slide("#z", 0)
+    assert shown.text("#headline").endswith(
+        "In the RNN no path is left on which a gradient could come back to the hidden state at the first word. "
+        "No path is left to the first word itself in the RNN: only in the LSTM does it get any gradient."
+    )
+    shown.page.click("#reset")
+    shown.page.click("summary")
+    for box in shown.page.locator("#cuts input").all()[:-1]:  # the last is the RNN's
+        box.uncheck()
+    assert "In the LSTM no path is left on which a gradient could come back to the cell" in shown.text("#headline")
+    assert "the LSTM: only in the RNN does it get any gradient." in shown.text("#headline")
+    shown.page.locator("#cuts input").last.uncheck()
+    assert shown.text("#headline").endswith("No path is left to the first word itself in either.")
+    assert "float64" not in shown.text("#headline")
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_the_paths_left_are_those_on_which_a_gradient_comes(
+    script: Callable[[str], str], opened: Callable[..., Any], every: bool
+) -> None:
+    """Every combination of cuts, for each kind of cell: the words say a path is left where a gradient is not 0."""
+    shown = opened(page("one two three four"))
+    asked = shown.page.evaluate(script("cuts"), every)
+    assert len(asked) == 2**6 + 2**5 + 2
+    assert [left for left, _ in asked] == [found for _, found in asked]
+
+
+def test_an_underflow_is_told_as_one(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT, seed=2))
+    shown.page.fill("#own", "w " * 200)
+    shown.page.click("#use")
+    shown.slide("#scale", 0.05)
+    sizes = shown.page.evaluate("Page.model.rows.map((row) => Engine.norm(Engine.at(row.back.x, 1, row.cell.m)))")
+    tiny = shown.page.evaluate("Engine.TINY")
+    assert sizes[0] >= tiny > sizes[1]
+    assert ", until it is too small for float64. " in shown.text("#headline")
+    assert shown.text("#headline").endswith(
+        "Only in the LSTM does the first word get any gradient that float64 can hold."
+    )
+    shown.slide("#forget", -4)  # sigmoid(-4) = 0.018: now the LSTM's is lost too
+    assert shown.text("#headline").endswith("In neither does the first word get any gradient that float64 can hold.")
+    assert "no path" not in shown.text("#headline").lower()
 
 
 def test_the_split_in_the_picture_is_flows(opened: Callable[..., Any]) -> None:
@@ -306,7 +354,7 @@ def test_the_keyboard_reaches_and_moves_everything(opened: Callable[..., Any]) -
     keys.press("End")  # the page's own, as are up and down, where no picture has the focus
     keys.press("ArrowDown")
     assert shown.page.evaluate("[Page.model.t, Page.model.chosen.row]") == [5, 0]
-    shown.page.wait_for_function("scrollY > 0")
+    shown.until("scrollY > 0")
     shown.page.focus("#strip-picture")
     keys.press("End")
     assert shown.page.evaluate("Page.model.t") == 11
@@ -376,9 +424,55 @@ def test_nothing_overflows_at_any_width(opened: Callable[..., Any], width: int, 
     paper = shown.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
     shown.page.set_viewport_size({"width": 500 if width != 500 else 700, "height": 900})
-    shown.page.wait_for_timeout(100)
+    shown.until("document.querySelector('#decay-picture svg').getBoundingClientRect().width <= 500")
     assert shown.page.evaluate("document.documentElement.scrollWidth") <= 500
-    assert shown.page.evaluate("document.querySelector('#decay-picture svg').getBoundingClientRect().width") <= 500
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1024, 1280, 1400, 1920])
+def test_a_long_sequence_on_a_laptop(opened: Callable[..., Any], width: int, scheme: str) -> None:
+    shown = opened(page(TEXT), width=width, color_scheme=scheme)
+    shown.page.select_option("#sequence", label="the numbers from 1 to 100")
+    for box in ("#inside-picture", "#why-table"):
+        assert shown.page.eval_on_selector(box, "e => e.scrollWidth - e.clientWidth") <= 0, box
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
+    hidden = "(e => e.scrollWidth - e.clientWidth - e.scrollLeft)(document.querySelector('#strip-picture'))"
+    assert abs(shown.page.evaluate(hidden)) < 2  # L is in sight
+
+
+def test_a_long_strip_stays_at_its_end_until_a_reader_scrolls(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT), width=1024)
+    left = "document.querySelector('#strip-picture').scrollLeft"
+    hidden = "(e => e.scrollWidth - e.clientWidth - e.scrollLeft)(document.querySelector('#strip-picture'))"
+    shown.page.select_option("#sequence", label="the numbers from 1 to 100")
+    shown.page.set_viewport_size({"width": 700, "height": 900})
+    shown.until(f"document.querySelector('#strip-picture').clientWidth < 700 && Math.abs({hidden}) < 2")
+    shown.page.eval_on_selector("#strip-picture", "e => { e.scrollLeft = 100; }")
+    shown.until("document.querySelector('#strip-picture .row-title').getAttribute('x') === '102'")
+    shown.slide("#forget", 3)
+    assert shown.page.evaluate(left) == 100
+    shown.page.focus("#strip-picture")
+    shown.page.keyboard.press("End")
+    assert abs(shown.page.evaluate(hidden)) < 400  # the step gone to is in sight
+    shown.page.keyboard.press("Home")
+    assert shown.page.evaluate(left) == 0
+
+
+def test_the_way_back_to_the_start_shows_once_something_differs(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    reset, headline = shown.page.locator("#reset"), shown.text("#headline")
+    assert not reset.is_visible()
+    for differ in (
+        lambda: shown.slide("#z", 0),
+        lambda: shown.slide("#forget", 3),
+        lambda: shown.page.keyboard.press("ArrowLeft"),
+        lambda: shown.page.select_option("#cell", "unit"),
+    ):
+        differ()
+        assert reset.is_visible()
+        reset.click()
+        assert not reset.is_visible()
+        assert shown.text("#headline") == headline
 
 
 def test_dark_by_the_switch(opened: Callable[..., Any]) -> None:

@@ -8,7 +8,9 @@ const Page = (() => {
   const html = Marks.html;
   const find = (id) => document.getElementById(id);
   const measured = []; // milliseconds of every repaint
-  let model = null;
+  const looked = { tokens: null, t: 0, atEnd: true }; // what the strip was last scrolled to
+  let model = null,
+    atFirst = null; // the controls as they stood at first
 
   function drawWhy() {
     const found = why(model, model.chosen),
@@ -58,11 +60,18 @@ const Page = (() => {
         found.vector,
       ),
     );
+    const whose = found.matrix ? "the sum over all steps" : "this one step’s sum",
+      other =
+        model.row.cell.kind === "rnn" || found.matrix
+          ? ""
+          : " They are not the shares of the split by detours, which divides the gradient by the whole paths back from the loss.";
+    const explained = `Shares are of ${whose} and add up to 100 %, ${units ? "the vectors unit by unit to the last line; " : ""}the norms do not add up.${other}`;
     find("why-table").replaceChildren(
       html("p", { class: "formula" }, ...Marks.richly(found.formula)),
       html(
         "table",
         {},
+        ...(terms > 1 ? [html("caption", {}, explained)] : []),
         html(
           "thead",
           {},
@@ -83,13 +92,6 @@ const Page = (() => {
           ),
         ),
         html("tbody", {}, body),
-      ),
-      html(
-        "p",
-        { class: "hint" },
-        found.terms.length > 1
-          ? "Shares add up to 100 %, the vectors unit by unit to the last line; the norms do not add up."
-          : "",
       ),
     );
   }
@@ -127,7 +129,7 @@ const Page = (() => {
       ...Marks.richly(
         model.row.cell.kind === "rnn"
           ? `${Words.capital(model.row.label)}: there is no straight line, every path back to ${what} crosses the weights once a step, ${steps(model.T - model.split.t)} in all. Choose an LSTM’s row to see its gradient split.`
-          : `${Words.capital(model.row.label)}, gradient of ${what}. ${Words.straight(model.split.parts, state.z, what)}`,
+          : `${Words.capital(model.row.label)}, gradient of ${what}. ${Words.straight(model.split.parts, state.z, what, state.cuts.has("c -> h") || state.cuts.has("c -> c"))}`,
       ),
     );
     find("gates-picture").replaceChildren(Charts.heatMaps(model, widths["gates-picture"]));
@@ -174,15 +176,24 @@ const Page = (() => {
       "aria-valuetext",
       `step ${model.t} of ${model.T}, ${Words.shown(model.tokens[model.t - 1])}: ${model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")}`,
     );
+    const now = JSON.stringify({ ...state, cuts: [...state.cuts], playing: null });
+    atFirst ??= now;
+    find("reset").style.visibility = now === atFirst ? "hidden" : "visible"; // its place is kept: nothing jumps
     drawCuts(kind);
   }
 
-  /** Scroll a long strip to the step that is shown. */
+  /** A long strip begins scrolled to its end, the loss, and stays there until a reader scrolls it or goes to another step:
+   *  then that step is brought into sight. */
   function showStep() {
     const strip = find("strip-picture"),
-      place = (strip.scrollWidth / model.T) * (model.t - 0.5);
-    if (
-      strip.scrollWidth > strip.clientWidth &&
+      place = (strip.scrollWidth / model.T) * (model.t - 0.5),
+      moved = looked.tokens === model.tokens && looked.t !== model.t;
+    if (looked.tokens !== model.tokens) looked.atEnd = true;
+    else if (moved) looked.atEnd = false;
+    Object.assign(looked, { tokens: model.tokens, t: model.t });
+    if (looked.atEnd) strip.scrollLeft = strip.scrollWidth;
+    else if (
+      moved &&
       Math.abs(place - strip.scrollLeft - strip.clientWidth / 2) > strip.clientWidth / 3
     )
       strip.scrollLeft = place - strip.clientWidth / 2;
@@ -390,7 +401,10 @@ const Page = (() => {
     find("play").addEventListener("click", play);
 
     const strip = find("strip-picture");
-    strip.addEventListener("scroll", holdTitles);
+    strip.addEventListener("scroll", () => {
+      if (strip.scrollLeft + strip.clientWidth < strip.scrollWidth - 2) looked.atEnd = false;
+      holdTitles();
+    });
     for (const [key, value] of Object.entries({
       tabindex: 0,
       role: "slider",

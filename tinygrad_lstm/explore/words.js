@@ -128,6 +128,22 @@ const Words = (() => {
   /** The norms of the gradient of a row's own state, step 0 to T. */
   const gradientOf = (row) => Engine.norms(row.back[stateOf(row)], row.cell.n);
 
+  /** Whether a path that is neither cut nor counted as 0 leads from the loss back to a row's own state at step 1, and to
+   *  its first input. */
+  function reached(row, T, everyStep) {
+    const open = (path) => (row.back.paths[path] ?? 1) !== 0;
+    let h = true,
+      c = open("c -> h");
+    for (let t = T; t > 1; t--) {
+      const written = row.back.c
+        ? (c && ["f", "i", "g"].some((k) => row.back.edges[`h -> ${k}`] && open(`h -> ${k}`))) || (h && open("h -> o"))
+        : h && open("h -> h");
+      h = everyStep || written;
+      c = (c && open("c -> c")) || (h && open("c -> h"));
+    }
+    return { state: row.back.c ? c : h, input: row.back.c ? c || h : h };
+  }
+
   /** The headline: what one step back does to the gradient in each row, and what the first input gets of it.
    *  Pieces [text, class]; those with a class are the numbers that matter. `caution` says why it is not the gradient. */
   function headline(model, data, caution) {
@@ -142,8 +158,15 @@ const Words = (() => {
         rest = row.sizes[1] / row.sizes[T],
         of = IN_WORDS[stateOf(row)];
       const nothing = row.sizes.slice(0, -1).every((size) => size === 0);
-      if (nothing) say(`In the ${row.label} no gradient comes back from the last ${of}. `);
-      else if (by === null) say(`In the ${row.label} float64 holds no gradient of the ${of} that could be followed. `);
+      if (!reached(row, T, everyStep).state)
+        say(`In the ${row.label} no path is left on which a gradient could come back to the ${of} at ${first}. `);
+      else if (nothing) say(`In the ${row.label} no gradient comes back from the last ${of}. `);
+      else if (by === null)
+        say(
+          row.sizes.every(Number.isFinite)
+            ? `In the ${row.label} the gradient of the ${of} is too small for float64 at every step before the last. `
+            : `In the ${row.label} the gradient of the ${of} grows too large for float64. `,
+        );
       else if (everyStep) {
         say(
           `In the ${row.label} the ${of} at ${first} has `,
@@ -152,17 +175,28 @@ const Words = (() => {
         );
       } else {
         say(`In the ${row.label} one step back multiplies the gradient of the ${of} by `, strong(row, number(by, 3)));
-        say(rest >= TINY ? `: ${left(rest)} at ${first}. ` : ", until float64 has lost it. ");
+        say(rest >= TINY ? `: ${left(rest)} at ${first}. ` : ", until it is too small for float64. ");
       }
     }
     if (rows.length < 2) return said;
     const [a, b] = rows.map((row) => Engine.norm(Engine.at(row.back.x, 1, row.cell.m))),
       [above, below] = rows;
-    const whose = capital(first);
-    if (!(a >= TINY) && !(b >= TINY))
-      say(`${whose} itself gets none${a === 0 && b === 0 ? "" : " that float64 holds"}.`);
-    else if (!(a >= TINY) || !(b >= TINY))
-      say(`${whose} itself gets any that float64 holds in the ${(a >= TINY ? above : below).label} only.`);
+    const whose = capital(first),
+      cut = rows.filter((row) => !reached(row, T, everyStep).input);
+    const heldBy = [a, b].map((size, k) => size >= TINY && rows[k]).filter(Boolean);
+    if (cut.length === 2) say(`No path is left to ${first} itself in either.`);
+    else if (cut.length === 1) {
+      const other = cut[0] === above ? below : above;
+      say(
+        `No path is left to ${first} itself in the ${cut[0].label}`,
+        heldBy.length
+          ? `: only in the ${other.label} does it get any gradient.`
+          : `, and in the ${other.label} it gets no gradient that float64 can hold.`,
+      );
+    } else if (heldBy.length === 0)
+      say(`In neither does ${first} get any gradient that float64 can hold.`);
+    else if (heldBy.length === 1)
+      say(`Only in the ${heldBy[0].label} does ${first} get any gradient that float64 can hold.`);
     else if (Math.max(a, b) / Math.min(a, b) < 1.05) say(`${whose} itself gets about as much in both.`);
     else if (a > b)
       say(
@@ -179,24 +213,28 @@ const Words = (() => {
     return said;
   }
 
-  /** Under the split: how much came straight along the cell state. */
-  function straight(parts, z, what) {
+  /** Under the split: how much came straight along the cell state; `cut` says that the straight line itself is cut. */
+  function straight(parts, z, what, cut) {
     const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)),
       size = Engine.norm(whole);
     if (!(size >= TINY)) return `The gradient of ${what} is 0 or too small for float64: there is nothing to split.`;
     const length = Engine.norm(parts[0]);
-    if (length === 0)
-      return `No path reaches ${what} without a detour: all of the gradient, ${number(size)}, crosses from h into the gates.`;
+    if (length === 0) {
+      const all = `all of the gradient, ${number(size)}, crosses from h into the gates`;
+      return cut
+        ? `The straight line is cut, so no path reaches ${what} without a detour: ${all}.`
+        : `The straight part is too small for float64: ${all}.`;
+    }
     const cosine = Engine.dot(
       parts[0].map((x) => x / length),
       whole.map((x) => x / size),
     );
     const rest = parts.slice(1).some((part) => Engine.norm(part) > 0)
-      ? "The rest came by detours; parts may cancel, so lengths do not add up, the signed shares do."
+      ? "The rest came by detours; parts may cancel, so the lengths do not add up, but the signed shares do."
       : "There are no detours from here.";
-    const marked = z === 1 ? "" : ` At z = ${number(z)} each part k is multiplied by z^k: the filled bars.`;
+    const marked = z === 1 ? "" : ` The filled bars show each part k multiplied by z^k, with z = ${number(z)}.`;
     return `The straight part has ${percent(length / size)} of the length of the whole, and points ${
-      cosine > 0.95 ? "the same way" : cosine < -0.3 ? "against it" : `off at cosine ${number(cosine)}`
+      cosine > 0.95 ? "nearly the same way" : cosine < -0.95 ? "nearly the opposite way" : `at cosine ${number(cosine)} to it`
     }. ${rest}${marked}`;
   }
 
@@ -220,6 +258,7 @@ const Words = (() => {
     plain,
     stateOf,
     gradientOf,
+    reached,
     headline,
     straight,
   };
