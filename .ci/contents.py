@@ -16,7 +16,8 @@ assert in_wheel == package, f"the wheel and the package differ: {sorted(in_wheel
 assert {"tinygrad_lstm/py.typed", "tinygrad_lstm/draw/graph.schema.json", "tinygrad_lstm/explore/page.html"} <= in_wheel
 assert any(name.endswith("licenses/LICENSE") for name in zipfile.ZipFile(wheel).namelist())
 
-in_sdist = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+with tarfile.open(sdist) as archive:
+    in_sdist = {name.partition("/")[2] for name in archive.getnames()}
 wanted = {name for name in tracked if not name.startswith(".") or name == ".gitignore"} | {"PKG-INFO"}
 assert wanted <= in_sdist, f"the sdist lacks {sorted(wanted - in_sdist)}"
 assert in_sdist <= wanted, f"the sdist has {sorted(in_sdist - wanted)}, which are not kept in git"

@@ -122,6 +122,9 @@ def interrupted(times: int, rng: np.random.Generator, folder: Path, names: Itera
     for name in names:
         argv = LONG[name]
         ends, early = [0.0], 0
+        finish(argv, folder)
+        whole = files(folder)
+        subprocess.run(["rm", "-rf", str(folder / "new")], check=True)
         while len(ends) <= times:
             process = start(argv, folder)
             time.sleep(rng.uniform(0.5, 3))
@@ -145,7 +148,9 @@ def interrupted(times: int, rng: np.random.Generator, folder: Path, names: Itera
             if name == "train":
                 if set(after) - set(before) - {"new", "new/config.json"}:  # it had come to its first checkpoint
                     load(folder / "new")
-            elif process.returncode == 130 and after != before:
+            elif any(
+                whole.get(path) != data for path, data in after.items()
+            ):  # all of a file, where it had come so far
                 sys.exit(f"{name} left {sorted(after.keys() - before.keys())}")
             subprocess.run(["rm", "-rf", str(folder / "new")], check=True)
         print(f"Ctrl-C: {name:15} {times} times, ended after {max(ends):.2f} s at most, nothing half-written"
