@@ -281,6 +281,9 @@ def test_an_underflow_is_told_as_one(opened: Callable[..., Any]) -> None:
     shown.slide("#forget", -4)  # sigmoid(-4) = 0.018: now the LSTM's is lost too
     assert shown.text("#headline").endswith("In neither does the first word get any gradient that float64 can hold.")
     assert "no path" not in shown.text("#headline").lower()
+    shown.page.click("#reset")
+    shown.slide("#scale", 0)  # a weight of 0 is no underflow
+    assert shown.text("#headline").endswith("Only in the LSTM does the first word get any gradient.")
 
 
 def test_the_split_in_the_picture_is_flows(opened: Callable[..., Any]) -> None:

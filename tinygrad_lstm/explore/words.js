@@ -151,16 +151,16 @@ const Words = (() => {
       said = [[caution, null]],
       first = `the first ${data.unit}`;
     const say = (...pieces) => said.push(...pieces.map((piece) => (Array.isArray(piece) ? piece : [piece, null])));
+    const nothing = (row) => row.sizes.slice(0, -1).every((size) => size === 0);
     const strong = (row, text) => [text, row === rows[0] ? "subject" : "beside"];
     if (T === 1) return [[`With one ${data.unit} there is no step back on which a gradient could change.`, null]];
     for (const row of rows) {
       const by = Engine.factor(row.sizes),
         rest = row.sizes[1] / row.sizes[T],
         of = IN_WORDS[stateOf(row)];
-      const nothing = row.sizes.slice(0, -1).every((size) => size === 0);
       if (!reached(row, T, everyStep).state)
         say(`In the ${row.label} no path is left on which a gradient could come back to the ${of} at ${first}. `);
-      else if (nothing) say(`In the ${row.label} no gradient comes back from the last ${of}. `);
+      else if (nothing(row)) say(`In the ${row.label} no gradient comes back from the last ${of}. `);
       else if (by === null)
         say(
           row.sizes.every(Number.isFinite)
@@ -183,6 +183,8 @@ const Words = (() => {
       [above, below] = rows;
     const whose = capital(first),
       cut = rows.filter((row) => !reached(row, T, everyStep).input);
+    const lost = rows.filter((_, k) => !([a, b][k] >= TINY));
+    const held = lost.every(nothing) ? "" : " that float64 can hold"; // nothing: multiplied by 0, not too small
     const heldBy = [a, b].map((size, k) => size >= TINY && rows[k]).filter(Boolean);
     if (cut.length === 2) say(`No path is left to ${first} itself in either.`);
     else if (cut.length === 1) {
@@ -194,9 +196,9 @@ const Words = (() => {
           : `, and in the ${other.label} it gets no gradient that float64 can hold.`,
       );
     } else if (heldBy.length === 0)
-      say(`In neither does ${first} get any gradient that float64 can hold.`);
+      say(`In neither does ${first} get any gradient${held}.`);
     else if (heldBy.length === 1)
-      say(`Only in the ${heldBy[0].label} does ${first} get any gradient that float64 can hold.`);
+      say(`Only in the ${heldBy[0].label} does ${first} get any gradient${held}.`);
     else if (Math.max(a, b) / Math.min(a, b) < 1.05) say(`${whose} itself gets about as much in both.`);
     else if (a > b)
       say(
