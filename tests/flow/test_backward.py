@@ -145,3 +145,12 @@ def test_the_factor_of_a_matrix_product_bounds_what_it_does_to_a_gradient() -> N
     assert found.value is not None
     assert edge.norm <= found.value * edge.consumer.norm * (1 + 1e-12)
     assert factor(flow.node(w).uses[0]) == ("xᵀ @", None)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([-1.0, 2.0], 2.5**0.5), ([-1.0, -2.0], -(2.5**0.5)), ([-1.0, 0.0], 0.5**0.5)]
+)
+def test_a_factor_is_a_root_mean_square_and_negative_where_all_elements_are(values, expected):
+    x = tl.tensor([1.0, 1.0], requires_grad=True)
+    (edge, _) = tl.trace_gradients((x * np.array(values)).sum()).root.inputs[0].source.inputs
+    assert factor(edge).value == pytest.approx(expected)

@@ -167,3 +167,56 @@ def test_an_rnn_is_read_too() -> None:
     flow = tl.trace_gradients(h.sum())
     assert flow.norms("h").shape == (3,)
     assert [n.step for n in flow.named("h", within="rnn")] == [1, 2, 3]
+
+
+def test_a_name_used_all_through_one_step_of_the_users_has_a_norm_for_each_use() -> None:
+    x = tl.tensor([1.0], requires_grad=True)
+    with tl.scope("everything", step=1):
+        first = x * 2
+        second = first * 3
+    first.name = second.name = "y"
+    np.testing.assert_array_equal(tl.trace_gradients(second.sum()).norms("y"), [3, 1])
+
+
+def test_one_gradient_that_is_nan_among_others_is_told_with_its_origin() -> None:
+    x = tl.tensor([1.0, 2.0], requires_grad=True)
+    spoilt, sound = x * 1, x * 2
+    spoilt.name = sound.name = "y"
+    loss = (spoilt * np.array([np.nan, 1.0]) + sound).sum()
+    with pytest.raises(ValueError, match=r"the first value that is not finite is that of .*mul"):
+        tl.trace_gradients(loss).norms("y")
+
+
+def test_a_cotangent_that_is_nan_in_one_element_is_told_with_its_edge() -> None:
+    x = tl.tensor([0.0, 4.0], requires_grad=True)
+    y = x * 1
+    y.name = "y"
+    root = y**0.5
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(ValueError, match=r"cotangent not finite is that of input 0 of .*pow"),
+    ):
+        tl.trace_gradients((root * root).sum()).norms("y")
+
+
+def test_the_value_of_an_operation_cannot_be_written() -> None:
+    x = tl.tensor([1.0], requires_grad=True)
+    node = tl.trace_gradients((x * 2).sum()).root.inputs[0].source
+    with pytest.raises(ValueError, match="read-only"):
+        node.value[0] = 7
+
+
+def test_an_input_called_z_is_no_step_of_a_cell() -> None:
+    cell = tl.nn.LSTMCell(2, 3)
+    h, _ = cell(tl.tensor([1.0, 2.0], requires_grad=True, name="z"))
+    assert tl.trace_gradients(h.sum()).jacobian("h", 0, 1).shape == (3, 3)
+
+
+def test_an_edge_that_is_not_there_is_told_with_the_step_asked_for() -> None:
+    cell = tl.nn.LSTMCell(2, 3)
+    flow = tl.trace_gradients(cell([1.0, 2.0])[0].sum())
+    with pytest.raises(KeyError, match=r"'h -> f' in this graph at step 9 \("):
+        flow.edges_named("h -> f", step=9)
+    x = tl.tensor([1.0], requires_grad=True)
+    with pytest.raises(KeyError, match=r"'h -> f' in this graph \("):
+        tl.trace_gradients((x * 2).sum()).edges_named("h -> f")
