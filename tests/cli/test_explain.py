@@ -340,7 +340,7 @@ def test_an_argument_that_is_not_utf8_is_refused(capsys):
 
 
 def test_a_text_without_end_is_refused(capsys, monkeypatch):
-    monkeypatch.setattr(explain, "LIMIT", 2**20)
+    monkeypatch.setattr("tinygrad_lstm.cli.text.LIMIT", 2**20)
     give(monkeypatch, b"a " * 2**20)
     refused(capsys, "-", says="longer than 1 MB")
 

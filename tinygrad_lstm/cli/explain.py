@@ -37,9 +37,9 @@ from ..flow.sequence import CELLS, TINY, Passage, embed, reading, tokenize, trac
 from .common import FORMATS, add_cell_options, make_cells, save, save_drawing
 from .errors import UserError, reason
 from .terminal import bar, fit, safe, show, spelled, width
+from .text import given_text
 
 WIDTH = 80
-LIMIT = 16 * 2**20  # bytes of text
 HEAD, TAIL = 12, 12  # rows of a long table that are printed
 WORD, NUMBER, BAR = 12, 9, 6  # columns
 UNITS = {"words": "word", "chars": "character"}
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Write the drawings and the table, and print the table and its reading."""
     if args.model is not None:
         return _model(args)
-    text = _text(args)
+    text = given_text(args)
     tokens = tokenize(text, args.tokens)
     if not text.strip():
         raise UserError('the text is empty: give some words, as in explain "the cities that I have seen"')
@@ -112,7 +112,7 @@ def _model(args: argparse.Namespace) -> dict[str, Any]:
         options = ", ".join("--" + k.replace("_", "-") for k in given)
         raise UserError(f"--model brings its own cell and reads characters or symbols: leave out {options}")
     try:
-        text = _text(args) if args.text or args.file is not None else None
+        text = given_text(args) if args.text or args.file is not None else None
         found = explain_model.explained(load(args.model), text, args.seed)
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -173,45 +173,6 @@ def _cells(text: str) -> list[str]:
         if kind not in CELLS or kinds.count(kind) > 1:
             raise argparse.ArgumentTypeError(f"expected some of {','.join(CELLS)}, each once, got {text!r}")
     return kinds
-
-
-def _text(args: argparse.Namespace) -> str:
-    if args.file is not None and args.text:
-        raise UserError("give a text or --file, not both")
-    if args.file is None and not args.text:
-        raise UserError("give a text in quotation marks, --file PATH, or - for standard input")
-    if args.file is None and args.text != ["-"]:
-        return _checked(_bytes(" ".join(args.text)), "the text")
-    if args.file in (None, "-"):
-        if sys.stdin is None:
-            raise UserError("there is no standard input to read the text from")
-        return _checked(sys.stdin.buffer.read(LIMIT + 1), "standard input")
-    try:
-        with open(args.file, "rb") as file:
-            return _checked(file.read(LIMIT + 1), repr(args.file))
-    except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise UserError(f"cannot read '{args.file}': {why}") from error
-
-
-def _bytes(argument: str) -> bytes:
-    """The bytes of an argument, those too that Python kept as surrogates because they were not UTF-8."""
-    try:
-        return argument.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return argument.encode("utf-8", "surrogatepass")
-
-
-def _checked(data: bytes, what: str) -> str:
-    """The bytes as text, without the mark that some editors put before it."""
-    if len(data) > LIMIT:
-        raise UserError(f"{what} is longer than {LIMIT // 2**20} MB: take a part of it")
-    if b"\0" in data:
-        raise UserError(f"{what} is not text: it holds NUL bytes")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{what} is not UTF-8 text: it holds the byte {error.object[error.start]:#04x}") from error
 
 
 def _pictures(

@@ -25,8 +25,8 @@ from ..train import load
 from . import explain_model
 from .common import bias, whole
 from .errors import UserError, reason
-from .explain import _text
 from .terminal import safe, show
+from .text import given_text
 
 TEXT = "the cities that I have seen in my life are ..."
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _given(args: argparse.Namespace) -> str | None:
-    return _text(args) if args.text or args.file is not None else None
+    return given_text(args) if args.text or args.file is not None else None
 
 
 def _of_words(args: argparse.Namespace) -> str:

@@ -84,21 +84,24 @@ def _pytorch(network: Network, path: str) -> list[str]:
     ]
 
 
+def _inputs(network: Network) -> int:
+    layer = network.layer
+    return layer.input_size if isinstance(layer, (RNN, LSTM)) else layer.in_features
+
+
 def _safetensors(network: Network, path: str) -> list[str]:
-    inputs = network.layer.input_size if isinstance(network.layer, (RNN, LSTM)) else network.layer.in_features
     return [
         "import tinygrad_lstm as tl",
         f"net = tl.interop.safetensors.load({path!r})",
-        f"y, state = net.predict(x)  # x of shape (T, batch, {inputs}), float32",
+        f"y, state = net.predict(x)  # x of shape (T, batch, {_inputs(network)}), float32",
     ]
 
 
 def _onnx(network: Network, path: str) -> list[str]:
-    inputs = network.layer.input_size if isinstance(network.layer, (RNN, LSTM)) else network.layer.in_features
     return [
         "import onnxruntime",
         f"net = onnxruntime.InferenceSession({path!r})",
-        f'y = net.run(["y"], {{"x": x}})[0]  # x of shape (T, batch, {inputs}), float32',
+        f'y = net.run(["y"], {{"x": x}})[0]  # x of shape (T, batch, {_inputs(network)}), float32',
     ]
 
 
