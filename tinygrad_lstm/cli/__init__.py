@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help(sys.stderr)
             return 2
         args = parser.parse_args(argv)
-        from ..train.threads import one_thread  # not for --help
+        from ..blas import one_thread  # not for --help
 
         one_thread()  # the same bits on any number of cores
         try:

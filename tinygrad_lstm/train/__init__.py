@@ -1,10 +1,10 @@
 """Training: settings, the network, the loop, metrics and checkpoints."""
 
+from ..blas import one_thread
 from .checkpoint import Checkpoint, CheckpointError, load, save
 from .loop import Diverged, Trainer, resume
 from .model import Network
 from .settings import Settings
-from .threads import one_thread
 from .watching import watch
 
 __all__ = [

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..blas import one_thread
 from ..tasks import TASKS, make
 from .loop import Diverged, Trainer
 from .settings import Settings
-from .threads import one_thread
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""What is asked of the OpenBLAS that NumPy brought; where there is none the answer is no, and nothing breaks."""
+
+import ctypes
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tinygrad_lstm import blas
+from tinygrad_lstm.blas import product
+from tinygrad_lstm.train import one_thread
+
+
+@pytest.fixture
+def openblas():
+    for library in blas._libraries():
+        if hasattr(library, "scipy_openblas_get_num_threads64_"):
+            before = library.scipy_openblas_get_num_threads64_()
+            yield library
+            library.scipy_openblas_set_num_threads64_(before)
+            return
+    pytest.skip("this NumPy came without OpenBLAS")
+
+
+@pytest.fixture
+def numpy_in(tmp_path, monkeypatch):
+    """A NumPy whose libraries are those put into a folder."""
+    folder = tmp_path / "numpy" / ".libs"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(np, "__file__", str(tmp_path / "numpy" / "__init__.py"))
+    blas._libraries.cache_clear()
+    yield folder
+    blas._libraries.cache_clear()
+
+
+def fake(kernel: bytes, threads: int) -> SimpleNamespace:
+    """An OpenBLAS that says so of itself."""
+
+    def get_corename() -> bytes:
+        return kernel
+
+    return SimpleNamespace(openblas_get_corename=get_corename, openblas_get_num_threads=lambda: threads)
+
+
+def test_the_openblas_of_numpy_computes_with_one_thread(openblas):
+    openblas.scipy_openblas_set_num_threads64_(2)
+    assert one_thread()
+    assert openblas.scipy_openblas_get_num_threads64_() == 1
+
+
+def test_libraries_that_are_none_or_no_openblas_are_passed_over(numpy_in):
+    assert not one_thread()  # a NumPy built on the system's own BLAS
+    (numpy_in / "broken-openblas.so").write_bytes(b"not a library")
+    blas._libraries.cache_clear()
+    assert not one_thread()
+    shutil.copy(np.random.mtrand.__file__, numpy_in / "not-openblas.so")
+    blas._libraries.cache_clear()
+    assert not one_thread()
+    assert not blas._small_is_quick()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("rows", "inner", "columns"),
+    [(12, 35, 20), (512, 193, 32), (130, 512, 32), (101, 641, 64), (9, 2048, 64), (7, 3000, 100)],
+)
+def test_a_product_in_blocks_is_the_product(rows, inner, columns, dtype, monkeypatch):
+    monkeypatch.setattr(blas, "_small_is_quick", lambda: True)
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((rows, inner)).astype(dtype), rng.standard_normal((inner, columns)).astype(dtype)
+    out = np.full((rows, columns), np.nan, dtype)
+    product(a, columns)(b, out)
+    # To the rounding of a sum of so many terms: each way of doing it adds in an order of its own.
+    bound = 2 * inner * np.finfo(dtype).eps * (abs(a) @ abs(b))
+    assert (abs(out - a.astype(np.float64) @ b.astype(np.float64)) <= bound).all()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "threads", "quick"),
+    [(b"SkylakeX", 1, True), (b"Cooperlake", 1, True), (b"SkylakeX", 2, False), (b"Haswell", 1, False)],
+)
+def test_blocks_are_for_one_thread_and_the_kernels_that_gain(kernel, threads, quick, monkeypatch):
+    monkeypatch.setattr(blas, "_libraries", lambda: (SimpleNamespace(), fake(kernel, threads)))
+    a = np.ones((512, 193), np.float32)
+    assert (product(a, 32) != a.dot) is quick
+    small = np.ones((128, 35), np.float32)
+    assert product(small, 20) == small.dot  # one small product already
+    wide = np.ones((8, 5000), np.float32)
+    assert product(wide, 64) == wide.dot  # not four rows of it are a small product
+
+
+def test_the_kernel_of_this_machine_has_a_name(openblas):
+    kernel = openblas.scipy_openblas_get_corename64_
+    kernel.restype = ctypes.c_char_p
+    one_thread()
+    assert blas._small_is_quick() is (kernel() in blas._SKIPPING)
