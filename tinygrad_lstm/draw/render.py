@@ -29,8 +29,8 @@ TEXT_FORMATS = ("dot", "gv")
 # Graphviz is not thread-safe, and file descriptor 2 belongs to the whole process.
 _one_at_a_time = threading.Lock()
 
-# Characters of DOT drawn in one process: Graphviz never frees what it made of bold words and of the labels of clusters,
-# up to 0.15 bytes for each character. These are 360 drawings of an LSTM step, and 2.5 MB.
+# Characters of DOT drawn in one process. Graphviz never frees what it made of bold words and of the labels of clusters,
+# in our drawings up to 0.15 bytes for each character: 2.5 MB after so many, which are 360 drawings of an LSTM step.
 _MOST = 2**24
 _room = _MOST  # what is left of it in the process that draws: this one at first, then one worker after another
 _worker: subprocess.Popen[bytes] | None = None
@@ -166,11 +166,11 @@ def _close_pipes(worker: subprocess.Popen[bytes]) -> None:
 
 def _forked() -> None:
     """In the child of a fork: the worker belongs to the parent."""
-    global _room, _worker
+    global _worker
     if _worker is not None:
         _close_pipes(_worker)
         _worker.returncode = 0  # not ours to wait for
-    _room, _worker = _MOST, None
+        _worker = None
     _one_at_a_time.release()
 
 
