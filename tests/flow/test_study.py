@@ -1,12 +1,16 @@
 """The study of gradient against lag: its numbers derived another way, its closed forms, its words, its refusals."""
 
+import argparse
+import inspect
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
+from tinygrad_lstm.cli.flow import arguments
 from tinygrad_lstm.flow import study as module
 from tinygrad_lstm.flow.graph import norm
 from tinygrad_lstm.flow.sequence import TINY, number
@@ -60,6 +64,14 @@ def test_each_cell_is_built_as_its_name_says():
     assert np.array_equal(chrono.b_i.numpy(), -chrono.b_f.numpy())
     assert np.all((chrono.b_f.numpy() >= 0) & (chrono.b_f.numpy() <= np.log(49)))
     assert [variant(k).state for k in VARIANTS] == ["h", *"ccccc"]
+    assert not variant("chrono").build(2, 3, 1, 0).b_f.numpy().any()  # a lag of 1 needs no memory: T_max is 2
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+def test_a_seed_draws_the_weights(key):
+    a, b, c = (variant(key).build(3, 2, 20, seed).state_dict() for seed in (7, 7, 8))
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    assert not any(np.array_equal(a[name], c[name]) for name in a if name.startswith("W_"))
 
 
 @pytest.mark.parametrize("key", ["", "gru", "lstm", "lstmnan", "lstminf", "lstm1e9", "lstm1997x", "LSTM1", "lstm100"])
@@ -108,6 +120,10 @@ def test_signed_shares_add_up_to_1(found):
             assert cell.parts == ()
 
 
+def test_a_plain_rnn_has_no_cell_state_to_come_along(found):
+    assert all(r.direct is None and r.cosine is None for r in found.of("rnn").runs)
+
+
 def test_beyond_all_parts_the_rest_is_one_part(monkeypatch):
     monkeypatch.setattr(module, "ALL_PARTS", 5)
     monkeypatch.setattr(module, "PARTS", 2)
@@ -137,6 +153,25 @@ def test_a_singular_value_lost_in_rounding_is_not_claimed():
     assert cell.resolved[-1, 0]
 
 
+def of_jacobians(*jacobians):
+    return module._singular(SimpleNamespace(jacobians=lambda state: np.array(jacobians, float)), "c")
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1, 1e160])
+def test_singular_values_of_any_size_are_resolved_alike(scale):
+    small = 100 * np.finfo(float).eps
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    values, resolved = of_jacobians(*(turn @ np.diag([4, 2, low]) * scale for low in (1, small, 0)))
+    assert values[:2] == pytest.approx(np.array([[4, 2, 1], [4, 2, small]]) * scale, rel=0.3, abs=0)
+    assert resolved.tolist() == [[True] * 3, [True] * 3, [True, True, False]]
+
+
+def test_singular_values_below_the_smallest_normal_number_are_not_resolved():
+    values, resolved = of_jacobians(*(np.eye(2) * size for size in (2 * TINY, TINY / 2, 0)))
+    assert values.tolist() == [pytest.approx([size] * 3, rel=1e-9, abs=0) for size in (2 * TINY, TINY / 2, 0)]
+    assert resolved.tolist() == [[True] * 3, [False] * 3, [False] * 3]
+
+
 @pytest.mark.parametrize("key", VARIANTS)
 def test_terms_of_the_weights_are_one_a_step_and_their_sum_is_the_whole(found, key):
     v = variant(key)
@@ -150,6 +185,11 @@ def test_terms_of_the_weights_are_one_a_step_and_their_sum_is_the_whole(found, k
         assert said == pytest.approx(math.sqrt(sum((t**2).sum() for t in terms)), rel=1e-12)
     total = math.sqrt(sum((n.gradient**2).sum() for n in weights))
     assert r.weights_whole == pytest.approx(total, rel=1e-12)
+
+
+def test_of_one_step_the_contribution_is_the_whole():
+    (r,) = study(["lstm1"], 1, 2, 2, [0]).cells[0].runs  # where c_0 is 0 nothing comes to W_f
+    assert r.weights.tolist() == [pytest.approx(r.weights_whole, rel=1e-12)]
 
 
 # Closed forms
@@ -255,6 +295,53 @@ def test_norms_whose_squares_are_0_are_not_0(monkeypatch):
     assert cell.runs[0].norms[-1] == pytest.approx(largest * np.linalg.norm(first / largest), rel=1e-12, abs=0)
 
 
+@pytest.mark.parametrize(
+    ("part", "whole", "relative", "share", "cosine"),
+    [
+        ([3.0, 4.0], [0.0, 2.5], 2, 1.6, 0.8),
+        ([0.0, 0.0], [1.0, 0.0], 0, 0, math.nan),
+        ([TINY, 0.0], [-TINY, 0.0], 1, -1, -1),
+        ([TINY / 2, 0.0], [1.0, 0.0], 0, math.nan, math.nan),
+        ([1.0, 0.0], [TINY / 2, 0.0], math.nan, math.nan, math.nan),
+        ([0.0, 0.0], [0.0, 0.0], math.nan, math.nan, math.nan),
+    ],
+)
+def test_a_part_is_measured_against_a_whole_that_is_held(part, whole, relative, share, cosine):
+    (found,) = module._parts(Split(whole, part), 3)
+    said = (found.norm, found.relative, found.share, found.cosine)
+    assert said == pytest.approx((norm(np.array(part)), relative, share, cosine), rel=1e-12, abs=1e-300, nan_ok=True)
+
+
+class Split(SimpleNamespace):
+    """A flow of which only the gradient at state_0 and its parts are known."""
+
+    def __init__(self, whole, *parts):
+        super().__init__(states=SimpleNamespace(of=lambda name: ["state 0"]))
+        self.whole, self.parts, self.limit = np.array(whole), [np.array(p) for p in parts], ...
+
+    def gradient(self, start):
+        return self.whole
+
+    def split(self, start, limit):
+        self.limit = limit
+        return self.parts
+
+
+@pytest.mark.parametrize(("lag", "limit"), [(2, None), (200, None), (201, 24), (5000, 24)])
+def test_up_to_200_steps_every_number_of_detours_is_told_apart(lag, limit):
+    flow = Split([1.0], *[[1.0]] * 26)
+    assert [p.more for p in module._parts(flow, lag)] == [False] * 25 + [limit is not None]
+    assert flow.limit == limit
+
+
+def test_rounding_never_makes_a_cosine_larger_than_1():
+    vectors = np.random.default_rng(0).standard_normal((100, 3))
+    parallel = [(a / norm(a)) @ (a / norm(a)) for a in vectors]
+    assert max(parallel) > 1
+    for a in vectors:
+        assert -1 <= module._cosine(a, -a) < 0 < module._cosine(a, a) <= 1
+
+
 # Words
 
 
@@ -326,9 +413,28 @@ def test_bad_options_are_refused(options, says):
 
 
 def test_a_gradient_that_is_not_a_number_is_refused(monkeypatch):
-    monkeypatch.setattr(module, "norm", lambda g: math.nan)
-    with pytest.raises(ValueError, match="infinite or NaN"):
-        study(["rnn"], 2, 2, 2, [0])
+    for norms in ([1, 1, math.inf], [math.nan, 1, 1]):
+        monkeypatch.setattr(module, "norm", lambda g, left=norms: left.pop(0))
+        with pytest.raises(ValueError, match="infinite or NaN"):
+            study(["rnn"], 2, 2, 2, [0])
+
+
+def test_the_largest_lag_is_taken(monkeypatch):
+    def ran(v, lag, *_):
+        raise RuntimeError(f"{lag} steps")
+
+    monkeypatch.setattr(module, "run", ran)
+    with pytest.raises(RuntimeError, match="5000 steps"):
+        study(lag=5000)
+
+
+def test_left_out_the_options_are_those_of_the_command():
+    arguments(parser := argparse.ArgumentParser())
+    args = parser.parse_args([])
+    left_out = {name: p.default for name, p in inspect.signature(study).parameters.items()}
+    assert left_out["keys"] == tuple(v.key for v in args.cells)
+    assert (left_out["lag"], left_out["hidden_size"], left_out["input_size"]) == (args.lag, args.hidden, args.input)
+    assert left_out["seeds"] == tuple(range(args.seed, args.seed + args.seeds))
 
 
 def test_norm_is_that_of_the_graph():

@@ -140,9 +140,9 @@ def trace_sequence(
     if cell.dtype != np.float64:
         raise TypeError(f"a sequence is measured in float64, got {cell!r}: build the cell with dtype=np.float64")
     vectors = np.asarray(xs, dtype=np.float64)
-    tokens = tuple(f"x{t}" for t in range(1, len(vectors) + 1)) if tokens is None else tuple(tokens)
     if vectors.ndim != 2 or len(vectors) == 0:
         raise ValueError(f"a sequence has shape (steps, {cell.input_size}) with at least 1 step, got {vectors.shape}")
+    tokens = tuple(f"x{t}" for t in range(1, len(vectors) + 1)) if tokens is None else tuple(tokens)
     if len(tokens) != len(vectors):
         raise ValueError(f"{len(vectors)} steps need as many tokens, got {len(tokens)}")
 
@@ -180,10 +180,12 @@ def trace_sequence(
 
 
 def memory_needed(cell: Cell, steps: int) -> int:
-    """About how many bytes `trace_sequence` takes: the graph, and a cotangent of every weight at every step."""
+    """About how many bytes `trace_sequence` takes, sooner more than less.
+
+    Every step has the objects of its graph, what is made of x, and a cotangent of every weight.
+    """
     ops = 20 if isinstance(cell, LSTMCell) else 5
-    weights = sum(p.size for p in cell.parameters()) * cell.dtype.itemsize
-    return steps * (ops * (2000 + 50 * cell.hidden_size) + 3 * weights // 2)
+    return steps * (2000 * ops + 40 * cell.input_size + 12 * sum(p.size for p in cell.parameters()))
 
 
 def reading(passages: Sequence[Passage], unit: str = "word") -> str:
@@ -313,7 +315,7 @@ def _between(passages: Sequence[Passage], unit: str) -> list[str]:
 
 def number(value: float) -> str:
     """Two significant digits; a 0 is exactly 0."""
-    return "0" if value == 0 else f"{value:.2g}"
+    return f"{value:.2g}"
 
 
 def percent(part: float, whole: float) -> str:
@@ -324,7 +326,7 @@ def percent(part: float, whole: float) -> str:
 def times(a: float, b: float) -> str:
     """How many times b is in a, to two or three digits."""
     ratio = a / b
-    return f"{ratio:.2g}" if ratio < 10 else f"{float(f'{ratio:.3g}'):,.0f}" if ratio < 1e6 else f"{ratio:.1e}"
+    return f"{ratio:.2g}" if ratio < 99.5 else f"{float(f'{ratio:.3g}'):,.0f}" if ratio < 1e6 else f"{ratio:.1e}"
 
 
 def _close(a: float, b: float) -> bool:

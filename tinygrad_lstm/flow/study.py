@@ -115,8 +115,8 @@ class CellStudy:
 
     `singular` holds the largest, median and smallest singular value of d state_T / d state_{T-lag}, shape (lag + 1, 3),
     with the rest of the state and all inputs held fixed. Where `resolved` (same shape) is False the value is below
-    n · 2.2e-16 times the largest one, or the largest is 0: float64 cannot tell it from rounding. `parts` is empty for a
-    plain RNN.
+    n · 2.2e-16 times the largest one, or the largest is lost: float64 cannot tell it from rounding. `parts` is empty
+    for a plain RNN.
     """
 
     variant: Variant
@@ -292,13 +292,10 @@ def _weights(flow: Flow, steps: int) -> tuple[Floats, float]:
 
 def _singular(flow: Flow, state: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
     jacobians = flow.jacobians(state)
-    # Scaled to a largest element of 1: numbers whose squares are not numbers are then no worse than others.
-    scale = np.abs(jacobians).max(axis=(1, 2), keepdims=True)
-    safe = np.where(scale > 0, scale, 1.0)
-    values = np.linalg.svd(jacobians / safe, compute_uv=False)
+    values = np.linalg.svd(jacobians, compute_uv=False)  # LAPACK scales numbers whose squares float64 does not hold
     chosen = np.stack([values[:, 0], np.median(values, axis=1), values[:, -1]], axis=1)
     floor = jacobians.shape[-1] * np.finfo(np.float64).eps * values[:, :1]
-    return chosen * safe[:, :, 0], (chosen > floor) & (scale[:, :, 0] >= TINY)
+    return chosen, (chosen > floor) & (values[:, :1] >= TINY)
 
 
 def _parts(flow: Flow, lag: int) -> tuple[Part, ...]:
@@ -383,7 +380,7 @@ def _start_said(found: Study) -> list[str]:
         f"and L{', while dL/dh is 1' if found.of('rnn') else ''}."
     ]
     for cell in found.cells:
-        shut = [r for r in cell.runs if cell.variant.state == "c" and r.norms[0] < TINY]
+        shut = [r for r in cell.runs if r.norms[0] < TINY]  # never of an RNN, where it is |u|
         if shut:
             largest = max(r.largest_state for r in shut)
             said.append(
@@ -398,13 +395,13 @@ def _extremes(found: Study, steps: str) -> list[str]:
     held = [c for c in order if c.norms()[-1] >= TINY]
     lost = [c.variant.label for c in found.cells if c.norms()[-1] < TINY]
     if not held:
-        return [f"{steps.capitalize()} back it is 0 or too small for float64{' in every cell' if lost[1:] else ''}."]
+        return [f"{steps} back it is 0 or too small for float64{' in every cell' if lost[1:] else ''}."]
     most, least = (f"{c.variant.label} ({number(float(c.norms()[-1]))})" for c in (held[0], held[-1]))
     if len(order) == 1:
-        return [f"{steps.capitalize()} back {number(float(held[0].norms()[-1]))} is left."]
+        return [f"{steps} back {number(float(held[0].norms()[-1]))} is left."]
     if lost:
-        return [f"{steps.capitalize()} back most is left in the {most}; 0 or too small for float64: {'; '.join(lost)}."]
-    return [f"{steps.capitalize()} back most is left in the {most}, least in the {least}."]
+        return [f"{steps} back most is left in the {most}; 0 or too small for float64: {'; '.join(lost)}."]
+    return [f"{steps} back most is left in the {most}, least in the {least}."]
 
 
 def _left(value: float) -> str:
