@@ -259,12 +259,20 @@ def test_rng_is_a_seed_or_a_generator() -> None:
     assert not (weights(generator) == weights(generator)).any()
 
 
+@pytest.mark.parametrize("cell_type", [LSTMCell, RNNCell])
+def test_left_out_the_seed_is_0_and_the_forget_bias_1(cell_type: Any) -> None:
+    named = {"forget_bias": 1.0} if cell_type is LSTMCell else {}
+    state, said = cell_type(2, 2).state_dict(), cell_type(2, 2, rng=0, **named).state_dict()
+    for name, a in state.items():
+        assert (a == said[name]).all(), name
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("options", LSTM_OPTIONS, ids=label)
 def test_dtype_holds_everywhere(dtype: Any, options: dict[str, Any]) -> None:
     cell = LSTMCell(4, 3, dtype=dtype, **options)
     assert {p.dtype for p in cell.parameters()} == {np.dtype(dtype)}
-    step = cell.step([1, 2, 3, 4])  # Python numbers take the cell's dtype
+    step = cell.step([1, 2, 3, 4], ([0, 1, 0], [1, 0.5, 0]))  # Python numbers take the cell's dtype
     assert {t.dtype for t in step if t is not None} == {np.dtype(dtype)}
     step.h.sum().backward()
     assert all(p.grad is not None and p.grad.dtype == dtype for p in cell.parameters())
@@ -296,6 +304,14 @@ def test_a_missing_state_is_zeros() -> None:
         assert (cell(x, (zeros, None))[0].numpy() == expected).all()
     rnn = shaken(RNNCell(4, 3))
     assert (rnn(draw(4)).numpy() == rnn(draw(4), np.zeros(3)).numpy()).all()
+
+
+@pytest.mark.parametrize(("cell", "states"), [(LSTMCell(4, 3), ("h0", "c0")), (RNNCell(4, 3), ("h0",))])
+def test_a_missing_state_has_a_gradient(cell: Any, states: tuple[str, ...]) -> None:
+    h = cell(draw(4))
+    flow = tl.flow.trace_gradients((h[0] if isinstance(h, tuple) else h).sum())
+    for name in states:
+        assert flow.norms(name) > 0
 
 
 @pytest.mark.parametrize("wrong", [(4,), (1, 3), (2, 4), (3, 2), (), (2, 1, 3)])
@@ -334,14 +350,16 @@ def test_a_state_that_is_no_pair_is_an_error() -> None:
 
 def test_another_dtype_is_an_error_that_says_how_to_mend_it() -> None:
     cell, s = LSTMCell(4, 3), np.zeros(3)
-    with pytest.raises(TypeError, match=r"computes in float64.*float32.*\.astype\(np\.float64\)"):
+    with pytest.raises(
+        TypeError, match=r"float64, .*float32: .*\.astype\(np\.float64\) or build it with dtype=np\.float32"
+    ):
         cell(np.zeros(4, np.float32))
     with pytest.raises(TypeError, match="computes in float64"):
         cell(np.zeros(4), (s, s.astype(np.float32)))
     with pytest.raises(TypeError, match="computes in float32"):
         RNNCell(4, 3, dtype=np.float32)(np.zeros(4))
-    with pytest.raises(TypeError, match="int64"):
-        cell(np.zeros(4, int))
+    with pytest.raises(TypeError, match=r"int64: convert it with \.astype\(np\.float64\)$"):  # no cell is of integers
+        cell(np.zeros(4, np.int64))
 
 
 def test_constructors_refuse_what_makes_no_cell() -> None:
@@ -395,6 +413,7 @@ def test_steps_are_numbered_from_the_step_before() -> None:
         assert str(state[0].scope) == f"lstm[{t}]"
         assert str(h.scope) == f"rnn[{t}]"
     assert str(lstm(np.zeros(2))[0].scope) == "lstm[1]"  # a new sequence
+    assert str(lstm(np.zeros(2), (h, h))[0].scope) == "lstm[1]"  # begun with the state of another network
 
 
 def test_a_step_that_the_user_numbers_is_not_numbered_again() -> None:
