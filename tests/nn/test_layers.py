@@ -104,8 +104,8 @@ def test_many_chunks_of_steps(budget: int, monkeypatch: pytest.MonkeyPatch) -> N
 def test_large_products_as_many_small_ones(small: int, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps in a product for the weights, of five; or four rows of the weights in one for h."""
     plain = everything(lstm(), None)
-    monkeypatch.setattr("tinygrad_lstm.blas._small_is_quick", lambda: True)
-    monkeypatch.setattr("tinygrad_lstm.blas._SMALL", small)
+    monkeypatch.setattr("tinygrad_lstm.machine._small_is_quick", lambda: True)
+    monkeypatch.setattr("tinygrad_lstm.machine._SMALL", small)
     monkeypatch.setattr("tinygrad_lstm.nn.fused._BUDGET", budget)
     model = lstm()
     for _ in range(2):  # the buffers are used again

@@ -85,9 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help(sys.stderr)
             return 2
         args = parser.parse_args(argv)
-        from ..blas import one_thread  # not for --help
+        from ..machine import keep_memory, one_thread  # not for --help
 
         one_thread()  # the same bits on any number of cores
+        keep_memory()
         try:
             with _hushed(args):
                 result = args.run(args)

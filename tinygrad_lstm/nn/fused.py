@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..blas import product, terms
+from ..machine import product, terms
 from ..primitives import Primitive
 from ..tensor import Tensor, constant, record
 

@@ -1,6 +1,6 @@
 """Training: settings, the network, the loop, metrics and checkpoints."""
 
-from ..blas import one_thread
+from ..machine import one_thread
 from .checkpoint import Checkpoint, CheckpointError, load, save
 from .loop import Diverged, Trainer, resume
 from .model import Network

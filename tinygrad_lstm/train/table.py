@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..blas import one_thread
+from ..machine import keep_memory, one_thread
 from ..tasks import TASKS, make
 from .loop import Diverged, Trainer
 from .settings import Settings
@@ -95,6 +95,7 @@ def chosen(tasks: Sequence[str] | None = None) -> list[Entry]:
 def train_one(entry: Entry, seed: int, steps: int | None) -> Result:
     """Train one seed of a row to its end, with one thread."""
     one_thread()
+    keep_memory()
     changed = {} if steps is None else {"steps": steps}
     trainer = Trainer(Settings(entry.task, **{**entry.settings, "seed": seed, **changed}))
     loss = None

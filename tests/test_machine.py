@@ -1,20 +1,23 @@
-"""What is asked of the OpenBLAS that NumPy brought; where there is none the answer is no, and nothing breaks."""
+"""What is asked of the machine: OpenBLAS, the C library; where there is none the answer is no, and nothing breaks."""
 
 import ctypes
+import platform
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tinygrad_lstm import blas
-from tinygrad_lstm.blas import product, terms
+from tinygrad_lstm import machine
+from tinygrad_lstm.machine import keep_memory, product, terms
 from tinygrad_lstm.train import one_thread
 
 
 @pytest.fixture
 def openblas():
-    for library in blas._libraries():
+    for library in machine._libraries():
         if hasattr(library, "scipy_openblas_get_num_threads64_"):
             before = library.scipy_openblas_get_num_threads64_()
             yield library
@@ -29,9 +32,9 @@ def numpy_in(tmp_path, monkeypatch):
     folder = tmp_path / "numpy" / ".libs"
     folder.mkdir(parents=True)
     monkeypatch.setattr(np, "__file__", str(tmp_path / "numpy" / "__init__.py"))
-    blas._libraries.cache_clear()
+    machine._libraries.cache_clear()
     yield folder
-    blas._libraries.cache_clear()
+    machine._libraries.cache_clear()
 
 
 def fake(kernel: bytes, threads: int) -> SimpleNamespace:
@@ -52,12 +55,12 @@ def test_the_openblas_of_numpy_computes_with_one_thread(openblas):
 def test_libraries_that_are_none_or_no_openblas_are_passed_over(numpy_in):
     assert not one_thread()  # a NumPy built on the system's own BLAS
     (numpy_in / "broken-openblas.so").write_bytes(b"not a library")
-    blas._libraries.cache_clear()
+    machine._libraries.cache_clear()
     assert not one_thread()
     shutil.copy(np.random.mtrand.__file__, numpy_in / "not-openblas.so")
-    blas._libraries.cache_clear()
+    machine._libraries.cache_clear()
     assert not one_thread()
-    assert not blas._small_is_quick()
+    assert not machine._small_is_quick()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -66,7 +69,7 @@ def test_libraries_that_are_none_or_no_openblas_are_passed_over(numpy_in):
     [(12, 35, 20), (512, 193, 32), (130, 512, 32), (101, 641, 64), (9, 2048, 64), (7, 3000, 100)],
 )
 def test_a_product_in_blocks_is_the_product(rows, inner, columns, dtype, monkeypatch):
-    monkeypatch.setattr(blas, "_small_is_quick", lambda: True)
+    monkeypatch.setattr(machine, "_small_is_quick", lambda: True)
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((rows, inner)).astype(dtype), rng.standard_normal((inner, columns)).astype(dtype)
     out = np.full((rows, columns), np.nan, dtype)
@@ -81,7 +84,7 @@ def test_a_product_in_blocks_is_the_product(rows, inner, columns, dtype, monkeyp
     [(b"SkylakeX", 1, True), (b"Cooperlake", 1, True), (b"SkylakeX", 2, False), (b"Haswell", 1, False)],
 )
 def test_blocks_are_for_one_thread_and_the_kernels_that_gain(kernel, threads, quick, monkeypatch):
-    monkeypatch.setattr(blas, "_libraries", lambda: (SimpleNamespace(), fake(kernel, threads)))
+    monkeypatch.setattr(machine, "_libraries", lambda: (SimpleNamespace(), fake(kernel, threads)))
     a = np.ones((512, 193), np.float32)
     assert (product(a, 32) != a.dot) is quick
     small = np.ones((128, 35), np.float32)
@@ -96,4 +99,38 @@ def test_the_kernel_of_this_machine_has_a_name(openblas):
     kernel = openblas.scipy_openblas_get_corename64_
     kernel.restype = ctypes.c_char_p
     one_thread()
-    assert blas._small_is_quick() is (kernel() in blas._SKIPPING)
+    assert machine._small_is_quick() is (kernel() in machine._SKIPPING)
+
+
+STEPS = """
+import resource
+import sys
+import numpy as np
+from tinygrad_lstm.machine import keep_memory
+if sys.argv[1] == "kept":
+    assert keep_memory()
+def step():
+    arrays = [np.ones(4096) for _ in range(500)]
+for _ in range(3):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked to keep memory")
+def test_memory_given_back_is_kept_for_the_next_step():
+    kept, returned = (
+        int(subprocess.run([sys.executable, "-c", STEPS, how], capture_output=True, text=True, check=True).stdout)
+        for how in ("kept", "returned")
+    )
+    assert kept < 500 < returned  # pages asked for in ten steps of 16 MB
+
+
+def test_without_glibc_memory_is_not_kept(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    assert not keep_memory()
+    monkeypatch.setattr("tinygrad_lstm.machine.os", SimpleNamespace(name="nt"))
+    assert not keep_memory()
