@@ -21,6 +21,7 @@ from common import peer, ran_on  # before NumPy
 import numpy as np  # isort: skip
 
 import tinygrad_lstm as tl
+from tinygrad_lstm.primitives import TABLE
 
 torch, jax, mygrad, autograd = (peer(name) for name in ("torch", "jax", "mygrad", "autograd"))
 
@@ -217,8 +218,58 @@ def products_alone(problem: Problem) -> Step:
     return step
 
 
+def arrays_alone(problem: Problem) -> Step:
+    """The forwards and rules of the derivative table that "op by op" runs, on arrays in a straight line, and no graph:
+    what no tape on this table can go below."""
+    T, H = problem.T, problem.hidden
+    w = problem.weights
+    zeros = np.zeros((problem.batch, H), np.float32)
+    add, mul, matmul, sigmoid, tanh = (TABLE[k] for k in ("add", "mul", "matmul", "sigmoid", "tanh"))
+
+    def step() -> Weights:
+        h = c = zeros
+        tape, hs = [], []
+        for x in problem.xs:
+            z = np.concatenate((h, x), 1)
+            gates = {}
+            for k in "figo":
+                a = add.forward(matmul.forward(z, w[f"W_{k}"]), w[f"b_{k}"])
+                gates[k] = a, (tanh if k == "g" else sigmoid).forward(a)
+            (_, f), (_, i), (_, g), (_, o) = gates.values()
+            kept, entering = mul.forward(f, c), mul.forward(i, g)
+            before, c = c, add.forward(kept, entering)
+            shown = tanh.forward(c)
+            h = mul.forward(o, shown)
+            tape.append((z, gates, before, c, kept, entering, shown, h))
+            hs.append(h)
+        np.stack(hs)
+        uses: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {k: ([], []) for k in "figo"}
+        turned = {k: np.asfortranarray(w[f"W_{k}"]) for k in "figo"}
+        dh, dc = zeros, zeros
+        for t in range(T - 1, -1, -1):
+            z, gates, before, c, kept, entering, shown, h = tape[t]
+            (_, f), (_, i), (_, g), (_, o) = gates.values()
+            dh = dh + problem.g[t]
+            d = {"o": mul.rules[0](dh, h, o, shown)}
+            dc = dc + tanh.rules[0](mul.rules[1](dh, h, o, shown), shown, c)
+            d["i"], d["g"] = mul.rules[0](dc, entering, i, g), mul.rules[1](dc, entering, i, g)
+            d["f"], dc = mul.rules[0](dc, kept, f, before), mul.rules[1](dc, kept, f, before)
+            dz = None
+            for k, (a, gate) in gates.items():
+                da = (tanh if k == "g" else sigmoid).rules[0](d[k], gate, a)
+                uses[k][0].append(da)
+                uses[k][1].append(z)
+                one = matmul.rules[0](da, None, z, turned[k])
+                dz = one if dz is None else dz + one
+            dh = dz[:, :H]
+        found = {f"W_{k}": matmul.total(*use) for k, use in uses.items()}
+        return found | {f"b_{k}": np.concatenate(use[0]).sum(0) for k, use in uses.items()}
+
+    return step
+
+
 def contestants(problem: Problem) -> dict[str, Step]:
-    steps = {"fused": here(problem, True), "op by op": here(problem, False)}
+    steps = {"fused": here(problem, True), "op by op": here(problem, False), "arrays alone": arrays_alone(problem)}
     if torch is not None:
         steps |= {"torch.nn.LSTM": torch_layer(problem), "torch op by op": torch_ops(problem)}
     if jax is not None:
