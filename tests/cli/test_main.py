@@ -52,6 +52,29 @@ def test_bad_arguments_are_one_line_and_status_2(capsys, argv):
     assert "--help" in err
 
 
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [(["explian", "a"], "explain"), (["draw", "rn"], "rnn"), (["flow", "--format", "svgg"], "svg")],
+)
+def test_the_choice_that_was_meant_is_named(capsys, argv, meant):
+    status, _, err = left(capsys, *argv)
+    assert status == 2
+    assert f": did you mean {meant}? argument " in err
+
+
+def test_the_task_that_was_meant_is_named(capsys):
+    assert main(["train", "addign"]) == 2
+    assert capsys.readouterr().err.startswith("tinygrad-lstm train: did you mean adding? no task is called 'addign': ")
+    assert main(["train", "zzz"]) == 2
+    assert capsys.readouterr().err.startswith("tinygrad-lstm train: no task is called 'zzz': choose from reber, ")
+
+
+def test_an_unknown_option_leads_to_the_help_of_its_command(capsys):
+    status, _, err = left(capsys, "explain", "a b", "--seeed", "3")
+    assert status == 2
+    assert err == "tinygrad-lstm explain: unrecognized arguments: --seeed 3 (try tinygrad-lstm explain --help)\n"
+
+
 def test_without_a_command_it_says_what_there_is(capsys):
     assert main([]) == 2
     out, err = capsys.readouterr()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -54,7 +56,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and whose help says so where it cannot be written."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {_short(safe(message))} (try {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {_short(safe(_guessed(message)))} (try {self.prog} --help)\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is sys.stderr:
@@ -62,6 +64,13 @@ class _Parser(argparse.ArgumentParser):
         elif file is not None:
             file.write(plain(message, file))
             file.flush()
+
+
+def _guessed(message: str) -> str:
+    """A message that says what to choose from begins with the choice that was probably meant, if any."""
+    wrong = re.search(r"'([^']+)'.*choose from ([^)]+)", message)
+    near = get_close_matches(wrong[1], re.findall(r"[\w.-]+", wrong[2]), 1) if wrong else []
+    return f"did you mean {near[0]}? {message}" if near else message
 
 
 def _short(message: str) -> str:
@@ -84,7 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not argv:
             parser.print_help(sys.stderr)
             return 2
-        args = parser.parse_args(argv)
+        args, unknown = parser.parse_known_args(argv)
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         from ..machine import keep_memory, one_thread  # not for --help
 
         one_thread()  # the same bits on any number of cores
@@ -129,7 +140,7 @@ def _parser(asked: str | None) -> argparse.ArgumentParser:
             sub.description = command.__doc__
             command.arguments(sub)
             _add_output(sub, getattr(command, "RESULT", None))
-            sub.set_defaults(run=command.run)
+            sub.set_defaults(run=command.run, parser=sub)
     return parser
 
 
@@ -173,7 +184,7 @@ def _silence() -> None:
 
 
 def _fail(command: str | None, message: str, status: int) -> int:
-    _complain(f"tinygrad-lstm{f' {command}' if command else ''}: {_short(safe(message))}\n")
+    _complain(f"tinygrad-lstm{f' {command}' if command else ''}: {_short(safe(_guessed(message)))}\n")
     return status
 
 
