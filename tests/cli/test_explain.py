@@ -196,6 +196,13 @@ def test_one_word(capsys):
     assert "With one word there is no step back" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_text_without_spaces_is_one_word_and_says_how_to_have_more(capsys):
+    assert main(["explain", "学习很有意思"]) == 0
+    assert capsys.readouterr().err == "one word is one step: --tokens chars makes each of its characters one\n"
+    assert main(["explain", "a"]) == main(["explain", "学习", "--tokens", "chars"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_three_hundred_words_are_elided_on_the_terminal_and_whole_in_the_file(capsys):
     words = [f"w{k}" for k in range(1, 301)]
     explained(*words, form="svg")

@@ -98,6 +98,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     text = reading(traced, unit)
     show("\n".join(table(traced, unit)))
     show(f"\n{textwrap.fill(text, WIDTH)}\n")
+    if args.tokens == "words" and len(tokens) == 1 < len(tokens[0]):  # as of a language written without spaces
+        print("one word is one step: --tokens chars makes each of its characters one", file=sys.stderr)
     return _result(by_kind, unit, text, None, written, args)
 
 
