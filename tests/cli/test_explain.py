@@ -131,6 +131,15 @@ def test_every_detail_is_drawn(detail):
     explained("one two three", "--detail", detail)
 
 
+def test_the_pictures_of_one_run_have_one_scale(here):
+    explained(SENTENCE)
+    legends = [re.search(r'^  "legend".*$', (here / "out" / f"{name}.dot").read_text("utf-8"), re.MULTILINE)[0]
+               for name in ("lstm", "rnn", "compare")]  # fmt: skip
+    scales = [re.findall(r">([\d.]+(?:e[+-]\d+)?)<", legend) for legend in legends]
+    assert len(scales[0]) == 3
+    assert scales[0] == scales[1] == scales[2]
+
+
 @pytest.mark.parametrize(("form", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<"), ("dot", b"")])
 def test_every_format_is_written(form, start, here):
     explained("one two", form=form)

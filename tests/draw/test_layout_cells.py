@@ -98,6 +98,17 @@ def test_one_scale_for_all_rows(unrolled, lstm, rnn):
     assert {a.id: a.width for a in alone.arrows} != {a.id.replace("r1", "r0"): a.width for a in picture.arrows}
 
 
+def test_what_stands_beside_shares_the_scale(unrolled, lstm, rnn):
+    rnn.W_h.assign(rnn.W_h.numpy() * 0.01)
+    first, second = (tl.trace_gradients(unrolled(cell, 3)) for cell in (lstm, rnn))
+
+    def marks(picture):
+        return {a.id: (a.width, a.colour) for a in picture.arrows if a.id.startswith("r0")}
+
+    together, alone = tl.draw(first, second).picture, tl.draw(first).picture
+    assert marks(tl.draw(first, beside=[first, second]).picture) == marks(together) != marks(alone)
+
+
 def test_the_svg_carries_ids_classes_tooltips_widths_and_colours(unrolled, lstm, svg):
     drawing = tl.draw(unrolled(lstm, 1))
     page = svg(drawing)

@@ -180,13 +180,14 @@ def _cells(text: str) -> list[str]:
 def _pictures(
     by_kind: dict[str, Passage], alone: Sequence[str], folder: Path, args: argparse.Namespace, keep: Sequence[int]
 ) -> tuple[list[str], list[str]]:
-    """Draw each of `alone`, and all together where there are several; return the names of the files, and notes."""
+    """Draw each of `alone` and, if there are several, all, on one scale; return the names of the files, and notes."""
+    everything = list(by_kind.values())
     shown = {kind: [by_kind[kind]] for kind in alone}
-    if len(by_kind) > 1:
-        shown["compare"] = list(by_kind.values())
-    tokens = next(iter(by_kind.values())).tokens
+    if len(everything) > 1:
+        shown["compare"] = everything
     saved = [
-        save(rows, folder / f"{name}.{args.format}", args.detail, tokens, keep=keep) for name, rows in shown.items()
+        save(rows, folder / f"{name}.{args.format}", args.detail, everything[0].tokens, keep=keep, beside=everything)
+        for name, rows in shown.items()
     ]
     return [path.name for path, _ in saved], list(dict.fromkeys(note for _, note in saved if note))
 

@@ -46,6 +46,7 @@ def draw(
     titles: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
     keep: Collection[int] = (),
+    beside: Collection[Flow] = (),
 ) -> Drawing:
     """Draw the graph of a Tensor, or a traced Flow; several are drawn one above another on one scale.
 
@@ -58,7 +59,8 @@ def draw(
     and last. A graph drawn by dot is folded, most steps to one node, by "cell" and "step", and by "auto" beyond 300
     nodes. The drawing says what it leaves out. `values=False` leaves the numbers out of a graph drawn by dot.
     `titles` name the rows, `labels` (tokens) the inputs of the steps. Steps to `keep`, counted from 1, are drawn where
-    others are left out.
+    others are left out. The scale of widths and colours is that of all Flows drawn, and of those that the drawing will
+    stand `beside`.
 
     `backward=True` draws one Tensor's graph with its backward pass beside it: by each operation the adjoint of each of
     its edges, what it multiplies by, and dotted the forward values it keeps; with `detail="ops"` every single
@@ -74,7 +76,7 @@ def draw(
     if titles is not None and len(titles) != len(targets):
         raise ValueError(f"{len(titles)} titles for {len(targets)} graphs")
     flows = [_backward(targets)] if backward else [_flow(target, gradients) for target in targets]
-    scale = theme.Scale.of([norm for flow in flows for norm in _norms(flow)])
+    scale = theme.Scale.of([norm for flow in (*flows, *beside) for norm in _norms(flow)])
     found = [find_chain(flow) for flow in flows]
     chains = [chain for chain in found if chain is not None]
     name = (
