@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow import Flow, ScopeName, read_graph
+from tinygrad_lstm.flow import Flow, ScopeName, read_graph, trace_backward
 from tinygrad_lstm.flow.graph import norm
 from tinygrad_lstm.nn import LSTMCell, Parameter, RNNCell
 
@@ -220,3 +224,85 @@ def test_an_edge_that_is_not_there_is_told_with_the_step_asked_for() -> None:
     x = tl.tensor([1.0], requires_grad=True)
     with pytest.raises(KeyError, match=r"'h -> f' in this graph \("):
         tl.trace_gradients((x * 2).sum()).edges_named("h -> f")
+
+
+# ── who holds what ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("trace", [tl.trace_gradients, read_graph, trace_backward])
+@pytest.mark.usefixtures("no_collector")
+def test_a_dropped_flow_is_freed_at_once_with_all_it_kept(trace: Callable[[tl.Tensor], Flow]) -> None:
+    x = tl.tensor([1.0, 2.0], requires_grad=True, name="x")
+    y = tl.tanh(x * x).sum()
+    flow = trace(y)
+    held = [flow.nodes[2].value, *(node.gradient for node in flow.nodes), *(edge.cotangent for edge in flow.edges)]
+    assert [node.norm for node in flow.nodes]
+    assert repr(flow)
+    watched = [weakref.ref(thing) for thing in (flow, *flow.nodes, *held) if thing is not None]
+    del flow, held
+    assert not any(thing() is not None for thing in watched)
+
+
+def test_a_node_outlives_its_flow_with_all_it_leads_to() -> None:
+    x = tl.tensor([1.0, 2.0], requires_grad=True, name="x")
+    y = tl.tanh(x * x).sum()
+    node = tl.trace_gradients(y).node(x)
+    np.testing.assert_array_equal(node.gradient, tl.trace_gradients(y).gradient(x))
+    (first, second), root = node.uses, node.uses[0].consumer.uses[0].consumer.uses[0].consumer
+    assert (first.consumer, first.slot, second.slot) == (second.consumer, 0, 1)
+    assert first.source is second.source is root.inputs[0].source.inputs[0].source.inputs[0].source is node
+    assert root.op == "sum"
+    assert root.seed is not None
+
+
+def test_a_node_is_one_object_and_an_edge_is_one_value() -> None:
+    flow, _ = steps()
+    for node in flow.nodes:
+        assert all(edge.source is flow.nodes[edge.source.id] for edge in node.inputs)
+        assert node.inputs == node.inputs
+        for edge in node.inputs:
+            assert edge in edge.source.uses
+            assert {edge} == {use for use in edge.source.uses if (use.consumer, use.slot) == (node, edge.slot)}
+    edges = list(flow.edges)
+    assert len(set(edges)) == len(edges) > 90
+    assert set(edges).isdisjoint(steps()[0].edges)
+
+
+def test_threads_find_the_same_nodes() -> None:
+    flow, _ = steps(20)
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(flow._graph.nodes())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    for nodes in found:
+        assert all(node is known for node, known in zip(nodes, flow.nodes, strict=True))
+
+
+@pytest.mark.parametrize("trace", [tl.trace_gradients, trace_backward])
+def test_the_collector_does_not_go_over_a_graph_while_it_is_built(trace: Callable[[tl.Tensor], Flow]) -> None:
+    y = x = tl.tensor([1.0, 2.0], requires_grad=True)
+    for _ in range(1000):
+        y = tl.tanh(y + x)
+    runs: list[Any] = []
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        runs.append(info["generation"])
+
+    gc.callbacks.append(count)
+    try:
+        flow = trace(y.sum())
+        assert len(flow.nodes) > 2000
+    finally:
+        gc.callbacks.remove(count)
+    assert gc.isenabled()
+    assert len(runs) <= 2 * 4  # each is told of twice; what is allocated outside brings a few

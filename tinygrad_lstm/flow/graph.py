@@ -1,6 +1,6 @@
 """A computation graph as plain data: nodes, edges (consumer, slot) and the cotangents that flowed along them.
 
-Drawing, tables and pages read this and nothing else; it holds arrays, never Tensors of the graph.
+Drawing, tables and pages read this and nothing else; nodes and edges hold arrays, never Tensors of the graph.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
+from threading import Lock
 from typing import Any, NamedTuple, cast
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
 
 from ..autodiff import Link, Mark, as_marks, by_crossings
 from ..nn import Parameter
-from ..scope import adjoint
-from ..tensor import Tensor, describe
+from ..scope import adjoint, scope
+from ..tensor import Tensor, describe, without_collector
 from .jacobians import States, against_lag, direct
 from .paths import marks
 
@@ -48,8 +50,7 @@ class Node:
     `kind` is "op", "parameter" (an nn.Parameter), "input" (a leaf that needs a gradient, or has a
     name) or "constant". `op` and `symbol` are the primitive's, None for a leaf. `scopes` is the path
     outermost first, empty for a leaf. `gradient` is the derivative of the root with respect to this
-    value, None where it was not computed. In a backward graph, `adjoint_of` ties an operation to the edge (consumer,
-    slot) whose cotangent it helps to compute; with slot None it sums the terms of that operation's own cotangent.
+    value, None where it was not computed.
     """
 
     id: int
@@ -59,11 +60,27 @@ class Node:
     name: str | None
     scopes: tuple[ScopeName, ...]
     value: Array
-    params: dict[str, Any] = field(default_factory=dict)
-    inputs: list[Edge] = field(default_factory=list)
-    uses: list[Edge] = field(default_factory=list)
-    seed: Array | None = None
-    adjoint_of: tuple[Node, int | None] | None = None
+    params: dict[str, Any]
+    seed: Array | None
+    _graph: _Graph
+
+    @property
+    def inputs(self) -> list[Edge]:
+        """The edges into it, in the order of their slots."""
+        return self._graph.inputs(self)
+
+    @property
+    def uses(self) -> list[Edge]:
+        """The edges out of it, in the order in which their consumers were made."""
+        return self._graph.uses(self)
+
+    @property
+    def adjoint_of(self) -> tuple[Node, int | None] | None:
+        """In a backward graph, the edge (consumer, slot) whose cotangent this operation helps to compute.
+
+        With slot None it sums the terms of that consumer's own cotangent.
+        """
+        return self._graph.adjoint_of(self)
 
     @property
     def step(self) -> int | None:
@@ -92,14 +109,14 @@ class Node:
         return f"<{self.op or self.kind}{name} {self.value.shape}{where}>"
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(repr=False, unsafe_hash=True)
 class Edge:
     """One use of a value: `source` as input number `slot` of `consumer`, with the cotangent that came back along it."""
 
-    source: Node
+    source: Node = field(compare=False)
     consumer: Node
     slot: int
-    cotangent: Array | None = None
+    cotangent: Array | None = field(compare=False)
 
     @cached_property
     def norm(self) -> float | None:
@@ -108,6 +125,106 @@ class Edge:
 
     def __repr__(self) -> str:
         return f"<edge {self.source!r} -> {self.consumer!r} slot {self.slot}>"
+
+
+class _Graph:
+    """What nodes and edges are read from. It knows its nodes weakly, so nothing here refers to itself in a circle:
+    a flow is freed at once with the last that is held of it, and Python's collector has nothing to find.
+    """
+
+    def __init__(
+        self, root: Tensor, operations: list[Tensor], cotangents: Mapping[Link, Array], seed: Array | None
+    ) -> None:
+        self.root = root
+        self.operations = operations
+        self.seed = seed
+        self._cotangents = cotangents
+        # Leaves may be assigned later, so their arrays are kept now.
+        self._leaves = {x: x._array for op in operations for x in op.inputs if x.primitive is None}
+        self._leaves.setdefault(root, root._array)
+        self._known: dict[int, ref[Node]] = {}
+        self._making = Lock()
+        self._paths: dict[scope | None, tuple[ScopeName, ...]] = {}
+
+    @cached_property
+    def ids(self) -> dict[Tensor, int]:
+        """Every Tensor with its number, in the order they were made, a leaf just before its first use."""
+        ids: dict[Tensor, int] = {}
+        for op in self.operations:
+            for x in (*op.inputs, op):
+                ids.setdefault(x, len(ids))
+            if isinstance(op.scope, adjoint):
+                ids.setdefault(op.scope.op, len(ids))
+        ids.setdefault(self.root, len(ids))
+        return ids
+
+    @cached_property
+    def tensors(self) -> list[Tensor]:
+        """The Tensor of every id."""
+        return list(self.ids)
+
+    def nodes(self) -> list[Node]:
+        with self._making, without_collector():  # a second thread finds the nodes of the first
+            return [self.node(id) for id in range(len(self.ids))]
+
+    def node(self, id: int) -> Node:
+        """The node of that id, the same one as long as anybody holds it."""
+        known = self._known.get(id)
+        if known is None or (node := known()) is None:
+            node = self._node(self.tensors[id], id)
+            self._known[id] = ref(node)
+        return node
+
+    def _node(self, x: Tensor, id: int) -> Node:
+        array = self._leaves.get(x, x._array).view()
+        array.flags.writeable = False
+        seed = self.seed if x is self.root else None
+        if x.primitive is None:
+            kind = "parameter" if isinstance(x, Parameter) else "input" if x.requires_grad or x.name else "constant"
+            return Node(id, kind, None, None, x.name, (), array, {}, seed, self)
+        if x.scope not in self._paths:
+            self._paths[x.scope] = tuple(ScopeName(s.name, s.step) for s in x.scope or ())
+        path = self._paths[x.scope]
+        return Node(id, "op", x.primitive.name, x.primitive.symbol, x.name, path, array, x.params, seed, self)
+
+    def inputs(self, node: Node) -> list[Edge]:
+        return [self._edge(self.node(source), node, slot) for source, _, slot in self._by_consumer[node.id]]
+
+    def uses(self, node: Node) -> list[Edge]:
+        return [self._edge(node, self.node(consumer), slot) for _, consumer, slot in self._by_source[node.id]]
+
+    def _edge(self, source: Node, consumer: Node, slot: int) -> Edge:
+        return Edge(source, consumer, slot, self._cotangents.get((self.tensors[consumer.id], slot)))
+
+    @cached_property
+    def _links(self) -> npt.NDArray[np.intp]:
+        """Of every edge, grouped by consumer: the ids of its source and its consumer, and its slot."""
+        ids = self.ids
+        numbers = (n for op in self.operations for slot, x in enumerate(op.inputs) for n in (ids[x], ids[op], slot))
+        return np.fromiter(numbers, np.intp).reshape(-1, 3)
+
+    @cached_property
+    def _by_source(self) -> _Rows:
+        return _Rows(self._links, 0, len(self.ids))
+
+    @cached_property
+    def _by_consumer(self) -> _Rows:
+        return _Rows(self._links, 1, len(self.ids))
+
+    def adjoint_of(self, node: Node) -> tuple[Node, int | None] | None:
+        scope = self.tensors[node.id].scope
+        return (self.node(self.ids[scope.op]), scope.slot) if isinstance(scope, adjoint) else None
+
+
+class _Rows:
+    """The rows of a table by the number in one of its columns, those of a number in the order that they have there."""
+
+    def __init__(self, table: npt.NDArray[np.intp], column: int, count: int) -> None:
+        self._table = table[np.argsort(table[:, column], kind="stable")]
+        self._starts = np.searchsorted(self._table[:, column], np.arange(count + 1)).tolist()
+
+    def __getitem__(self, number: int) -> Iterator[list[int]]:
+        return iter(self._table[self._starts[number] : self._starts[number + 1]].tolist())
 
 
 class Flow:
@@ -119,60 +236,21 @@ class Flow:
     def __init__(
         self, root: Tensor, operations: list[Tensor], cotangents: Mapping[Link, Array], seed: Array | None
     ) -> None:
-        """Keep what a backward pass left; nodes are made of it when first asked for, which costs as much again.
+        """Keep what a backward pass left; nodes are made of it when first asked for.
 
-        `operations` are in the order they were made. Leaves may be assigned later, so their arrays are kept now.
+        `operations` are in the order they were made.
         """
-        self._root = root
-        self._operations = operations
-        self._cotangents = cotangents
-        self._seed = seed
-        self._leaves = {x: x._array for op in operations for x in op.inputs if x.primitive is None}
-        self._leaves.setdefault(root, root._array)
-
-    @cached_property
-    def _of(self) -> dict[Tensor, Node]:
-        """The node of every Tensor, in the order they were made."""
-        of: dict[Tensor, Node] = {}
-
-        def node_of(x: Tensor) -> Node:
-            return of[x] if x in of else of.setdefault(x, self._node(x, len(of)))
-
-        for op in self._operations:
-            sources = [node_of(source) for source in op.inputs]
-            node = node_of(op)
-            if isinstance(op.scope, adjoint):
-                node.adjoint_of = node_of(op.scope.op), op.scope.slot
-            for slot, source in enumerate(sources):
-                edge = Edge(source, node, slot, self._cotangents.get((op, slot)))
-                node.inputs.append(edge)
-                source.uses.append(edge)
-        node_of(self._root).seed = self._seed
-        return of
-
-    def _node(self, x: Tensor, id: int) -> Node:
-        array = self._leaves.get(x, x._array).view()
-        array.flags.writeable = False
-        if x.primitive is None:
-            kind = "parameter" if isinstance(x, Parameter) else "input" if x.requires_grad or x.name else "constant"
-            return Node(id, kind, None, None, x.name, (), array)
-        scopes = tuple(ScopeName(s.name, s.step) for s in x.scope.path) if x.scope else ()
-        return Node(id, "op", x.primitive.name, x.primitive.symbol, x.name, scopes, array, x.params)
+        self._graph = _Graph(root, operations, cotangents, seed)
 
     @cached_property
     def nodes(self) -> list[Node]:
         """Every value in the order it was made."""
-        return list(self._of.values())
-
-    @cached_property
-    def _tensors(self) -> list[Tensor]:
-        """The Tensor of every node, at its id."""
-        return list(self._of)
+        return self._graph.nodes()
 
     @property
     def root(self) -> Node:
         """The value that was differentiated."""
-        return self._of[self._root]
+        return self.nodes[self._graph.ids[self._graph.root]]
 
     @property
     def edges(self) -> Iterator[Edge]:
@@ -182,13 +260,13 @@ class Flow:
     @property
     def traced(self) -> bool:
         """Whether cotangents were computed."""
-        return self._seed is not None
+        return self._graph.seed is not None
 
     def node(self, tensor: Tensor) -> Node:
         """The node of a Tensor of the graph. Raises KeyError for any other."""
-        if tensor not in self._of:
+        if tensor not in self._graph.ids:
             raise KeyError(f"{describe(tensor)} is not in the traced graph")
-        return self._of[tensor]
+        return self.nodes[self._graph.ids[tensor]]
 
     def gradient(self, tensor: Tensor) -> Array:
         """The gradient of the root with respect to a Tensor of the graph, leaf or not: the sum over its edges.
@@ -251,14 +329,14 @@ class Flow:
 
         What `split` marks and `tl.grad(..., cut=...)` cuts. See `flow.paths.marks` for the names.
         """
-        return [mark for name in names for mark in marks(self._operations, name, step)]
+        return [mark for name in names for mark in marks(self._graph.operations, name, step)]
 
     def link(self, edge: Edge) -> Link:
         """An edge of this flow as `tl.grad(..., cut=...)` takes it. Raises ValueError for an edge of another flow."""
         consumer = edge.consumer
         if consumer.id >= len(self.nodes) or self.nodes[consumer.id] is not consumer:
             raise ValueError(f"{edge!r} is not an edge of this flow")
-        return self._tensors[consumer.id], edge.slot
+        return self._graph.tensors[consumer.id], edge.slot
 
     def split(
         self, wrt: Tensor, marked: Collection[Edge | Link | Mark] | None = None, limit: int | None = None
@@ -282,13 +360,13 @@ class Flow:
         if marked is None:
             chosen = self.edges_named("h -> h")
         else:
-            chosen = as_marks(self._root, [self.link(m) if isinstance(m, Edge) else m for m in marked])
-        return by_crossings(self._root, cast(Array, self._seed), {wrt}, chosen, limit)[wrt]
+            chosen = as_marks(self._graph.root, [self.link(m) if isinstance(m, Edge) else m for m in marked])
+        return by_crossings(self._graph.root, cast(Array, self._graph.seed), {wrt}, chosen, limit)[wrt]
 
     @cached_property
     def states(self) -> States:
         """The states of the one recurrent cell in the graph. Raises ValueError where there is none, or several."""
-        return States(self._operations)
+        return States(self._graph.operations)
 
     def jacobian(self, name: str, start: int, end: int) -> Array:
         """d state_end / d state_start, "c" or "h", with the rest of the state at `start` and all inputs held fixed.

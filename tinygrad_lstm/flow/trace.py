@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..autodiff import Link, operations, propagate, seed_of
-from ..tensor import Tensor, recording_anew
+from ..tensor import Tensor, recording_anew, without_collector
 from .graph import Flow
 
 
@@ -26,7 +26,8 @@ def trace_gradients(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flo
         cotangents[consumer, slot] = c = np.asarray(c)
         c.flags.writeable = False  # several edges may share it, and a user may want to scale a gradient in place
 
-    propagate(root, seed, on_edge=keep)
+    with without_collector():
+        propagate(root, seed, on_edge=keep)
     seed.flags.writeable = False
     return Flow(root, operations(root)[::-1], cotangents, seed)
 
@@ -51,7 +52,7 @@ def trace_backward(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flow
     def keep(consumer: Tensor, slot: int, c: Tensor) -> None:
         cotangents[consumer, slot] = c.numpy()
 
-    with recording_anew():
+    with without_collector(), recording_anew():
         start = Tensor(seed, requires_grad=True, name="seed")  # a constant's adjoints would not be recorded
         found = propagate(root, start, on_edge=keep)
     everything = {op for result in (root, *found.values()) for op in operations(result)}
