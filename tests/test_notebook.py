@@ -263,7 +263,7 @@ def test_a_flow_shows_the_norms_that_it_has():
 
 
 def flow_leaf(flow, name):
-    return next(x for x in flow._tensors if x.name == name)
+    return next(x for x in flow._graph.tensors if x.name == name)
 
 
 def test_a_flow_of_a_thousand_steps_is_small():
