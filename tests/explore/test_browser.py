@@ -211,7 +211,7 @@ def test_cutting_paths_and_the_z_slider(opened: Callable[..., Any]) -> None:
     shown.page.click("summary")
     expected = passage("lstm")
     flow, states = expected.flow, expected.flow.states.of("c")
-    loss = flow._root
+    loss = flow._graph.root
     shown.page.uncheck("#cut-h-f")
     shown.page.uncheck("#cut-c-h")
     cut = tl.grad(loss, states[1:-1], cut=flow.edges_named("h -> f", "c -> h"), allow_unused=True)
