@@ -1,19 +1,22 @@
 """One training step of an LSTM, forward and backward, here and in the peers installed, in turns in one run.
 
-    python tests/bench/step.py [--rounds N] [--size 0..3 ...] [--long]
+    python tests/bench/step.py [--rounds N] [--size 0..3 ...] [--long | --memory]
 
 Float32, one thread, the same weights and data, gradients compared before anything is timed. Prints for each size the
 median milliseconds and the median over the rounds of the ratio to torch.nn.LSTM and to PyTorch eager, operation by
-operation (4 gates as here). `--long` measures instead the cost of a step op by op from T = 100 to T = 10,000.
+operation (4 gates as here). `--long` measures instead the cost of a step op by op from T = 100 to T = 10,000;
+`--memory` what a step adds at its peak to the memory of a process of its own (Linux).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from common import peer, ran_on  # before NumPy
@@ -322,15 +325,56 @@ def long_sequences(rounds: int) -> None:
         print(f"T = {T:6d} {1e6 * statistics.median(found):8.1f} {ratio:6.2f}")
 
 
+MEMORY = {"fused": lambda p: here(p, True), "torch.nn.LSTM": torch_layer, "op by op": lambda p: here(p, False),
+          "torch op by op": torch_ops}  # fmt: skip
+
+
+def peak_memory(name: str, size: int) -> float:
+    """Megabytes that the third step takes at its peak beyond what was in use before the first."""
+    make = MEMORY[name]
+    make(Problem(3, 2, 2, 2))()  # libraries load parts of themselves in their first step
+    step = make(Problem(*SIZES[size]))
+
+    def in_use(what: str) -> float:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith(what)) / 1024
+
+    before = in_use("VmRSS")
+    step()
+    step()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak starts anew
+    step()
+    return in_use("VmHWM") - before
+
+
+def memory(sizes: Iterable[int]) -> None:
+    for size in sizes:
+        print(f"T, batch, input, hidden = {SIZES[size]}: megabytes at the peak of a step")
+        for name in MEMORY:
+            if torch is not None or "torch" not in name:
+                command = [sys.executable, __file__, "--peak-of", name, "--size", str(size)]
+                # What is given back is returned to the system at once, and not counted as in use.
+                environment = os.environ | {"MALLOC_TRIM_THRESHOLD_": "0"}
+                done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+                print(f"{name:15} {float(done.stdout.splitlines()[-1]):9.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (0: by size)")
     parser.add_argument("--size", type=int, nargs="*", default=range(len(SIZES)), help="which of the sizes")
     parser.add_argument("--long", action="store_true", help="the cost of a step from T = 100 to T = 10,000")
+    parser.add_argument("--memory", action="store_true", help="the memory of a step")
+    parser.add_argument("--peak-of", choices=MEMORY, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.peak_of:
+        return print(peak_memory(options.peak_of, options.size[0]))
     print(ran_on(torch, jax, mygrad, autograd))
     if options.long:
         return long_sequences(options.rounds or 7)
+    if options.memory:
+        return memory(options.size)
     for k in options.size:
         problem = Problem(*SIZES[k])
         steps = contestants(problem)

@@ -115,6 +115,15 @@ def test_large_products_as_many_small_ones(small: int, budget: int, monkeypatch:
         np.testing.assert_allclose(found[name], a, rtol=1e-12, atol=1e-14, err_msg=name)
 
 
+def test_arrays_of_a_run_begin_with_a_cache_line() -> None:
+    from tinygrad_lstm.nn.fused import Buffers
+
+    for size in range(1, 20):
+        buffers = Buffers(size, 3, size, 5, np.dtype(np.float32))
+        buffers.make_chunks()
+        assert not [a.ctypes.data % 64 for a in (buffers.Z, buffers.S, buffers.R, buffers.W, buffers.D) if a.size]
+
+
 def test_weights_are_turned_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = everything(lstm(), None)
     monkeypatch.setattr(tl.nn.fused, "_ROWS", 3)  # of 8

@@ -1,8 +1,7 @@
 """A whole LSTM sequence as one primitive. Its backward pass is derived by hand: docs/bptt.md, whose names these are.
 
 Arrays are feature-major, (features, batch) at each step, so that the block of a gate is contiguous. The gates stand
-in the order i, f, o, g and are followed by the cell state they meet, so that [i, f] * [g, c] is one product; the
-products stand before h in the order of their gates, so that the derivatives of three sigmoids are two calls.
+in the order i, f, o, g and are followed by the cell state they meet, so that [i, f] * [g, c] is one product.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ Sizes = tuple[int, int, int, int, np.dtype[Any]]
 _ORDER = ("i", "f", "o", "g")
 _BUDGET = 1 << 20  # bytes of local derivatives worked on at a time: what a core's second-level cache holds
 _SMALL = 12  # hidden units up to which a step back of one sequence is quicker as one matrix
+_GROUPS = 2  # of steps, at least, for the gradient of the weights: each needs a copy of its steps
 _LINE = 64  # bytes of a cache line
 _ROWS = 16  # of a matrix transposed at a time: a cache line of float32
 
@@ -36,9 +36,8 @@ _ROWS = 16  # of a matrix transposed at a time: a cache line of float32
 class Buffers:
     """The arrays of one run over a sequence, and their views step by step, made once and used again.
 
-    S (T+1, 5 hidden, batch) holds the gates i, f, o, g of every step and the cell state before them, R (T, hidden,
-    batch) tanh(c). Z (T+1, 2 hidden + N, batch) holds the products i g and f c of the step before, and [h; x; 1], whose
-    N = hidden + input + 1 rows meet the weights.
+    Z (T+1, N, batch) holds [h; x; 1] of every step, N = hidden + input + 1, S (T+1, 5 hidden, batch) the gates i, f, o,
+    g and the cell state before them, R (T, hidden, batch) tanh(c).
     """
 
     def __init__(self, T: int, batch: int, inputs: int, hidden: int, dtype: np.dtype[Any]) -> None:
@@ -48,14 +47,14 @@ class Buffers:
         self.W_halved = self._new(4 * H, n)
         self.scale = np.ones((4 * H, 1), dtype)
         self.scale[: 3 * H] = 0.5
-        self.Z = Z = self._new(T + 1, 2 * H + n, batch)
+        self.Z = Z = self._new(T + 1, n, batch)
         self.S = S = self._new(T + 1, 5 * H, batch)
         self.R = R = self._new(T, H, batch)
-        self.z, P, h = Z[:, 2 * H :], Z[1:, : 2 * H], Z[1:, 2 * H : 3 * H]
+        self.products, self.dh, self.dc = self._new(2 * H, batch), self._new(H, batch), self._new(H, batch)
         Z[:, -1] = 1
         self.steps = list(
-            zip(self.z[:T], S[:T, : 4 * H], S[:T, : 3 * H], S[:T, : 2 * H], S[:T, 3 * H :], P, P[:, :H], P[:, H:],
-                S[1:, 4 * H :], R, S[:T, 2 * H : 3 * H], h, strict=True)
+            zip(Z[:T], S[:T, : 4 * H], S[:T, : 3 * H], S[:T, : 2 * H], S[:T, 3 * H :], S[1:, 4 * H :], R,
+                S[:T, 2 * H : 3 * H], Z[1:, :H], strict=True)
         )  # fmt: skip
         self.chunks: list[Any] = []
         self.transitions: list[Any] = []
@@ -64,30 +63,28 @@ class Buffers:
         return Buffers, self.sizes  # a copy makes its own views: those of copied arrays would point to these
 
     def make_chunks(self) -> None:
-        """What the backward pass needs: the chunks of steps, the last first, and groups of steps, as many as the
-        gradient of the weights takes at a time: da in D (groups, 4 hidden, steps, batch), [h, x, 1] in rows.
+        """What the backward pass needs: the chunks of steps, the last first; and for a group of steps, of which the
+        gradient of the weights is one product, da in D (4 hidden, steps, batch) and z in rows (steps, batch, N).
         """
         T, batch, _, H, dtype = self.sizes
         at_once = max(1, min(T, _BUDGET // (10 * H * batch * dtype.itemsize)))
-        groups = -(-T // terms(4 * H, len(self.W), at_once=batch, of=T))
-        together = -(-T // groups)
-        self.D = self._new(groups, 4 * H, together, batch)
-        self.rows = self._new(groups * together, batch, len(self.W))
-        self.D[-1] = self.rows[T:] = 0  # the last group may be short
-        self.dh, self.dc, self.shown = self._new(H, batch), self._new(H, batch), self._new(H, batch)
-        K = self._new(at_once, 3 * H, batch), self._new(at_once, H, batch), self._new(at_once, H, batch)
+        together = min(-(-T // _GROUPS), terms(4 * H, len(self.W), at_once=batch, of=T))
+        self.D = self._new(4 * H, together, batch)
+        self.rows = self._new(together, batch, len(self.W))
+        self.shown = self._new(H, batch)
+        K = self._new(at_once, 2 * H, batch), *(self._new(at_once, H, batch) for _ in range(3))
         d, G = self._new(at_once, 4 * H, batch), self._new(at_once, H, batch)
         for end in range(T, 0, -at_once):
             start = max(0, end - at_once)
             da, g, s = d[: end - start], G[: end - start], self.S[start:end]
-            k = k_ifo, k_g, k_c = tuple(a[: end - start] for a in K)
-            values = s, self.Z[start + 1 : end + 1, : 3 * H], self.R[start:end]
+            k_if, k_o, k_g, k_c = (a[: end - start] for a in K)
+            values = k_if, k_o, k_g, k_c, s, self.Z[start + 1 : end + 1, :H], self.R[start:end]
             per_step = (
-                g, k_ifo[:, :H], k_ifo[:, H : 2 * H], k_ifo[:, 2 * H :], k_g, k_c, s[:, H : 2 * H],
+                g, k_if[:, :H], k_if[:, H:], k_o, k_g, k_c, s[:, H : 2 * H],
                 da[:, :H], da[:, H : 2 * H], da[:, 2 * H : 3 * H], da[:, 3 * H :], da,
             )  # fmt: skip
             backwards = list(zip(*(a[::-1] for a in per_step), strict=True))
-            self.chunks.append((start, end, k, da, g, values, backwards))
+            self.chunks.append((start, end, da, g, values, backwards))
 
     def make_transitions(self) -> None:
         """What it needs for a batch of one: M (T, 2 hidden, 2 hidden + 1) takes Y[t+1] = [dh; dc; 1] to Y[t].
@@ -102,9 +99,10 @@ class Buffers:
         M = self.M.reshape(T, 2 * H, 2 * H + 1)
         self.given = M[1:, :H, -1], M[:, H:, -1]
         self.transitions = [(M[t - 1].dot, Y[t], Y[t - 1, :-1]) for t in range(T, 0, -1)]
-        k_ifo, k_g, k_c = self.F[:, : 3 * H], self.F[:, 3 * H : 4 * H], self._new(T, H)
-        self.local = k_ifo, k_g, k_c, self.S[:T, :, 0], self.Z[1:, : 3 * H, 0], self.R[:, :, 0]
         self.per_gate = self.F.reshape(T, 10, H)
+        self.k_c = self._new(T, H)
+        k = self.F[:, : 2 * H], self.per_gate[:, 2], self.per_gate[:, 3], self.k_c
+        self.local = *k, self.S[:T, :, 0], self.Z[1:, :H, 0], self.R[:, :, 0]
         E = self.E.reshape(10, H, 2 * H, 2 * H + 1)
         from_h, from_c = (np.einsum("kjij->kji", E[:, :, :H, start : start + H]) for start in (0, H))
         W = self.W[:H].reshape(H, 4, H).transpose(1, 2, 0)
@@ -145,18 +143,19 @@ class Run:
         """h of every step: xs (T, batch, input) to (T, batch, hidden). Parameters as in `sequence`."""
         b = self.buffers
         T, batch, _, H, dtype = b.sizes
-        W, z = b.W, b.z
+        W, Z = b.W, b.Z
         np.concatenate(parameters[:4], axis=1, out=W[:-1])
         np.concatenate(parameters[4:], out=W[-1])
         for row in range(0, len(W), _ROWS):
             np.multiply(W.T[:, row : row + _ROWS], b.scale, out=b.W_halved[:, row : row + _ROWS])
-        z[:T, H:-1] = xs.transpose(0, 2, 1)
-        z[0, :H] = h0.T
+        Z[:T, H:-1] = xs.transpose(0, 2, 1)
+        Z[0, :H] = h0.T
         b.S[0, 4 * H :] = c0.T
         half = np.array(0.5, dtype)
         dot, tanh, multiply, add = product(b.W_halved, batch), np.tanh, np.multiply, np.add
-        for hx1, a, ifo, i_f, g_c, products, entering, kept, c, tanh_c, o, h in b.steps:
-            dot(hx1, a)
+        products, entering, kept = b.products, b.products[:H], b.products[H:]
+        for z, a, ifo, i_f, g_c, c, tanh_c, o, h in b.steps:
+            dot(z, a)
             tanh(a, a)
             multiply(ifo, half, ifo)
             add(ifo, half, ifo)  # sigmoid(x) = (1 + tanh(x / 2)) / 2
@@ -164,7 +163,7 @@ class Run:
             add(kept, entering, c)
             tanh(c, tanh_c)
             multiply(o, tanh_c, h)
-        return z[1:, :H].transpose(0, 2, 1).copy()
+        return Z[1:, :H].transpose(0, 2, 1).copy()
 
     def last_cell(self, ends: Array | None) -> Array:
         """The cell state after the last step, or after step `ends[b]` of sequence b: (1, batch, hidden)."""
@@ -181,37 +180,38 @@ class Run:
         b = self.buffers
         T, batch, _, H, _ = b.sizes
         arriving = {} if g_c is None else _arriving(g_c[0], ends, T)
-        alone = batch == 1 and H <= _SMALL
-        dh, dc, da, rows = self._of_one_sequence(g_h, arriving) if alone else self._step_by_step(g_h, arriving)
-        dW = _sum_of_products(da, rows).T  # the long side of the result first: quicker than its transpose
-        dx = None
-        if self.needs_x:
-            dx = np.concatenate(
-                [b.W[H:-1].dot(d).reshape(-1, d.shape[1] // batch, batch).transpose(1, 2, 0) for d in da]
-            )[:T]
+        walk = self._of_one_sequence if batch == 1 and H <= _SMALL else self._step_by_step
+        dW: Any = None
+        dx = np.empty((T, batch, len(b.W) - 1 - H), b.W.dtype) if self.needs_x else None
+        for start, da, z in walk(g_h, arriving):
+            part = da.dot(z)  # the long side of the result first: quicker than its transpose
+            dW = part if dW is None else np.add(dW, part, dW)
+            if dx is not None:
+                steps = len(z) // batch
+                dx[start : start + steps] = b.W[H:-1].dot(da).reshape(-1, steps, batch).transpose(1, 2, 0)
         gates = [slice(k * H, (k + 1) * H) for k in range(4)]
-        return [dx, dh.T.copy(), dc.T.copy(), *[dW[:-1, k] for k in gates], *[dW[-1, k] for k in gates]]
+        weights, biases = [dW.T[:-1, k] for k in gates], [dW.T[-1, k] for k in gates]
+        return [dx, b.dh.T.copy(), b.dc.T.copy(), *weights, *biases]
 
-    def _step_by_step(self, g_h: Array | None, arriving: Arriving) -> tuple[Array, Array, Array, Array]:
-        """The cotangents of h_0 and c_0 (hidden, batch); da (4 hidden, columns) and z (columns, N) of groups of steps.
+    def _step_by_step(self, g_h: Array | None, arriving: Arriving) -> Iterator[tuple[int, Array, Array]]:
+        """Of groups of steps, the last first: the first step, da (4 hidden, columns) and z (columns, N).
 
-        A column is a step of one sequence.
+        A column is a step of one sequence. Leaves the cotangents of h_0 and c_0 in dh and dc.
         """
         b = self.buffers
         if not b.chunks:
             b.make_chunks()
         T, batch, _, H, _ = b.sizes
-        D, dh, dc, shown = b.D, b.dh, b.dc, b.shown
-        groups, _, together, _ = D.shape
+        D, dh, dc, shown, together = b.D, b.dh, b.dc, b.shown, len(b.rows)
         dh.fill(0)
         dc.fill(0)
         dot, multiply, add = product(b.W[:H], batch), np.multiply, np.add
-        for start, end, k, d, g, values, backwards in b.chunks:
+        for start, end, d, g, values, backwards in b.chunks:
             given = g_h is not None and bool(g_h[start:end].any())  # a loss on the last h gives zeros before it
             if given:
                 for row in range(0, batch, _ROWS):
                     g[..., row : row + _ROWS] = g_h[start:end, row : row + _ROWS].transpose(0, 2, 1)  # type: ignore[index]
-            _local_derivatives(*k, *values)
+            _local_derivatives(*values)
             steps = _with_arrivals(backwards, end, dc, arriving) if arriving else backwards
             for g_t, k_i, k_f, k_o, k_g, k_c, f, da_i, da_f, da_o, da_g, da in steps:
                 if given:
@@ -224,13 +224,15 @@ class Run:
                 multiply(dc, k_g, da_g)
                 multiply(dc, f, dc)
                 dot(da, dh)
-            for k in range(start // together, -(-end // together)):
-                first, last = max(start, k * together), min(end, (k + 1) * together)
-                D[k, :, first - k * together : last - k * together] = d[first - start : last - start].transpose(1, 0, 2)
-        b.rows[:T] = b.z[:T].transpose(0, 2, 1)
-        return dh, dc, D.reshape(groups, 4 * H, -1), b.rows.reshape(groups, together * batch, -1)
+            for group in range((end - 1) // together * together, start // together * together - 1, -together):
+                first, last = max(start, group), min(end, group + together)
+                D[:, first - group : last - group] = d[first - start : last - start].transpose(1, 0, 2)
+                if first == group:  # all of its steps are there
+                    steps = min(together, T - group)
+                    b.rows[:steps] = b.Z[group : group + steps].transpose(0, 2, 1)
+                    yield group, D[:, :steps].reshape(4 * H, -1), b.rows[:steps].reshape(steps * batch, -1)
 
-    def _of_one_sequence(self, g_h: Array | None, arriving: Arriving) -> tuple[Array, Array, Array, Array]:
+    def _of_one_sequence(self, g_h: Array | None, arriving: Arriving) -> Iterator[tuple[int, Array, Array]]:
         """The same for a batch of one: a step back is linear in (dh, dc), so that it is one small matrix.
 
         The matrices of all steps are made together, and one product a step remains.
@@ -239,7 +241,7 @@ class Run:
         if not b.transitions:
             b.make_transitions()
         T, _, _, H, _ = b.sizes
-        (_, _, k_c, *_), k, f, Y, D = b.local, b.per_gate, b.S[:T, H : 2 * H, 0], b.Y, b.D
+        k, k_c, f, Y, D = b.per_gate, b.k_c, b.S[:T, H : 2 * H, 0], b.Y, b.D
         _local_derivatives(*b.local)
         np.multiply(k[:, :4], k_c[:, None], out=k[:, 4:8])
         k[:, 8] = f
@@ -262,32 +264,28 @@ class Run:
         da = D.reshape(T, 4, H)
         np.multiply(dc[:, None], k[:, :4], out=da)
         np.multiply(dh, k[:, 2], out=da[:, 2])
-        return Y[0, :H, None], Y[0, H:-1, None], D.T[None], b.z[None, :T, :, 0]
+        b.dh[:, 0], b.dc[:, 0] = Y[0, :H], Y[0, H:-1]
+        yield 0, D.T, b.Z[:T, :, 0]
 
 
-def _local_derivatives(k_ifo: Array, k_g: Array, k_c: Array, s: Array, p: Array, r: Array) -> None:
+def _local_derivatives(k_if: Array, k_o: Array, k_g: Array, k_c: Array, s: Array, h: Array, tanh_c: Array) -> None:
     """Of some steps at once, into k: what da_i, da_f, da_o, da_g are per dc or dh, and dc per dh.
 
-    s holds i, f, o, g and c; p the products i g, f c and o tanh(c) = h; r tanh(c). From the products that the forward
-    pass has made: a third fewer passes over the arrays than from the gates. Into arrays without gaps: a third faster.
+    s holds i, f, o, g and c. Into arrays without gaps: a third faster than into slices of one.
     """
     H = k_c.shape[1]
-    i, o, ifo, g = s[:, :H], s[:, 2 * H : 3 * H], s[:, : 3 * H], s[:, 3 * H : 4 * H]
-    for value, factor, whole, into in (
-        (p, ifo, p, k_ifo),  # i (1 - i) g = i g - i g i, and the same of f and c, o and tanh(c)
-        (p[:, :H], g, i, k_g),  # i (1 - g^2) = i - i g g
-        (p[:, 2 * H :], r, o, k_c),  # o (1 - tanh(c)^2) = o - h tanh(c)
-    ):
-        np.multiply(value, factor, into)
-        np.subtract(whole, into, into)
-
-
-def _sum_of_products(left: Array, right: Array) -> Array:
-    total: Array = left[0].dot(right[0])
-    one = np.empty_like(total)
-    for a, b in zip(left[1:], right[1:], strict=True):
-        total += a.dot(b, one)
-    return total
+    multiply, subtract = np.multiply, np.subtract
+    i, o, g, i_f, g_c = s[:, :H], s[:, 2 * H : 3 * H], s[:, 3 * H : 4 * H], s[:, : 2 * H], s[:, 3 * H :]
+    multiply(i_f, i_f, k_if)
+    subtract(i_f, k_if, k_if)
+    multiply(k_if, g_c, k_if)  # i (1 - i) g, and f (1 - f) c
+    multiply(h, o, k_o)
+    subtract(h, k_o, k_o)  # o (1 - o) tanh(c) = h - h o
+    multiply(g, g, k_g)
+    multiply(k_g, i, k_g)
+    subtract(i, k_g, k_g)  # i (1 - g^2)
+    multiply(h, tanh_c, k_c)
+    subtract(o, k_c, k_c)  # o (1 - tanh(c)^2) = o - h tanh(c)
 
 
 def _arriving(g_c: Array, ends: Array | None, T: int) -> Arriving:
