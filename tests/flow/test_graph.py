@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
+from tinygrad_lstm.autodiff import operations
 from tinygrad_lstm.flow import Flow, ScopeName, read_graph, trace_backward
 from tinygrad_lstm.flow.graph import norm
 from tinygrad_lstm.nn import LSTMCell, Parameter, RNNCell
@@ -273,6 +274,17 @@ def test_a_node_is_one_object_and_an_edge_is_one_value() -> None:
     edges = list(flow.edges)
     assert len(set(edges)) == len(edges) > 90
     assert set(edges).isdisjoint(steps()[0].edges)
+
+
+def test_an_adjoint_leads_to_its_operation_even_where_that_is_not_in_the_graph() -> None:
+    x = tl.tensor([1.0, 2.0], requires_grad=True)
+    y = x * x
+    (g,) = tl.grad(y.sum(), [x], create_graph=True)
+    flow = read_graph(g)
+    assert y not in set(operations(g))
+    product = {node.adjoint_of[0] for node in flow.nodes if node.adjoint_of and node.adjoint_of[0].op == "mul"}
+    assert product == {flow.node(y)}
+    assert flow.node(y).inputs == []
 
 
 def test_threads_find_the_same_nodes() -> None:

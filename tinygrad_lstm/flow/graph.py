@@ -113,7 +113,7 @@ class Node:
 class Edge:
     """One use of a value: `source` as input number `slot` of `consumer`, with the cotangent that came back along it."""
 
-    source: Node = field(compare=False)
+    source: Node
     consumer: Node
     slot: int
     cotangent: Array | None = field(compare=False)
