@@ -121,7 +121,7 @@ def test_arrays_of_a_run_begin_with_a_cache_line() -> None:
     for size in range(1, 20):
         buffers = Buffers(size, 3, size, 5, np.dtype(np.float32))
         buffers.make_chunks()
-        assert not [a.ctypes.data % 64 for a in (buffers.Z, buffers.S, buffers.R, buffers.W, buffers.D) if a.size]
+        assert {a.ctypes.data % 64 for a in (buffers.Z, buffers.S, buffers.R, buffers.W, buffers.D)} == {0}
 
 
 def test_weights_are_turned_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
