@@ -124,11 +124,14 @@ def test_arrays_of_a_run_begin_with_a_cache_line() -> None:
         assert {a.ctypes.data % 64 for a in (buffers.Z, buffers.S, buffers.R, buffers.W, buffers.D)} == {0}
 
 
-def test_weights_are_turned_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = everything(lstm(), None)
-    monkeypatch.setattr(tl.nn.fused, "_ROWS", 3)  # of 8
-    for name, a in everything(lstm(), None).items():
-        np.testing.assert_array_equal(a, whole[name], err_msg=name)
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (8, 5), (17, 4), (3, 17, 4)])
+def test_a_matrix_is_turned_a_few_rows_at_a_time(shape: tuple[int, ...]) -> None:
+    from tinygrad_lstm.nn.fused import _turn
+
+    source = draw(*shape)
+    turned = np.full((*shape[:-2], shape[-1], shape[-2]), np.nan)
+    _turn(source, turned, 8)
+    np.testing.assert_array_equal(turned, source.swapaxes(-1, -2))
 
 
 @pytest.mark.parametrize("lengths", [None, [5, 2, 4]])

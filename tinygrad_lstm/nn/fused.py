@@ -30,7 +30,6 @@ _BUDGET = 1 << 20  # bytes of local derivatives worked on at a time: what a core
 _SMALL = 12  # hidden units up to which a step back of one sequence is quicker as one matrix
 _GROUPS = 2  # of steps, at least, for the gradient of the weights: each needs a copy of its steps
 _LINE = 64  # bytes of a cache line
-_ROWS = 16  # of a matrix transposed at a time: a cache line of float32
 
 
 class Buffers:
@@ -45,8 +44,6 @@ class Buffers:
         n, H = hidden + inputs + 1, hidden
         self.W = self._new(n, 4 * H)
         self.W_halved = self._new(4 * H, n)
-        self.scale = np.ones((4 * H, 1), dtype)
-        self.scale[: 3 * H] = 0.5
         self.Z = Z = self._new(T + 1, n, batch)
         self.S = S = self._new(T + 1, 5 * H, batch)
         self.R = R = self._new(T, H, batch)
@@ -143,15 +140,14 @@ class Run:
         """h of every step: xs (T, batch, input) to (T, batch, hidden). Parameters as in `sequence`."""
         b = self.buffers
         T, batch, _, H, dtype = b.sizes
-        W, Z = b.W, b.Z
+        W, Z, half = b.W, b.Z, np.array(0.5, dtype)
         np.concatenate(parameters[:4], axis=1, out=W[:-1])
         np.concatenate(parameters[4:], out=W[-1])
-        for row in range(0, len(W), _ROWS):
-            np.multiply(W.T[:, row : row + _ROWS], b.scale, out=b.W_halved[:, row : row + _ROWS])
+        _turn(W, b.W_halved, 8)
+        b.W_halved[: 3 * H] *= half
         Z[:T, H:-1] = xs.transpose(0, 2, 1)
         Z[0, :H] = h0.T
         b.S[0, 4 * H :] = c0.T
-        half = np.array(0.5, dtype)
         dot, tanh, multiply, add = product(b.W_halved, batch), np.tanh, np.multiply, np.add
         products, entering, kept = b.products, b.products[:H], b.products[H:]
         for z, a, ifo, i_f, g_c, c, tanh_c, o, h in b.steps:
@@ -209,8 +205,7 @@ class Run:
         for start, end, d, g, values, backwards in b.chunks:
             given = g_h is not None and bool(g_h[start:end].any())  # a loss on the last h gives zeros before it
             if given:
-                for row in range(0, batch, _ROWS):
-                    g[..., row : row + _ROWS] = g_h[start:end, row : row + _ROWS].transpose(0, 2, 1)  # type: ignore[index]
+                _turn(g_h[start:end], g, 16)  # type: ignore[index]
             _local_derivatives(*values)
             steps = _with_arrivals(backwards, end, dc, arriving) if arriving else backwards
             for g_t, k_i, k_f, k_o, k_g, k_c, f, da_i, da_f, da_o, da_g, da in steps:
@@ -266,6 +261,12 @@ class Run:
         np.multiply(dh, k[:, 2], out=da[:, 2])
         b.dh[:, 0], b.dc[:, 0] = Y[0, :H], Y[0, H:-1]
         yield 0, D.T, b.Z[:T, :, 0]
+
+
+def _turn(source: Array, into: Array, rows: int) -> None:
+    """The last two axes exchanged, so many rows at a time: those of a wide matrix share few places in the cache."""
+    for row in range(0, source.shape[-2], rows):
+        into[..., row : row + rows] = source[..., row : row + rows, :].swapaxes(-1, -2)
 
 
 def _local_derivatives(k_if: Array, k_o: Array, k_g: Array, k_c: Array, s: Array, h: Array, tanh_c: Array) -> None:
