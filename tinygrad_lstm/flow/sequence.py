@@ -185,7 +185,7 @@ def memory_needed(cell: Cell, steps: int) -> int:
     Every step has the objects of its graph, what is made of x, and a cotangent of every weight.
     """
     ops = 20 if isinstance(cell, LSTMCell) else 5
-    return steps * (2000 * ops + 40 * cell.input_size + 12 * sum(p.size for p in cell.parameters()))
+    return steps * (1700 * ops + 40 * cell.input_size + 12 * sum(p.size for p in cell.parameters()))
 
 
 def reading(passages: Sequence[Passage], unit: str = "word") -> str:
