@@ -5,7 +5,8 @@ Drawing, tables and pages read this and nothing else; nodes and edges hold array
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from threading import Lock
@@ -23,6 +24,7 @@ from .jacobians import States, against_lag, direct
 from .paths import marks
 
 Array = npt.NDArray[Any]
+Cotangents = defaultdict[int, dict[Tensor, Array]]  # of every edge, by its slot and its consumer
 
 
 def norm(array: Array) -> float:
@@ -64,15 +66,15 @@ class Node:
     seed: Array | None
     _graph: _Graph
 
-    @property
+    @cached_property
     def inputs(self) -> list[Edge]:
         """The edges into it, in the order of their slots."""
-        return self._graph.inputs(self)
+        return self._graph.inputs(self.id)
 
-    @property
+    @cached_property
     def uses(self) -> list[Edge]:
         """The edges out of it, in the order in which their consumers were made."""
-        return self._graph.uses(self)
+        return self._graph.uses(self.id)
 
     @property
     def adjoint_of(self) -> tuple[Node, int | None] | None:
@@ -80,7 +82,7 @@ class Node:
 
         With slot None it sums the terms of that consumer's own cotangent.
         """
-        return self._graph.adjoint_of(self)
+        return self._graph.adjoint_of(self.id)
 
     @property
     def step(self) -> int | None:
@@ -93,7 +95,7 @@ class Node:
     @cached_property
     def gradient(self) -> Array | None:
         """The sum of the cotangents of this value's uses: its gradient, None where not computed."""
-        terms = [edge.cotangent for edge in self.uses if edge.cotangent is not None]
+        terms = self._graph.cotangents(self.id)
         if self.seed is not None:
             terms.insert(0, self.seed)
         return _locked(np.asarray(reduce(np.add, terms))) if terms else None  # np.sum would first stack them all
@@ -113,10 +115,21 @@ class Node:
 class Edge:
     """One use of a value: `source` as input number `slot` of `consumer`, with the cotangent that came back along it."""
 
-    source: Node
-    consumer: Node
+    _graph: _Graph
+    _source: int
+    _consumer: int
     slot: int
     cotangent: Array | None = field(compare=False)
+
+    @property
+    def source(self) -> Node:
+        """The node whose value is used."""
+        return self._graph.node(self._source)
+
+    @property
+    def consumer(self) -> Node:
+        """The node that uses it."""
+        return self._graph.node(self._consumer)
 
     @cached_property
     def norm(self) -> float | None:
@@ -128,13 +141,11 @@ class Edge:
 
 
 class _Graph:
-    """What nodes and edges are read from. It knows its nodes weakly, so nothing here refers to itself in a circle:
-    a flow is freed at once with the last that is held of it, and Python's collector has nothing to find.
+    """What nodes and edges are read from. It knows its nodes weakly, and edges know theirs by number, so that nothing
+    refers to itself in a circle: what is dropped is freed at once, and Python's collector has nothing to find.
     """
 
-    def __init__(
-        self, root: Tensor, operations: list[Tensor], cotangents: Mapping[Link, Array], seed: Array | None
-    ) -> None:
+    def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
         self.root = root
         self.operations = operations
         self.seed = seed
@@ -187,14 +198,22 @@ class _Graph:
         path = self._paths[x.scope]
         return Node(id, "op", x.primitive.name, x.primitive.symbol, x.name, path, array, x.params, seed, self)
 
-    def inputs(self, node: Node) -> list[Edge]:
-        return [self._edge(self.node(source), node, slot) for source, _, slot in self._by_consumer[node.id]]
+    def inputs(self, id: int) -> list[Edge]:
+        return [self._edge(*link) for link in self._by_consumer[id]]
 
-    def uses(self, node: Node) -> list[Edge]:
-        return [self._edge(node, self.node(consumer), slot) for _, consumer, slot in self._by_source[node.id]]
+    def uses(self, id: int) -> list[Edge]:
+        return [self._edge(*link) for link in self._by_source[id]]
 
-    def _edge(self, source: Node, consumer: Node, slot: int) -> Edge:
-        return Edge(source, consumer, slot, self._cotangents.get((self.tensors[consumer.id], slot)))
+    def cotangents(self, id: int) -> list[Array]:
+        """Those of the uses of a value, which are the terms of its gradient; making the edges would take longer."""
+        found = [self._cotangent(consumer, slot) for _, consumer, slot in self._by_source[id]]
+        return [cotangent for cotangent in found if cotangent is not None]
+
+    def _edge(self, source: int, consumer: int, slot: int) -> Edge:
+        return Edge(self, source, consumer, slot, self._cotangent(consumer, slot))
+
+    def _cotangent(self, consumer: int, slot: int) -> Array | None:
+        return self._cotangents[slot].get(self.tensors[consumer])
 
     @cached_property
     def _links(self) -> npt.NDArray[np.intp]:
@@ -211,8 +230,8 @@ class _Graph:
     def _by_consumer(self) -> _Rows:
         return _Rows(self._links, 1, len(self.ids))
 
-    def adjoint_of(self, node: Node) -> tuple[Node, int | None] | None:
-        scope = self.tensors[node.id].scope
+    def adjoint_of(self, id: int) -> tuple[Node, int | None] | None:
+        scope = self.tensors[id].scope
         return (self.node(self.ids[scope.op]), scope.slot) if isinstance(scope, adjoint) else None
 
 
@@ -233,9 +252,7 @@ class Flow:
     `nodes` are in the order they were made, a leaf just before its first use; `root` is what was differentiated.
     """
 
-    def __init__(
-        self, root: Tensor, operations: list[Tensor], cotangents: Mapping[Link, Array], seed: Array | None
-    ) -> None:
+    def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
         """Keep what a backward pass left; nodes are made of it when first asked for.
 
         `operations` are in the order they were made.
@@ -304,7 +321,8 @@ class Flow:
                 f"{name!r} occurs more than once in a step: name the layer with `within`, and build each inside a "
                 "scope of its own, as in `with tl.scope('layer 1')`"
             )
-        norms = np.array([np.nan if node.norm is None else node.norm for node in nodes])
+        with without_collector():
+            norms = np.array([np.nan if node.norm is None else node.norm for node in nodes])
         if any(node.norm is not None and np.isnan(node.norm) for node in nodes):
             raise ValueError(self._origin_of_nan())
         return norms

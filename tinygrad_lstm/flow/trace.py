@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..autodiff import Link, operations, propagate, seed_of
+from ..autodiff import operations, propagate, seed_of
 from ..tensor import Tensor, recording_anew, without_collector
-from .graph import Flow
+from .graph import Cotangents, Flow
 
 
 def trace_gradients(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flow:
@@ -20,10 +21,10 @@ def trace_gradients(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flo
     Raises ValueError where `root` has no gradient to send back or the cotangent does not fit.
     """
     seed = seed_of(root, cotangent)
-    cotangents: dict[Link, Any] = {}
+    cotangents: Cotangents = defaultdict(dict)
 
     def keep(consumer: Tensor, slot: int, c: Any) -> None:
-        cotangents[consumer, slot] = c = np.asarray(c)
+        cotangents[slot][consumer] = c = np.asarray(c)
         c.flags.writeable = False  # several edges may share it, and a user may want to scale a gradient in place
 
     with without_collector():
@@ -34,7 +35,7 @@ def trace_gradients(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flo
 
 def read_graph(root: Tensor) -> Flow:
     """The graph of `root` without any cotangent: every gradient is None, "not computed"."""
-    return Flow(root, operations(root)[::-1], {}, None)
+    return Flow(root, operations(root)[::-1], defaultdict(dict), None)
 
 
 def trace_backward(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flow:
@@ -47,10 +48,10 @@ def trace_backward(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flow
     Raises ValueError as `trace_gradients` does.
     """
     seed = seed_of(root, cotangent)
-    cotangents: dict[Link, Any] = {}
+    cotangents: Cotangents = defaultdict(dict)
 
     def keep(consumer: Tensor, slot: int, c: Tensor) -> None:
-        cotangents[consumer, slot] = c.numpy()
+        cotangents[slot][consumer] = c.numpy()
 
     with without_collector(), recording_anew():
         start = Tensor(seed, requires_grad=True, name="seed")  # a constant's adjoints would not be recorded
