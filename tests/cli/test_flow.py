@@ -222,7 +222,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_runs(capsys, 
 
 
 def test_more_memory_than_there_is_is_refused_before_anything_runs(capsys, monkeypatch):
-    monkeypatch.setattr("tinygrad_lstm.cli.common._MEMORY", 1000)
+    monkeypatch.setattr("tinygrad_lstm.flow.sequence.MEMORY", 1000)
     monkeypatch.setattr(flow, "study", lambda *_: pytest.fail("ran"))
     assert main(["flow"]) == 2
     assert "GB of memory" in capsys.readouterr().err

@@ -566,7 +566,7 @@ def test_the_smallest_forget_bias(opened: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("loss", ["classes", "bits", "squared"])
 def test_a_network_with_its_readout(opened: Callable[..., Any], loss: str) -> None:
-    from tinygrad_lstm.cli.explain_model import answer
+    from tinygrad_lstm.train.explaining import answer
 
     rng = np.random.default_rng(1)
     symbols, tokens = "ab<", list("ab<ba<<a")

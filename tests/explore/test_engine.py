@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.cli.explain_model import answer
 from tinygrad_lstm.flow.sequence import embed, make_cell, tokenize, trace_sequence
+from tinygrad_lstm.train.explaining import answer
 
 Floats = npt.NDArray[np.float64]
 SETTINGS = 120

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..flow import sequence
 from ..flow.sequence import Cell, Passage, make_cell, memory_needed
 from .errors import UserError
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 DETAILS = ("auto", "ops", "cell", "step")
 FORMATS = ("svg", "png", "pdf", "dot")
-_MEMORY = 4 * 2**30
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -88,11 +88,10 @@ def make_cells(kinds: Sequence[str], steps: int, args: argparse.Namespace) -> li
 
 def check_memory(needed: int, steps: int, hidden: int) -> None:
     """Raise UserError for more bytes than a machine can be expected to have."""
-    if needed > _MEMORY:
-        raise UserError(
-            f"{steps:,} steps at --hidden {hidden} would take about {needed / 2**30:.1f} GB of memory "
-            f"(at most {_MEMORY // 2**30}): take a shorter sequence or a smaller --hidden"
-        )
+    try:
+        sequence.check_memory(needed, steps, hidden)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def save(

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _model(args: argparse.Namespace) -> dict[str, Any]:
     """Explain a trained network."""
-    from ..train import load
+    from ..train import explain, load
     from . import explain_model
 
     default = argparse.ArgumentParser()
@@ -115,12 +115,12 @@ def _model(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"--model brings its own cell and reads characters or symbols: leave out {options}")
     try:
         text = given_text(args) if args.text or args.file is not None else None
-        found = explain_model.explained(load(args.model), text, args.seed)
+        found = explain(load(args.model), text, args.seed)
     except ValueError as error:
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"cannot read {error.filename or args.model}: {reason(error)}") from error
-    by_kind = found.by_kind
+    by_kind = explain_model.by_kind(found)
     written = _write(by_kind, [found.checkpoint.settings.cell], args, [t + 1 for t in found.deciding])
     show("\n".join(explain_model.heading(found)))
     show("\n".join(table(list(by_kind.values()), found.unit, [*found.deciding, *found.largest])))

@@ -20,9 +20,7 @@ from pathlib import Path
 
 from ..explore import page, page_of_network
 from ..files import write_atomically
-from ..tasks import TASKS
-from ..train import load
-from . import explain_model
+from ..train import explain, load
 from .common import bias, whole
 from .errors import UserError, reason
 from .terminal import safe, show
@@ -80,19 +78,14 @@ def _of_model(args: argparse.Namespace) -> str:
         raise UserError("--model brings its own cell: leave out --hidden and --forget-bias")
     try:
         checkpoint = load(args.model)
-        found = explain_model.explained(checkpoint, _given(args), args.seed)
-        network, settings = checkpoint.best_network(), checkpoint.settings
-        before = settings.network(found.trained.cell.input_size, len(found.outputs), checkpoint.about["length"])
-        symbols = (
-            checkpoint.about["task"]["characters"] if found.task == "text" else explain_model.SYMBOLS.get(found.task)
-        )
+        found = explain(checkpoint, _given(args), args.seed)
         return page_of_network(
-            (found.trained, network.readout),
-            (found.untrained, before.readout),
-            TASKS[found.task].loss,
-            symbols,
-            explain_model.result(found)["names"] or ["the number"],
-            settings.title(),
+            (found.trained, checkpoint.best_network().readout),
+            (found.untrained, checkpoint.untrained_network().readout),
+            found.loss,
+            found.symbols,
+            found.names or ["the number"],
+            checkpoint.settings.title(),
         )
     except ValueError as error:
         raise UserError(str(error)) from error

@@ -16,6 +16,7 @@ from .graph import Flow, norm
 from .trace import trace_gradients
 
 Floats = npt.NDArray[np.float64]
+MEMORY = 4 * 2**30  # bytes that a machine can be expected to have
 TINY = float(np.finfo(np.float64).tiny)  # 2.2e-308: what is smaller has lost digits, and stops shrinking by rounding
 Cell = RNNCell | LSTMCell
 
@@ -186,6 +187,15 @@ def memory_needed(cell: Cell, steps: int) -> int:
     """
     ops = 20 if isinstance(cell, LSTMCell) else 5
     return steps * (1700 * ops + 40 * cell.input_size + 12 * sum(p.size for p in cell.parameters()))
+
+
+def check_memory(needed: int, steps: int, hidden: int) -> None:
+    """Raise ValueError for more bytes than a machine can be expected to have."""
+    if needed > MEMORY:
+        raise ValueError(
+            f"{steps:,} steps at --hidden {hidden} would take about {needed / 2**30:.1f} GB of memory "
+            f"(at most {MEMORY // 2**30}): take a shorter sequence or a smaller --hidden"
+        )
 
 
 def reading(passages: Sequence[Passage], unit: str = "word") -> str:

@@ -37,6 +37,7 @@ class AnBn(Task):
     default_length = 10
     last_only = False
     published = "trained LSTMs do not count far past their training length (El-Naggar 2022)"
+    symbols = SYMBOLS
     inputs = outputs = len(SYMBOLS)
     criterion = Criterion(
         "legal next symbols right at every step for every n of the training",

@@ -36,6 +36,7 @@ class ContinualReber(Task):
     carries_state = True
     last_only = False
     published = "perfect: no forget gate 0 %, forget gates 18 % (+29 % good), with decaying rate 62 % (2000, table 2)"
+    symbols = SYMBOLS
     inputs = outputs = len(SYMBOLS)
     criterion = Criterion("10 streams of 100,000 symbols predicted without an error", GERS_2000, window=1000, exam=True)
     exam_symbols = 100_000

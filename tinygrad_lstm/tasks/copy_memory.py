@@ -32,6 +32,7 @@ class CopyMemory(Task):
     default_length = 100
     last_only = False
     published = "LSTM at the memoryless loss (Bai 2018)"
+    symbols = SYMBOLS
     inputs = outputs = len(SYMBOLS)
     criterion = Criterion("all ten symbols of each of the last 2000 sequences the most active", BAI_2018)
 

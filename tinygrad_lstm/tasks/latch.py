@@ -28,6 +28,7 @@ class Latch(Task):
     default_length = 50
     least_length = 2
     published = "none for these settings"
+    symbols, answers = SYMBOLS, ("x", "y")
     inputs, outputs = len(SYMBOLS), 2
     baseline = Baseline(LN2, "guesses between two equally frequent classes", 0.5)
     criterion = Criterion("mean error below 0.1 and each of the last 2000 below 0.3", "this project", mean_error=0.1)
@@ -49,4 +50,4 @@ class Latch(Task):
     def preview(self, rng: np.random.Generator, count: int = 3) -> str:
         """The symbols and the class."""
         symbols = self._draw(rng, count)
-        return "\n".join(f"{shorten(spell(s, SYMBOLS))}  ->  {SYMBOLS[s[0]]}" for s in symbols.T)
+        return "\n".join(f"{shorten(spell(s, SYMBOLS))}  ->  {self.answers[s[0]]}" for s in symbols.T)

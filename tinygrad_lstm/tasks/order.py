@@ -27,6 +27,7 @@ class Order(Task):
     default_length = 20
     least_length = 2
     published = "none: made for comparing bag, RNN and LSTM"
+    symbols, answers = SYMBOLS, ("X first", "Y first")
     inputs, outputs = len(SYMBOLS), 2
     baseline = Baseline(LN2, "guesses between two equally frequent classes; a bag of inputs can do no better", 0.5)
     criterion = Criterion("mean error below 0.1 and each of the last 2000 below 0.3", "this project", mean_error=0.1)
@@ -51,5 +52,5 @@ class Order(Task):
         """The symbols and the class."""
         symbols, y = self._draw(rng, count)
         return "\n".join(
-            f"{shorten(spell(s, SYMBOLS))}  ->  {'XY'[k]} first" for s, k in zip(symbols.T, y, strict=True)
+            f"{shorten(spell(s, SYMBOLS))}  ->  {self.answers[k]}" for s, k in zip(symbols.T, y, strict=True)
         )

@@ -25,6 +25,7 @@ class Parity(Task):
     loss = "classes"
     default_length = 20
     published = "named as a limit of gradient descent through time (1997, section 6)"
+    symbols, answers = "01", ("even", "odd")  # the input of 0 is -1
     inputs, outputs = 1, 2
     baseline = Baseline(LN2, "guesses between two equally frequent classes", 0.5)
     criterion = Criterion("mean error below 0.1 and each of the last 2000 below 0.3", LSTM_1997, mean_error=0.1)
@@ -44,6 +45,6 @@ class Parity(Task):
         batch = self.batch(rng, count)
         rows = batch.x[..., 0].T
         return "\n".join(
-            f"{shorten(''.join('1' if v > 0 else '0' for v in row))}  ->  {'odd' if odd else 'even'}"
-            for row, odd in zip(rows, batch.y, strict=True)
+            f"{shorten(''.join('1' if v > 0 else '0' for v in row))}  ->  {self.answers[k]}"
+            for row, k in zip(rows, batch.y, strict=True)
         )

@@ -88,6 +88,7 @@ class Reber(Task):
     least_length = 12
     last_only = False
     published = "LSTM, 276 weights: 100 % of trials, 8,440 sequences (1997, table 1)"
+    symbols = SYMBOLS
     inputs = outputs = len(SYMBOLS)
     criterion = Criterion(
         "the legal next symbols the most active at every step of all 256 training and 256 test strings",

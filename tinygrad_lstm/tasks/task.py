@@ -94,8 +94,9 @@ class Task(ABC):
     least_length: ClassVar[int] = 1
     carries_state: ClassVar[bool] = False  # whether a batch goes on where the one before it ended
     last_only: ClassVar[bool] = True  # whether the only answer is at the end of a sequence
-
     takes_data: ClassVar[bool] = False  # whether it is made of a file of the user's
+    symbols: ClassVar[str | None] = None  # what a step may hold, by input (-1, 1 where there is one); None for numbers
+    answers: ClassVar[tuple[str, ...]] = ()  # the names of the outputs, where they are not the symbols
 
     inputs: int
     outputs: int

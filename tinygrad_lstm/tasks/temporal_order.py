@@ -33,11 +33,12 @@ class TemporalOrder(Task):
     published = "LSTM, 156 weights: 31,390 sequences (1997, table 9)"
     criterion = Criterion("mean error below 0.1 and each of the last 2000 below 0.3", LSTM_1997, mean_error=0.1)
     windows: ClassVar[tuple[tuple[float, float], ...]] = ((0.10, 0.20), (0.50, 0.60))
+    symbols, answers = SYMBOLS, tuple(map("".join, product("XY", repeat=2)))
     inputs = len(SYMBOLS)
 
     def __init__(self, length: int | None = None) -> None:
         super().__init__(length)
-        self.outputs = 2 ** len(self.windows)
+        self.outputs = len(self.answers)
         self.baseline = Baseline(math.log(self.outputs), "guesses among equally frequent classes", 1 / self.outputs)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
@@ -67,8 +68,9 @@ class TemporalOrder(Task):
     def preview(self, rng: np.random.Generator, count: int = 3) -> str:
         """The symbols and the class."""
         symbols, lengths, y = self._draw(rng, count)
-        names = ["".join(k) for k in product("XY", repeat=len(self.windows))]
-        return "\n".join(f"{shorten(spell(symbols[:n, k], SYMBOLS))}  ->  {names[y[k]]}" for k, n in enumerate(lengths))
+        return "\n".join(
+            f"{shorten(spell(symbols[:n, k], SYMBOLS))}  ->  {self.answers[y[k]]}" for k, n in enumerate(lengths)
+        )
 
 
 class TemporalOrder8(TemporalOrder):
@@ -82,4 +84,5 @@ class TemporalOrder8(TemporalOrder):
     name = "order8"
     summary = "temporal order 6b: X or Y at t1, t2 and t3 among distractors"
     published = "LSTM, 308 weights: 571,100 sequences (1997, table 9)"
+    answers = tuple(map("".join, product("XY", repeat=3)))
     windows = ((0.10, 0.20), (0.33, 0.43), (0.66, 0.76))

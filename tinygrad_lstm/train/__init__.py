@@ -2,18 +2,23 @@
 
 from ..machine import one_thread
 from .checkpoint import Checkpoint, CheckpointError, load, save
+from .explaining import Change, Explained, Question, explain
 from .loop import Diverged, Trainer, resume
 from .model import Network
 from .settings import Settings
 from .watching import watch
 
 __all__ = [
+    "Change",
     "Checkpoint",
     "CheckpointError",
     "Diverged",
+    "Explained",
     "Network",
+    "Question",
     "Settings",
     "Trainer",
+    "explain",
     "load",
     "one_thread",
     "resume",

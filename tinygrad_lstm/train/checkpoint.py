@@ -65,6 +65,10 @@ class Checkpoint:
         """The network with the weights that did best on held-out data, the last where none were kept."""
         return self._network("best" if self.part("best") else "weights")
 
+    def untrained_network(self) -> Network:
+        """The network with the weights that the run began with."""
+        return self.settings.network(self.about["inputs"], self.about["outputs"], self.about["length"])
+
     def _network(self, part: str) -> Network:
         weights, settings = self.part(part), self.settings
         inputs, outputs, hidden = self.about["inputs"], self.about["outputs"], settings.hidden
@@ -73,7 +77,7 @@ class Checkpoint:
         # before anything is made: a file may claim sizes that would fill the memory
         if (rows, hidden) not in matrices or weights["readout.W"].shape != (hidden, outputs):
             raise ValueError("its weights do not have the sizes that it claims")
-        network = settings.network(inputs, outputs, self.about["length"])
+        network = self.untrained_network()
         network.load_state_dict(weights)
         return network
 

@@ -1,0 +1,324 @@
+"""A trained network on one sequence: its answer, the gradient of that answer at every step, and what changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import functions as f
+from ..flow.sequence import Floats, Passage, check_memory, make_cell, memory_needed, tokenize, trace_sequence
+from ..nn import Linear, Module
+from ..tasks import TASKS, copy_memory
+from ..tasks.task import one_hot, softmax
+from ..tensor import Tensor
+from .checkpoint import Checkpoint
+from .model import Network
+
+MARKED = ("adding", "adding1997", "multiplication")  # tasks whose second input marks steps with 1, and ends with -1
+MOST, TRIED = 3, 5  # steps with most gradient, and of those that decide how many are changed
+
+Answer = str | list[str] | float
+
+
+@dataclass(frozen=True)
+class Question:
+    """One sequence to read: a token for each step, x (steps, inputs) float32, and the answer that is wanted.
+
+    wanted is a class, the 0 or 1 of each output, or a number, by the task's loss; None where nobody knows. origin says
+    where the sequence comes from: "given", or "drawn with seed 3".
+    """
+
+    tokens: tuple[str, ...]
+    x: npt.NDArray[np.float32]
+    wanted: Any
+    origin: str
+
+
+class Change(NamedTuple):
+    """What comes of something else at one step: the token put there, the outputs (outputs,) then, and L of them.
+
+    L is that of the answer that was given before the change.
+    """
+
+    instead: str
+    outputs: Floats
+    L: float
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """What `explain` found: a network's answer to one sequence, and how much of its gradient reaches each step.
+
+    outputs: (outputs,) float64, the network's after the last step. L is the number read from outputs y that is
+    differentiated, by the task's loss:
+
+        classes   L = ln(p / (1 - p)), p the probability of the most probable class
+        bits      L = the sum of the log-odds of every output's own answer, y or -y
+        squared   L = y, the first output, which is the answer itself
+
+    trained is the network's cell on the sequence, traced in float64: `trained.norms` holds the norms of dL/dc_t,
+    dL/dh_t and dL/dx_t, each (steps,), by all paths, and `trained.flow` the graph. untrained is the same of the weights
+    that the run began with, asked for the same L.
+
+    Steps are counted from 0. deciding: those that decide the right answer by the task's rule, empty where no few do, as
+    in parity. largest: the three with the largest dL/dx_t, the largest first. changed: for those steps (of `deciding`
+    at most the first five) the other symbol that lowers L most, or 0 for a number: a gradient tells of small changes
+    only.
+    """
+
+    checkpoint: Checkpoint
+    sequence: Question
+    outputs: Floats
+    L: float
+    trained: Passage
+    untrained: Passage
+    deciding: tuple[int, ...]
+    largest: tuple[int, ...]
+    changed: dict[int, Change]
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.checkpoint.settings.task
+
+    @property
+    def loss(self) -> str:
+        """The task's loss: "classes", "bits" or "squared"."""
+        return TASKS[self.task].loss
+
+    @property
+    def learnt(self) -> int:
+        """How many sequences the network that answers has learnt from."""
+        about = self.checkpoint.about
+        return int(about["sequences"] if about["best"] is None else about["best"][1] * self.checkpoint.settings.batch)
+
+    @property
+    def unit(self) -> str:
+        """What a step holds: a character, a symbol, or a value."""
+        return _unit(self.checkpoint)
+
+    @property
+    def symbols(self) -> str | None:
+        """What a step may hold, in the order of the inputs; None where steps are numbers."""
+        return _symbols(self.checkpoint)
+
+    @property
+    def names(self) -> list[str]:
+        """The outputs by name, or else by number; none where the answer is a number."""
+        if self.loss == "squared":
+            return []
+        return list(TASKS[self.task].answers or self.symbols or map(str, range(len(self.outputs))))
+
+    @property
+    def probabilities(self) -> Floats | None:
+        """The probability of each output, (outputs,), where one of them is right, else None."""
+        return softmax(self.outputs) if self.loss == "classes" else None
+
+    @property
+    def right(self) -> Answer | None:
+        """The right answer, in the form of `says`; None where nobody knows it."""
+        wanted = self.sequence.wanted
+        if wanted is None:
+            return None
+        if self.loss == "squared":
+            return in_units(self.checkpoint, float(wanted))
+        return self.says(wanted - 0.5) if self.loss == "bits" else self.names[int(wanted)]
+
+    def says(self, outputs: npt.NDArray[Any]) -> Answer:
+        """What outputs (outputs,) answer: a number in its units, the names of those above 0, or that of the largest.
+
+        Which of these goes by the task's loss: "squared", "bits", or "classes".
+        """
+        if self.loss == "squared":
+            return in_units(self.checkpoint, float(outputs[0]))
+        if self.loss == "bits":
+            return [name for name, y in zip(self.names, outputs, strict=True) if y > 0]
+        return self.names[int(outputs.argmax())]
+
+
+def explain(checkpoint: Checkpoint, text: str | None = None, seed: int = 0) -> Explained:
+    """Let a run's network read a text, or a sequence drawn from its task with a seed, and trace its answer back.
+
+    A text is read by character, each a symbol that the network was trained on. A drawn sequence ends with the step of
+    its last answer, in reber of the last but one, which needs the memory. The weights are those that did best; the
+    outputs are the network's own, computed in float32, the gradients are computed in float64.
+
+    Raises ValueError for a text that the network cannot read, data that is gone or has changed since the run, a bag,
+    which has no steps, and a sequence whose graph would not fit into memory.
+    """
+    settings = checkpoint.settings
+    if settings.cell == "bag":
+        raise ValueError("the run's network is a bag: it has no steps for a gradient to go back along")
+    sequence = _drawn(checkpoint, seed) if text is None else _read(checkpoint, text)
+    steps, inputs = sequence.x.shape
+    check_memory(2 * memory_needed(make_cell(settings.cell, inputs, settings.hidden), steps), steps, settings.hidden)
+    network, loss = checkpoint.best_network(), TASKS[settings.task].loss
+    outputs = network.predict(sequence.x[:, None])[0][-1, 0].astype(np.float64)
+    networks = network, checkpoint.untrained_network()
+    trained, untrained = (_traced(n, sequence, outputs, loss) for n in networks)
+    deciding = _deciding(settings.task, sequence.tokens)
+    largest = tuple(np.argsort(-trained.x, kind="stable")[:MOST].tolist())
+    changed = {}
+    for t in sorted({*deciding[:TRIED], *largest}):
+        names, rows = _others(checkpoint, sequence, t)
+        ends = _with(network, sequence.x, t, rows)
+        scores = [answer(Tensor(y), outputs, loss).item() for y in ends]
+        k = int(np.argmin(scores))
+        changed[t] = Change(names[k], ends[k], scores[k])
+    L = answer(Tensor(outputs), outputs, loss).item()
+    return Explained(checkpoint, sequence, outputs, L, trained, untrained, deciding, largest, changed)
+
+
+def answer(y: Tensor, outputs: Floats, loss: str) -> Tensor:
+    """The number L that is read from outputs y (outputs,), for the answer that `outputs` give.
+
+    For the loss "squared" it is y itself, for "classes" ln(p / (1 - p)), the log-odds of the most probable class, for
+    "bits" the sum of the log-odds of every output's own answer.
+    """
+    if loss == "squared":
+        return y[0]
+    if loss == "bits":
+        return (y * np.where(outputs > 0, 1.0, -1.0)).sum()
+    k = int(outputs.argmax())
+    others = y[[j for j in range(len(outputs)) if j != k]]
+    return y[k] - others[0] + f.log_softmax(others)[0]  # type: ignore[no-any-return]
+
+
+# ── the sequence ───────────────────────────────────────────────────────────────────────────────
+
+
+def _drawn(checkpoint: Checkpoint, seed: int) -> Question:
+    """A sequence of the run's task, up to the step of its last answer."""
+    name = checkpoint.settings.task
+    instead = ": give a text to read instead" if name == "text" else ""
+    try:
+        task, _ = checkpoint.settings.build()
+    except OSError as error:
+        why = error.strerror or error
+        raise ValueError(f"cannot draw from the run's data {error.filename!r}, {why}{instead}") from error
+    if task.about() != checkpoint.about["task"]:
+        raise ValueError(f"the data of the task {name} has changed since the run{instead}")
+    batch = task.batch(np.random.default_rng(seed), 1)
+    last = -2 if task.name == "reber" else -1  # a string's last symbol is always E: the one before needs the memory
+    steps = np.arange(len(batch.x)) if batch.at is None else batch.at[0]
+    x = batch.x[: steps[last] + 1, 0]
+    symbols = _symbols(checkpoint)
+    if symbols is None:
+        tokens = [_value(checkpoint, row) for row in x]
+    else:
+        tokens = [symbols[k] for k in (x.argmax(-1) if task.inputs > 1 else (x[:, 0] > 0).astype(int))]
+    wanted = batch.y[last]
+    return Question(tuple(tokens), x, wanted[0] if task.loss == "squared" else wanted, f"drawn with seed {seed}")
+
+
+def _read(checkpoint: Checkpoint, text: str) -> Question:
+    """A text as the run's network reads it. Raises ValueError for what it cannot."""
+    task = checkpoint.settings.task
+    symbols = _symbols(checkpoint)
+    if symbols is None:
+        raise ValueError(f"the task {task} reads numbers, no text: without a text a sequence is drawn with --seed")
+    tokens = tokenize(text, "chars")
+    if not tokens:
+        raise ValueError("the text is empty: give some characters for the network to read")
+    if unknown := sorted(set(tokens) - set(symbols)):
+        shown = ", ".join(map(repr, unknown[:10])) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")
+        raise ValueError(f"the network never saw {shown}: its {len(symbols)} {_unit(checkpoint)}s are {symbols!r}")
+    return Question(tuple(tokens), _inputs(symbols, tokens, checkpoint.about["inputs"]), None, "given")
+
+
+def _symbols(checkpoint: Checkpoint) -> str | None:
+    """What a step of the run's task may hold; None where steps are numbers."""
+    task = checkpoint.settings.task
+    return str(checkpoint.about["task"]["characters"]) if task == "text" else TASKS[task].symbols
+
+
+def _unit(checkpoint: Checkpoint) -> str:
+    if checkpoint.settings.task == "text":
+        return "character"
+    return "value" if _symbols(checkpoint) is None else "symbol"
+
+
+def _inputs(symbols: str, tokens: Sequence[str], inputs: int) -> npt.NDArray[np.float32]:
+    """Symbols as the network reads them: (steps, inputs), one-hot, or -1 and 1 where there is one input."""
+    place = {symbol: k for k, symbol in enumerate(symbols)}
+    numbers = np.array([place[token] for token in tokens])
+    return one_hot(numbers, inputs) if inputs > 1 else (2 * numbers - 1).astype(np.float32)[:, None]
+
+
+def _value(checkpoint: Checkpoint, row: npt.NDArray[np.float32]) -> str:
+    """The numbers of a step in their own units; one in brackets where it is marked with 1, in round ones with -1."""
+    first, *rest = (written(checkpoint, in_units(checkpoint, v)) for v in row)
+    if checkpoint.settings.task not in MARKED:
+        return " ".join([first, *rest])
+    return f"[{first}]" if row[1] > 0 else f"({first})" if row[1] < 0 else first
+
+
+def in_units(checkpoint: Checkpoint, value: float) -> float:
+    """A number that the network reads or gives, in the units of the run's data."""
+    about = checkpoint.about["task"]
+    return float(value * about["scale"] + about["mean"]) if "scale" in about else float(value)
+
+
+def written(checkpoint: Checkpoint, value: float) -> str:
+    """A number in the units of the run's data, as text: to four digits, or to three places where they are its own."""
+    return f"{value:{'.4g' if 'scale' in checkpoint.about['task'] else '.3f'}}"
+
+
+def _deciding(task: str, tokens: Sequence[str]) -> tuple[int, ...]:
+    """The steps that decide the right answer by the task's own rule."""
+    if task in ("order", "order4", "order8"):
+        return tuple(t for t, token in enumerate(tokens) if token in "XY")
+    if task in MARKED:
+        return tuple(t for t, token in enumerate(tokens) if token.startswith("["))
+    step = {"latch": 0, "reber": 1, "copy": copy_memory.COPIED - 1}.get(task)
+    return () if step is None or step >= len(tokens) else (step,)
+
+
+# ── the gradient, and what changes ─────────────────────────────────────────────────────────────
+
+
+def _traced(network: Network, sequence: Question, outputs: Floats, loss: str) -> Passage:
+    """The sequence through a network's cell in float64, and the gradient of L, its answer `outputs` or its log-odds."""
+    layer, readout = network.layer, network.readout
+    assert not isinstance(layer, Linear)
+    cell = make_cell(network.kind, layer.input_size, layer.hidden_size)
+    cell.load_state_dict(_in_float64(layer.cells[0]))
+    linear = Linear(readout.in_features, readout.out_features, dtype=np.float64)
+    linear.load_state_dict(_in_float64(readout))
+
+    def read(h: Tensor) -> Tensor:
+        return answer(linear(h), outputs, loss)
+
+    return trace_sequence(cell, sequence.x.astype(np.float64), sequence.tokens, read=read)
+
+
+def _in_float64(module: Module) -> dict[str, Floats]:
+    return {name: a.astype(np.float64) for name, a in module.state_dict().items()}
+
+
+def _others(checkpoint: Checkpoint, sequence: Question, t: int) -> tuple[Sequence[str], npt.NDArray[np.float32]]:
+    """What could stand at step t instead: every other symbol, or 0; and its inputs, one a row."""
+    symbols = _symbols(checkpoint)
+    if symbols is None:
+        return ["0"], np.zeros((1, sequence.x.shape[1]), np.float32)
+    others = [s for s in symbols if s != sequence.tokens[t]]
+    return others, _inputs(symbols, others, sequence.x.shape[1])
+
+
+def _with(network: Network, x: npt.NDArray[np.float32], t: int, rows: npt.NDArray[np.float32]) -> Floats:
+    """The outputs after the last step of x (steps, inputs) with each of `rows` in the place of step t, one a row."""
+    before = network.predict(x[:t, None])[1] if t else ()
+    state = before if isinstance(before, tuple) else (before,)
+    ends = []
+    for part in np.array_split(rows, -(-len(rows) // 64)):
+        at = tuple(Tensor(np.repeat(s.numpy(), len(part), axis=1)) for s in state)
+        outputs, after = network.predict(part[None], at if len(at) > 1 else at[0] if at else None)
+        if t + 1 < len(x):
+            rest = np.broadcast_to(x[t + 1 :, None], (len(x) - t - 1, *part.shape))
+            outputs, _ = network.predict(rest, after)
+        ends.append(outputs[-1].astype(np.float64))
+    return np.concatenate(ends)
