@@ -5,8 +5,7 @@ Drawing, tables and pages read this and nothing else; nodes and edges hold array
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from threading import Lock
@@ -24,7 +23,6 @@ from .jacobians import States, against_lag, direct
 from .paths import marks
 
 Array = npt.NDArray[Any]
-Cotangents = defaultdict[int, dict[Tensor, Array]]  # of every edge, by its slot and its consumer
 
 
 def norm(array: Array) -> float:
@@ -145,7 +143,13 @@ class _Graph:
     refers to itself in a circle: what is dropped is freed at once, and Python's collector has nothing to find.
     """
 
-    def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
+    def __init__(
+        self,
+        root: Tensor,
+        operations: list[Tensor],
+        cotangents: Mapping[int, Mapping[Tensor, Array]],
+        seed: Array | None,
+    ) -> None:
         self.root = root
         self.operations = operations
         self.seed = seed
@@ -213,7 +217,7 @@ class _Graph:
         return Edge(self, source, consumer, slot, self._cotangent(consumer, slot))
 
     def _cotangent(self, consumer: int, slot: int) -> Array | None:
-        return self._cotangents[slot].get(self.tensors[consumer])
+        return self._cotangents.get(slot, {}).get(self.tensors[consumer])
 
     @cached_property
     def _links(self) -> npt.NDArray[np.intp]:
@@ -252,10 +256,16 @@ class Flow:
     `nodes` are in the order they were made, a leaf just before its first use; `root` is what was differentiated.
     """
 
-    def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
+    def __init__(
+        self,
+        root: Tensor,
+        operations: list[Tensor],
+        cotangents: Mapping[int, Mapping[Tensor, Array]],
+        seed: Array | None,
+    ) -> None:
         """Keep what a backward pass left; nodes are made of it when first asked for.
 
-        `operations` are in the order they were made.
+        `operations` are in the order they were made, cotangents those of every edge, by its slot and its consumer.
         """
         self._graph = _Graph(root, operations, cotangents, seed)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..autodiff import operations, propagate, seed_of
 from ..tensor import Tensor, recording_anew, without_collector
-from .graph import Cotangents, Flow
+from .graph import Flow
 
 
 def trace_gradients(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flow:
@@ -21,7 +21,7 @@ def trace_gradients(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flo
     Raises ValueError where `root` has no gradient to send back or the cotangent does not fit.
     """
     seed = seed_of(root, cotangent)
-    cotangents: Cotangents = defaultdict(dict)
+    cotangents: defaultdict[int, dict[Tensor, Any]] = defaultdict(dict)  # no tuple for each edge
 
     def keep(consumer: Tensor, slot: int, c: Any) -> None:
         cotangents[slot][consumer] = c = np.asarray(c)
@@ -35,7 +35,7 @@ def trace_gradients(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flo
 
 def read_graph(root: Tensor) -> Flow:
     """The graph of `root` without any cotangent: every gradient is None, "not computed"."""
-    return Flow(root, operations(root)[::-1], defaultdict(dict), None)
+    return Flow(root, operations(root)[::-1], {}, None)
 
 
 def trace_backward(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flow:
@@ -48,7 +48,7 @@ def trace_backward(root: Tensor, cotangent: npt.ArrayLike | None = None) -> Flow
     Raises ValueError as `trace_gradients` does.
     """
     seed = seed_of(root, cotangent)
-    cotangents: Cotangents = defaultdict(dict)
+    cotangents: defaultdict[int, dict[Tensor, Any]] = defaultdict(dict)  # no tuple for each edge
 
     def keep(consumer: Tensor, slot: int, c: Tensor) -> None:
         cotangents[slot][consumer] = c.numpy()
