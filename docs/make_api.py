@@ -303,8 +303,10 @@ def class_entry(name: str, value: type) -> Iterator[str]:
     """A class: how it is made, its docstring, and its public methods and properties."""
     if issubclass(value, BaseException):
         signature = f"class {name}({value.__bases__[0].__name__})"
+    elif len(shown := [text for text in parameters(value) if not text.startswith("_")]) < len(parameters(value)):
+        signature = "\n    ".join([f"class {name}:", *shown])  # made by the library alone: what one may read
     else:
-        signature = call(name, parameters(value), "")
+        signature = call(name, shown, "")
     yield f"```python\n{signature}\n```\n\n{doc_of(value)}\n"
     members = [line for key, member in members_of(value) if (line := member_entry(key, member, value))]
     if members:
