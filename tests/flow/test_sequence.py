@@ -12,6 +12,7 @@ import tinygrad_lstm as tl
 from tinygrad_lstm.flow.sequence import (
     TINY,
     Passage,
+    check_memory,
     embed,
     make_cell,
     memory_needed,
@@ -485,3 +486,13 @@ def test_reading_of_given_norms_does_not_say(passages, never):
 )
 def test_figures_have_two_or_three_digits(say, numbers, words):
     assert say(*numbers) == words
+
+
+def test_more_memory_than_a_machine_can_be_expected_to_have_is_refused():
+    check_memory(4 << 30, 10, 8)
+    with pytest.raises(
+        ValueError, match=r"^1,000 steps at --hidden 8 would take about 6\.0 GB of memory \(at most 4\)"
+    ):
+        check_memory(6 << 30, 1000, 8)
+    with pytest.raises(ValueError, match=r"4\.0 GB"):
+        check_memory((4 << 30) + 1, 10, 8)
