@@ -62,7 +62,7 @@ def render(dot: str, format: str, timeout: float | None = None) -> bytes:
             with _one_at_a_time:
                 picture = _render_next(dot, format)
         else:
-            picture = _render_outside([*_PROGRAM, format], dot, timeout)
+            picture = _render_outside([*_PROGRAM, format], dot, timeout, _environment())
     elif command := shutil.which("dot"):
         picture = _render_outside([command, f"-T{format}"], dot, timeout)
     else:
@@ -77,7 +77,7 @@ def _render_next(dot: str, format: str) -> bytes:
     """Here, where the first picture is the quickest; after many in a worker, and after as many in another."""
     global _room, _worker
     _room -= len(dot)
-    if _room <= 0:
+    if _room <= 0 or (_worker is not None and _worker.poll() is not None):  # killed while it waited: not our picture's
         _end_worker()
         with suppress(OSError):  # where none can be started, as from a zip file, on we go here
             _worker = _start_worker()
@@ -102,10 +102,16 @@ def _start_worker() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=_environment(),
         cwd=Path(__file__).parent,
         process_group=0,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
+
+
+def _environment() -> dict[str, str]:
+    """For a program that imports from where we do."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(os.path.abspath(folder) for folder in sys.path if folder)}
 
 
 def _ask(worker: subprocess.Popen[bytes], format: str, dot: bytes) -> tuple[str, bytes]:
@@ -120,14 +126,35 @@ def _ask(worker: subprocess.Popen[bytes], format: str, dot: bytes) -> tuple[str,
 
 
 def _serve() -> None:
-    """What a worker does until its input ends, and that ends with the process that asks, however it ends."""
+    """What a worker does until its input ends, and that ends with the process that asks, however it ends.
+
+    Of that Python hears nothing while Graphviz draws; Linux then ends the worker by a signal.
+    """
     while (question := _receive(sys.stdin.buffer)) is not None:
         format, dot = question
         try:
-            answer = "picture", _render_here(dot.decode(), format)
+            with _ended_with_its_input():
+                answer = "picture", _render_here(dot.decode(), format)
         except Exception as error:
             answer = "error", (str(error) or repr(error)).encode()
         _send(sys.stdout.buffer, *answer)
+
+
+@contextmanager
+def _ended_with_its_input() -> Iterator[None]:
+    """Nothing is sent meanwhile, so that the signal SIGIO, which ends a process, can only mean that the input ended."""
+    if sys.platform != "linux":
+        yield
+        return
+    import fcntl
+
+    flags = fcntl.fcntl(0, fcntl.F_GETFL)
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, flags | os.O_ASYNC)
+    try:
+        yield
+    finally:
+        fcntl.fcntl(0, fcntl.F_SETFL, flags)
 
 
 def _send(stream: IO[bytes], word: str, data: bytes) -> None:
@@ -195,10 +222,14 @@ def _render_here(dot: str, format: str) -> bytes:
     return bytes(picture)
 
 
-def _render_outside(command: list[str], dot: str, timeout: float | None) -> bytes:
+def _render_outside(
+    command: list[str], dot: str, timeout: float | None, environment: dict[str, str] | None = None
+) -> bytes:
     """Whatever ends the wait, Ctrl-C too, ends the process (subprocess.run sees to that)."""
     try:
-        done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command, input=dot.encode(), capture_output=True, timeout=timeout, check=False, env=environment
+        )
     except subprocess.TimeoutExpired:
         raise RenderError(
             f'Graphviz did not finish this layout in {timeout:g} s: draw fewer steps or use detail="step"'
