@@ -126,7 +126,7 @@ def test_where_no_gradient_reaches_the_first_step_it_is_not_compared_with_anothe
     assert e.trained.x[-1] > 0
     assert not e.trained.x[:-1].any()
     said = explain_model.reading(e)
-    assert "the last 1 of 6 steps have 90 %" in said
+    assert "the last 1 of 6 steps have at least 90 %" in said
     assert "At the first step" not in said
 
 

@@ -133,7 +133,7 @@ def reading(found: Explained) -> str:
         total = float(norms.sum())
         most = ", ".join(f"{percent(float(norms[t]), total)} at {_step(found, t)}" for t in found.largest)
         behind = int(np.argmax(np.cumsum(norms[::-1]) >= 0.9 * total)) + 1
-        last = f"; the last {behind:,} of {steps:,} steps have 90 %" if behind < steps else ""
+        last = f"; the last {behind:,} of {steps:,} steps have at least 90 %" if behind < steps else ""
         sentences.append(f"Of the sum of the norms of dL/dx over all steps, {most}{last}.")
         if found.deciding:
             sentences.append(_deciding_share(found))
