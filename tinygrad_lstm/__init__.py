@@ -48,8 +48,10 @@ __all__ = [
     "stack",
     "sum",
     "tanh",
+    "tasks",
     "tensor",
     "trace_gradients",
+    "train",
     "transpose",
     "where",
 ]
@@ -57,7 +59,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Rooms that many programs never enter are imported when first used."""
-    if name in ("draw", "flow", "interop"):
+    if name in ("draw", "flow", "interop", "tasks", "train"):
         return import_module(f".{name}", __name__)  # `draw` is a module that can be called
     if name == "trace_gradients":
         return import_module(".flow", __name__).trace_gradients

@@ -338,3 +338,8 @@ def test_a_sequence_too_long_for_the_memory_is_refused_before_it_is_run(run, mon
     monkeypatch.setattr(Network, "predict", None)
     with pytest.raises(ValueError, match=r"100,000 steps at --hidden 16 would take about \d+\.\d GB of memory"):
         explain(run("latch"), "a" * 100_000)
+
+
+def test_a_path_in_place_of_a_checkpoint_is_told_how_to_become_one():
+    with pytest.raises(TypeError, match=r"explain takes a checkpoint, got str: give load\(path of the run\)"):
+        tl.train.explain("runs/latch")

@@ -148,8 +148,10 @@ def explain(checkpoint: Checkpoint, text: str | None = None, seed: int = 0) -> E
     outputs are the network's own, computed in float32, the gradients are computed in float64.
 
     Raises ValueError for a text that the network cannot read, data that is gone or has changed since the run, a bag,
-    which has no steps, and a sequence whose graph would not fit into memory.
+    which has no steps, and a sequence whose graph would not fit into memory; TypeError for what is no checkpoint.
     """
+    if not isinstance(checkpoint, Checkpoint):
+        raise TypeError(f"explain takes a checkpoint, got {type(checkpoint).__name__}: give load(path of the run)")
     settings = checkpoint.settings
     if settings.cell == "bag":
         raise ValueError("the run's network is a bag: it has no steps for a gradient to go back along")
