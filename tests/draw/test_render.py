@@ -515,6 +515,19 @@ def test_the_child_of_a_fork_leaves_its_parents_worker_alone(end):
     assert (done.stdout, done.stderr) == ("0 True True\n", "")
 
 
+def test_the_child_of_a_fork_without_a_worker_can_draw(worker):
+    render._one_at_a_time.acquire()  # as before a fork
+    render._forked()
+    assert render.render(SMALL, "svg").startswith(b"<?xml")
+
+
+def test_elsewhere_than_on_linux_a_layout_is_not_ended_by_a_signal(monkeypatch, worker):
+    picture = render.render(SMALL, "svg")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with render._ended_with_its_input():
+        assert render.render(SMALL, "svg") == picture
+
+
 @posix
 def test_a_fork_waits_for_the_picture_under_way():
     done = python(

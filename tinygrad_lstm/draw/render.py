@@ -185,10 +185,9 @@ def _end_worker() -> int | None:
 
 
 def _close_pipes(worker: subprocess.Popen[bytes]) -> None:
-    for pipe in (worker.stdin, worker.stdout):
+    for pipe in filter(None, (worker.stdin, worker.stdout)):
         with suppress(OSError):  # what was not sent is lost
-            if pipe is not None:
-                pipe.close()
+            pipe.close()
 
 
 def _forked() -> None:
@@ -201,7 +200,8 @@ def _forked() -> None:
     _one_at_a_time.release()
 
 
-if hasattr(os, "register_at_fork"):  # a fork waits for the picture under way
+# A fork waits for the picture under way.
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows
     os.register_at_fork(before=_one_at_a_time.acquire, after_in_parent=_one_at_a_time.release, after_in_child=_forked)
 
 
