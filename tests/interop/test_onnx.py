@@ -166,7 +166,7 @@ def test_a_list_of_layers_and_functions(
     assert [type(m) for m in again.layers] == [
         tl.nn.Embedding, tl.nn.LSTM, tl.nn.LSTM, tl.nn.RNN, tl.nn.Linear, tl.nn.Linear,
     ]  # fmt: skip
-    assert not again.weights.parameters()
+    assert not again.weights
 
 
 @pytest.mark.parametrize("parts", [[tl.nn.Linear(3, 2)], [tl.nn.Embedding(5, 3), tl.nn.Linear(3, 2), tl.softmax]])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Set, ValuesView
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..tensor import Tensor
+from ..arguments import as_real
+from ..tensor import Tensor, tensor
 
 
 class Parameter(Tensor):
@@ -23,13 +25,16 @@ class Parameter(Tensor):
 class Module:
     """Something with parameters: those set as attributes, and those of modules set as attributes.
 
-    An attribute may also be a list of modules. Names read `cell.W_f`, `layers.0.W_f`. A parameter
-    without a name takes that of its attribute.
+    An attribute may also be a list, a tuple or a dict of them, one inside another too. Names read `cell.W_f`,
+    `layers.0.W_f`, `heads.a.W`. A parameter without a name takes that of its attribute.
+
+    Where they are listed, raises TypeError for those in a set, which has no order, and ValueError for two of one name.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Parameter) and value.name is None:
-            value.name = name
+        for path, held in _held(name, value):
+            if isinstance(held, Parameter) and held.name is None:
+                held.name = path
         super().__setattr__(name, value)
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
@@ -41,22 +46,27 @@ class Module:
             return
         seen.add(id(self))
         yield prefix, self
+        for name, held in self._all_held():
+            if isinstance(held, Module):
+                yield from held._walk(_dotted(prefix, name), seen)
+
+    def _all_held(self) -> Iterator[tuple[str, Module | Parameter]]:
         for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield from value._walk(_dotted(prefix, name), seen)
-            elif isinstance(value, (list, tuple)):
-                for k, item in enumerate(value):
-                    if isinstance(item, Module):
-                        yield from item._walk(_dotted(prefix, f"{name}.{k}"), seen)
+            yield from _held(name, value)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter with its dotted name, in the order the attributes were set; a shared one once."""
         seen: set[Parameter] = set()
+        names: set[str] = set()
         for prefix, module in self.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, Parameter) and value not in seen:
-                    seen.add(value)
-                    yield _dotted(prefix, name), value
+            for held_as, held in module._all_held():
+                if isinstance(held, Parameter) and held not in seen:
+                    name = _dotted(prefix, held_as)
+                    if name in names:
+                        raise ValueError(f"two parameters are named {name}: give their attributes or keys other names")
+                    seen.add(held)
+                    names.add(name)
+                    yield name, held
 
     def parameters(self) -> list[Parameter]:
         """Every parameter, in the order of `named_parameters`."""
@@ -82,7 +92,7 @@ class Module:
             raise KeyError(f"no values for {', '.join(sorted(missing))}")
         if unknown := state.keys() - parameters.keys():
             raise KeyError(f"no parameter named {', '.join(sorted(unknown))} (known: {', '.join(parameters)})")
-        arrays = {name: np.asarray(state[name]) for name in parameters}
+        arrays = {name: as_real(name, state[name]) for name in parameters}
         for name, parameter in parameters.items():
             if arrays[name].shape != parameter.shape:
                 raise ValueError(f"{name} must have shape {parameter.shape}, got {arrays[name].shape}")
@@ -97,6 +107,34 @@ class Module:
 
         title = type(self).__name__ if type(self).__repr__ is object.__repr__ else repr(self)
         return module(title, [(name, p.numpy(), p.grad) for name, p in self.named_parameters()])
+
+
+def given(x: Any, dtype: npt.DTypeLike) -> Tensor:
+    """What a layer was given as a Tensor: an array keeps its dtype, plain numbers and lists take `dtype`."""
+    return x if isinstance(x, Tensor) else tensor(x, dtype=None if hasattr(x, "dtype") else dtype)
+
+
+def _held(name: str, value: Any, around: tuple[Any, ...] = ()) -> Iterator[tuple[str, Module | Parameter]]:
+    """The modules and parameters that an attribute is, or has in its lists, tuples and dicts, by dotted names."""
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, (Module, Parameter)):
+        yield name, value
+    elif any(value is outer for outer in around):
+        return  # a list may hold itself
+    elif isinstance(value, (list, tuple, deque)):
+        items = enumerate(value)
+    elif isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, (Set, ValuesView)) or (isinstance(value, np.ndarray) and value.dtype == object):
+        for item in value.flat if isinstance(value, np.ndarray) else value:
+            for _, held in _held(name, item, (*around, value)):
+                raise TypeError(
+                    f"{name} is a {type(value).__name__} with a {type(held).__name__} in it, which has no name there: "
+                    "use a list or a dict"
+                )
+    for key, item in items:
+        if hasattr(item, "__iter__") or isinstance(item, Module):  # else a long list of numbers takes its time
+            yield from _held(f"{name}.{key}", item, (*around, value))
 
 
 def _dotted(prefix: str, name: str) -> str:

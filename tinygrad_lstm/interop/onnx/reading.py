@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ...files import read_whole
 from ...nn import Embedding, Linear, Module, Parameter
@@ -48,18 +47,6 @@ class Input:
     dtype: np.dtype[Any]
 
 
-class Weights(Module):
-    """The weights of a file that belong to no layer of ours, under the file's names."""
-
-    def add(self, name: str, array: npt.NDArray[Any]) -> Parameter:
-        """Make one a parameter."""
-        parameter = Parameter(array, name=name)
-        while hasattr(self, name):  # a name of the file's may be that of a method
-            name += "_"
-        setattr(self, name, parameter)
-        return parameter
-
-
 class Model(Module):
     """A model that was read from an ONNX file; call it with its inputs in their order.
 
@@ -72,18 +59,18 @@ class Model(Module):
 
     def __init__(self, inputs: list[Input], outputs: list[str]) -> None:
         self.layers: list[Module] = []
-        self.weights = Weights()
+        self.weights: dict[str, Parameter] = {}  # under the file's names
         self.inputs = tuple(x.name for x in inputs)
         self.outputs = tuple(outputs)
         self._inputs = inputs
         self._nodes: list[Node] = []
-        self._values: dict[str, Any] = {}
+        self._constants: dict[str, Any] = {}
 
     def __call__(self, *inputs: Any) -> Any:
         """The outputs: one Tensor, or a tuple."""
         if len(inputs) != len(self.inputs):
             raise TypeError(f"the model takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), got {len(inputs)}")
-        values = {"": None} | self._values
+        values = {"": None} | self.weights | self._constants
         values |= {x.name: _input(x, given) for x, given in zip(self._inputs, inputs, strict=True)}
         named = sum(isinstance(node.run, Recurrent) for node in self._nodes) > 1
         for node in self._nodes:
@@ -166,8 +153,10 @@ class _Reader:
                 result.layers.append(layer)
             result._nodes.append(node)
         for name, array in self.arrays.items():
-            learns = array.dtype in (np.float32, np.float64) and name in self.uses
-            result._values[name] = result.weights.add(name, array) if learns else as_value(array)
+            if array.dtype in (np.float32, np.float64) and name in self.uses:
+                result.weights[name] = Parameter(array, name=name)
+            else:
+                result._constants[name] = as_value(array)
         return result
 
     def _input(self, value: Any) -> Input:
