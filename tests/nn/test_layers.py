@@ -246,6 +246,75 @@ def test_a_padded_sequence_is_as_if_it_were_alone(kind: Any, fused: bool, bidire
         assert (batch.grad[n:, b] == 0).all()
 
 
+@pytest.mark.parametrize("kind", [LSTM, RNN])
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("padding", [np.nan, np.inf, -np.inf])
+def test_padding_reaches_no_gradient(kind: Any, fused: bool, padding: float) -> None:
+    options: dict[str, Any] = {"bidirectional": True, "num_layers": 2, "dtype": np.float64}
+    model = shaken(kind(IN, HIDDEN, **options, **({"fused": fused} if kind is LSTM else {})))
+    found = []
+    for value in (0.0, padding):
+        x = draw(T, BATCH, IN)
+        for b, n in enumerate(lengths := [5, 2, 4]):
+            x[n:, b] = value
+        batch = tl.tensor(x, requires_grad=True)
+        model.zero_grad()
+        out, last = model(batch, lengths=lengths)
+        weighed(out, *(last if kind is LSTM else [last])).backward()
+        found.append([batch.grad, *(p.grad for p in model.parameters())])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", [LSTM, RNN])
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"num_layers": 2, "bidirectional": True}], ids=str)
+def test_one_sequence_without_a_batch(kind: Any, fused: bool, options: dict[str, Any]) -> None:
+    """As in PyTorch: x (T, input) whatever `batch_first` says, no axis of a batch in anything else."""
+    model = shaken(kind(IN, HIDDEN, dtype=np.float64, **options, **({"fused": fused} if kind is LSTM else {})))
+    states = [draw(len(model.cells), HIDDEN, seed=k) for k in (6, 7)][: 2 if kind is LSTM else 1]
+    both = []
+    for batch in (False, True):
+        axis = 0 if model.batch_first else 1
+        x = tl.tensor(np.expand_dims(draw(T, IN), axis) if batch else draw(T, IN), requires_grad=True)
+        given = [tl.tensor(s[:, None] if batch else s, requires_grad=True) for s in states]
+        model.zero_grad()
+        out, last = model(x, tuple(given) if kind is LSTM else given[0])
+        results = [out, *(last if kind is LSTM else [last])]
+        weighed(*[(a[0] if model.batch_first else a[:, 0]) if batch and a is out else a[:, 0] if batch else a
+                  for a in results]).backward()  # fmt: skip
+        gradients = [x.grad, *(s.grad for s in given), *(p.grad for p in model.parameters())]
+        both.append([*(a.numpy() for a in results), *gradients])
+    one, of_batch = both
+    width = HIDDEN * model.directions
+    assert [a.shape for a in one[: 1 + len(states)]] == [(T, width)] + [(len(model.cells), HIDDEN)] * len(states)
+    for a, b in zip(one, of_batch, strict=True):
+        assert a.size == b.size
+        np.testing.assert_array_equal(a, b.reshape(a.shape))
+
+
+def test_one_sequence_equals_pytorchs() -> None:
+    torch = pytest.importorskip("torch", reason="its layers are the measure")
+    for kind in (LSTM, RNN):
+        model = kind(IN, HIDDEN, num_layers=2, bidirectional=True, batch_first=True)
+        theirs = getattr(torch.nn, kind.__name__)(IN, HIDDEN, 2, bidirectional=True, batch_first=True)
+        theirs.load_state_dict({k: torch.tensor(a) for k, a in tl.interop.pytorch.state_dict(model).items()})
+        x = draw(T, IN, dtype=np.float32)
+        out, last = model(x)
+        expected, expected_last = theirs(torch.tensor(x))
+        np.testing.assert_allclose(out.numpy(), expected.detach().numpy(), rtol=0, atol=1e-6)
+        for a, b in zip(last, expected_last, strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=0, atol=1e-6)
+
+
+def test_states_of_one_sequence_have_no_batch() -> None:
+    x, state = np.zeros((T, IN), np.float32), np.zeros((1, 1, HIDDEN), np.float32)
+    for call in (lambda: LSTM(IN, HIDDEN)(x, (state, state)), lambda: RNN(IN, HIDDEN)(x, state)):
+        with pytest.raises(ValueError, match=r"takes h0 of shape \(1, 3\), got tensor of shape \(1, 1, 3\)"):
+            call()
+
+
 @pytest.mark.parametrize("peephole", [True, False])
 def test_op_by_op_is_the_cell_in_a_loop(peephole: bool) -> None:
     model = lstm(False, peephole=peephole)
@@ -306,7 +375,17 @@ def test_a_nearly_closed_gate_loses_digits_only_in_the_one_primitive() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda m: m(np.zeros((T, IN), np.float32)), ValueError, r"xs of shape \(T, batch, 4\)"),
+        (lambda m: m(np.zeros(IN, np.float32)), ValueError, r"xs of shape \(T, batch, 4\) or \(T, 4\)"),
+        (
+            lambda m: m(np.zeros((T, 5), np.float32)),
+            ValueError,
+            r"or \(T, 4\), T and batch .* got tensor of shape \(5, 5\)",
+        ),
+        (lambda m: m(np.zeros((0, IN), np.float32)), ValueError, "at least 1"),
+        (lambda m: m(np.zeros((T, IN))), TypeError, "computes in float32"),
+        (lambda m: m(np.zeros((T, IN), complex)), TypeError, "complex"),
+        (lambda m: m(np.zeros((T, IN), np.float32), lengths=[5]), ValueError, "lengths with a batch"),
+        (lambda m: m(np.zeros((T, IN), np.float32), lengths=5), ValueError, "lengths with a batch"),
         (lambda m: m(np.zeros((T, 1, 5), np.float32)), ValueError, r"xs of shape \(T, batch, 4\)"),
         (lambda m: m(np.zeros((0, 1, 4), np.float32)), ValueError, "at least 1"),
         (lambda m: m(np.zeros((T, 1, 4))), TypeError, "computes in float32"),

@@ -86,6 +86,135 @@ def test_a_masked_class_need_not_exist() -> None:
     assert nn.cross_entropy(x, [1, -1], [True, False]).item() == nn.cross_entropy(x[:1], [1]).item()
 
 
+REDUCTIONS = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+
+
+@REDUCTIONS
+def test_reductions_equal_pytorchs(reduction: str) -> None:
+    torch = pytest.importorskip("torch", reason="its losses are the measure")
+    functional = torch.nn.functional
+    x, t = draw(4, 3, 5), draw(4, 3, 5, seed=1)
+    classes = np.random.default_rng(2).integers(0, 5, (4, 3))
+    mask = np.random.default_rng(3).uniform(size=(4, 3)) < 0.6
+    ignored = torch.tensor(np.where(mask, classes, -1))
+    bits = (t > 0).astype(float)
+    cases: list[tuple[Any, Any]] = [
+        (lambda x: nn.mse(x, t, reduction), lambda x: functional.mse_loss(x, torch.tensor(t), reduction=reduction)),
+        (
+            lambda x: nn.cross_entropy(x, classes, reduction=reduction),
+            lambda x: functional.cross_entropy(x.moveaxis(-1, 1), torch.tensor(classes), reduction=reduction),
+        ),
+        (
+            lambda x: nn.cross_entropy(x, classes, mask, reduction),
+            lambda x: functional.cross_entropy(x.moveaxis(-1, 1), ignored, ignore_index=-1, reduction=reduction),
+        ),
+        (
+            lambda x: nn.binary_cross_entropy_with_logits(x, bits, reduction=reduction),
+            lambda x: functional.binary_cross_entropy_with_logits(x, torch.tensor(bits), reduction=reduction),
+        ),
+    ]
+    for ours, theirs in cases:
+        a, b = tl.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+        mine, other = ours(a), theirs(b)
+        assert mine.shape == tuple(other.shape)
+        np.testing.assert_allclose(mine.numpy(), other.detach().numpy(), rtol=1e-13, atol=1e-15)
+        weights = draw(*mine.shape, seed=4)
+        mine.backward(weights)
+        other.backward(torch.tensor(weights))
+        np.testing.assert_allclose(a.grad, b.grad.numpy(), rtol=0, atol=1e-14)
+        tl.gradcheck(lambda x, ours=ours: ours(x), [a], order=2)
+
+
+@pytest.mark.parametrize("word", ["max", "", None, True])
+def test_a_reduction_of_another_name_is_refused(word: Any) -> None:
+    x = tl.tensor(draw(2, 3), requires_grad=True)
+    for call in (
+        lambda: nn.mse(x, x.numpy(), word),
+        lambda: nn.cross_entropy(x, [0, 1], reduction=word),
+        lambda: nn.binary_cross_entropy_with_logits(x, x.numpy(), word),
+    ):
+        with pytest.raises(ValueError, match="reduction must be 'mean', 'sum' or 'none'"):
+            call()
+
+
+@REDUCTIONS
+@pytest.mark.parametrize("padding", [np.nan, np.inf, -np.inf])
+def test_what_stands_in_rows_that_a_mask_leaves_out_does_not_matter(reduction: str, padding: float) -> None:
+    values = draw(2, 2, 3)
+    values[0, 1] = padding
+    x = tl.tensor(values, requires_grad=True)
+    mask = np.array([[True, False], [True, True]])
+    loss = nn.cross_entropy(x, [[0, 9], [1, 2]], mask, reduction)
+    loss.sum().backward()
+    assert x.grad is not None
+    alone = tl.tensor(values[mask], requires_grad=True)
+    nn.cross_entropy(alone, [0, 1, 2], reduction="mean" if reduction == "mean" else "sum").backward()
+    assert (x.grad[0, 1] == 0).all()
+    np.testing.assert_array_equal(x.grad[mask], alone.grad)
+    assert reduction != "none" or (loss.numpy()[0, 1] == 0 and loss.shape == (2, 2))
+
+
+def test_a_mask_that_leaves_nothing_has_a_sum_but_no_mean() -> None:
+    x = tl.tensor(draw(2, 3), requires_grad=True)
+    assert nn.cross_entropy(x, [0, 1], [False, False], "sum").item() == 0
+    assert nn.cross_entropy(x, [0, 1], [False, False], "none").numpy().tolist() == [0, 0]
+    assert nn.cross_entropy(x[:0], [], reduction="none").shape == (0,)  # an empty list is no list of floats
+    with pytest.raises(ValueError, match="over nothing"):
+        nn.cross_entropy(x[:0], [])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("logit", "target", "loss", "gradient"),
+    [
+        (np.inf, 1, 0, 0),
+        (-np.inf, 0, 0, 0),
+        (np.inf, 0, np.inf, 1),
+        (-np.inf, 1, np.inf, -1),
+        (np.inf, 0.5, np.inf, 0.5),
+    ],
+)
+def test_binary_cross_entropy_of_an_infinite_logit(
+    dtype: Any, logit: float, target: float, loss: float, gradient: float
+) -> None:
+    x = tl.tensor([logit, 0.0], requires_grad=True, dtype=dtype)
+    losses = nn.binary_cross_entropy_with_logits(x, [target, 1], "none")
+    losses.sum().backward()
+    assert losses.numpy()[0] == loss
+    assert x.grad is not None
+    assert x.grad.tolist() == [gradient, -0.5]
+    assert losses.dtype == dtype
+
+
+def test_binary_cross_entropy_of_a_target_that_learns() -> None:
+    """Its derivative at 0 and 1 is that of the formula, -x, not that of a term left out."""
+    t = tl.tensor([0.0, 1.0, 0.5], requires_grad=True)
+    nn.binary_cross_entropy_with_logits(tl.tensor([2.0, 3.0, -1.0]), t, "sum").backward()
+    np.testing.assert_allclose(t.grad, [-2, -3, 1], rtol=1e-14)
+
+
+def test_cross_entropy_of_infinite_logits() -> None:
+    x = tl.tensor([[-np.inf, 0.0, 0.0], [-np.inf, 0.0, 0.0]], requires_grad=True)
+    losses = nn.cross_entropy(x, [1, 0], reduction="none")
+    losses.sum().backward()
+    np.testing.assert_allclose(losses.numpy(), [np.log(2), np.inf])
+    np.testing.assert_allclose(x.grad, [[0, -0.5, 0.5], [-1, 0.5, 0.5]])
+
+
+def test_squared_error_of_an_infinite_output() -> None:
+    assert nn.mse(tl.tensor([np.inf, 1.0]), [0.0, 1.0]).item() == np.inf
+
+
+def test_complex_targets_are_refused() -> None:
+    x = tl.tensor([1.0, 2.0], requires_grad=True)
+    for target in (np.array([5j, 2]), [5j, 2]):
+        for loss in (nn.mse, nn.binary_cross_entropy_with_logits):
+            with pytest.raises(TypeError, match="complex"):
+                loss(x, target)
+    with pytest.raises(TypeError, match="whole numbers"):
+        nn.cross_entropy(x, np.array(1j))
+
+
 @pytest.mark.parametrize("shape", [(4,), (2, 4), (3, 2, 4)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_linear(shape: tuple[int, ...], bias: bool) -> None:
@@ -110,10 +239,18 @@ def test_embedding_adds_the_gradients_of_a_row_used_twice() -> None:
     assert y.dtype == layer.W.grad.dtype == np.float32
 
 
+@pytest.mark.parametrize("ids", [[], [[]], np.zeros((0, 2), int)])
+def test_an_embedding_of_nothing(ids: Any) -> None:
+    assert nn.Embedding(3, 2)(ids).shape == (*np.shape(ids), 2)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
         (lambda: nn.Embedding(5, 2)([1.0]), TypeError, "whole numbers"),
+        (lambda: nn.Embedding(5, 2)(np.zeros(0)), TypeError, "whole numbers"),
+        (lambda: nn.Embedding(5, 2)([1j]), TypeError, "whole numbers"),
+        (lambda: nn.Linear(2, 2)(np.zeros((1, 2), complex)), TypeError, "complex"),
         (lambda: nn.Embedding(5, 2)([5]), IndexError, "rows 0 to 4"),
         (lambda: nn.Embedding(5, 2)([-1]), IndexError, "rows 0 to 4"),
         (lambda: nn.Embedding(0, 2), ValueError, "at least 1"),

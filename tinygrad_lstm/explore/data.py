@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import as_number, as_size
 from ..draw import theme
 from ..flow.sequence import Passage, embed, make_cell, tokenize, trace_sequence
 from ..nn import Linear, LSTMCell, RNNCell
@@ -32,6 +33,7 @@ def of_words(text: str, hidden_size: int, forget_bias: float, seed: int) -> Json
 
     Raises ValueError for an empty text, one of more than 200 words, and sizes below 1.
     """
+    hidden_size, forget_bias = as_size("hidden_size", hidden_size), as_number("forget_bias", forget_bias)
     tokens = tokenize(text)
     if not tokens:
         raise ValueError('the text is empty: give some words, as in explore "the cities that I have seen"')

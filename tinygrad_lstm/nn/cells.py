@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import as_flag, as_number, as_size
 from ..functions import concat
 from ..primitives import sigmoid, tanh
 from ..scope import current, scope
 from ..tensor import Tensor, describe, tensor
 from .init import chrono, uniform
-from .module import Module, Parameter
+from .module import Module, Parameter, given
 
 GATES = {"f": "forget gate", "i": "input gate", "g": "candidate", "o": "output gate"}
 
@@ -44,15 +45,12 @@ class _Cell(Module):
     scope_name: str
 
     def __init__(self, input_size: int, hidden_size: int, dtype: npt.DTypeLike) -> None:
-        for what, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if size < 1:
-                raise ValueError(f"{what} must be at least 1, got {size}")
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.dtype = np.dtype(dtype)
+        self.input_size = as_size("input_size", input_size)
+        self.hidden_size = as_size("hidden_size", hidden_size)
+        self.dtype = np.dtype(dtype).newbyteorder("=")
 
     def _input(self, x: Any) -> Tensor:
-        x = x if isinstance(x, Tensor) else tensor(x, dtype=None if hasattr(x, "dtype") else self.dtype)
+        x = given(x, self.dtype)
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             raise ValueError(
                 f"{self._label} takes x of shape (batch, {self.input_size}) or ({self.input_size},), got {describe(x)}"
@@ -64,7 +62,7 @@ class _Cell(Module):
         if s is None:
             # With a gradient, so that the first step is recorded, and drawn, like every other.
             return tensor(np.zeros(shape, self.dtype), requires_grad=True, name=f"{name}0")
-        s = s if isinstance(s, Tensor) else tensor(s, dtype=None if hasattr(s, "dtype") else self.dtype)
+        s = given(s, self.dtype)
         if s.shape != shape:
             raise ValueError(
                 f"{self._label} takes {name} of shape {shape} beside x of shape {x.shape}, got {describe(s)}: "
@@ -120,9 +118,9 @@ class RNNCell(_Cell):
         dtype: npt.DTypeLike = np.float64,
     ) -> None:
         super().__init__(input_size, hidden_size, dtype)
-        generator = np.random.default_rng(rng)
-        self.W_h = Parameter(uniform((hidden_size + input_size, hidden_size), generator), dtype=dtype)
-        self.b_h = Parameter(np.zeros(hidden_size), dtype=dtype) if bias else None
+        rows, hidden = self.hidden_size + self.input_size, self.hidden_size
+        self.W_h = Parameter(uniform((rows, hidden), np.random.default_rng(rng)), dtype=self.dtype)
+        self.b_h = Parameter(np.zeros(hidden), dtype=self.dtype) if as_flag("bias", bias) else None
 
     def __call__(self, x: Any, h: Any = None) -> Tensor:
         """The next hidden state: x (batch, input) or (input,), h (batch, hidden) or (hidden,), None for zeros.
@@ -193,25 +191,27 @@ class LSTMCell(_Cell):
         dtype: npt.DTypeLike = np.float64,
     ) -> None:
         super().__init__(input_size, hidden_size, dtype)
-        _check_options(forget_bias, bias, forget_gate, gate_layers, init, T_max)
+        bias, forget_gate = as_flag("bias", bias), as_flag("forget_gate", forget_gate)
+        forget_bias = as_number("forget_bias", forget_bias)
+        self.peephole = as_flag("peephole", peephole)
+        self.gate_layers = as_size("gate_layers", gate_layers)
+        T_max = None if T_max is None else as_size("T_max", T_max, least=2)
+        _check_options(forget_bias, bias, forget_gate, init, T_max)
         self.gates = tuple(k for k in GATES if forget_gate or k != "f")
-        self.gate_layers = gate_layers
-        self.peephole = peephole
-        generator = np.random.default_rng(rng)
+        hidden, dtype, generator = self.hidden_size, self.dtype, np.random.default_rng(rng)
         for k in self.gates:
-            for layer in range(1, gate_layers + 1):
-                rows = hidden_size + input_size if layer == 1 else hidden_size
-                weight = uniform((rows, hidden_size), generator)
-                setattr(self, _name("W", k, layer), Parameter(weight, dtype=dtype))
-                setattr(self, _name("b", k, layer), Parameter(np.zeros(hidden_size), dtype=dtype) if bias else None)
-            if peephole and k != "g":
-                setattr(self, f"p_{k}", Parameter(uniform((hidden_size,), generator), dtype=dtype))
+            for layer in range(1, self.gate_layers + 1):
+                rows = hidden + self.input_size if layer == 1 else hidden
+                setattr(self, _name("W", k, layer), Parameter(uniform((rows, hidden), generator), dtype=dtype))
+                setattr(self, _name("b", k, layer), Parameter(np.zeros(hidden), dtype=dtype) if bias else None)
+            if self.peephole and k != "g":
+                setattr(self, f"p_{k}", Parameter(uniform((hidden,), generator), dtype=dtype))
         if T_max is not None:  # init="chrono"
-            b_f = chrono(hidden_size, T_max, generator)
-            getattr(self, _name("b", "f", gate_layers)).assign(b_f)
-            getattr(self, _name("b", "i", gate_layers)).assign(-b_f)
+            b_f = chrono(hidden, T_max, generator)
+            getattr(self, _name("b", "f", self.gate_layers)).assign(b_f)
+            getattr(self, _name("b", "i", self.gate_layers)).assign(-b_f)
         elif bias and forget_gate:
-            getattr(self, _name("b", "f", gate_layers)).assign(np.full(hidden_size, forget_bias))
+            getattr(self, _name("b", "f", self.gate_layers)).assign(np.full(hidden, forget_bias))
 
     def __call__(self, x: Any, state: tuple[Any, Any] | None = None) -> tuple[Tensor, Tensor]:
         """The next (h, c): x (batch, input) or (input,), h and c (batch, hidden) or (hidden,), None for zeros.
@@ -270,17 +270,13 @@ def _pair(state: Any) -> tuple[Any, Any]:
     return state[0], state[1]
 
 
-def _check_options(
-    forget_bias: float, bias: bool, forget_gate: bool, gate_layers: int, init: str, T_max: int | None
-) -> None:
+def _check_options(forget_bias: float, bias: bool, forget_gate: bool, init: str, T_max: int | None) -> None:
     if not np.isfinite(forget_bias):
         raise ValueError(f"forget_bias must be a finite number, got {forget_bias}")
-    if gate_layers < 1:
-        raise ValueError(f"gate_layers must be at least 1, got {gate_layers}")
     if init not in ("uniform", "chrono"):
         raise ValueError(f"init must be 'uniform' or 'chrono', got {init!r}")
-    if init == "chrono" and (T_max is None or T_max < 2):
-        raise ValueError(f"init='chrono' needs T_max, the longest lag to bridge, of at least 2; got {T_max}")
+    if init == "chrono" and T_max is None:
+        raise ValueError("init='chrono' needs T_max, the longest lag to bridge, of at least 2")
     if init == "chrono" and not (bias and forget_gate):
         raise ValueError("init='chrono' sets the forget and input biases: it needs bias=True and forget_gate=True")
     if init != "chrono" and T_max is not None:

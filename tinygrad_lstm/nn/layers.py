@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import functions as f
+from ..arguments import as_flag, as_size
 from ..primitives import where
 from ..scope import scope
-from ..tensor import Tensor, constant, describe, tensor, without_collector
+from ..tensor import Tensor, constant, describe, without_collector
 from . import fused as _fused
 from .cells import LSTMCell, RNNCell, _pair
-from .module import Module
+from .module import Module, given
 
 Lengths = npt.NDArray[np.intp] | None
 States = list[Any]
@@ -37,17 +38,15 @@ class _OverTime(Module, ABC, Generic[Cell]):
         bidirectional: bool,
         batch_first: bool,
     ) -> None:
-        if num_layers < 1:
-            raise ValueError(f"num_layers must be at least 1, got {num_layers}")
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bidirectional = bidirectional
-        self.batch_first = batch_first
-        self.directions = 2 if bidirectional else 1
+        self.input_size = as_size("input_size", input_size)
+        self.hidden_size = as_size("hidden_size", hidden_size)
+        self.num_layers = as_size("num_layers", num_layers)
+        self.bidirectional = as_flag("bidirectional", bidirectional)
+        self.batch_first = as_flag("batch_first", batch_first)
+        self.directions = 2 if self.bidirectional else 1
         self.cells = [
-            make_cell(input_size if layer == 0 else hidden_size * self.directions)
-            for layer in range(num_layers)
+            make_cell(self.input_size if layer == 0 else self.hidden_size * self.directions)
+            for layer in range(self.num_layers)
             for _ in range(self.directions)
         ]
         self.dtype = self.cells[0].dtype
@@ -58,10 +57,14 @@ class _OverTime(Module, ABC, Generic[Cell]):
 
     def _through(self, xs: Any, state: dict[str, Any], lengths: Any) -> tuple[Tensor, list[Tensor]]:
         """The output of the last layer, and of each state the last values (cells, batch, hidden)."""
+        xs = given(xs, self.dtype)
+        alone = xs.ndim == 2
         xs = self._sequences(xs)
+        if alone and lengths is not None:
+            raise ValueError(f"{self._label} takes lengths with a batch: cut the one sequence instead, xs[:length]")
         T, batch, _ = xs.shape
         lengths = _lengths(lengths, T, batch)
-        states = [self._states(s, name, batch) for name, s in state.items()]
+        states = [self._states(s, name, () if alone else (batch,)) for name, s in state.items()]
         valid = None if lengths is None else (np.arange(T)[:, None] < lengths)[:, :, None]
         xs = _masked(xs, valid)
         lasts: list[States] = []
@@ -77,32 +80,36 @@ class _OverTime(Module, ABC, Generic[Cell]):
             xs = outs[0] if len(outs) == 1 else f.concat(outs, axis=-1)
         xs = _masked(xs, valid)
         together = lasts[0] if len(lasts) == 1 else [f.concat(s) for s in zip(*lasts, strict=True)]
+        if alone:
+            return xs[:, 0], [s[:, 0] for s in together]
         return (xs.transpose(1, 0, 2) if self.batch_first else xs), together
 
     def _name(self, k: int) -> str:
         layer, direction = divmod(k, self.directions)
         return f"layer {layer + 1}" + (" reverse" if direction else "")
 
-    def _sequences(self, given: Any) -> Tensor:
-        xs = self._tensor(given)
-        if xs.ndim != 3 or xs.shape[2] != self.input_size or 0 in xs.shape:
+    def _sequences(self, xs: Tensor) -> Tensor:
+        """xs as (T, batch, input), one sequence as a batch of one."""
+        if xs.ndim not in (2, 3) or xs.shape[-1] != self.input_size or 0 in xs.shape:
             axes = f"(batch, T, {self.input_size})" if self.batch_first else f"(T, batch, {self.input_size})"
-            raise ValueError(f"{self._label} takes xs of shape {axes}, T and batch at least 1, got {describe(xs)}")
+            raise ValueError(
+                f"{self._label} takes xs of shape {axes} or (T, {self.input_size}), T and batch at least 1, "
+                f"got {describe(xs)}"
+            )
         self.cells[0]._checked(xs, self._label)
+        if xs.ndim == 2:
+            return xs[:, None]
         return xs.transpose(1, 0, 2) if self.batch_first else xs
 
-    def _states(self, state: Any, name: str, batch: int) -> States:
-        """A state (layers * directions, batch, hidden) cut into those of the cells."""
+    def _states(self, state: Any, name: str, batch: tuple[int, ...]) -> States:
+        """A state (layers * directions, *batch, hidden) cut into those of the cells, for a batch of one if for none."""
         if state is None:
             return [None] * len(self.cells)
-        state = self._tensor(state)
-        shape = (len(self.cells), batch, self.hidden_size)
+        state = given(state, self.dtype)
+        shape = (len(self.cells), *batch, self.hidden_size)
         if state.shape != shape:
             raise ValueError(f"{self._label} takes {name} of shape {shape}, got {describe(state)}")
-        return list(self.cells[0]._checked(state, self._label))
-
-    def _tensor(self, x: Any) -> Tensor:
-        return x if isinstance(x, Tensor) else tensor(x, dtype=None if hasattr(x, "dtype") else self.dtype)
+        return list(self.cells[0]._checked(state if batch else state[:, None], self._label))
 
     @property
     def _label(self) -> str:
@@ -120,7 +127,8 @@ class RNN(_OverTime[RNNCell]):
     `out, h_n = rnn(xs)`: xs (T, batch, input) gives h of every step of the last layer, out (T, batch, hidden), and the
     last h of every cell, h_n (num_layers * directions, batch, hidden), layer by layer, forward before reverse. Both
     directions of a layer stand side by side in out (2 * hidden) and feed the next layer. `batch_first=True` swaps the
-    first two axes of xs and out. `cells` lists the cells in the order of h_n. Runs operation by operation.
+    first two axes of xs and out. One sequence (T, input) gives out (T, hidden) and h_n without the axis of the batch.
+    `cells` lists the cells in the order of h_n. Runs operation by operation.
 
     Raises ValueError for a shape, TypeError for a dtype that does not fit.
     """
@@ -168,8 +176,9 @@ class LSTM(_OverTime[LSTMCell]):
     `out, (h_n, c_n) = lstm(xs)`: xs (T, batch, input) gives h of every step of the last layer, out (T, batch, hidden),
     and the last h and c of every cell, both (num_layers * directions, batch, hidden), layer by layer, forward before
     reverse. Both directions of a layer stand side by side in out (2 * hidden) and feed the next layer.
-    `batch_first=True` swaps the first two axes of xs and out. `cells` lists the cells in the order of h_n;
-    `forget_bias`, `bias`, `forget_gate`, `peephole`, `init` and `T_max` are theirs.
+    `batch_first=True` swaps the first two axes of xs and out. One sequence (T, input) gives out (T, hidden), h_n and
+    c_n without the axis of the batch. `cells` lists the cells in the order of h_n; `forget_bias`, `bias`,
+    `forget_gate`, `peephole`, `init` and `T_max` are theirs.
 
     A sequence runs as one primitive with a backward pass derived by hand (docs/bptt.md): fast, first derivatives only.
     `fused=False` runs the cells operation by operation instead, the same numbers, to draw or to differentiate twice;
@@ -204,7 +213,7 @@ class LSTM(_OverTime[LSTMCell]):
             ),
             input_size, hidden_size, num_layers, bidirectional, batch_first,
         )  # fmt: skip
-        self.fused = fused and not peephole
+        self.fused = as_flag("fused", fused) and not self.cells[0].peephole
         self._spare: list[list[_fused.Buffers]] = [[] for _ in self.cells]
 
     def __call__(

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..tensor import Tensor, describe, tensor
+from ..arguments import as_flag, as_size, as_whole
+from ..tensor import Tensor, describe
 from .init import uniform
-from .module import Module, Parameter
+from .module import Module, Parameter, given
 
 
 class Linear(Module):
@@ -27,18 +28,17 @@ class Linear(Module):
         rng: int | np.random.Generator = 0,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
-        if in_features < 1 or out_features < 1:
-            raise ValueError(f"Linear takes sizes of at least 1, got {in_features} and {out_features}")
-        generator = np.random.default_rng(rng)
-        self.in_features = in_features
-        self.out_features = out_features
-        self.dtype = np.dtype(dtype)
-        self.W = Parameter(uniform((in_features, out_features), generator, fan=in_features), dtype=dtype)
-        self.b = Parameter(uniform((out_features,), generator, fan=in_features), dtype=dtype) if bias else None
+        self.in_features = as_size("in_features", in_features)
+        self.out_features = as_size("out_features", out_features)
+        self.dtype = np.dtype(dtype).newbyteorder("=")
+        shape, generator = (self.in_features, self.out_features), np.random.default_rng(rng)
+        self.W = Parameter(uniform(shape, generator, fan=shape[0]), dtype=self.dtype)
+        with_bias = as_flag("bias", bias)
+        self.b = Parameter(uniform(shape[1:], generator, fan=shape[0]), dtype=self.dtype) if with_bias else None
 
     def __call__(self, x: Any) -> Tensor:
         """x @ W + b over the last axis of x."""
-        x = x if isinstance(x, Tensor) else tensor(x, dtype=None if hasattr(x, "dtype") else self.dtype)
+        x = given(x, self.dtype)
         if x.ndim < 1 or x.shape[-1] != self.in_features:
             raise ValueError(f"{self!r} takes x of shape (..., {self.in_features}), got {describe(x)}")
         if x.dtype != self.dtype:
@@ -66,18 +66,14 @@ class Embedding(Module):
     def __init__(
         self, count: int, size: int, rng: int | np.random.Generator = 0, dtype: npt.DTypeLike = np.float32
     ) -> None:
-        if count < 1 or size < 1:
-            raise ValueError(f"Embedding takes sizes of at least 1, got {count} and {size}")
-        self.count = count
-        self.size = size
-        self.dtype = np.dtype(dtype)
-        self.W = Parameter(np.random.default_rng(rng).normal(size=(count, size)), dtype=dtype)
+        self.count = as_size("count", count)
+        self.size = as_size("size", size)
+        self.dtype = np.dtype(dtype).newbyteorder("=")
+        self.W = Parameter(np.random.default_rng(rng).normal(size=(self.count, self.size)), dtype=self.dtype)
 
     def __call__(self, ids: npt.ArrayLike) -> Tensor:
         """The rows of W that ids name."""
-        rows = ids.numpy() if isinstance(ids, Tensor) else np.asarray(ids)
-        if rows.dtype.kind not in "iu":
-            raise TypeError(f"{self!r} takes whole numbers, got {rows.dtype}")
+        rows = as_whole(f"the ids of {self!r}", ids)
         if rows.size and (rows.min() < 0 or rows.max() >= self.count):
             raise IndexError(f"{self!r} has rows 0 to {self.count - 1}, got {rows.min()} to {rows.max()}")
         return self.W[rows]

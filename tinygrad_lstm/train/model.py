@@ -45,7 +45,6 @@ class Network(Module):
         check_kind(kind, init)
         generator = np.random.default_rng(rng)
         self.kind = kind
-        self.dtype = np.dtype(dtype)
         self.layer: LSTM | RNN | Linear
         if kind == "bag":
             self.layer = Linear(inputs, hidden, rng=generator, dtype=dtype)
@@ -60,6 +59,7 @@ class Network(Module):
                 init=init, T_max=T_max if init == "chrono" else None, rng=generator, dtype=dtype,
             )  # fmt: skip
         self.readout = Linear(hidden, outputs, rng=generator, dtype=dtype)
+        self.dtype = self.readout.dtype
 
     def __call__(
         self, x: npt.NDArray[Any], at: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None, state: State = None
