@@ -17,6 +17,9 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {"lr": 0.05, "momentum": 0.9}),
     ("Adam", {"lr": 0.01}),
     ("Adam", {"lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-3}),
+    ("SGD", {"lr": 0.1, "weight_decay": 0.3}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}),
+    ("Adam", {"lr": 0.01, "weight_decay": 0.1}),
 ]
 every_optimiser = pytest.mark.parametrize(("kind", "settings"), SETTINGS)
 
@@ -97,26 +100,83 @@ def test_a_loaded_state_goes_on_bit_for_bit(kind: str, settings: dict[str, Any],
         assert (a.numpy() == b.numpy()).all()
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "says"),
-    [
-        ({"steps": None}, KeyError, "no values for steps"),
-        ({"steps": np.array(3)}, ValueError, "steps must have shape"),
-        ({"mean.9": np.zeros(3)}, KeyError, "nothing is remembered as mean.9"),
-        ({"square.0": np.zeros(3)}, ValueError, r"square.0 must have shape \(3, 4\)"),
-    ],
-)
-def test_a_refused_state_changes_nothing(change: dict[str, Any], error: type[Exception], says: str) -> None:
-    opt = tl.optim.Adam(parameters())
+REFUSED: list[tuple[str, dict[str, Any], type[Exception], str]] = [
+    *(
+        (kind, *case)
+        for kind in ("Adam", "SGD")
+        for case in (
+            ({"steps": None}, KeyError, "no values for steps"),
+            ({"steps": np.array(3)}, ValueError, "steps must have shape"),
+            ({"steps": np.array([1, 1])}, ValueError, r"steps must have shape \(3,\)"),
+            ({"steps": np.array([1, -1, 1])}, ValueError, "whole numbers from 0 on, got .1, -1, 1"),
+            ({"steps": np.array([1, 1.5, 1])}, ValueError, "whole numbers from 0 on"),
+            ({"steps": np.array([1, np.nan, 1])}, ValueError, "whole numbers from 0 on"),
+            ({"steps": np.array([1, np.inf, 1])}, ValueError, "whole numbers from 0 on"),
+            ({"steps": np.array([True] * 3)}, ValueError, "whole numbers from 0 on"),
+            ({"steps": np.array([1, 1j, 1])}, TypeError, "complex"),
+            ({"steps": ["1", "1", "1"]}, TypeError, "real numbers"),
+        )
+    ),
+    ("Adam", {"mean.9": np.zeros(3)}, KeyError, "nothing is remembered as mean.9"),
+    ("Adam", {"momentum.0": np.zeros((3, 4))}, KeyError, "nothing is remembered as momentum.0"),
+    ("Adam", {"square.0": np.zeros(3)}, ValueError, r"square.0 must have shape \(3, 4\)"),
+    ("Adam", {"square.2": np.zeros(1)}, ValueError, r"square.2 must have shape \(\)"),
+    ("Adam", {"mean.1": None}, KeyError, "no values for mean.1"),
+    ("Adam", {"square.1": None}, KeyError, "no values for square.1"),
+    ("Adam", {"mean.1": None, "square.0": None}, KeyError, "no values for mean.1, square.0"),
+    ("Adam", {"mean.1": np.ones(4) * 1j}, TypeError, "complex"),
+    ("Adam", {"mean.1": ["1"] * 4}, TypeError, "real numbers"),
+    ("Adam", {"steps": np.array([1, 0, 1])}, KeyError, "nothing is remembered as mean.1, square.1"),
+    ("SGD", {"momentum.1": None}, KeyError, "no values for momentum.1"),
+    ("SGD", {"momentum.1": np.ones(3)}, ValueError, r"momentum.1 must have shape \(4,\)"),
+    ("SGD", {"momentum.1": np.ones(4) * 1j}, TypeError, "complex"),
+    ("SGD", {"steps": np.array([1, 0, 1])}, KeyError, "nothing is remembered as momentum.1"),
+]
+
+
+@pytest.mark.parametrize(("kind", "change", "error", "says"), REFUSED)
+def test_a_refused_state_changes_nothing(kind: str, change: dict[str, Any], error: type[Exception], says: str) -> None:
+    opt = tl.optim.Adam(parameters()) if kind == "Adam" else tl.optim.SGD(parameters(), lr=0.1, momentum=0.9)
     give(opt.params, 0)  # type: ignore[arg-type]
     opt.step()
     before = opt.state_dict()
-    given = {k: a + 1 for k, a in before.items()} | change
+    given: dict[str, Any] = {k: a + 1 for k, a in before.items()} | change
     with pytest.raises(error, match=says):
         opt.load_state_dict({k: a for k, a in given.items() if a is not None})
     after = opt.state_dict()
     assert before.keys() == after.keys()
     assert all((before[k] == after[k]).all() for k in before)
+
+
+def test_a_state_before_any_step_and_one_of_another_setting() -> None:
+    fresh = tl.optim.Adam(parameters())
+    tl.optim.Adam(parameters()).load_state_dict(fresh.state_dict())
+    plain, moving = tl.optim.SGD(parameters(), lr=0.1), tl.optim.SGD(parameters(), lr=0.1, momentum=0.9)
+    for opt in (plain, moving):
+        give(opt.params, 0)  # type: ignore[arg-type]
+        opt.step()
+    with pytest.raises(KeyError, match=r"no values for momentum.0, momentum.1, momentum.2"):
+        moving.load_state_dict(plain.state_dict())
+    with pytest.raises(KeyError, match=r"nothing is remembered as momentum.0"):
+        plain.load_state_dict(moving.state_dict())
+
+
+def test_a_momentum_that_begins_later() -> None:
+    p = tl.nn.Parameter([1.0])
+    opt = tl.optim.SGD([p], lr=0.5)
+    for momentum, expected in ((0.0, 0.0), (0.5, -1.0), (0.5, -2.5)):
+        opt.momentum = momentum
+        p.grad = np.array([2.0])
+        opt.step()
+        assert p.numpy().tolist() == [expected]
+
+
+def test_weight_decay_by_hand() -> None:
+    for p in (tl.nn.Parameter([2.0]), tl.nn.Parameter(2.0)):
+        p.grad = np.ones(p.shape)
+        tl.optim.SGD([p], lr=0.5, weight_decay=0.25).step()
+        assert p.item() == 2 - 0.5 * (1 + 0.25 * 2)
+        assert p.grad.item() == 1  # the gradient itself stays
 
 
 def test_an_old_graph_is_refused_after_a_step() -> None:
@@ -167,6 +227,10 @@ def test_clipping() -> None:
         lambda p: tl.optim.SGD([p], lr=-0.1),
         lambda p: tl.optim.SGD([p], lr=float("nan")),
         lambda p: tl.optim.SGD([p], lr=0.1, momentum=-1),
+        lambda p: tl.optim.SGD([p], lr=0.1, momentum=float("nan")),
+        lambda p: tl.optim.SGD([p], lr=0.1, weight_decay=-0.1),
+        lambda p: tl.optim.Adam([p], weight_decay=float("nan")),
+        lambda p: tl.optim.Adam([p], betas=(float("nan"), 0.9)),
         lambda p: tl.optim.Adam([p], betas=(0.9, 1.0)),
         lambda p: tl.optim.Adam([p], eps=-1e-8),
         lambda p: tl.optim.clip_grad_norm([p], 0.0),

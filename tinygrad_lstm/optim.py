@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import as_number, as_real
 from .tensor import Tensor, describe
 
 Array = npt.NDArray[Any]
@@ -19,22 +20,24 @@ class _Optimizer(ABC):
 
     remembered: tuple[str, ...] = ()
 
-    def __init__(self, params: Iterable[Tensor], lr: float) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float) -> None:
         self.params = _listed(params)
         if not self.params:
             raise ValueError("an optimiser needs at least one parameter")
-        if not lr >= 0:
-            raise ValueError(f"lr must be 0 or more, got {lr}")
-        self.lr = lr
+        self.lr = _at_least_0("lr", lr)
+        self.weight_decay = _at_least_0("weight_decay", weight_decay)
         self.steps = [0] * len(self.params)
         self.memory: dict[str, list[Array | None]] = {what: [None] * len(self.params) for what in self.remembered}
 
     def step(self) -> None:
         """Move every parameter that has a gradient; one whose `.grad` is None stays."""
         for k, parameter in enumerate(self.params):
-            if parameter.grad is not None:
+            grad = parameter.grad
+            if grad is not None:
                 self.steps[k] += 1
-                parameter.assign(parameter.numpy() - self._change(k, parameter.grad))
+                if self.weight_decay:
+                    grad = np.asarray(grad + self.weight_decay * parameter.numpy())  # 0-d too
+                parameter.assign(parameter.numpy() - self._change(k, grad))
 
     @abstractmethod
     def _change(self, k: int, grad: Array) -> Array:
@@ -55,48 +58,50 @@ class _Optimizer(ABC):
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike]) -> None:
         """Go on where `state_dict` was taken, with the same parameters in the same order.
 
-        Raises KeyError for a name that is missing or unknown, ValueError for a shape that does not fit; then nothing
-        has changed.
+        Raises KeyError for a name that is missing or unknown, ValueError for a shape or a count of steps that does not
+        fit, TypeError for numbers that are not real; then nothing has changed.
         """
-        names = {f"{what}.{k}": (what, k) for what in self.remembered for k in range(len(self.params))}
         if "steps" not in state:
             raise KeyError("no values for steps")
-        if unknown := state.keys() - names.keys() - {"steps"}:
-            raise KeyError(f"nothing is remembered as {', '.join(sorted(unknown))}")
-        steps = np.asarray(state["steps"])
+        steps = as_real("steps", state["steps"])
         if steps.shape != (len(self.params),):
             raise ValueError(f"steps must have shape {(len(self.params),)}, got {steps.shape}")
+        if steps.dtype.kind not in "iu" or (steps < 0).any():
+            raise ValueError(f"steps must be whole numbers from 0 on, got {steps.tolist()}")
+        taken = [k for k, n in enumerate(steps) if n]  # of the others nothing is remembered yet
+        names = {f"{what}.{k}": (what, k) for what in self.remembered for k in taken}
+        if missing := names.keys() - state.keys():
+            raise KeyError(f"no values for {', '.join(sorted(missing))}")
+        if unknown := state.keys() - names.keys() - {"steps"}:
+            raise KeyError(f"nothing is remembered as {', '.join(sorted(unknown))}")
         memory: dict[str, list[Array | None]] = {what: [None] * len(self.params) for what in self.remembered}
-        for name in state.keys() & names.keys():
-            what, k = names[name]
-            array = np.array(state[name], self.params[k].dtype)
+        for name, (what, k) in names.items():
+            array = np.array(as_real(name, state[name]), self.params[k].dtype)
             if array.shape != self.params[k].shape:
                 raise ValueError(f"{name} must have shape {self.params[k].shape}, got {array.shape}")
             memory[what][k] = array
-        self.steps = [int(n) for n in steps]
+        self.steps = steps.tolist()
         self.memory = memory
 
 
 class SGD(_Optimizer):
     """Gradient descent: w <- w - lr v, with v <- momentum v + gradient (the gradient itself at the first step).
 
-    Equal to PyTorch's. Raises ValueError for no parameters or a negative lr or momentum.
+    `weight_decay` times w is added to the gradient before. Equal to PyTorch's. Raises ValueError for no parameters or a
+    negative setting, TypeError for one that is no number.
     """
 
-    remembered = ("momentum",)
-
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.0) -> None:
-        super().__init__(params, lr)
-        if not momentum >= 0:
-            raise ValueError(f"momentum must be 0 or more, got {momentum}")
-        self.momentum = momentum
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
+        self.momentum = _at_least_0("momentum", momentum)
+        self.remembered = ("momentum",) if self.momentum else ()
+        super().__init__(params, lr, weight_decay)
 
     def _change(self, k: int, grad: Array) -> Array:
         if not self.momentum:
             return self.lr * grad
-        before = self.memory["momentum"][k]
-        v = grad.copy() if before is None else np.asarray(self.momentum * before + grad)  # 0-d too
-        self.memory["momentum"][k] = v
+        moved = self.memory.setdefault("momentum", [None] * len(self.params))
+        before = moved[k]
+        v = moved[k] = grad.copy() if before is None else np.asarray(self.momentum * before + grad)  # 0-d too
         return self.lr * v
 
 
@@ -104,7 +109,8 @@ class Adam(_Optimizer):
     """Steps of about lr, whatever the size of the gradient: w <- w - lr m / (sqrt(v) + eps).
 
     m and v are running means of the gradient and of its square, by `betas`, each divided by 1 - beta^step to undo
-    their start at 0. Equal to PyTorch's. Raises ValueError for no parameters or settings out of range.
+    their start at 0. `weight_decay` times w is added to the gradient before. Equal to PyTorch's Adam. Raises ValueError
+    for no parameters or settings out of range, TypeError for one that is no number.
 
     Source: Kingma and Ba, Adam: a method for stochastic optimization, ICLR (2015), algorithm 1.
     """
@@ -117,14 +123,15 @@ class Adam(_Optimizer):
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, lr)
-        if not all(0 <= beta < 1 for beta in betas):
+        super().__init__(params, lr, weight_decay)
+        if np.shape(betas) != (2,):
+            raise ValueError(f"betas must be two numbers, got {betas!r}")
+        self.betas = as_number("the first of betas", betas[0]), as_number("the second of betas", betas[1])
+        if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in 0 <= beta < 1, got {betas}")
-        if not eps >= 0:
-            raise ValueError(f"eps must be 0 or more, got {eps}")
-        self.betas = betas
-        self.eps = eps
+        self.eps = _at_least_0("eps", eps)
 
     def _change(self, k: int, grad: Array) -> Array:
         means, squares = self.memory["mean"], self.memory["square"]
@@ -151,6 +158,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
 
     Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, ICML (2013).
     """
+    max_norm = as_number("max_norm", max_norm)
     if not max_norm > 0:
         raise ValueError(f"max_norm must be above 0, got {max_norm}")
     gradients = [x.grad for x in _listed(params) if x.grad is not None]
@@ -160,6 +168,13 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
         for g in gradients:
             g *= factor
     return norm
+
+
+def _at_least_0(name: str, value: Any) -> float:
+    number = as_number(name, value)
+    if not number >= 0:
+        raise ValueError(f"{name} must be 0 or more, got {number}")
+    return number
 
 
 def _listed(params: Iterable[Tensor]) -> list[Tensor]:

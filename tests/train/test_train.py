@@ -276,14 +276,20 @@ FORGED = [
     ({"task": {"characters": "ab"}}, {}, "does not name the characters"),
     ({}, {"weights/readout.W": lambda a: a.astype(complex)}, "holds complex128, not real numbers"),
     ({}, {"optimiser/mean.0": lambda a: a.astype("U3")}, "holds <U3, not real numbers"),
+    ({}, {"optimiser/steps": lambda a: a - 9}, "steps must be whole numbers from 0 on"),
+    ({}, {"optimiser/steps": lambda a: a + 0.5}, "steps must be whole numbers from 0 on"),
+    ({}, {"optimiser/square.1": lambda a: a[:-1]}, r"square\.1 must have shape"),
+    ({}, {"optimiser/mean.0": None}, r"no values for mean\.0"),
+    ({}, {"optimiser/steps": None}, "no values for steps"),
 ]
 
 
 @pytest.mark.parametrize(("about", "arrays", "says"), FORGED)
 def test_a_checkpoint_that_claims_what_no_run_writes_is_refused(about, arrays, says, tmp_path):
     saved = trained(Trainer(settings("text", tmp_path)), 2).checkpoint()
-    changed = {name: change(saved.arrays[name]) for name, change in arrays.items()}
-    forged = type(saved)(saved.arrays | changed, saved.about | about)  # its checksum is right
+    changed = {name: change(saved.arrays[name]) for name, change in arrays.items() if change}
+    kept = {name: a for name, a in saved.arrays.items() if arrays.get(name, a) is not None}
+    forged = type(saved)(kept | changed, saved.about | about)  # its checksum is right
     (tmp_path / "forged.npz").write_bytes(forged.to_bytes())
     with pytest.raises(CheckpointError, match=rf"forged\.npz is damaged or no checkpoint: .*{says}"):
         load(tmp_path / "forged.npz")

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..files import read_whole, write_atomically
+from ..optim import Adam
 from ..tasks import TASKS
 from .metrics import read_metrics
 from .model import Network
@@ -95,7 +96,7 @@ class Checkpoint:
         if self.settings.task == "text" and not (_is(characters, str) and len(characters) == self.about["inputs"]):
             raise ValueError("it does not name the characters that its network reads")
         self.best_network()
-        self.network()
+        Adam(self.network().parameters()).load_state_dict(self.part("optimiser"))
 
     def to_bytes(self) -> bytes:
         """The file."""
