@@ -159,5 +159,9 @@ def test_the_explorer_takes_numpys_numbers() -> None:
         explore.page("a b", forget_bias="1")  # type: ignore[arg-type]
 
 
-def test_a_tensors_options_of_numpys() -> None:
-    assert tl.tensor([1.0], requires_grad=np.bool_(True)).requires_grad  # type: ignore[arg-type]
+def test_whether_a_tensor_requires_a_gradient() -> None:
+    for value in (True, False):
+        for given in (np.bool_(value), int(value)):
+            assert tl.tensor([1.0], requires_grad=given).requires_grad is value  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="requires_grad must be True or False, got 'no'"):
+        tl.tensor([1.0], requires_grad="no")  # type: ignore[arg-type]

@@ -434,6 +434,16 @@ def test_sigmoid_and_softmax_take_integers_as_numpy_does() -> None:
     assert tl.sigmoid(np.float32(0)) == 0.5
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_one_infinite_logit_outweighs_all_others_and_of_two_nobody_knows(dtype: Any) -> None:
+    x = np.array([[0, np.inf, -1], [np.inf, 0, np.inf], [-np.inf, np.inf, 7], [0, 0, -np.inf]], dtype)
+    soft, log_soft = tl.softmax(x), tl.log_softmax(x)
+    assert soft.dtype == log_soft.dtype == dtype
+    np.testing.assert_array_equal(soft, np.array([[0, 1, 0], [np.nan] * 3, [0, 1, 0], [0.5, 0.5, 0]], dtype))
+    np.testing.assert_array_equal(log_soft[[0, 2]], np.array([[-np.inf, 0, -np.inf]] * 2, dtype))
+    np.testing.assert_array_equal(tl.softmax(x.T, axis=0), soft.T)
+
+
 def test_log_softmax_keeps_a_masked_element_at_minus_infinity() -> None:
     np.testing.assert_array_equal(tl.log_softmax(np.array([0.0, -np.inf])), [0, -np.inf])
 

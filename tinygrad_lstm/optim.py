@@ -73,7 +73,7 @@ class _Optimizer(ABC):
         if missing := names.keys() - state.keys():
             raise KeyError(f"no values for {', '.join(sorted(missing))}")
         if unknown := state.keys() - names.keys() - {"steps"}:
-            raise KeyError(f"nothing is remembered as {', '.join(sorted(unknown))}")
+            raise KeyError(f"nothing is remembered as {', '.join(sorted(map(str, unknown)))}")
         memory: dict[str, list[Array | None]] = {what: [None] * len(self.params) for what in self.remembered}
         for name, (what, k) in names.items():
             array = np.array(as_real(name, state[name]), self.params[k].dtype)

@@ -158,6 +158,9 @@ def _add_at(total: Any, g: Any, index: Any) -> None:
 def _below_max(x: Any, axis: int) -> Any:
     """x less its maximum. A finite x whose difference no float can hold gives the lowest float, not -inf."""
     x = x.astype(np.result_type(x, np.float16), copy=False)
+    if (infinite := x == np.inf).any():  # one outweighs all else, 0 below itself; of two nobody knows
+        count = infinite.sum(axis, keepdims=True)
+        x = np.where(count > 0, np.where(infinite, np.where(count == 1, 0, np.nan), -np.inf), x).astype(x.dtype)
     with np.errstate(over="ignore"):
         return np.maximum(x - x.max(axis, keepdims=True, initial=-np.inf), np.minimum(x, np.finfo(x.dtype).min))
 

@@ -22,6 +22,7 @@ from . import functions as f
 from . import numpy_functions as n
 from . import primitives as p
 from .anomaly import check_output, detect_anomaly
+from .arguments import as_flag
 from .primitives import Primitive
 from .scope import Block, current, scope
 
@@ -61,6 +62,7 @@ class Tensor:
         self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: npt.DTypeLike | None = None
     ) -> None:
         array = _copy(data, dtype)
+        requires_grad = as_flag("requires_grad", requires_grad)
         if requires_grad and array.dtype.kind != "f":
             raise TypeError(
                 f"only floating-point tensors have gradients, this one is {array.dtype}: give floats or dtype=float"

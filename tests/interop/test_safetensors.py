@@ -231,6 +231,42 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Embedding(np.array([3, 1]).max() + 1, np.uint8(8)),
+        lambda: Linear(np.int64(2), 3, bias=0),  # type: ignore[arg-type]
+        lambda: LSTMCell(2, np.int16(3), gate_layers=np.int64(2), forget_gate=0),  # type: ignore[arg-type]
+        lambda: LSTM(2, 3, np.int64(2), bidirectional=np.bool_(True), batch_first=1, dtype=">f4"),  # type: ignore[arg-type]
+        lambda: Network(np.int64(2), np.int64(1), np.str_("rnn"), hidden=np.int64(4), dtype=">f8"),  # type: ignore[arg-type]
+    ],
+)
+def test_sizes_and_flags_of_numpys_come_back(make: Any, tmp_path: Path) -> None:
+    model = make()
+    again = load(save(model, tmp_path / "m.safetensors"))
+    assert type(again) is type(model)
+    assert same(again.state_dict(), model.state_dict())
+
+
+def test_parameters_in_lists_and_dicts_come_back(tmp_path: Path) -> None:
+    def make(seed: int) -> Module:
+        net = Module()
+        net.heads = {"a": Linear(1, 2, rng=seed), 3: Parameter([float(seed)])}  # type: ignore[attr-defined]
+        net.grid = [[Linear(2, 1, rng=seed)]]  # type: ignore[attr-defined]
+        return net
+
+    net, other = make(0), make(1)
+    other.load_state_dict(load_state_dict(save(net, tmp_path / "net.safetensors")))
+    assert same(other.state_dict(), net.state_dict())
+
+
+@pytest.mark.parametrize("what", [3, None, [np.ones(2)], np.ones(2)])
+def test_what_is_nothing_to_save(what: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="save takes a Module, a Checkpoint, or arrays by name, got"):
+        save(what, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
 # ── checkpoints ────────────────────────────────────────────────────────────────────────────────────
 
 

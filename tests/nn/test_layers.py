@@ -401,6 +401,37 @@ def test_what_does_not_fit_is_refused(model: Any, call: Any, error: type[Excepti
         call(model)
 
 
+@pytest.mark.parametrize("order", [">", "<"])
+@pytest.mark.parametrize("kind", [LSTM, RNN])
+@pytest.mark.parametrize("fused", [True, False])
+def test_arrays_in_either_byte_order(order: str, kind: Any, fused: bool) -> None:
+    options = {"fused": fused} if kind is LSTM else {}
+    model, same = kind(IN, HIDDEN, dtype=f"{order}f4", **options), kind(IN, HIDDEN, **options)
+    model.load_state_dict({k: a.astype(a.dtype.newbyteorder(order)) for k, a in same.state_dict().items()})
+    x, h = draw(T, BATCH, IN, dtype=np.float32), draw(1, BATCH, HIDDEN, dtype=np.float32)
+    lengths = np.array([5, 2, 4])
+    given = h.astype(f"{order}f4")
+    out, _ = model(x.astype(f"{order}f4"), (given, given) if kind is LSTM else given, lengths.astype(f"{order}i8"))
+    expected, _ = same(x, (h, h) if kind is LSTM else h, lengths)
+    np.testing.assert_array_equal(out.numpy(), expected.numpy())
+    assert out.dtype.isnative
+    out.sum().backward()
+    assert all(p.grad.dtype.isnative for p in model.parameters())
+
+
+def test_complex_states_are_refused() -> None:
+    x, wrong = np.zeros((T, 1, IN), np.float32), np.zeros((1, 1, HIDDEN), np.complex64)
+    for call in (
+        lambda: LSTM(IN, HIDDEN)(x, (wrong.real, wrong)),
+        lambda: RNN(IN, HIDDEN)(x, wrong),
+        lambda: LSTM(IN, HIDDEN).cells[0](x[0], (wrong[0].real, wrong[0])),
+        lambda: RNN(IN, HIDDEN).cells[0](x[0], wrong[0]),
+        lambda: LSTM(IN, HIDDEN).cells[0](x[0] * 1j),
+    ):
+        with pytest.raises(TypeError, match="complex64"):
+            call()
+
+
 def test_states_that_do_not_fit_are_refused() -> None:
     x = np.zeros((T, 2, IN), np.float32)
     wrong, right = np.zeros((2, HIDDEN), np.float32), np.zeros((1, 2, HIDDEN), np.float32)

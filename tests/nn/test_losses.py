@@ -201,6 +201,16 @@ def test_cross_entropy_of_infinite_logits() -> None:
     np.testing.assert_allclose(x.grad, [[0, -0.5, 0.5], [-1, 0.5, 0.5]])
 
 
+def test_cross_entropy_of_a_logit_that_is_certain() -> None:
+    """As binary cross-entropy, which is that of the logits x and 0."""
+    x = tl.tensor([[np.inf, 0.0], [0.0, np.inf]], requires_grad=True)
+    losses = nn.cross_entropy(x, [0, 0], reduction="none")
+    losses.sum().backward()
+    assert losses.numpy().tolist() == [0, np.inf]
+    assert x.grad is not None
+    assert x.grad.tolist() == [[0, 0], [-1, 1]]
+
+
 def test_squared_error_of_an_infinite_output() -> None:
     assert nn.mse(tl.tensor([np.inf, 1.0]), [0.0, 1.0]).item() == np.inf
 
@@ -239,6 +249,22 @@ def test_embedding_adds_the_gradients_of_a_row_used_twice() -> None:
     assert y.dtype == layer.W.grad.dtype == np.float32
 
 
+@pytest.mark.parametrize("order", [">", "<"])
+def test_arrays_in_either_byte_order(order: str) -> None:
+    x, ids = draw(2, 3), np.array([1, 2])
+    linear, table = nn.Linear(3, 2), nn.Embedding(3, 2)
+    y = linear(x.astype(f"{order}f4"))
+    np.testing.assert_array_equal(y.numpy(), linear(x.astype(np.float32)).numpy())
+    np.testing.assert_array_equal(table(ids.astype(f"{order}i8")).numpy(), table(ids).numpy())
+    logits = tl.tensor(x, requires_grad=True)
+    for loss in (
+        lambda kind: nn.mse(logits, x.astype(f"{kind}f8")),
+        lambda kind: nn.binary_cross_entropy_with_logits(logits, (x > 0).astype(f"{kind}f4")),
+        lambda kind: nn.cross_entropy(logits, ids.astype(f"{kind}i4")),
+    ):
+        assert loss(order).item() == loss("=").item()
+
+
 @pytest.mark.parametrize("ids", [[], [[]], np.zeros((0, 2), int)])
 def test_an_embedding_of_nothing(ids: Any) -> None:
     assert nn.Embedding(3, 2)(ids).shape == (*np.shape(ids), 2)
@@ -275,6 +301,8 @@ def test_initialisers(shape: tuple[int, int]) -> None:
     many = init.xavier((60, 40), rng)
     bound = np.sqrt(6 / 100)
     assert 0.98 * bound < np.abs(many).max() <= bound
+    small_type = init.xavier((np.uint8(200), np.uint8(100)), rng)  # type: ignore[arg-type]
+    assert np.abs(small_type).max() <= np.sqrt(6 / 300)
     assert np.abs(init.uniform((40, 25), rng)).max() <= 1 / 5
     assert np.abs(init.uniform((40, 25), rng, fan=100)).max() <= 1 / 10
     assert init.forget_bias(3, 2.0).tolist() == [2.0, 2.0, 2.0]

@@ -153,6 +153,17 @@ def test_state_dict_is_contiguous_whatever_was_assigned() -> None:
     assert (cell.state_dict()["W_h"] == values).all()
 
 
+def test_load_takes_another_models_parameters_and_the_other_byte_order() -> None:
+    cell, other = RNNCell(2, 3, rng=1), RNNCell(2, 3)
+    other.load_state_dict(dict(cell.named_parameters()))
+    third = RNNCell(2, 3)
+    third.load_state_dict({k: a.astype(">f8") for k, a in cell.state_dict().items()})
+    for name, a in cell.state_dict().items():
+        for b in (other.state_dict()[name], third.state_dict()[name]):
+            assert b.dtype.isnative
+            assert (a == b).all()
+
+
 def test_load_takes_lists_and_other_precisions() -> None:
     cell = RNNCell(1, 1, dtype=np.float32)
     cell.load_state_dict({"W_h": [[1], [2]], "b_h": np.array([3.0])})
@@ -165,6 +176,7 @@ def test_load_takes_lists_and_other_precisions() -> None:
     [
         ({"b_o": None}, KeyError, "no values for b_o"),
         ({"b_x": np.zeros(3)}, KeyError, "no parameter named b_x .known: W_f, b_f"),
+        ({3: np.zeros(3)}, KeyError, "no parameter named 3 .known"),
         ({"b_o": np.zeros(4)}, ValueError, r"b_o must have shape \(3,\), got \(4,\)"),
         ({"b_o": np.zeros((1, 3))}, ValueError, "b_o must have shape"),
         ({"b_o": 0.0}, ValueError, "b_o must have shape"),
@@ -172,7 +184,7 @@ def test_load_takes_lists_and_other_precisions() -> None:
         ({"b_o": np.array(["a", "b", "c"])}, TypeError, "b_o must hold real numbers"),
     ],
 )
-def test_a_refused_load_changes_nothing(change: dict[str, Any], error: type[Exception], says: str) -> None:
+def test_a_refused_load_changes_nothing(change: dict[Any, Any], error: type[Exception], says: str) -> None:
     cell = LSTMCell(4, 3)
     before = cell.state_dict()
     state = {k: a + 1 for k, a in before.items()} | change

@@ -56,7 +56,7 @@ def load_state_dict(model: Module, state: Mapping[str, Any]) -> None:
                 raise ValueError(f"{name} belongs to several modules, and the state gives them different values")
             result[name] = a
     if unknown := arrays.keys() - used:
-        raise KeyError(f"no parameter for {', '.join(sorted(unknown))}")
+        raise KeyError(f"no parameter for {', '.join(sorted(map(str, unknown)))}")
     model.load_state_dict(result)
 
 

@@ -45,8 +45,9 @@ def save(what: Module | Checkpoint | Mapping[str, npt.ArrayLike], path: str | os
     With a Module of this package (Linear, Embedding, the cells, RNN, LSTM, the `Network` of a run) goes its
     architecture, for `load`; with one of your own, or one whose parts were exchanged, only its arrays.
 
-    Raises TypeError for an array of a type that the format lacks (text, objects, complex128, dates),
-    ValueError for a name that it lacks, ImportError without the library, OSError where the system refuses.
+    Raises TypeError for what is none of these and for an array of a type that the format lacks (text, objects,
+    complex128, dates), ValueError for a name that it lacks, ImportError without the library, OSError where the system
+    refuses.
     """
     about: About = {}
     if isinstance(what, Checkpoint):
@@ -56,8 +57,10 @@ def save(what: Module | Checkpoint | Mapping[str, npt.ArrayLike], path: str | os
         given = what.state_dict()
         if (architecture := _architecture(what)) is not None:
             about["architecture"] = architecture
-    else:
+    elif isinstance(what, Mapping):
         given = what
+    else:
+        raise TypeError(f"save takes a Module, a Checkpoint, or arrays by name, got {type(what).__name__}")
     arrays = {_name(name): _plain(name, value) for name, value in given.items()}
     text = json.dumps({**about, "sha256": _checksum(about, arrays)}, allow_nan=False)
     return write_atomically(path, _library("safetensors.numpy").save(arrays, {_KEY: text}))

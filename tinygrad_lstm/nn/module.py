@@ -91,7 +91,9 @@ class Module:
         if missing := parameters.keys() - state.keys():
             raise KeyError(f"no values for {', '.join(sorted(missing))}")
         if unknown := state.keys() - parameters.keys():
-            raise KeyError(f"no parameter named {', '.join(sorted(unknown))} (known: {', '.join(parameters)})")
+            raise KeyError(
+                f"no parameter named {', '.join(sorted(map(str, unknown)))} (known: {', '.join(parameters)})"
+            )
         arrays = {name: as_real(name, state[name]) for name in parameters}
         for name, parameter in parameters.items():
             if arrays[name].shape != parameter.shape:
@@ -110,7 +112,9 @@ class Module:
 
 
 def given(x: Any, dtype: npt.DTypeLike) -> Tensor:
-    """What a layer was given as a Tensor: an array keeps its dtype, plain numbers and lists take `dtype`."""
+    """What a layer was given as a Tensor: an array keeps its dtype, in native byte order; a list takes `dtype`."""
+    if isinstance(x, np.ndarray):
+        x = x.astype(x.dtype.newbyteorder("="), copy=False)
     return x if isinstance(x, Tensor) else tensor(x, dtype=None if hasattr(x, "dtype") else dtype)
 
 
