@@ -157,7 +157,8 @@ class LSTMCell(_Cell):
     layers of hidden_size with tanh between them (W_f, W_f2, ...). `init="chrono"` draws b_f = ln U[1, T_max - 1] and
     sets b_i = -b_f, in place of `forget_bias`. `rng` is a seed or a NumPy Generator.
 
-    Raises ValueError for sizes below 1 and options that contradict each other.
+    Raises TypeError for what is no size, flag or number, ValueError for sizes below 1 and options that contradict each
+    other.
 
     Sources: Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997), p. 1735-1780; the forget
     gate: Gers, Schmidhuber and Cummins, Learning to forget, Neural Computation 12 (2000), p. 2451-2471; peepholes:

@@ -26,7 +26,7 @@ def xavier(shape: tuple[int, int], rng: np.random.Generator) -> Array:
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS
     (2010), equation 16.
     """
-    bound = np.sqrt(6 / (int(shape[0]) + int(shape[1])))  # uint8 would add up in its own range
+    bound = np.sqrt(6 / sum(map(int, shape)))  # sizes of a uint8 would add up in 8 bits
     return rng.uniform(-bound, bound, shape)
 
 

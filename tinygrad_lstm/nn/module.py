@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Set, ValuesView
+from collections.abc import Iterator, Mapping, Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -28,45 +28,42 @@ class Module:
     An attribute may also be a list, a tuple or a dict of them, one inside another too. Names read `cell.W_f`,
     `layers.0.W_f`, `heads.a.W`. A parameter without a name takes that of its attribute.
 
-    Where they are listed, raises TypeError for those in a set, which has no order, and ValueError for two of one name.
+    Raises TypeError for those in a set, which has no names for them, and where they are listed ValueError for two of
+    one name.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
-        for path, held in _held(name, value):
+        for path, held in _held("", {name: value}):
             if isinstance(held, Parameter) and held.name is None:
                 held.name = path
         super().__setattr__(name, value)
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module (named "") and every module inside it, with dotted names; a shared one once."""
-        return self._walk("", set())
-
-    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
-        if id(self) in seen:
-            return
-        seen.add(id(self))
-        yield prefix, self
-        for name, held in self._all_held():
-            if isinstance(held, Module):
-                yield from held._walk(_dotted(prefix, name), seen)
-
-    def _all_held(self) -> Iterator[tuple[str, Module | Parameter]]:
-        for name, value in vars(self).items():
-            yield from _held(name, value)
+        return ((name, found) for name, found in self._walk("", set()) if isinstance(found, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter with its dotted name, in the order the attributes were set; a shared one once."""
-        seen: set[Parameter] = set()
         names: set[str] = set()
-        for prefix, module in self.named_modules():
-            for held_as, held in module._all_held():
-                if isinstance(held, Parameter) and held not in seen:
-                    name = _dotted(prefix, held_as)
-                    if name in names:
-                        raise ValueError(f"two parameters are named {name}: give their attributes or keys other names")
-                    seen.add(held)
-                    names.add(name)
-                    yield name, held
+        for name, found in self._walk("", set()):
+            if isinstance(found, Parameter):
+                if name in names:
+                    raise ValueError(f"two parameters are named {name}: give their attributes or keys other names")
+                names.add(name)
+                yield name, found
+
+    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module | Parameter]]:
+        """This module, its own parameters, and the same of the modules in it."""
+        seen.add(id(self))
+        yield prefix, self
+        inside = list(_held(prefix, vars(self)))
+        for name, held in inside:
+            if isinstance(held, Parameter) and id(held) not in seen:
+                seen.add(id(held))
+                yield name, held
+        for name, held in inside:
+            if isinstance(held, Module) and id(held) not in seen:
+                yield from held._walk(name, seen)
 
     def parameters(self) -> list[Parameter]:
         """Every parameter, in the order of `named_parameters`."""
@@ -118,28 +115,22 @@ def given(x: Any, dtype: npt.DTypeLike) -> Tensor:
     return x if isinstance(x, Tensor) else tensor(x, dtype=None if hasattr(x, "dtype") else dtype)
 
 
-def _held(name: str, value: Any, around: tuple[Any, ...] = ()) -> Iterator[tuple[str, Module | Parameter]]:
-    """The modules and parameters that an attribute is, or has in its lists, tuples and dicts, by dotted names."""
-    items: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, (Module, Parameter)):
-        yield name, value
-    elif any(value is outer for outer in around):
-        return  # a list may hold itself
-    elif isinstance(value, (list, tuple, deque)):
-        items = enumerate(value)
-    elif isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, (Set, ValuesView)) or (isinstance(value, np.ndarray) and value.dtype == object):
-        for item in value.flat if isinstance(value, np.ndarray) else value:
-            for _, held in _held(name, item, (*around, value)):
+_PLAIN = {int, float, bool, str, type(None)}  # passed over at once: a list of numbers may be long
+
+
+def _held(prefix: str, within: Any, around: frozenset[int] = frozenset()) -> Iterator[tuple[str, Module | Parameter]]:
+    """The modules and parameters in a dict or a list, and in those inside it, by dotted names."""
+    for key, item in within.items() if isinstance(within, Mapping) else enumerate(within):
+        if type(item) in _PLAIN or id(item) in around:  # a list may hold itself
+            continue
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(item, (Module, Parameter)):
+            yield name, item
+        elif isinstance(item, (list, tuple, deque, Mapping)):
+            yield from _held(name, item, around | {id(item)})
+        elif isinstance(item, (Set, ValuesView)) or (isinstance(item, np.ndarray) and item.dtype == object):
+            for _, held in _held(name, item.flat if isinstance(item, np.ndarray) else item, around | {id(item)}):
                 raise TypeError(
-                    f"{name} is a {type(value).__name__} with a {type(held).__name__} in it, which has no name there: "
+                    f"{name} is a {type(item).__name__} with a {type(held).__name__} in it, which has no name there: "
                     "use a list or a dict"
                 )
-    for key, item in items:
-        if hasattr(item, "__iter__") or isinstance(item, Module):  # else a long list of numbers takes its time
-            yield from _held(f"{name}.{key}", item, (*around, value))
-
-
-def _dotted(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
