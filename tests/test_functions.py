@@ -20,6 +20,24 @@ SAME_AS_NUMPY: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "mean": (tl.mean, np.mean),
     "mean axis": (lambda x: tl.mean(x, -1, keepdims=True), lambda x: np.mean(x, -1, keepdims=True)),
     "mean axes": (lambda x: tl.mean(x, [0, 2]), lambda x: np.mean(x, (0, 2))),
+    "var": (tl.var, np.var),
+    "var of a sample": (lambda x: tl.var(x, (0, 2), 1, True), lambda x: np.var(x, (0, 2), ddof=1, keepdims=True)),
+    "std": (lambda x: tl.std(x, -1, ddof=1.5), lambda x: np.std(x, -1, ddof=1.5)),
+    "prod": (tl.prod, np.prod),
+    "prod axes": (lambda x: tl.prod(x + 1, (0, -1), True), lambda x: np.prod(x + 1, (0, -1), keepdims=True)),
+    "cumsum": (tl.cumsum, np.cumsum),
+    "cumsum axis": (lambda x: tl.cumsum(x, -2), lambda x: np.cumsum(x, -2)),
+    "min": (tl.min, np.min),
+    "min axes": (lambda x: tl.min(x, (1, -1), True), lambda x: np.min(x, (1, -1), keepdims=True)),
+    "clip": (lambda x: tl.clip(x, 0.2, 0.4), lambda x: np.clip(x, 0.2, 0.4)),
+    "clip below": (lambda x: tl.clip(x, np.full((2, 1, 1), 0.2)), lambda x: np.clip(x, np.full((2, 1, 1), 0.2), None)),
+    "clip above": (lambda x: tl.clip(x, max=0.2), lambda x: np.clip(x, None, 0.2)),
+    "logsumexp": (tl.logsumexp, lambda x: np.log(np.exp(x).sum())),
+    "logsumexp axes": (
+        lambda x: tl.logsumexp(x, (0, 2), True),
+        lambda x: np.log(np.exp(x).sum((0, 2), keepdims=True)),
+    ),
+    "flatten": (lambda x: tl.reshape(x, np.int64(-1)), np.ravel),
     "max": (tl.max, np.max),
     "max axes": (lambda x: tl.max(x, (1, 2)), lambda x: np.max(x, (1, 2))),
     "reshape": (lambda x: tl.reshape(x, (4, -1)), lambda x: np.reshape(x, (4, -1))),
@@ -29,6 +47,7 @@ SAME_AS_NUMPY: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "transpose none": (lambda x: tl.transpose(x, None), np.transpose),
     "transpose axes": (lambda x: tl.transpose(x, (1, 0, -1)), lambda x: np.transpose(x, (1, 0, -1))),
     "transpose spread": (lambda x: tl.transpose(x, 2, 0, 1), lambda x: np.transpose(x, (2, 0, 1))),
+    "broadcast_to a length": (lambda x: tl.broadcast_to(tl.max(x), 3), lambda x: np.broadcast_to(np.max(x), 3)),
     "broadcast_to": (lambda x: tl.broadcast_to(x, (5, 2, 3, 4)), lambda x: np.broadcast_to(x, (5, 2, 3, 4))),
     "concat": (lambda x: tl.concat([x, x], -1), lambda x: np.concatenate([x, x], -1)),
     "stack": (lambda x: tl.stack([x, x], -1), lambda x: np.stack([x, x], -1)),
@@ -51,6 +70,14 @@ def test_methods_are_the_functions() -> None:
     np.testing.assert_array_equal(x.sum(0, True).numpy(), X.sum(0, keepdims=True))
     np.testing.assert_array_equal(x.mean(axis=1).numpy(), X.mean(1))
     np.testing.assert_array_equal(x.max(axis=1).numpy(), X.max(1))
+    np.testing.assert_array_equal(x.min(0, True).numpy(), X.min(0, keepdims=True))
+    np.testing.assert_allclose(x.var(1, ddof=1).numpy(), X.var(1, ddof=1), rtol=1e-15)
+    np.testing.assert_allclose(x.std((0, 1), keepdims=True).numpy(), X.std((0, 1), keepdims=True), rtol=1e-15)
+    np.testing.assert_allclose((x + 1).prod(-1).numpy(), (X + 1).prod(-1), rtol=1e-15)
+    np.testing.assert_array_equal(x.cumsum(1).numpy(), X.cumsum(1))
+    np.testing.assert_array_equal(x.cumsum().numpy(), X.cumsum())
+    np.testing.assert_array_equal(x.clip(1, 2).numpy(), X.clip(1, 2))
+    np.testing.assert_array_equal(x.flatten().numpy(), X.flatten())
     np.testing.assert_array_equal(x.reshape(4, 6).numpy(), X.reshape(4, 6))
     np.testing.assert_array_equal(x.transpose(0, 2, 1).numpy(), X.transpose(0, 2, 1))
     np.testing.assert_array_equal(x.T.numpy(), X.T)
@@ -86,6 +113,12 @@ def test_a_tensor_is_a_sequence_of_its_rows() -> None:
         (lambda x: tl.reshape(x, 5), ValueError, "number of elements must stay the same"),
         (lambda x: tl.transpose(x, 0), ValueError, "name every axis once"),
         (lambda x: tl.softmax(x, axis=2), ValueError, "axis 2 is out of range"),
+        (lambda x: x[:, :0].max(), ValueError, r"max over nothing: shape \(2, 0\) has no element along \(0, 1\)"),
+        (lambda x: x[:0].min(0), ValueError, r"min over nothing: shape \(0, 3\) has no element along \(0,\)"),
+        (lambda x: np.max(x.numpy()[:0] * x[:0], 0), ValueError, "max over nothing"),
+        (lambda x: x.cumsum(2), ValueError, "axis 2 is out of range"),
+        (lambda x: x.clip(np.zeros(2)), ValueError, "clip cannot take"),
+        (lambda x: tl.prod([x, x]), TypeError, "use tl.stack or tl.concat"),
         (lambda x: tl.sum([x, x]), TypeError, "use tl.stack or tl.concat"),
         (lambda x: tl.exp([[x], [x]]), TypeError, "use tl.stack or tl.concat"),
         (lambda x: tl.concat([[x, x]]), TypeError, "use tl.stack or tl.concat"),
@@ -103,3 +136,29 @@ def test_joining_ten_thousand_is_linear_in_their_number() -> None:
     (joined * joined).sum().backward()
     assert xs[-1].grad is not None
     assert xs[-1].grad[0] == 2 * 9999
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_what_is_all_the_same_has_a_deviation_without_a_slope_as_in_pytorch(dtype: Any) -> None:
+    x = tl.tensor(np.array([[2, 2, 2], [1, 2, 3]], dtype), requires_grad=True)
+    y = x.std(axis=1, ddof=1)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y.numpy(), [0, 1])
+    y.backward([3, 2])
+    np.testing.assert_array_equal(x.grad, [[0, 0, 0], [-1, 0, 1]])
+
+
+def test_a_variance_keeps_nan_and_knows_when_there_is_too_little() -> None:
+    assert np.isnan(tl.std(tl.tensor([1.0, np.nan])).item())
+    with pytest.warns(RuntimeWarning):
+        assert np.isnan(tl.var(tl.tensor([1.0]), ddof=1).item())
+    with pytest.warns(RuntimeWarning):
+        assert tl.var(tl.tensor([1.0, 2.0]), ddof=3).item() == np.inf  # NumPy's answer too
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
+def test_clipping_keeps_the_dtype(dtype: Any) -> None:
+    x = np.array([0, 3, 200 if dtype is np.uint8 else -5]).astype(dtype)
+    for given in ({"min": 1}, {"max": 2}, {"min": 1, "max": 2}, {}):
+        np.testing.assert_array_equal(tl.clip(x, **given), np.clip(x, given.get("min"), given.get("max")), strict=True)
+        np.testing.assert_array_equal(tl.tensor(x).clip(**given).numpy(), tl.clip(x, **given), strict=True)

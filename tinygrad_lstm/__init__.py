@@ -6,9 +6,42 @@ from typing import TYPE_CHECKING, Any
 from . import nn, optim
 from .anomaly import detect_anomaly
 from .autodiff import backward, grad, jacobian
-from .functions import broadcast_to, concat, log_softmax, max, mean, reshape, softmax, stack, sum, transpose
+from .functions import (
+    broadcast_to,
+    clip,
+    concat,
+    cumsum,
+    log_softmax,
+    logsumexp,
+    max,
+    mean,
+    min,
+    prod,
+    reshape,
+    softmax,
+    stack,
+    std,
+    sum,
+    transpose,
+    var,
+)  # fmt: skip
 from .gradcheck import GradcheckError, gradcheck
-from .primitives import exp, log, relu, sigmoid, tanh, where
+from .primitives import (
+    abs,
+    cos,
+    exp,
+    expm1,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    relu,
+    sigmoid,
+    sin,
+    softplus,
+    tanh,
+    where,
+)  # fmt: skip
 from .scope import scope
 from .tensor import Tensor, no_grad, tensor
 
@@ -22,30 +55,44 @@ __version__ = "0.1.0"
 __all__ = [
     "GradcheckError",
     "Tensor",
+    "abs",
     "backward",
     "broadcast_to",
+    "clip",
     "concat",
+    "cos",
+    "cumsum",
     "detect_anomaly",
     "draw",
     "exp",
+    "expm1",
     "flow",
     "grad",
     "gradcheck",
     "interop",
     "jacobian",
     "log",
+    "log1p",
     "log_softmax",
+    "logsumexp",
     "max",
+    "maximum",
     "mean",
+    "min",
+    "minimum",
     "nn",
     "no_grad",
     "optim",
+    "prod",
     "relu",
     "reshape",
     "scope",
     "sigmoid",
+    "sin",
     "softmax",
+    "softplus",
     "stack",
+    "std",
     "sum",
     "tanh",
     "tasks",
@@ -53,6 +100,7 @@ __all__ = [
     "trace_gradients",
     "train",
     "transpose",
+    "var",
     "where",
 ]
 

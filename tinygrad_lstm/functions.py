@@ -5,6 +5,7 @@ Each normalises its arguments (an axis, a list of inputs) and calls one primitiv
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -78,15 +79,85 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over all elements, one axis or several, divided by their number."""
     x = _arrays(x)
-    axes = axes_of(x, axis)
-    count = int(np.prod([x.shape[k] for k in axes]))
-    return p.sum_over(x, axis=axes, keepdims=keepdims) / count
+    return _mean(x, axes_of(x, axis), keepdims)
+
+
+@p.wide
+def _mean(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    return p.sum_over(x, axis=axes, keepdims=keepdims) / math.prod(x.shape[k] for k in axes)
+
+
+def var(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    """The variance over all elements, one axis or several: the sum of (x - mean)^2 by their number less `ddof`."""
+    x = _arrays(x)
+    return _var(x, axes_of(x, axis), ddof, keepdims)
+
+
+@p.wide
+def _var(x: Any, axes: tuple[int, ...], ddof: float, keepdims: bool) -> Any:
+    off = x - _mean(x, axes, True)
+    count = math.prod(x.shape[k] for k in axes) - ddof
+    return p.sum_over(off * off, axis=axes, keepdims=keepdims) / (count if count > 0 else 0)
+
+
+def std(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    """The square root of the variance; its gradient is 0 where all elements are equal, as in PyTorch."""
+    x = _arrays(x)
+    return _std(x, axes_of(x, axis), ddof, keepdims)
+
+
+@p.wide
+def _std(x: Any, axes: tuple[int, ...], ddof: float, keepdims: bool) -> Any:
+    v = _var(x, axes, ddof, keepdims)
+    return p.where(v == 0, 1, v) ** 0.5 * (v != 0)
+
+
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The product over all elements, one axis or several; its gradient holds where elements are 0."""
+    x = _arrays(x)
+    return p.prod_over(x, axis=axes_of(x, axis), keepdims=keepdims)
+
+
+def cumsum(x: Any, axis: int | None = None) -> Any:
+    """The sum of each element and all before it along an axis; of the elements in a row where none is given."""
+    x = reshape(x, -1) if axis is None else _arrays(x)
+    return p.cumsum_along(x, axis=_axis(axis or 0, x.ndim))
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The largest element over all, one axis or several; equal ones share the gradient evenly."""
+    """The largest element over all, one axis or several; equal ones share the gradient evenly.
+
+    Raises ValueError where there is none.
+    """
     x = _arrays(x)
-    return p.max_over(x, axis=axes_of(x, axis), keepdims=keepdims)
+    return p.max_over(x, axis=_not_empty("max", x, axis), keepdims=keepdims)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The smallest element over all, one axis or several; equal ones share the gradient evenly.
+
+    Raises ValueError where there is none.
+    """
+    x = _arrays(x)
+    return p.min_over(x, axis=_not_empty("min", x, axis), keepdims=keepdims)
+
+
+def _not_empty(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
+    axes = axes_of(x, axis)
+    if not all(x.shape[k] for k in axes):
+        raise ValueError(f"{name} over nothing: shape {x.shape} has no element along {axes}")
+    return axes
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """The elements no lower than `min` and no higher than `max`, where given; the gradient is 0 beyond them.
+
+    On a bound an element has the whole gradient, as in PyTorch. A bound that is a Tensor gets that of what it replaces.
+    """
+    x = _arrays(x)
+    ends = np.iinfo(x.dtype) if x.dtype.kind in "iu" else None
+    low, high = (ends.min, ends.max) if ends else (-np.inf, np.inf)
+    return p.clip_between(x, low if min is None else min, high if max is None else max)
 
 
 def reshape(x: Any, *shape: int | Sequence[int]) -> Any:
@@ -101,24 +172,30 @@ def transpose(x: Any, *axes: int | Sequence[int]) -> Any:
     return p.transpose(x, axes=tuple(_axis(k, x.ndim) for k in order))
 
 
-def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
     """The array repeated to `shape` by NumPy's rules; its gradient is the sum over the repeats."""
-    return p.broadcast_to(_arrays(x), shape=tuple(shape))
+    return p.broadcast_to(_arrays(x), shape=_shape((shape,)))
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
     """exp(x) over its sum along an axis: positive, adding up to 1. Never overflows."""
     x = _arrays(x)
-    return p.softmax(x, axis=_axis(axis, x.ndim))
+    return p.softmax(x, axis=(_axis(axis, x.ndim),))
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """log of the softmax along an axis, exact where the softmax itself rounds to 0."""
     x = _arrays(x)
-    return p.log_softmax(x, axis=_axis(axis, x.ndim))
+    return p.log_softmax(x, axis=(_axis(axis, x.ndim),))
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """log of the sum of exp(x) over all elements, one axis or several: a smooth maximum. Never overflows."""
+    x = _arrays(x)
+    return p.logsumexp(x, axis=axes_of(x, axis), keepdims=keepdims)
 
 
 def _shape(given: tuple[Any, ...]) -> tuple[int, ...]:
     """`f(2, 3)` and `f((2, 3))` alike."""
     only = given[0] if len(given) == 1 else given
-    return tuple(operator.index(k) for k in (only if isinstance(only, Sequence) else (only,)))
+    return tuple(operator.index(k) for k in (only if np.iterable(only) else (only,)))
