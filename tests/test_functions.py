@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,3 +166,154 @@ def test_clipping_keeps_the_dtype(dtype: Any) -> None:
     for given in ({"min": 1}, {"max": 2}, {"min": 1, "max": 2}, {}):
         np.testing.assert_array_equal(tl.clip(x, **given), np.clip(x, given.get("min"), given.get("max")), strict=True)
         np.testing.assert_array_equal(tl.tensor(x).clip(**given).numpy(), tl.clip(x, **given), strict=True)
+
+
+# ── a rule of one's own ─────────────────────────────────────────────────────────────────────────
+
+
+def make_sinh(name: str = "sinh") -> tl.primitives.Primitive:
+    return tl.primitive(name, "sinh", np.sinh, lambda g, out, x: g * (tl.exp(x) + tl.exp(-x)) / 2)
+
+
+sinh = make_sinh()
+
+
+def own(forward: Callable[..., Any], *rules: Callable[..., Any] | None) -> tl.primitives.Primitive:
+    return tl.primitive("own", "own", forward, *rules)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_rule_of_ones_own_works_as_one_of_the_table(dtype: Any) -> None:
+    x = tl.tensor(np.array([[0.5, -1.0]], dtype), requires_grad=True, name="x")
+    y = sinh(x)
+    assert y.primitive is sinh
+    np.testing.assert_array_equal(y.numpy(), np.sinh(x.numpy()), strict=True)
+    y.backward([[1, 2]])
+    assert x.grad.dtype == dtype
+    np.testing.assert_allclose(x.grad, np.cosh(x.numpy()) * [[1, 2]], rtol=2e-3)
+    assert tl.gradcheck(sinh, [X], order=2)
+    assert type(sinh(X)) is np.ndarray
+    assert sinh(0.5) == np.sinh(0.5)
+    with tl.no_grad():
+        assert not sinh(x).requires_grad
+
+
+def test_inputs_broadcast_and_params_have_names() -> None:
+    hypot = own(np.hypot, lambda g, out, a, b: g * a / out, lambda g, out, a, b: g * b / out)
+    assert tl.gradcheck(hypot, [np.ones((2, 1)), np.arange(3.0)], order=2)
+    power = own(lambda x, k=2: x**k, lambda g, out, x, k=2: g * k * x ** (k - 1))
+    assert tl.gradcheck(power, [X + 1], order=2)
+    assert tl.gradcheck(lambda x: power(x, k=3), [X[:, :1, :2] + 1], order=2)
+    total = own(lambda x, *, axis: x.sum(axis), lambda g, out, x, *, axis: tl.broadcast_to(g, x.shape))
+    assert tl.gradcheck(lambda x: total(x, axis=0), [X[:, :1, :2]], order=2)
+    steps = own(np.floor, None)
+    x = tl.tensor([0.5, 1.5], requires_grad=True)
+    (x + steps(x)).sum().backward()
+    np.testing.assert_array_equal(x.grad, [1, 1])
+
+
+def test_to_run_a_cell_of_a_notebook_again_makes_a_new_one() -> None:
+    x = tl.tensor([0.5], requires_grad=True)
+    old = sinh(x)
+    again = tl.primitive("sinh", "sinh", np.sinh, lambda g, out, x: 0 * g)
+    again(x).backward()
+    np.testing.assert_array_equal(x.grad, [0])
+    old.backward()
+    np.testing.assert_array_equal(x.grad, np.cosh([0.5]))
+    assert "sinh" not in tl.primitives.TABLE
+
+
+G = lambda g, out, x: g  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("define", "error", "words"),
+    [
+        *(
+            (lambda name=name: tl.primitive(name, "f", np.sinh, G), ValueError, f"'{name}' is in the derivative table")
+            for name in tl.primitives.TABLE
+        ),
+        (lambda: tl.primitive(3, "f", np.sinh, G), TypeError, "a name and a symbol, both text, got 3 and 'f'"),
+        (lambda: tl.primitive("f", None, np.sinh, G), TypeError, "both text, got 'f' and None"),
+        (lambda: tl.primitive("", "f", np.sinh, G), TypeError, "both text"),
+        (lambda: own(np.sinh), TypeError, "own takes a forward and then a rule, or None, for each input"),
+        (lambda: own(np.sinh, 3), TypeError, "a forward and then a rule"),
+        (lambda: own("sinh", G), TypeError, "a forward and then a rule"),
+        (lambda: own(np.sinh, G, G), TypeError, "the forward of own must take as many inputs as there are rules, 2"),
+        (lambda: own(np.hypot, lambda g, out, a, b: g), TypeError, "hypot takes 2"),
+        (lambda: own(lambda a, b: a, G), TypeError, "argument 'b'"),
+        (lambda: own(lambda: 0, G), TypeError, "too many positional"),
+        (lambda: own(lambda x: x, lambda g, x: g), TypeError, "too many positional"),
+        (lambda: own(lambda x: x, lambda g, out, x, y: g), TypeError, "'y'"),
+        (lambda: own(lambda x, *, k: x, G), TypeError, "argument 'k'"),
+    ],
+)  # fmt: skip
+def test_what_is_no_rule_is_refused_where_it_is_defined(define: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        define()
+
+
+@pytest.mark.parametrize(
+    ("forward", "rule", "error", "words"),
+    [
+        (lambda x: None, G, TypeError, "the forward of own must give an array of real numbers, got NoneType"),
+        (lambda x: x * 1j, G, TypeError, "the forward of own must give .* got ndarray of complex128"),
+        (lambda x: tl.tensor(x), G, TypeError, "the forward of own must give .* got Tensor"),
+        (lambda x: np.negative(x, x), G, ValueError, "read-only"),
+        (lambda x: -x, lambda g, out, x: None, TypeError, "the rule of input 0 of own must give .* got NoneType"),
+        (lambda x: -x, lambda g, out, x: g.sum(), ValueError, r"must give its shape \(2, 3\), .* got \(\)"),
+        (lambda x: -x, lambda g, out, x: tl.stack([g, g]), ValueError, r"must give its shape .* got \(2, 2, 3\)"),
+        (lambda x: x.sum(1), G, ValueError, r"its shape \(2, 3\), or where it was broadcast \(2,\), got \(2,\)"),
+        (lambda x: -x, lambda g, out, x: np.negative(g, g), ValueError, "read-only"),
+    ],
+)
+def test_what_a_function_of_ones_own_gives_is_looked_at(
+    forward: Any, rule: Any, error: type[Exception], words: str
+) -> None:
+    x = tl.tensor(np.ones((2, 3)), requires_grad=True)
+    with pytest.raises(error, match=words):
+        own(forward, rule)(x * 2).sum().backward()
+    np.testing.assert_array_equal(x.numpy(), np.ones((2, 3)))
+
+
+def test_an_error_inside_a_rule_says_whose_it_is() -> None:
+    y = own(np.sinh, lambda g, out, x: g * np.cosh(x))(tl.tensor(0.5, requires_grad=True))
+    y.backward()  # numbers are NumPy's
+    with pytest.raises(TypeError, match=r"np\.cosh cannot record") as caught:
+        tl.grad(y, list(y.inputs), create_graph=True)
+    assert caught.value.__notes__ == ["This was in the rule of input 0 of own."]
+    lost = own(np.sinh, lambda g, out, x: np.cosh(0.5))(tl.tensor(0.5, requires_grad=True))
+    with pytest.raises(TypeError, match="the rule of input 0 of own lost the graph"):
+        tl.grad(lost, list(lost.inputs), create_graph=True)
+
+
+def test_everything_that_knows_operations_by_name_takes_one_of_ones_own(tmp_path: Path) -> None:
+    odd = make_sinh("sinh <&> {0}\n")
+    x = tl.tensor([0.5, -1.0], requires_grad=True, name="x")
+    loss = odd(x).sum()
+    flow = tl.trace_gradients(loss)
+    assert flow.node(x).uses[0].consumer.op == odd.name
+    np.testing.assert_array_equal(flow.gradient(x), np.cosh(x.numpy()))
+    for drawn in (tl.draw(loss), tl.draw(loss, backward=True)):
+        drawn.save(tmp_path / "own.svg")
+        assert "sinh" in (tmp_path / "own.svg").read_text(encoding="utf-8")
+    tl.draw(loss).save(tmp_path / "own.json")
+    assert odd.name in {
+        n["op"] for n in json.loads((tmp_path / "own.json").read_text(encoding="utf-8"))["graphs"][0]["nodes"]
+    }
+    with tl.detect_anomaly(), np.errstate(over="ignore"), pytest.raises(FloatingPointError, match="sinh made inf in"):
+        sinh(tl.tensor(1e4, requires_grad=True))
+    with pytest.raises(TypeError, match="sinh takes 1 inputs, got 2"):
+        sinh(x, x)
+
+
+def test_copies_of_an_operation_are_itself() -> None:
+    for operation in (sinh, tl.tanh, tl.primitives.matmul):
+        assert copy.deepcopy({"activation": operation})["activation"] is operation
+    for operation in tl.primitives.TABLE.values():
+        assert pickle.loads(pickle.dumps(operation)) is operation
+    for operation in (sinh, tl.primitives.Primitive("tanh", "", np.tanh, (G,))):
+        with pytest.raises(TypeError, match="a primitive of your own and cannot be pickled"):
+            pickle.dumps(operation)
+    with pytest.raises(TypeError, match="cannot be copied with its graph"):
+        copy.deepcopy(sinh(tl.tensor([0.5], requires_grad=True)))

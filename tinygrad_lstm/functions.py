@@ -5,14 +5,16 @@ Each normalises its arguments (an axis, a list of inputs) and calls one primitiv
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import primitives as p
+from .primitives import Primitive
 
 _ndarray = np.ndarray
 
@@ -199,3 +201,106 @@ def _shape(given: tuple[Any, ...]) -> tuple[int, ...]:
     """`f(2, 3)` and `f((2, 3))` alike."""
     only = given[0] if len(given) == 1 else given
     return tuple(operator.index(k) for k in (only if np.iterable(only) else (only,)))
+
+
+# ── a rule of one's own ────────────────────────────────────────────────────────────────────────
+
+
+def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Callable[..., Any] | None) -> Primitive:
+    """An operation of your own: its value, and for each input the rule that sends a gradient back.
+
+    `forward(*inputs, **params)` takes ndarrays and gives one. Rule k, `rule(g, out, *inputs, **params)`, turns g, the
+    cotangent of the output, into that of input k, in the shape of the output or of the input: broadcasting is undone
+    for it. None marks an input without a derivative. A rule of operators and functions of `tl` can itself be
+    differentiated. `name` and `symbol` are what messages and drawings say.
+
+    The result is called with Tensors or arrays, `params` by name. To define a name again makes another operation: what
+    was recorded keeps its own.
+
+    Raises ValueError for a name of the derivative table; TypeError for what is no function or takes other arguments.
+    When it runs: TypeError for what is no array of real numbers, ValueError for a cotangent of another shape or an
+    array that was written to.
+    """
+    if not (isinstance(name, str) and isinstance(symbol, str) and name and symbol):
+        raise TypeError(f"a primitive has a name and a symbol, both text, got {name!r} and {symbol!r}")
+    if name in p.TABLE:
+        raise ValueError(f"{name!r} is in the derivative table already: call yours by another name")
+    if not rules or not callable(forward) or not all(rule is None or callable(rule) for rule in rules):
+        raise TypeError(f"{name} takes a forward and then a rule, or None, for each input: functions all")
+    _check_arguments(name, forward, rules)
+
+    def value(*inputs: Any, **params: Any) -> Any:
+        return _numbers(f"the forward of {name}", forward(*map(_read_only, inputs), **params))
+
+    def checked(k: int, rule: Callable[..., Any]) -> Callable[..., Any]:
+        what = f"the rule of input {k} of {name}"
+
+        def cotangent(g: Any, out: Any, *inputs: Any, **params: Any) -> Any:
+            try:
+                c = rule(*map(_read_only, (g, out, *inputs)), **params)
+            except Exception as error:
+                error.add_note(f"This was in {what}.")
+                raise
+            if not hasattr(c, "__primitive__"):
+                if hasattr(g, "__primitive__"):
+                    raise TypeError(f"{what} lost the graph: write it with operators and functions of tl")
+                c = _numbers(what, c)
+            shape = inputs[k].shape
+            if c.shape != shape and not (c.shape == g.shape and _broadcasts(shape, c.shape)):
+                raise ValueError(
+                    f"{what} must give its shape {shape}, or where it was broadcast {g.shape}, got {c.shape}"
+                )
+            return c
+
+        return cotangent
+
+    return Primitive(name, symbol, value, tuple(rule and checked(k, rule) for k, rule in enumerate(rules)))
+
+
+def _check_arguments(name: str, forward: Callable[..., Any], rules: Sequence[Callable[..., Any] | None]) -> None:
+    """Raise TypeError unless the forward takes an input for each rule, and a rule g, out and what the forward takes."""
+    count, params = len(rules), dict[str, None]()
+    try:
+        if isinstance(forward, np.ufunc):
+            if forward.nin != count:
+                raise TypeError(f"{forward.__name__} takes {forward.nin}")
+        else:
+            takes = inspect.signature(forward)
+            positional = [x.name for x in takes.parameters.values() if x.kind < x.VAR_POSITIONAL]
+            params = dict.fromkeys(
+                [*positional[count:], *(x.name for x in takes.parameters.values() if x.kind == x.KEYWORD_ONLY)]
+            )
+            takes.bind(*rules, **params)
+        for rule in filter(None, rules):
+            inspect.signature(rule).bind("g", "out", *rules, **params)
+    except ValueError:  # a function written in C need not say what it takes
+        return
+    except TypeError as error:
+        raise TypeError(
+            f"the forward of {name} must take as many inputs as there are rules, {count}, and each rule must take "
+            f"g, out, these inputs and the forward's params by name: {error}"
+        ) from None
+
+
+def _read_only(x: Any) -> Any:
+    """An array that a function of the user's cannot write to: others hold it too."""
+    if hasattr(x, "__primitive__"):
+        return x
+    view = np.asarray(x).view()
+    view.flags.writeable = False
+    return view
+
+
+def _numbers(what: str, value: Any) -> Any:
+    array = np.array(None) if hasattr(value, "__primitive__") else np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        kind = type(value).__name__ + (f" of {array.dtype}" if isinstance(value, _ndarray) else "")
+        raise TypeError(f"{what} must give an array of real numbers, got {kind}")
+    return array
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False

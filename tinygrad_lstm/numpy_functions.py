@@ -45,7 +45,7 @@ _INSTEAD = {  # of an option
 def refusal(call: str, options: Sequence[str] = ()) -> TypeError:
     """The error for a call that would lose its graph, with what to write in its place."""
     given = f" with {', '.join(options)}" if options else ""
-    instead = _HINTS.get(call, "the functions of tl")
+    instead = _HINTS.get(call, "the functions of tl, or your own (tl.primitive)")
     if options:
         instead = ", ".join([*(_INSTEAD[option] for option in options if option in _INSTEAD), "the call without it"])
     return TypeError(

@@ -80,6 +80,19 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
 
+    def __deepcopy__(self, memo: Any) -> Primitive:
+        return self
+
+    def __reduce__(self) -> Any:
+        """For `pickle`: a line of the table by its name, so that it is the same one there."""
+        if TABLE.get(self.name) is not self:
+            raise TypeError(f"{self.name} is a primitive of your own and cannot be pickled: define it where it is used")
+        return _named, (self.name,)
+
+
+def _named(name: str) -> Primitive:
+    return TABLE[name]
+
 
 def primitive(
     name: str,

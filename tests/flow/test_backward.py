@@ -111,6 +111,7 @@ def test_a_root_without_a_gradient_is_refused() -> None:
         (lambda x, y: x.cumsum(), 0, "summed from the end", None),
         (lambda x, y: tl.prod(x, keepdims=True), 0, "× all the others", None),
         (lambda x, y: tl.logsumexp(x, keepdims=True), 0, "× softmax", None),
+        (lambda x, y: tl.primitive("twice", "2×", lambda x: 2 * x, lambda g, out, x: 2 * g)(x), 0, "× ∂twice", None),
         (lambda x, y: tl.concat([x, y]), 1, "its part", None),
         (lambda x, y: x.reshape(1, 2), 0, "as it was", None),
     ],
