@@ -87,15 +87,17 @@ SECTIONS = [
         "Tensors",
         "tinygrad_lstm",
         ("tensor", "Tensor", "no_grad", "scope"),
-        "An array that remembers how it was made. The operators `+ - * / ** @`, comparisons, indexing and slicing "
-        "record too, with NumPy's broadcasting, and so do NumPy's own functions where they have a derivative here.",
+        "An array that remembers how it was made. The operators `+ - * / ** @`, `abs`, comparisons (joined by "
+        "`& | ^ ~`), indexing and slicing record too, with NumPy's broadcasting, and so do NumPy's own functions where "
+        "they have a derivative here.",
     ),
     Section(
         "Functions",
         "tinygrad_lstm",
         (
-            "exp", "log", "relu", "sigmoid", "tanh", "where", "concat", "stack", "sum", "mean", "max", "softmax",
-            "log_softmax", "reshape", "transpose", "broadcast_to",
+            "abs", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "relu", "softplus", "where",
+            "maximum", "minimum", "clip", "concat", "stack", "sum", "mean", "var", "std", "prod", "cumsum", "max",
+            "min", "softmax", "log_softmax", "logsumexp", "reshape", "transpose", "broadcast_to", "primitive",
         ),
         "Of Tensors they make Tensors that remember, of arrays plain arrays.",
     ),

@@ -16,6 +16,15 @@ WIDE = np.array([[[0.5, 1.5, 2.5]], [[3.5, 1.25, 0.75]]])  # (2, 1, 3), no equal
 RECORDED: dict[str, Callable[..., Any]] = {
     "tanh": np.tanh, "exp": np.exp, "log": np.log, "negative": np.negative, "positive": np.positive,
     "square": np.square, "sqrt": np.sqrt, "reciprocal": np.reciprocal,
+    "absolute": lambda x: np.abs(x - 2), "fabs": lambda x: np.fabs(x - 2), "sin": np.sin, "cos": np.cos,
+    "expm1": np.expm1, "log1p": np.log1p, "maximum": lambda x: np.maximum(x, 1.0),
+    "minimum": lambda x: np.minimum(np.ones(3), x), "prod": np.prod,
+    "prod of an axis": lambda x: np.prod(x, 2, keepdims=True), "cumsum": np.cumsum,
+    "cumsum of an axis": lambda x: np.cumsum(x, axis=0), "clip": lambda x: np.clip(x, 1, 3),
+    "clip by name": lambda x: np.clip(x, a_min=1, a_max=None), "clip at the top": lambda x: np.clip(x, None, 2),
+    "var": np.var, "var of a sample": lambda x: np.var(x, 0, ddof=1), "std": lambda x: np.std(x, axis=(0, 2)),
+    "var corrected": lambda x: np.var(x, correction=1),
+    "std of an axis": lambda x: np.std(x, -1, None, None, 1, True),
     "add": lambda x: np.add(x, np.ones(3)), "subtract": lambda x: np.subtract(1, x),
     "multiply": lambda x: np.multiply(np.arange(3.0), x), "divide": lambda x: np.divide(1, x),
     "power": lambda x: np.power(2.0, x), "matmul": lambda x: np.matmul(x, np.arange(6.0).reshape(3, 2)),
@@ -29,7 +38,9 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "mean": lambda x: np.mean(x, axis=-1), "max": np.max, "amax": lambda x: np.amax(x, 2), "min": np.min,
     "amin": lambda x: np.amin(x, axis=2, keepdims=True),
     "concatenate": lambda x: np.concatenate([x, np.ones((1, 1, 3)), x]),
-    "concatenate an axis": lambda x: np.concatenate((x, x), axis=-1), "stack": lambda x: np.stack([x, x], axis=1),
+    "concatenate an axis": lambda x: np.concatenate((x, x), axis=-1),
+    "concatenate no axis": lambda x: np.concatenate([x, np.ones((2, 2)), x[0]], axis=None),
+    "stack": lambda x: np.stack([x, x], axis=1),
     "hstack": lambda x: np.hstack([x, x]), "hstack of vectors": lambda x: np.hstack([x[0, 0], 1.0]),
     "vstack": lambda x: np.vstack([x[0], np.ones(3), x[1, 0]]),
     "split": lambda x: np.split(x, [1, 2], axis=2)[1], "split evenly": lambda x: np.split(x, 2)[1],
@@ -41,6 +52,7 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "transpose to": lambda x: np.transpose(x, (1, 2, 0)), "swapaxes": lambda x: np.swapaxes(x, 0, -1),
     "moveaxis": lambda x: np.moveaxis(x, [0, 1], [-1, 0]), "flip": np.flip, "flip an axis": lambda x: np.flip(x, -1),
     "broadcast_to": lambda x: np.broadcast_to(x, (2, 4, 3)),
+    "broadcast_to a length": lambda x: np.broadcast_to(x[0, 0, 0], 3),
 }  # fmt: skip
 
 
@@ -73,22 +85,17 @@ def test_questions_are_answered_as_of_an_array(function: Callable[..., Any]) -> 
 @pytest.mark.parametrize("compare", sorted(n.COMPARISONS, key=lambda c: c.__name__), ids=lambda c: c.__name__)
 def test_comparisons_are_those_of_the_operators(compare: np.ufunc) -> None:
     x = tl.tensor(WIDE, requires_grad=True)
-    ours = compare(np.full(3, 1.5), x)
+    given = [np.full(3, 1.5), x][2 - compare.nin :]
+    ours = compare(*given)
     assert type(ours) is tl.Tensor
-    np.testing.assert_array_equal(ours.numpy(), compare(np.full(3, 1.5), WIDE))
+    np.testing.assert_array_equal(ours.numpy(), compare(*[np.asarray(v) for v in given]))
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (np.cumsum, r"np\.cumsum cannot record on a Tensor: use tl\.stack of the running sums, or tensor\.numpy\(\)"),
-        (np.abs, r"np\.absolute .* use tl\.where\(x < 0, -x, x\)"),
-        (np.linalg.norm, r"np\.linalg\.norm .* use \(x \* x\)\.sum\(\) \*\* 0\.5"),
-        (np.zeros_like, r"np\.zeros_like .* use np\.zeros\(x\.shape, x\.dtype\)"),
-        (np.sin, r"np\.sin cannot record on a Tensor: use the functions of tinygrad_lstm"),
-        (np.sort, r"np\.sort cannot"), (np.floor, r"np\.floor cannot"), (np.copy, r"np\.copy .* tensor\.detach"),
-        (lambda x: np.maximum(x, 0), r"np\.maximum .* tl\.relu"),
-        (lambda x: np.clip(x, 0, 1), r"np\.clip .* tl\.where"),
+        (np.tan, r"np\.tan cannot record on a Tensor: use the functions of tl, or your own \(tl\.primitive\), or"),
+        (np.sort, r"np\.sort cannot"), (np.floor, r"np\.floor cannot"),
         (lambda x: np.einsum("ijk->i", x), r"np\.einsum .* @ and \*"),
         (np.add.reduce, r"np\.add\.reduce .* use np\.sum"), (np.fft.fft, r"np\.fft\.fft cannot"),
         (lambda x: np.multiply.outer(np.ones(2), x), r"np\.multiply\.outer cannot"),
@@ -101,6 +108,14 @@ def test_comparisons_are_those_of_the_operators(compare: np.ufunc) -> None:
         (lambda x: np.sum(x, dtype=np.float32), r"np\.sum with dtype"),
         (lambda x: np.sum(x, 0, np.float32), r"np\.sum with dtype"),  # not taken for keepdims
         (lambda x: np.sum(x, initial=3.0), r"np\.sum with initial"),
+        (lambda x: np.prod(x, dtype=np.float32), r"np\.prod with dtype"),
+        (lambda x: np.cumsum(x, 0, np.float32), r"np\.cumsum with dtype"),
+        (lambda x: np.var(x, where=[True]), r"np\.var with where"),
+        (lambda x: np.std(x, out=np.zeros(())), r"np\.std with out"),
+        (lambda x: np.clip(x, 0, 1, np.ones((2, 1, 3))), r"np\.clip with out"),
+        (lambda x: np.clip(x, 0, 1, dtype=np.float32), r"np\.clip with .*dtype"),
+        (lambda x: np.maximum(x, 0, where=np.array(True)), r"np\.maximum with where"),
+        (lambda x: np.bitwise_and(x > 1, x), r"& \| \^ ~ are of comparisons, not of bool and float64"),
         (lambda x: np.mean(x, where=[True]), r"np\.mean with"),
         (lambda x: np.max(x, out=np.zeros(())), r"np\.max with out"), (lambda x: np.min(x, initial=0), r"np\.min with"),
         (lambda x: np.stack([x, x], out=np.ones((2, 2, 1, 3))), r"np\.stack with out"),
@@ -108,7 +123,7 @@ def test_comparisons_are_those_of_the_operators(compare: np.ufunc) -> None:
         (lambda x: np.concatenate([x, x], axis=0, dtype=np.float32), r"np\.concatenate with .*dtype"),
         (lambda x: np.reshape(x, 6, order="F"), r"np\.reshape with order"), (lambda x: np.ravel(x, "F"), "with order"),
         (lambda x: np.dot(x, x), r"use a @ b"), (lambda x: np.dot(x, np.ones(3), np.ones((2, 1))), "np.dot with out"),
-        (lambda x: np.where(x), r"where"), (lambda x: np.concatenate([x, x], axis=None), "NoneType"),
+        (lambda x: np.where(x > 1, x), r"where takes 3 inputs, got 2"),
         (lambda x: np.array([object()]) * x, "real numbers"), (lambda x: x + np.array(["a"]), "real numbers"),
         (lambda x: x + None, "real numbers"),
     ],
@@ -116,6 +131,134 @@ def test_comparisons_are_those_of_the_operators(compare: np.ufunc) -> None:
 def test_any_other_is_refused_with_what_to_use(call: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         call(tl.tensor(WIDE, requires_grad=True))
+
+
+AT_THE_EDGES = np.array([[0.0, 0.0, 1e-18, -2.0, 2.0, 2.0], [np.nan, np.inf, 1, 0, -3.0, 5.0]])
+A, B = np.array([[1.0, 2, 3], [0, 5, 5]]), np.array([[3.0, 0, 1], [np.nan, 1e-18, 2]])
+C = np.array([[1.0, -np.inf, 1e-18], [0, 800, -800]])
+
+# The function of NumPy that is refused, arguments for it, and its advice as it is written, run with `x` or `a, b`.
+ADVICE: dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]] = {
+    "add.accumulate": (np.add.accumulate, (A,), "np.cumsum(x, axis=0)"),
+    "add.reduce": (np.add.reduce, (A,), "np.sum(x, axis=0)"),
+    "copy": (np.copy, (AT_THE_EDGES,), "x"),
+    "einsum": (lambda x: np.einsum("ij,kj->ik", x, A), (A,), "x @ A.T"),
+    "einsum of a product": (lambda x: np.einsum("ij,ij->i", x, x), (A,), "(x * x).sum(1)"),
+    "empty_like": (lambda x: np.empty_like(x).shape, (A,), "np.empty(x.shape, x.dtype).shape"),
+    "full_like": (lambda x: np.full_like(x, 7), (A,), "np.full(x.shape, 7, x.dtype)"),
+    "inner": (np.inner, (A, B), "a @ b.T"),
+    "inner of vectors": (np.inner, (A[0], B[0]), "a @ b.T"),
+    "linalg.norm": (np.linalg.norm, (A,), "tl.where(s == 0, 1, s) ** 0.5 * (s != 0)"),
+    "linalg.norm of zeros": (np.linalg.norm, (np.zeros(3),), "tl.where(s == 0, 1, s) ** 0.5 * (s != 0)"),
+    "linalg.norm of little": (np.linalg.norm, (np.full(2, 1e-18),), "tl.where(s == 0, 1, s) ** 0.5 * (s != 0)"),
+    "linalg.norm of nan": (np.linalg.norm, (B,), "tl.where(s == 0, 1, s) ** 0.5 * (s != 0)"),
+    "logaddexp": (np.logaddexp, (A, C), "tl.logsumexp(tl.stack([a, b]), axis=0)"),
+    "logaddexp of equals": (np.logaddexp, (A, A), "tl.logsumexp(tl.stack([a, b]), axis=0)"),
+    "ones_like": (np.ones_like, (A,), "np.ones(x.shape, x.dtype)"),
+    "outer": (np.outer, (A, B), "a.reshape(-1, 1) * b.reshape(-1)"),
+    "repeat": (lambda x: np.repeat(x, 2), (A,), "x.flatten()[np.repeat(np.arange(x.size), 2)]"),
+    "repeat unevenly": (
+        lambda x: np.repeat(x, np.arange(6)), (A,), "x.flatten()[np.repeat(np.arange(x.size), np.arange(6))]"
+    ),
+    "tensordot": (
+        lambda x: np.tensordot(x, np.ones((3, 2, 2)), 1), (A,), "(x @ np.ones((3, 4))).reshape(2, 2, 2)"
+    ),
+    "tile": (lambda x: np.tile(x, 3), (A,), "tl.concat([x] * 3, axis=-1)"),
+    "zeros_like": (np.zeros_like, (A,), "np.zeros(x.shape, x.dtype)"),
+}  # fmt: skip
+PYTORCHS: dict[str, Callable[..., Any]] = {
+    "add.accumulate": lambda torch, x: x.cumsum(0), "add.reduce": lambda torch, x: x.sum(0),
+    "copy": lambda torch, x: x.clone(), "inner": lambda torch, a, b: torch.inner(a, b),
+    "linalg.norm": lambda torch, x: x.norm(), "logaddexp": lambda torch, a, b: torch.logaddexp(a, b),
+    "outer": lambda torch, a, b: torch.outer(a.flatten(), b.flatten()), "tile": lambda torch, x: x.tile(3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ADVICE)
+def test_what_a_refusal_advises_computes_the_same(case: str) -> None:
+    refused, given, advice = ADVICE[case]
+    name, *_ = case.split()
+    leaves = [tl.tensor(v, requires_grad=True) for v in given]
+    with pytest.raises(TypeError, match="cannot record") as caught:
+        refused(*leaves)
+    written = n._HINTS[name]
+    assert written in str(caught.value)
+    names = {"x": leaves[0], "a": leaves[0], "b": leaves[-1], "s": (leaves[0] * leaves[0]).sum(), "tl": tl, "np": np}
+    ours = eval(advice, names | {"A": A})
+    theirs = refused(*given)
+    ours_as_array = ours.numpy() if isinstance(ours, tl.Tensor) else ours
+    np.testing.assert_allclose(ours_as_array, theirs, rtol=1e-15)
+    if name in PYTORCHS:
+        torch = pytest.importorskip("torch")
+        twins = [torch.tensor(v, requires_grad=True) for v in given]
+        other = PYTORCHS[name](torch, *twins)
+        ours.backward(np.ones(ours.shape))
+        other.backward(torch.ones_like(other))
+        for x, t in zip(leaves, twins, strict=True):
+            np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("option", "refused", "advised"),
+    [
+        ("dtype", lambda x: np.sum(x, dtype=np.float32), lambda x: np.sum(x.astype(np.float32))),
+        ("dtype", lambda x: np.add(x, 1, dtype=np.float32), lambda x: np.add(x.astype(np.float32), 1)),
+        ("initial", lambda x: np.sum(x, initial=3), lambda x: np.sum(x) + 3),
+        ("initial", lambda x: np.prod(x, 2, initial=3), lambda x: np.prod(x, 2) * 3),
+        ("initial", lambda x: np.max(x, initial=3), lambda x: np.maximum(np.max(x), 3)),
+        ("initial", lambda x: np.min(x, initial=1), lambda x: np.minimum(np.min(x), 1)),
+        ("order", lambda x: np.ravel(x, "F"), lambda x: np.ravel(x.T)),
+        ("where", lambda x: np.sum(x, where=WIDE > 1), lambda x: np.sum(x[WIDE > 1])),
+        ("where", lambda x: np.var(x, where=WIDE > 1), lambda x: np.var(x[WIDE > 1])),
+    ],
+)
+def test_what_an_option_is_replaced_with_computes_the_same(
+    option: str, refused: Callable[..., Any], advised: Callable[..., Any]
+) -> None:
+    x = tl.tensor(WIDE, requires_grad=True)
+    with pytest.raises(TypeError, match=option) as caught:
+        refused(x)
+    assert f"use {n._INSTEAD[option]}, the call without it" in str(caught.value)
+    np.testing.assert_allclose(advised(x).numpy(), refused(WIDE), rtol=1e-6)
+
+
+def test_every_advice_is_tried_as_it_is_written() -> None:
+    assert n._HINTS.keys() == {case.split()[0] for case in ADVICE}
+    for name, words in n._HINTS.items():
+        advice = [a for case, (_, _, a) in ADVICE.items() if case.split()[0] == name]
+        if "(" in words:  # words that are a call: the same with values for what stands for them
+            call = words.replace("repeats", "2").replace("times", "3").replace("value", "7").split(" with ")[0]
+            assert any(call in a for a in advice), name
+
+
+def test_where_with_one_argument_answers_as_nonzero() -> None:
+    x = tl.tensor(WIDE, requires_grad=True)
+    for ours, theirs in zip(np.where(x > 1), np.where(WIDE > 1), strict=True):
+        assert type(ours) is np.ndarray
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("operation", [np.bitwise_and, np.bitwise_or, np.bitwise_xor])
+def test_comparisons_are_joined_by_operators(operation: np.ufunc) -> None:
+    x = tl.tensor(WIDE, requires_grad=True)
+    low, high = WIDE > 1, WIDE < 3
+    sign = {np.bitwise_and: "__and__", np.bitwise_or: "__or__", np.bitwise_xor: "__xor__"}[operation]
+    for ours in (
+        getattr(x > 1, sign)(x < 3), getattr(low, sign)(x < 3), getattr(x > 1, sign)(high), operation(x > 1, high)
+    ):  # fmt: skip
+        assert type(ours) is tl.Tensor
+        assert ours.dtype == bool
+        np.testing.assert_array_equal(ours.numpy(), operation(low, high))
+    np.testing.assert_array_equal((True ^ (x > 1)).numpy(), ~low)
+    np.testing.assert_array_equal((~(x > 1)).numpy(), ~low)
+    np.testing.assert_array_equal(np.invert(x > 1).numpy(), ~low)
+
+
+def test_what_is_no_comparison_is_not_joined() -> None:
+    x = tl.tensor(WIDE, requires_grad=True)
+    for call in (lambda: x > 1 & x < 3, lambda: (x > 1) & 0.5, lambda: ~x, lambda: x | True, lambda: WIDE ^ (x > 1)):
+        with pytest.raises(TypeError, match=r"are of comparisons, .*: put each comparison in brackets"):
+            call()
 
 
 def test_errors_of_shape_are_the_usual_ones() -> None:

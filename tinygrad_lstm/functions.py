@@ -5,13 +5,16 @@ Each normalises its arguments (an axis, a list of inputs) and calls one primitiv
 
 from __future__ import annotations
 
+import inspect
+import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import primitives as p
+from .primitives import Primitive
 
 _ndarray = np.ndarray
 
@@ -78,15 +81,85 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over all elements, one axis or several, divided by their number."""
     x = _arrays(x)
-    axes = axes_of(x, axis)
-    count = int(np.prod([x.shape[k] for k in axes]))
-    return p.sum_over(x, axis=axes, keepdims=keepdims) / count
+    return _mean(x, axes_of(x, axis), keepdims)
+
+
+@p.wide
+def _mean(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    return p.sum_over(x, axis=axes, keepdims=keepdims) / math.prod(x.shape[k] for k in axes)
+
+
+def var(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    """The variance over all elements, one axis or several: the sum of (x - mean)^2 by their number less `ddof`."""
+    x = _arrays(x)
+    return _var(x, axes_of(x, axis), ddof, keepdims)
+
+
+@p.wide
+def _var(x: Any, axes: tuple[int, ...], ddof: float, keepdims: bool) -> Any:
+    off = x - _mean(x, axes, True)
+    count = math.prod(x.shape[k] for k in axes) - ddof
+    return p.sum_over(off * off, axis=axes, keepdims=keepdims) / (count if count > 0 else 0)
+
+
+def std(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    """The square root of the variance; its gradient is 0 where all elements are equal, as in PyTorch."""
+    x = _arrays(x)
+    return _std(x, axes_of(x, axis), ddof, keepdims)
+
+
+@p.wide
+def _std(x: Any, axes: tuple[int, ...], ddof: float, keepdims: bool) -> Any:
+    v = _var(x, axes, ddof, keepdims)
+    return p.where(v == 0, 1, v) ** 0.5 * (v != 0)
+
+
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The product over all elements, one axis or several; its gradient holds where elements are 0."""
+    x = _arrays(x)
+    return p.prod_over(x, axis=axes_of(x, axis), keepdims=keepdims)
+
+
+def cumsum(x: Any, axis: int | None = None) -> Any:
+    """The sum of each element and all before it along an axis; of the elements in a row where none is given."""
+    x = reshape(x, -1) if axis is None else _arrays(x)
+    return p.cumsum_along(x, axis=_axis(axis or 0, x.ndim))
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The largest element over all, one axis or several; equal ones share the gradient evenly."""
+    """The largest element over all, one axis or several; equal ones share the gradient evenly.
+
+    Raises ValueError where there is none.
+    """
     x = _arrays(x)
-    return p.max_over(x, axis=axes_of(x, axis), keepdims=keepdims)
+    return p.max_over(x, axis=_not_empty("max", x, axis), keepdims=keepdims)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The smallest element over all, one axis or several; equal ones share the gradient evenly.
+
+    Raises ValueError where there is none.
+    """
+    x = _arrays(x)
+    return p.min_over(x, axis=_not_empty("min", x, axis), keepdims=keepdims)
+
+
+def _not_empty(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
+    axes = axes_of(x, axis)
+    if not all(x.shape[k] for k in axes):
+        raise ValueError(f"{name} over nothing: shape {x.shape} has no element along {axes}")
+    return axes
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """The elements no lower than `min` and no higher than `max`, where given; the gradient is 0 beyond them.
+
+    On a bound an element has the whole gradient, as in PyTorch. A bound that is a Tensor gets that of what it replaces.
+    """
+    x = _arrays(x)
+    ends = np.iinfo(x.dtype) if x.dtype.kind in "iu" else None
+    low, high = (ends.min, ends.max) if ends else (-np.inf, np.inf)
+    return p.clip_between(x, low if min is None else min, high if max is None else max)
 
 
 def reshape(x: Any, *shape: int | Sequence[int]) -> Any:
@@ -101,24 +174,133 @@ def transpose(x: Any, *axes: int | Sequence[int]) -> Any:
     return p.transpose(x, axes=tuple(_axis(k, x.ndim) for k in order))
 
 
-def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
     """The array repeated to `shape` by NumPy's rules; its gradient is the sum over the repeats."""
-    return p.broadcast_to(_arrays(x), shape=tuple(shape))
+    return p.broadcast_to(_arrays(x), shape=_shape((shape,)))
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
     """exp(x) over its sum along an axis: positive, adding up to 1. Never overflows."""
     x = _arrays(x)
-    return p.softmax(x, axis=_axis(axis, x.ndim))
+    return p.softmax(x, axis=(_axis(axis, x.ndim),))
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """log of the softmax along an axis, exact where the softmax itself rounds to 0."""
     x = _arrays(x)
-    return p.log_softmax(x, axis=_axis(axis, x.ndim))
+    return p.log_softmax(x, axis=(_axis(axis, x.ndim),))
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """log of the sum of exp(x) over all elements, one axis or several: a smooth maximum. Never overflows."""
+    x = _arrays(x)
+    return p.logsumexp(x, axis=axes_of(x, axis), keepdims=keepdims)
 
 
 def _shape(given: tuple[Any, ...]) -> tuple[int, ...]:
     """`f(2, 3)` and `f((2, 3))` alike."""
     only = given[0] if len(given) == 1 else given
-    return tuple(operator.index(k) for k in (only if isinstance(only, Sequence) else (only,)))
+    return tuple(operator.index(k) for k in (only if np.iterable(only) else (only,)))
+
+
+# ── a rule of one's own ────────────────────────────────────────────────────────────────────────
+
+
+def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Callable[..., Any] | None) -> Primitive:
+    """An operation of your own: its value, and for each input the rule that sends a gradient back.
+
+    `forward(*inputs, **params)` takes ndarrays and gives one. Rule k, `rule(g, out, *inputs, **params)`, turns g, the
+    cotangent of the output, into that of input k, in the shape of the output or of the input: broadcasting is undone
+    for it. None marks an input without a derivative. A rule of operators and functions of `tl` can itself be
+    differentiated. `name` and `symbol` are what messages and drawings say.
+
+    The result is called with Tensors or arrays, `params` by name. To define a name again makes another operation: what
+    was recorded keeps its own.
+
+    Raises ValueError for a name of the derivative table; TypeError for what is no function or takes other arguments.
+    When it runs: TypeError for what is no array of real numbers, ValueError for a cotangent of another shape or an
+    array that was written to.
+    """
+    if not (isinstance(name, str) and isinstance(symbol, str) and name and symbol):
+        raise TypeError(f"a primitive has a name and a symbol, both text, got {name!r} and {symbol!r}")
+    if name in p.TABLE:
+        raise ValueError(f"{name!r} is in the derivative table already: call yours by another name")
+    if not rules or not callable(forward) or not all(rule is None or callable(rule) for rule in rules):
+        raise TypeError(f"{name} takes a forward and then a rule, or None, for each input: functions all")
+    _check_arguments(name, forward, rules)
+
+    def value(*inputs: Any, **params: Any) -> Any:
+        return _numbers(f"the forward of {name}", forward(*map(_read_only, inputs), **params))
+
+    def checked(k: int, rule: Callable[..., Any]) -> Callable[..., Any]:
+        what = f"the rule of input {k} of {name}"
+
+        def cotangent(g: Any, out: Any, *inputs: Any, **params: Any) -> Any:
+            try:
+                c = rule(*map(_read_only, (g, out, *inputs)), **params)
+            except Exception as error:
+                error.add_note(f"This was in {what}.")
+                raise
+            if not hasattr(c, "__primitive__"):
+                if hasattr(g, "__primitive__"):
+                    raise TypeError(f"{what} lost the graph: write it with operators and functions of tl")
+                c = _numbers(what, c)
+            shape = inputs[k].shape
+            if c.shape != shape and not (c.shape == g.shape and _broadcasts(shape, c.shape)):
+                raise ValueError(
+                    f"{what} must give its shape {shape}, or where it was broadcast {g.shape}, got {c.shape}"
+                )
+            return c
+
+        return cotangent
+
+    return Primitive(name, symbol, value, tuple(rule and checked(k, rule) for k, rule in enumerate(rules)))
+
+
+def _check_arguments(name: str, forward: Callable[..., Any], rules: Sequence[Callable[..., Any] | None]) -> None:
+    """Raise TypeError unless the forward takes an input for each rule, and a rule g, out and what the forward takes."""
+    count, params = len(rules), dict[str, None]()
+    try:
+        if isinstance(forward, np.ufunc):
+            if forward.nin != count:
+                raise TypeError(f"{forward.__name__} takes {forward.nin}")
+        else:
+            takes = inspect.signature(forward)
+            positional = [x.name for x in takes.parameters.values() if x.kind < x.VAR_POSITIONAL]
+            params = dict.fromkeys(
+                [*positional[count:], *(x.name for x in takes.parameters.values() if x.kind == x.KEYWORD_ONLY)]
+            )
+            takes.bind(*rules, **params)
+        for rule in filter(None, rules):
+            inspect.signature(rule).bind("g", "out", *rules, **params)
+    except ValueError:  # a function written in C need not say what it takes
+        return
+    except TypeError as error:
+        raise TypeError(
+            f"the forward of {name} must take as many inputs as there are rules, {count}, and each rule must take "
+            f"g, out, these inputs and the forward's params by name: {error}"
+        ) from None
+
+
+def _read_only(x: Any) -> Any:
+    """An array that a function of the user's cannot write to: others hold it too."""
+    if hasattr(x, "__primitive__"):
+        return x
+    view = np.asarray(x).view()
+    view.flags.writeable = False
+    return view
+
+
+def _numbers(what: str, value: Any) -> Any:
+    array = np.array(None) if hasattr(value, "__primitive__") else np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        kind = type(value).__name__ + (f" of {array.dtype}" if isinstance(value, _ndarray) else "")
+        raise TypeError(f"{what} must give an array of real numbers, got {kind}")
+    return array
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False

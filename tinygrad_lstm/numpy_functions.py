@@ -7,6 +7,7 @@ objects.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,33 +19,35 @@ from . import primitives as p
 Axis = f.Axis
 
 _HINTS = {
-    "abs": "tl.where(x < 0, -x, x)",
-    "absolute": "tl.where(x < 0, -x, x)",
-    "add.reduce": "np.sum",
-    "clip": "tl.where",
-    "copy": "tensor.detach(), or tensor.numpy().copy()",
-    "cumsum": "tl.stack of the running sums",
+    "add.accumulate": "np.cumsum, with axis=0 unless you gave another",
+    "add.reduce": "np.sum, with axis=0 unless you gave another",
+    "copy": "the tensor itself, which nothing changes",
     "einsum": "@ and *, with reshape, transpose and sum",
-    "expm1": "tl.exp(x) - 1",
-    "inner": "a @ b.T",
-    "linalg.norm": "(x * x).sum() ** 0.5",
-    "log1p": "tl.log(1 + x)",
-    "maximum": "tl.where(a > b, a, b), or tl.relu(x) for the maximum with 0",
-    "minimum": "tl.where(a < b, a, b)",
-    "outer": "a[:, None] * b",
-    "repeat": "tl.broadcast_to and reshape",
-    "std": "((x - x.mean()) ** 2).mean() ** 0.5",
+    "full_like": "np.full(x.shape, value, x.dtype)",
+    "inner": "a @ b.T, for a b of one or two dimensions",
+    "linalg.norm": "tl.where(s == 0, 1, s) ** 0.5 * (s != 0) with s = (x * x).sum()",
+    "logaddexp": "tl.logsumexp(tl.stack([a, b]), axis=0)",
+    "outer": "a.reshape(-1, 1) * b.reshape(-1)",
+    "repeat": "x.flatten()[np.repeat(np.arange(x.size), repeats)]",
     "tensordot": "@ with reshape and transpose",
-    "tile": "tl.broadcast_to and reshape",
-    "var": "((x - x.mean()) ** 2).mean()",
-    **{f"{name}_like": f"np.{name}(x.shape, x.dtype)" for name in ("empty", "full", "ones", "zeros")},
+    "tile": "tl.concat([x] * times, axis=-1)",
+    **{f"{name}_like": f"np.{name}(x.shape, x.dtype)" for name in ("empty", "ones", "zeros")},
+}
+
+_INSTEAD = {  # of an option
+    "dtype": "x.astype(dtype) first",
+    "initial": "+, *, np.maximum or np.minimum with it afterwards",
+    "order": "x.T first",
+    "where": "x[where] first",
 }
 
 
 def refusal(call: str, options: Sequence[str] = ()) -> TypeError:
     """The error for a call that would lose its graph, with what to write in its place."""
     given = f" with {', '.join(options)}" if options else ""
-    instead = "the call without it" if options else _HINTS.get(call, "the functions of tinygrad_lstm")
+    instead = _HINTS.get(call, "the functions of tl, or your own (tl.primitive)")
+    if options:
+        instead = ", ".join([*(_INSTEAD[option] for option in options if option in _INSTEAD), "the call without it"])
     return TypeError(
         f"np.{call}{given} cannot record on a Tensor: use {instead}, or tensor.numpy() where no gradient is wanted"
     )
@@ -59,31 +62,32 @@ def _without(call: str, **options: Any) -> None:
 # ── functions that record, with NumPy's arguments in NumPy's order ─────────────────────────────
 
 
-def _sum(a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-    _without("sum", dtype=dtype, out=out)
-    return f.sum(a, axis, keepdims)
+def _ordered(function: Callable[..., Any], order: str) -> Callable[..., Any]:
+    """A function with NumPy's arguments after the first in NumPy's order; those that it does not have are refused."""
+    names, known = order.split(), inspect.signature(function).parameters
+
+    def call(a: Any, *args: Any, **options: Any) -> Any:
+        given = {**dict(zip(names, args, strict=False)), **options}
+        if "correction" in given:  # NumPy's other word for it
+            given["ddof"] = given.pop("correction")
+        _without(function.__name__, **{name: value for name, value in given.items() if name not in known})
+        return function(a, **{name: value for name, value in given.items() if name in known})
+
+    return call
 
 
-def _mean(a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-    _without("mean", dtype=dtype, out=out)
-    return f.mean(a, axis, keepdims)
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    _without("clip", out=out)
+    return f.clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
-def _max(a: Any, axis: Axis = None, out: Any = None, keepdims: bool = False) -> Any:
-    _without("max", out=out)
-    return f.max(a, axis, keepdims)
+def _where(condition: Any, *either: Any) -> Any:
+    return p.where(condition, *either) if either else np.nonzero(condition)
 
 
-def _min(a: Any, axis: Axis = None, out: Any = None, keepdims: bool = False) -> Any:
-    _without("min", out=out)
-    if a.dtype.kind != "f":  # -a of unsigned numbers is not below 0
-        return type(a)(np.min(a.numpy(), None if axis is None else f.axes_of(a, axis), keepdims=keepdims))
-    return -f.max(-a, axis, keepdims)
-
-
-def _concatenate(arrays: Sequence[Any], axis: int = 0, out: Any = None) -> Any:
+def _concatenate(arrays: Sequence[Any], axis: int | None = 0, out: Any = None) -> Any:
     _without("concatenate", out=out)
-    return f.concat(arrays, axis)
+    return f.concat(arrays, axis) if axis is not None else f.concat([f.reshape(x, -1) for x in arrays])
 
 
 def _stack(arrays: Sequence[Any], axis: int = 0, out: Any = None) -> Any:
@@ -171,27 +175,38 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.matmul: p.matmul,
     np.negative: p.neg,
     np.positive: lambda x: x,
+    np.absolute: p.abs,
+    np.fabs: p.abs,
+    np.maximum: p.maximum,
+    np.minimum: p.minimum,
     np.exp: p.exp,
+    np.expm1: p.expm1,
     np.log: p.log,
+    np.log1p: p.log1p,
+    np.sin: p.sin,
+    np.cos: p.cos,
     np.tanh: p.tanh,
     np.square: lambda x: x * x,
     np.sqrt: lambda x: x**0.5,
     np.reciprocal: lambda x: 1 / x,
 }
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    np.where: p.where,
+    np.where: _where,
     np.concatenate: _concatenate,
     np.stack: _stack,
     np.hstack: _hstack,
     np.vstack: _vstack,
     np.split: _split,
     np.dot: _dot,
-    np.sum: _sum,
-    np.mean: _mean,
-    np.max: _max,
-    np.amax: _max,
-    np.min: _min,
-    np.amin: _min,
+    np.sum: _ordered(f.sum, "axis dtype out keepdims initial where"),
+    np.prod: _ordered(f.prod, "axis dtype out keepdims initial where"),
+    np.mean: _ordered(f.mean, "axis dtype out keepdims where"),
+    np.var: _ordered(f.var, "axis dtype out ddof keepdims where mean"),
+    np.std: _ordered(f.std, "axis dtype out ddof keepdims where mean"),
+    **dict.fromkeys((np.max, np.amax), _ordered(f.max, "axis out keepdims initial where")),
+    **dict.fromkeys((np.min, np.amin), _ordered(f.min, "axis out keepdims initial where")),
+    np.cumsum: _ordered(f.cumsum, "axis dtype out"),
+    np.clip: _clip,
     np.reshape: _reshape,
     np.ravel: _ravel,
     np.expand_dims: _expand_dims,
@@ -204,7 +219,11 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
 }
 
 # The answer has no derivative: whole numbers, or yes and no. Comparisons answer as a Tensor, like `<` and its kin.
-COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
+COMPARISONS = {
+    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
+    np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
+}  # fmt: skip
+BITWISE = {np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert}
 QUESTIONS = {
     np.shape, np.ndim, np.size, np.isnan, np.isfinite, np.isinf, np.signbit, np.all, np.any, np.argmax, np.argmin,
     np.argsort, np.count_nonzero, np.nonzero, np.allclose, np.isclose, np.array_equal, np.result_type, np.array2string,

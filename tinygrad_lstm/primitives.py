@@ -15,7 +15,7 @@ a `__primitive__` method.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -80,6 +80,19 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
 
+    def __deepcopy__(self, memo: Any) -> Primitive:
+        return self
+
+    def __reduce__(self) -> Any:
+        """For `pickle`: a line of the table by its name, so that it is the same one there."""
+        if TABLE.get(self.name) is not self:
+            raise TypeError(f"{self.name} is a primitive of your own and cannot be pickled: define it where it is used")
+        return _named, (self.name,)
+
+
+def _named(name: str) -> Primitive:
+    return TABLE[name]
+
 
 def primitive(
     name: str,
@@ -105,6 +118,18 @@ def refuse_nested(data: Any) -> None:
                     "use tl.stack or tl.concat"
                 )
             refuse_nested(x)
+
+
+def wide(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Of float16, compute in float32 and round once: a sum held in float16 stops growing at 2048 and ends at 65504."""
+
+    @wraps(function)
+    def in_float32(x: Any, *args: Any, **params: Any) -> Any:
+        if x.dtype.char != "e":  # float16
+            return function(x, *args, **params)
+        return as_dtype(function(as_dtype(x, dtype=np.dtype(np.float32)), *args, **params), dtype=x.dtype)
+
+    return in_float32
 
 
 # ── forwards that NumPy does not have in one call ──────────────────────────────────────────────
@@ -134,6 +159,7 @@ def _matmul(a: Any, b: Any) -> Any:
     return a.dot(b) if a.ndim == 2 == b.ndim else np.matmul(a, b)
 
 
+@wide
 def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     if x.shape[1:] == shape:
         return np.add.reduce(x, 0)  # a bias: the common case, and the quickest call
@@ -142,6 +168,7 @@ def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     return x.sum(axis=(*range(lead), *ones)).reshape(shape)
 
 
+@wide
 def _put(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     out = np.zeros(shape, g.dtype)
     _add_at(out, g, index)
@@ -151,11 +178,13 @@ def _put(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
 def _add_at(total: Any, g: Any, index: Any) -> None:
     if is_basic_index(index):
         total[index] += g
+    elif total.dtype.char == "e":
+        total += put(g, index=index, shape=total.shape)
     else:
         np.add.at(total, index, g)  # an integer array may name the same element twice
 
 
-def _below_max(x: Any, axis: int) -> Any:
+def _below_max(x: Any, axis: tuple[int, ...]) -> Any:
     """x less its maximum. A finite x whose difference no float can hold gives the lowest float, not -inf."""
     x = x.astype(np.result_type(x, np.float16), copy=False)
     if (infinite := x == np.inf).any():  # one outweighs all else, 0 below itself; of two nobody knows
@@ -165,14 +194,26 @@ def _below_max(x: Any, axis: int) -> Any:
         return np.maximum(x - x.max(axis, keepdims=True, initial=-np.inf), np.minimum(x, np.finfo(x.dtype).min))
 
 
-def _softmax(x: Any, axis: int) -> Any:
+@wide
+def _softmax(x: Any, axis: tuple[int, ...]) -> Any:
     e = np.exp(_below_max(x, axis))
     return e / e.sum(axis, keepdims=True)
 
 
-def _log_softmax(x: Any, axis: int) -> Any:
+@wide
+def _log_softmax(x: Any, axis: tuple[int, ...]) -> Any:
     z = _below_max(x, axis)
     return z - np.log(np.maximum(np.exp(z).sum(axis, keepdims=True), 1))  # below 1 only where there is nothing
+
+
+@wide
+def _logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    x = x.astype(np.result_type(x, np.float16), copy=False)
+    top = x.max(axis, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0)
+    with np.errstate(over="ignore", divide="ignore"):
+        total = np.log(np.exp(x - top).sum(axis, keepdims=keepdims))
+    return total + top.reshape(total.shape)
 
 
 # ── what several rules share ───────────────────────────────────────────────────────────────────
@@ -224,10 +265,38 @@ def _base(a: Any, b: Any) -> Any:
     return where((b == 0) * (a < tiny) * (a > -tiny), 1, a)
 
 
-def _max_share(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """The cotangent of a maximum goes to the largest element; equals share it evenly."""
-    largest = x == _keep_axes(out, x, axis)
-    return _keep_axes(g, x, axis) * (largest / largest.sum(axis, keepdims=True))
+def _chosen_share(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """The cotangent of a maximum or minimum goes to the element that is it; equals share it evenly, and so do NaNs."""
+    chosen = (x == _keep_axes(out, x, axis)) | (x != x)
+    return _keep_axes(g, x, axis) * (chosen / chosen.sum(axis, keepdims=True))
+
+
+def _unless_below(g: Any, a: Any, b: Any) -> Any:
+    """g but where a is below b; half of it where they are equal."""
+    return where(a < b, 0, where(a == b, g / 2, g))
+
+
+@wide
+def _others(x: Any, axis: tuple[int, ...]) -> Any:
+    """The product of all the others: the other one of a pair, times what the product of the pair has for others.
+
+    Nothing is divided by x, so that it holds where x is 0, and its derivative too.
+    """
+    if not axis:
+        return np.ones(x.shape, x.dtype)
+    k, n = axis[0], x.shape[axis[0]]
+    if n < 2:
+        return _others(x, axis[1:])
+    before = (slice(None),) * k
+    if n % 2:
+        x = concat_along(x, np.ones((*x.shape[:k], 1, *x.shape[k + 1 :]), x.dtype), axis=k)
+    a, b = (x[(*before, slice(start, None, 2))] for start in (0, 1))
+    rest = _others(a * b, axis)
+    return stack_along(b * rest, a * rest, axis=k + 1).reshape(x.shape)[(*before, slice(n))]
+
+
+def _reversed(x: Any, axis: int) -> Any:
+    return x[(*(slice(None),) * axis, slice(None, None, -1))]
 
 
 def _concat_parts(g: Any, out: Any, *xs: Any, axis: int) -> list[Any]:
@@ -264,22 +333,39 @@ where = primitive("where", "where", np.where,
     None,
     lambda g, out, yes, a, b: where(yes, g, 0),
     lambda g, out, yes, a, b: where(yes, 0, g))
+maximum = primitive("maximum", "max", np.maximum,
+    lambda g, out, a, b: _unless_below(g, a, b),
+    lambda g, out, a, b: _unless_below(g, b, a))
+minimum = primitive("minimum", "min", np.minimum,
+    lambda g, out, a, b: _unless_below(g, b, a),
+    lambda g, out, a, b: _unless_below(g, a, b))
+clip_between = primitive("clip", "clip", lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    lambda g, out, x, low, high: where((low <= x) & (x <= high), g, 0),
+    lambda g, out, x, low, high: where((x < low) & (low <= high), g, 0),
+    lambda g, out, x, low, high: where((x > high) | (low > high), g, 0))
 
 # elementwise, one input
 neg     = primitive("neg", "−", np.negative,                    lambda g, out, x: -g)
+abs     = primitive("abs", "| |", np.absolute,                  lambda g, out, x: where(x < 0, -g, where(x > 0, g, 0)))
 exp     = primitive("exp", "exp", np.exp,                       lambda g, out, x: g * out)
 log     = primitive("log", "log", np.log,                       lambda g, out, x: g / x)
+expm1   = primitive("expm1", "expm1", np.expm1,                 lambda g, out, x: g * exp(x))
+log1p   = primitive("log1p", "log1p", np.log1p,                 lambda g, out, x: g / (1 + x))
+sin     = primitive("sin", "sin", np.sin,                       lambda g, out, x: g * cos(x))
+cos     = primitive("cos", "cos", np.cos,                       lambda g, out, x: -g * sin(x))
 tanh    = primitive("tanh", "tanh", np.tanh,                    lambda g, out, x: g - g * out * out)
 sigmoid = primitive("sigmoid", "σ", _sigmoid,                   lambda g, out, x: g * (out - out * out))
 relu    = primitive("relu", "relu", lambda x: np.maximum(x, 0), lambda g, out, x: g * (out > 0))
 softplus = primitive("softplus", "softplus", lambda x: np.logaddexp(x, 0), lambda g, out, x: g * sigmoid(x))
 as_dtype = primitive("cast", "cast", lambda x, dtype: x.astype(dtype), lambda g, out, x, dtype: g)
 
-# along one axis
+# along an axis
 softmax = primitive("softmax", "softmax", _softmax,
-    lambda g, out, x, axis: out * (g - (g * out).sum(axis, keepdims=True)))
+    lambda g, out, x, axis: out * (g - sum_over(g * out, axis=axis, keepdims=True)))
 log_softmax = primitive("log_softmax", "log softmax", _log_softmax,
-    lambda g, out, x, axis: g - exp(out) * g.sum(axis, keepdims=True))
+    lambda g, out, x, axis: g - exp(out) * sum_over(g, axis=axis, keepdims=True))
+cumsum_along = primitive("cumsum", "cumsum", wide(lambda x, axis: x.cumsum(axis)),
+    lambda g, out, x, axis: _reversed(cumsum_along(_reversed(g, axis), axis=axis), axis))
 
 # matrices
 matmul = primitive("matmul", "@", _matmul, _matmul_left, _matmul_right,
@@ -288,10 +374,16 @@ transpose = primitive("transpose", "ᵀ", lambda x, axes: x.transpose(axes),
     lambda g, out, x, axes: transpose(g, axes=tuple(int(k) for k in np.argsort(axes))))
 
 # reductions and their opposites
-sum_over = primitive("sum", "Σ", lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims),
+sum_over = primitive("sum", "Σ", wide(lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims)),
     lambda g, out, x, axis, keepdims: broadcast_to(_keep_axes(g, x, axis), shape=x.shape))
+prod_over = primitive("prod", "Π", wide(lambda x, axis, keepdims: x.prod(axis=axis, keepdims=keepdims)),
+    lambda g, out, x, axis, keepdims: _keep_axes(g, x, axis) * _others(x, axis))
+logsumexp = primitive("logsumexp", "log Σ exp", _logsumexp,
+    lambda g, out, x, axis, keepdims: _keep_axes(g, x, axis) * softmax(x, axis=axis))
 max_over = primitive("max", "max", lambda x, axis, keepdims: x.max(axis=axis, keepdims=keepdims),
-    _max_share)
+    _chosen_share)
+min_over = primitive("min", "min", lambda x, axis, keepdims: x.min(axis=axis, keepdims=keepdims),
+    _chosen_share)
 sum_to = primitive("sum_to", "Σ", _sum_to,
     lambda g, out, x, shape: broadcast_to(g, shape=x.shape))
 broadcast_to = primitive("broadcast_to", "broadcast", lambda x, shape: np.broadcast_to(x, shape),

@@ -266,6 +266,12 @@ class Tensor:
     def __neg__(self) -> Tensor:
         return record(p.neg, (self,))
 
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return record(p.abs, (self,))
+
     def __getitem__(self, index: Any) -> Tensor:
         return record(p.getitem, (self,), {"index": _frozen(index)})
 
@@ -286,9 +292,37 @@ class Tensor:
         """See `tl.mean`."""
         return f.mean(self, axis, keepdims)
 
+    def var(self, axis: f.Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+        """See `tl.var`."""
+        return f.var(self, axis, ddof, keepdims)
+
+    def std(self, axis: f.Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+        """See `tl.std`."""
+        return f.std(self, axis, ddof, keepdims)
+
+    def prod(self, axis: f.Axis = None, keepdims: bool = False) -> Tensor:
+        """See `tl.prod`."""
+        return f.prod(self, axis, keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """See `tl.cumsum`."""
+        return f.cumsum(self, axis)
+
     def max(self, axis: f.Axis = None, keepdims: bool = False) -> Tensor:
         """See `tl.max`."""
         return f.max(self, axis, keepdims)
+
+    def min(self, axis: f.Axis = None, keepdims: bool = False) -> Tensor:
+        """See `tl.min`."""
+        return f.min(self, axis, keepdims)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """See `tl.clip`."""
+        return f.clip(self, min, max)
+
+    def flatten(self) -> Tensor:
+        """All elements in a row."""
+        return f.reshape(self, -1)
 
     def reshape(self, *shape: Any) -> Tensor:
         """See `tl.reshape`."""
@@ -328,6 +362,20 @@ class Tensor:
 
     __hash__ = object.__hash__
 
+    def __and__(self, other: Any) -> Tensor:
+        return _bitwise(np.bitwise_and, self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return _bitwise(np.bitwise_or, self, other)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return _bitwise(np.bitwise_xor, self, other)
+
+    def __invert__(self) -> Tensor:
+        return _bitwise(np.invert, self)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
     # ── NumPy's own functions ──────────────────────────────────────────────────────────────────
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -347,6 +395,8 @@ class Tensor:
                 return n.UFUNCS[ufunc](*inputs)
             if ufunc in n.COMPARISONS:
                 return Tensor(ufunc(*[_operand(x) for x in inputs]))
+            if ufunc in n.BITWISE:
+                return _bitwise(ufunc, *inputs)
             if ufunc in n.QUESTIONS:
                 return ufunc(self._array)
         raise n.refusal(ufunc.__name__ + ("" if method == "__call__" else f".{method}"), list(options))
@@ -554,6 +604,16 @@ def _frozen(index: Any) -> Any:
 
 def _operand(x: Any) -> Any:
     return x._array if isinstance(x, Tensor) else x
+
+
+def _bitwise(ufunc: np.ufunc, *operands: Any) -> Tensor:
+    arrays = [np.asarray(_operand(x)) for x in operands]
+    if any(x.dtype.kind not in "iub" for x in arrays):
+        raise TypeError(
+            "& | ^ ~ are of comparisons, not of " + " and ".join(str(x.dtype) for x in arrays) +
+            ": put each comparison in brackets, (x > 0) & (x < 1)"
+        )  # fmt: skip
+    return Tensor(ufunc(*arrays))
 
 
 # ── words for messages ─────────────────────────────────────────────────────────────────────────

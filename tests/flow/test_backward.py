@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow import Flow, Node
+from tinygrad_lstm.flow import Flow, Node, factors
 from tinygrad_lstm.flow.factors import factor
 
 
@@ -99,6 +99,19 @@ def test_a_root_without_a_gradient_is_refused() -> None:
         (lambda x, y: x / y, 0, "÷ y", 1 / 3),
         (lambda x, y: -x, 0, "× −1", -1.0),
         (lambda x, y: tl.relu(x), 0, "× 1 where above 0", 1.0),
+        (lambda x, y: tl.maximum(x, y), 0, "where x is larger", 0.0),
+        (lambda x, y: tl.minimum(x, y), 1, "where y is smaller", 0.0),
+        (lambda x, y: tl.clip(x, 0, y), 0, "× 1 between constant and y", 1.0),
+        (lambda x, y: abs(x), 0, "× sign of x", 1.0),
+        (lambda x, y: tl.expm1(x), 0, "× exp x", np.exp(0.5)),
+        (lambda x, y: tl.log1p(x), 0, "÷ (1 + x)", 1 / 1.5),
+        (lambda x, y: tl.sin(x), 0, "× cos x", np.cos(0.5)),
+        (lambda x, y: tl.cos(y), 0, "× −sin y", -np.sin(3)),
+        (lambda x, y: tl.softplus(x), 0, "× σ(x)", 1 / (1 + np.exp(-0.5))),
+        (lambda x, y: x.cumsum(), 0, "summed from the end", None),
+        (lambda x, y: tl.prod(x, keepdims=True), 0, "× all the others", None),
+        (lambda x, y: tl.logsumexp(x, keepdims=True), 0, "× softmax", None),
+        (lambda x, y: tl.primitive("twice", "2×", lambda x: 2 * x, lambda g, out, x: 2 * g)(x), 0, "× ∂twice", None),
         (lambda x, y: tl.concat([x, y]), 1, "its part", None),
         (lambda x, y: x.reshape(1, 2), 0, "as it was", None),
     ],
@@ -109,6 +122,18 @@ def test_local_factors(build: object, slot: int, words: str, value: float | None
     found = factor(tl.trace_gradients(build(x, y).sum()).root.inputs[0].source.inputs[slot])  # type: ignore[operator]
     assert found.words == words
     assert found.value is None if value is None else found.value == pytest.approx(value, rel=1e-12)
+
+
+def test_every_operation_of_the_table_has_words_of_its_own() -> None:
+    assert factors._WORDS.keys() == tl.primitives.TABLE.keys()
+    assert {name for name in factors._ELEMENTWISE if None in tl.primitives.TABLE[name].rules} == set()
+
+
+def test_the_factor_of_float16_is_a_number() -> None:
+    x = tl.tensor(np.full(70_000, 2, np.float16), requires_grad=True)
+    flow = tl.trace_gradients((x * 200).mean())
+    assert flow.node(x).uses[0].consumer.norm == pytest.approx(70_000**-0.5, rel=1e-2)
+    assert factor(flow.node(x).uses[0]).value == pytest.approx(200, rel=1e-3)
 
 
 def test_a_factor_names_what_has_no_name_by_its_operation_or_kind() -> None:

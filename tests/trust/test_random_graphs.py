@@ -31,8 +31,9 @@ def permuted(lib: Any, x: Any, axes: tuple[int, ...]) -> Any:
 
 def reduced(lib: Any, x: Any, name: str, axis: int, keepdims: bool) -> Any:
     if lib is tl:
-        return getattr(tl, name)(x, axis, keepdims)
-    return getattr(x, "amax" if name == "max" else name)(dim=axis, keepdim=keepdims)
+        return getattr(tl, name)(x, axis, keepdims=keepdims)
+    options = {"correction": 0} if name in ("var", "std") else {}
+    return getattr(x, {"max": "amax", "min": "amin"}.get(name, name))(dim=axis, keepdim=keepdims, **options)
 
 
 def picked(lib: Any, x: Any, index: Any) -> Any:
@@ -62,7 +63,12 @@ def elementwise(lib: Any, name: str, x: Any) -> Any:
     return getattr(tl.primitives if lib is tl else lib, name)(x)
 
 
-SMOOTH = ("tanh", "sigmoid", "softplus")
+SMOOTH = ("tanh", "sigmoid", "softplus", "sin", "cos", "expm1")
+KINKED = (
+    lambda lib, xs: lib.relu(xs[0]), lambda lib, xs: abs(xs[0]), lambda lib, xs: xs[0].clip(0.0),
+    lambda lib, xs: xs[0].clip(max=0.0),
+)  # fmt: skip
+CHOICES = (lambda lib, xs: lib.maximum(*xs), lambda lib, xs: lib.minimum(*xs))
 BINARY: tuple[Op, ...] = (
     lambda lib, xs: xs[0] + xs[1],
     lambda lib, xs: xs[0] - xs[1],
@@ -76,6 +82,7 @@ UNARY: tuple[Op, ...] = (
     lambda lib, xs: -xs[0],
     lambda lib, xs: lib.exp(-xs[0] * xs[0]),
     lambda lib, xs: lib.log(xs[0] * xs[0] + 1),
+    lambda lib, xs: lib.log1p(xs[0] * xs[0]),
     lambda lib, xs: xs[0] ** 3 * 0.1,
     lambda lib, xs: (xs[0] * xs[0] + 1) ** 0.5,
     lambda lib, xs: xs[0].reshape(-1),
@@ -126,7 +133,13 @@ class Program:
     def kinked(self) -> None:
         a = self.choose(lambda x: x.size and np.abs(x.numpy()).min() > 1e-3)
         if a is not None:
-            self.push(lambda lib, xs: lib.relu(xs[0]), a)
+            self.push(KINKED[int(self.rng.integers(len(KINKED)))], a)
+
+    def larger(self) -> None:
+        a = self.choose(lambda x: x.size) or 0
+        b = self.choose(lambda x: broadcasts(x.shape, self.ours[a].shape) and differ(x.numpy(), self.ours[a].numpy()))
+        if b is not None:
+            self.push(CHOICES[int(self.rng.integers(len(CHOICES)))], a, b)
 
     def chosen(self) -> None:
         a = self.choose() or 0
@@ -144,14 +157,16 @@ class Program:
     def reduction(self) -> None:
         a = self.choose(lambda x: x.ndim >= 1 and x.size and distinct(x.numpy()))
         if a is not None:
-            name = str(self.rng.choice(["sum", "mean", "max"]))
             axis, keep = int(self.rng.integers(self.ours[a].ndim)), bool(self.rng.integers(2))
+            names = ["sum", "mean", "max", "min", "prod", "var", "logsumexp"]
+            name = str(self.rng.choice([*names, "std"] if self.ours[a].shape[axis] > 1 else names))
             self.push(lambda lib, xs: reduced(lib, xs[0], name, axis, keep), a)
 
     def along(self) -> None:
         a = self.choose(lambda x: x.ndim >= 1)
         if a is not None:
-            name, axis = str(self.rng.choice(["softmax", "log_softmax"])), int(self.rng.integers(self.ours[a].ndim))
+            name = str(self.rng.choice(["softmax", "log_softmax", "cumsum"]))
+            axis = int(self.rng.integers(self.ours[a].ndim))
             self.push(lambda lib, xs: soft(lib, name, xs[0], axis), a)
 
     def order(self) -> None:
@@ -188,7 +203,8 @@ class Program:
 
 
 KINDS = (
-    Program.unary, Program.unary, Program.binary, Program.binary, Program.binary, Program.kinked, Program.chosen,
+    Program.unary, Program.unary, Program.binary, Program.binary, Program.binary, Program.kinked, Program.larger,
+    Program.chosen,
     Program.product, Program.product, Program.reduction, Program.along, Program.order, Program.selection,
     Program.joining, Program.spread,
 )  # fmt: skip
@@ -208,6 +224,10 @@ def multiplies(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
         return False
 
 
+def differ(a: np.ndarray, b: np.ndarray) -> bool:
+    return float(np.abs(a - b).min(initial=1)) > 1e-3
+
+
 def distinct(values: np.ndarray) -> bool:
     """No two elements nearly equal, so that rounding does not choose the largest."""
     return float(np.diff(np.sort(values, axis=None)).min(initial=1)) > 1e-3
@@ -219,7 +239,7 @@ def total(values: list[Any], weights: list[np.ndarray], lib: Any) -> Any:
 
 
 def close(ours: np.ndarray, theirs: Any, shape: tuple[int, ...], rtol: float, what: str) -> None:
-    expected = np.zeros(shape) if theirs is None else theirs.detach().numpy()
+    expected = np.zeros(shape) if theirs is None else theirs.numpy(force=True)
     scale = float(np.abs(expected).max(initial=0))
     assert ours.shape == expected.shape == shape, what
     np.testing.assert_allclose(ours, expected, rtol=rtol, atol=rtol * (scale + 1), err_msg=what)

@@ -15,7 +15,7 @@ from .legend import legend
 from .pieces import flow_arrow, loss_value, said
 from .theme import number
 
-_NONLINEAR = {"sigmoid", "tanh", "relu", "softmax", "log_softmax"}
+_NONLINEAR = {"sigmoid", "tanh", "relu", "softplus", "softmax", "log_softmax"}
 _STATE = {"c", "f × c"}  # what lies on the cell-state path, by the names the cell gives
 _COLOURS = {"c": theme.STATE, "h": theme.HIDDEN}
 

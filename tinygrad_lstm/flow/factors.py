@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..primitives import TABLE
-from .graph import Edge
+from .graph import Edge, norm
 
 # {0} and {1} stand for the names of the inputs.
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -16,24 +16,45 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "mul": ("× {1}", "× {0}"),
     "div": ("÷ {1}", "× −{0} ÷ {1}²"),
     "pow": ("× {1}·{0}^({1} − 1)", "× {0}^{1}·log {0}"),
+    "maximum": ("where {0} is larger", "where {1} is larger"),
+    "minimum": ("where {0} is smaller", "where {1} is smaller"),
+    "clip": ("× 1 between {1} and {2}", "where {0} is below", "where {0} is above"),
     "neg": ("× −1",),
+    "abs": ("× sign of {0}",),
     "exp": ("× exp",),
+    "expm1": ("× exp {0}",),
     "log": ("÷ {0}",),
+    "log1p": ("÷ (1 + {0})",),
+    "sin": ("× cos {0}",),
+    "cos": ("× −sin {0}",),
     "tanh": ("× (1 − tanh²)",),
     "sigmoid": ("× σ(1 − σ)",),
     "relu": ("× 1 where above 0",),
+    "softplus": ("× σ({0})",),
+    "softmax": ("× (diag p − p pᵀ)",),
+    "log_softmax": ("less p × its sum",),
+    "logsumexp": ("× softmax",),
     "where": ("", "where true", "where false"),
     "matmul": ("@ {1}ᵀ", "{0}ᵀ @"),
     "sum": ("repeated",),
     "broadcast_to": ("summed",),
     "sum_to": ("repeated",),
+    "prod": ("× all the others",),
+    "cumsum": ("summed from the end",),
     "max": ("to the largest",),
+    "min": ("to the smallest",),
     "concat": ("its part",),
     "stack": ("its part",),
     "getitem": ("put back",),
     "put": ("taken out",),
+    "reshape": ("as it was",),
+    "transpose": ("as it was",),
+    "cast": ("as it was",),
 }
-_ELEMENTWISE = {"add", "sub", "mul", "div", "pow", "neg", "exp", "log", "tanh", "sigmoid", "relu"}
+_ELEMENTWISE = {
+    "add", "sub", "mul", "div", "pow", "maximum", "minimum", "clip", "neg", "abs", "exp", "expm1", "log", "log1p",
+    "sin", "cos", "tanh", "sigmoid", "relu", "softplus",
+}  # fmt: skip
 
 
 class Factor(NamedTuple):
@@ -56,13 +77,13 @@ def factor(edge: Edge) -> Factor:
     op = consumer.op or ""
     names = [source.source.name or source.source.op or source.source.kind for source in consumer.inputs]
     templates = _WORDS.get(op)
-    words = templates[min(edge.slot, len(templates) - 1)].format(*names) if templates else "as it was"
+    words = templates[min(edge.slot, len(templates) - 1)].format(*names) if templates else f"× ∂{op}"
     if op in _ELEMENTWISE:
         rule = TABLE[op].rules[edge.slot]
         assert rule is not None
         values = [e.source.value for e in consumer.inputs]
         local = np.broadcast_to(rule(np.ones_like(consumer.value), consumer.value, *values), consumer.value.shape)
-        size = float(np.linalg.norm(local) / np.sqrt(local.size)) if local.size else None
+        size = norm(local) / float(np.sqrt(local.size)) if local.size else None
         return Factor(words, -size if size and (local < 0).all() else size)
     if op == "matmul" and edge.slot == 0 and consumer.inputs[1].source.value.ndim == 2:
         matrix = consumer.inputs[1].source.value

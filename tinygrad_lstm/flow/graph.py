@@ -30,7 +30,8 @@ def norm(array: Array) -> float:
     largest = float(np.abs(array).max(initial=0))
     if largest == 0 or not np.isfinite(largest):
         return largest
-    return largest * float(np.linalg.norm(array / array.dtype.type(largest)))
+    shares = (array / array.dtype.type(largest)).astype(np.result_type(array, np.float32), copy=False)
+    return largest * float(np.linalg.norm(shares))
 
 
 class ScopeName(NamedTuple):
