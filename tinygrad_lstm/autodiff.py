@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from . import primitives as p
 from .anomaly import check_cotangent, detect_anomaly
+from .machine import free_in_forks
 from .scope import adjoint
 from .tensor import Tensor, constant, describe, recording_anew
 
@@ -243,7 +244,7 @@ def _entries(parts: dict[tuple[int, Link | None], Any], x: Tensor, limit: int | 
     return [np.asarray(found[k]) if k in found else np.zeros(x.shape, x.dtype) for k in range(count)]
 
 
-_adding = threading.Lock()  # threads may share leaves, and `+=` reads before it writes
+_adding = free_in_forks(threading.Lock())  # threads may share leaves, and `+=` reads before it writes
 
 
 def backward(root: Tensor, cotangent: npt.ArrayLike | None = None) -> None:

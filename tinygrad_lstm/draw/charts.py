@@ -24,6 +24,7 @@ import numpy.typing as npt
 from ..files import write_atomically
 from ..flow.sequence import TINY
 from ..flow.study import CellStudy, Part, Study
+from ..machine import free_in_forks
 from . import theme
 
 if TYPE_CHECKING:
@@ -333,7 +334,7 @@ class _Line:
     closed_label: str = ""
 
 
-_one_at_a_time = threading.RLock()  # matplotlib's settings belong to the whole process
+_one_at_a_time = free_in_forks(threading.RLock())  # matplotlib's settings belong to the whole process
 
 
 @contextmanager
