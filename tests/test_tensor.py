@@ -7,6 +7,8 @@ import copy
 import gc
 import operator
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -478,6 +480,62 @@ def test_a_leaf_can_be_copied_and_what_was_computed_says_how(copied):
     with pytest.raises(TypeError, match=r"the output of mul of shape \(2,\) cannot be copied .* tensor\.detach\(\)"):
         copied(y)
     assert copied(y.detach()).numpy().tolist() == [1.0, 2.0]
+
+
+class Labelled(tl.nn.Parameter):
+    """With attributes of its own, beside the slots."""
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", [tl.Tensor, tl.nn.Parameter, Labelled])
+def test_a_leaf_survives_every_protocol(kind: Any, protocol: int) -> None:
+    leaf = kind([1.0, 2.0], name="x") if kind is not tl.Tensor else tl.tensor([1.0, 2.0], True, "x")
+    leaf.grad = [3.0, 4.0]
+    if kind is Labelled:
+        leaf.label = "mine"
+    other = pickle.loads(pickle.dumps(leaf, protocol))
+    assert type(other) is kind
+    assert (other.name, other.requires_grad, other.numpy().tolist()) == ("x", True, [1.0, 2.0])
+    assert other.grad.tolist() == [3, 4]
+    assert kind is not Labelled or other.label == "mine"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
+def test_a_copy_has_a_gradient_of_its_own(copied: Any) -> None:
+    x = tl.nn.Parameter([1.0, 2.0])
+    (x * x).sum().backward()
+    y = copied(x)
+    (3 * y).sum().backward()
+    tl.optim.clip_grad_norm([y], 1e-3)
+    assert x.grad is not None
+    assert x.grad.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_was_used_by_nothing_whatever_the_time_of_this_process(copied: Any) -> None:
+    x = tl.tensor([1.0], requires_grad=True)
+    x.assign([2.0])
+    assert x.seq > 0
+    assert copied(x).seq == 0
+
+
+def test_a_model_trained_in_another_process_learns_on_here() -> None:
+    """The other process has recorded more than this one, so that its time would lie in our future."""
+    program = """
+import pickle, sys
+import tinygrad_lstm as tl
+x = tl.tensor([1.0], requires_grad=True)
+for _ in range(100_000):
+    y = x * 1.0
+model = tl.nn.LSTM(1, 1, dtype=float)
+model.cells[0].W_f.assign(model.cells[0].W_f.numpy() + 1)
+sys.stdout.buffer.write(pickle.dumps(model))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    model = pickle.loads(run.stdout)
+    assert {w.seq for w in model.parameters()} == {0}
+    model(np.ones((2, 1, 1)))[0].sum().backward()
+    assert all(w.grad is not None for w in model.parameters())
 
 
 def test_a_constant_says_no_more_than_its_values() -> None:

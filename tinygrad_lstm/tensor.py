@@ -190,7 +190,12 @@ class Tensor:
         """For `copy` and `pickle`: a leaf is copied; what was computed would take its whole graph along."""
         if self.primitive is not None:
             raise TypeError(f"{describe(self)} cannot be copied with its graph: copy its values, tensor.detach()")
-        return super().__reduce_ex__(protocol)
+        return super().__reduce_ex__(max(2, protocol))  # 0 and 1 know no slots
+
+    def __getstate__(self) -> Any:
+        state: Any = object.__getstate__(self)
+        grad = None if self._grad is None else self._grad.copy()  # backward adds to it in place
+        return state[0], state[1] | {"_grad": grad, "seq": 0}  # nothing has used the copy, in whatever process
 
     def assign(self, value: npt.ArrayLike) -> None:
         """Replace the values of a leaf: the one way a tensor changes.
