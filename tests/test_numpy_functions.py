@@ -41,6 +41,7 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "transpose to": lambda x: np.transpose(x, (1, 2, 0)), "swapaxes": lambda x: np.swapaxes(x, 0, -1),
     "moveaxis": lambda x: np.moveaxis(x, [0, 1], [-1, 0]), "flip": np.flip, "flip an axis": lambda x: np.flip(x, -1),
     "broadcast_to": lambda x: np.broadcast_to(x, (2, 4, 3)),
+    "broadcast_to a length": lambda x: np.broadcast_to(x[0, 0, 0], 3),
 }  # fmt: skip
 
 
@@ -84,6 +85,7 @@ def test_comparisons_are_those_of_the_operators(compare: np.ufunc) -> None:
         (np.cumsum, r"np\.cumsum cannot record on a Tensor: use tl\.stack of the running sums, or tensor\.numpy\(\)"),
         (np.abs, r"np\.absolute .* use tl\.where\(x < 0, -x, x\)"),
         (np.linalg.norm, r"np\.linalg\.norm .* use \(x \* x\)\.sum\(\) \*\* 0\.5"),
+        (lambda x: np.full_like(x, 7.0), r"use np\.full\(x\.shape, value, x\.dtype\)"),
         (np.zeros_like, r"np\.zeros_like .* use np\.zeros\(x\.shape, x\.dtype\)"),
         (np.sin, r"np\.sin cannot record on a Tensor: use the functions of tinygrad_lstm"),
         (np.sort, r"np\.sort cannot"), (np.floor, r"np\.floor cannot"), (np.copy, r"np\.copy .* tensor\.detach"),

@@ -360,9 +360,19 @@ def test_the_gradient_can_be_set_and_is_then_its_own_array(x: tl.Tensor) -> None
         (lambda x, w: tl.broadcast_to(w, (3,)), ValueError, r"broadcast_to in .* W \(2, 3\): each axis"),
         (lambda x, w: x["a"], IndexError, "getitem"),
         (lambda x, w: x.sum(axis=0).reshape(2, 2), ValueError, "reshape in"),
+        (lambda x, w: (x > 0) - (x > 0), TypeError, r"sub .* input 1 \(1, 3\) bool: if it is the dtype, .*astype"),
+        (lambda x, w: -(x > 0), TypeError, r"neg in .*input 0 \(1, 3\) bool: if it is the dtype"),
+        (
+            lambda x, w: x.astype(int) ** -1,
+            ValueError,
+            r"pow in .* \(1, 3\) int64, input 1 \(\) int64: if it is the dtype.* negative integer powers",
+        ),
+        (lambda x, w: w[:0].max(), ValueError, r"max in .* cannot take input 0 \(0, 3\) float64\. NumPy: zero-size"),
     ],
 )
-def test_shape_errors_name_operation_shapes_names_and_scope(call: Any, error: Any, words: str, x: tl.Tensor) -> None:
+def test_errors_of_an_operation_say_what_it_was_given_and_shapes_only_where_they_are_the_trouble_shapes_names_and_scope(
+    call: Any, error: Any, words: str, x: tl.Tensor
+) -> None:
     w = tl.tensor(np.ones((2, 3)), requires_grad=True, name="W")
     with pytest.raises(error, match=words), tl.scope("lstm", step=1), tl.scope("gate"):
         call(x, w)
@@ -460,6 +470,12 @@ def test_no_grad_without_its_parentheses_says_so() -> None:
 
         @tl.no_grad  # type: ignore[arg-type]
         def evaluate() -> None: ...
+
+
+@pytest.mark.parametrize("what", [type("Model", (), {}), staticmethod(len), classmethod(len), property(len), 3])
+def test_no_grad_wraps_functions_alone(what: Any) -> None:
+    with pytest.raises(TypeError, match=r"no_grad\(\) wraps a function, got"):
+        tl.no_grad()(what)
 
 
 def test_a_cast_to_what_is_not_real_is_refused(x: tl.Tensor) -> None:

@@ -101,9 +101,9 @@ def transpose(x: Any, *axes: int | Sequence[int]) -> Any:
     return p.transpose(x, axes=tuple(_axis(k, x.ndim) for k in order))
 
 
-def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
     """The array repeated to `shape` by NumPy's rules; its gradient is the sum over the repeats."""
-    return p.broadcast_to(_arrays(x), shape=tuple(shape))
+    return p.broadcast_to(_arrays(x), shape=_shape((shape,)))
 
 
 def softmax(x: Any, axis: int = -1) -> Any:

@@ -37,7 +37,8 @@ _HINTS = {
     "tensordot": "@ with reshape and transpose",
     "tile": "tl.broadcast_to and reshape",
     "var": "((x - x.mean()) ** 2).mean()",
-    **{f"{name}_like": f"np.{name}(x.shape, x.dtype)" for name in ("empty", "full", "ones", "zeros")},
+    **{f"{name}_like": f"np.{name}(x.shape, x.dtype)" for name in ("empty", "ones", "zeros")},
+    "full_like": "np.full(x.shape, value, x.dtype)",
 }
 
 

@@ -23,7 +23,7 @@ from . import numpy_functions as n
 from . import primitives as p
 from .anomaly import check_output, detect_anomaly
 from .primitives import Primitive
-from .scope import Block, current, scope
+from .scope import Block, check_names, current, scope
 
 _ndarray = np.ndarray
 _clock = itertools.count(1)
@@ -40,17 +40,17 @@ class Tensor:
     `params`, inside `scope`). `seq` counts operations: larger is later. `backward` fills `grad` of leaves that
     were made with `requires_grad=True`.
 
-    Raises TypeError for data that is not real numbers, or for a gradient asked of integers.
+    Raises TypeError for data that is not real numbers, for a gradient asked of integers, or a name that is no string.
     """
 
     __slots__ = (
-        "__weakref__", "_array", "_grad", "inputs", "name", "params", "primitive", "requires_grad", "scope", "seq",
+        "__weakref__", "_array", "_grad", "_name", "inputs", "params", "primitive", "requires_grad", "scope", "seq",
     )  # fmt: skip
 
     _array: npt.NDArray[Any]
     _grad: npt.NDArray[Any] | None
+    _name: str | None
     inputs: tuple[Tensor, ...]
-    name: str | None
     params: dict[str, Any]
     primitive: Primitive | None
     requires_grad: bool
@@ -66,7 +66,19 @@ class Tensor:
                 f"only floating-point tensors have gradients, this one is {array.dtype}: give floats or dtype=float"
             )
         array.flags.writeable = False
-        _make_leaf(self, array, requires_grad, name)
+        _make_leaf(self, array, requires_grad)
+        self.name = name
+
+    @property
+    def name(self) -> str | None:
+        """What messages, tables and drawings call it. Raises TypeError where it is set to what is no string."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        if name is not None and type(name) is not str:  # asked here: a cell sets ten names a step
+            check_names("the name of a tensor", (name,))
+        self._name = name
 
     # ── the array ──────────────────────────────────────────────────────────────────────────────
 
@@ -393,7 +405,9 @@ class no_grad(Block):
         super().__init__()
 
     def __call__(self, function: _Function) -> _Function:
-        """The function without recording. Raises TypeError for an async one."""
+        """The function without recording. Raises TypeError for an async one, and for what is no function."""
+        if not callable(function) or isinstance(function, (type, staticmethod)):
+            raise TypeError(f"no_grad() wraps a function, got {function!r}: decorate the functions in it")
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError("no_grad() cannot wrap an async function: write `with no_grad():` inside it")
         if inspect.isgeneratorfunction(function):
@@ -478,7 +492,7 @@ def record(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]
     out = _new(Tensor)
     out._array = array
     out.requires_grad = True
-    out.name = None
+    out._name = None
     out.primitive = primitive
     out.inputs = inputs
     out.params = params
@@ -493,15 +507,15 @@ def record(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]
 def constant(array: npt.NDArray[Any]) -> Tensor:
     """An array that nobody else changes as a leaf without a gradient. Not copied."""
     out = _new(Tensor)
-    _make_leaf(out, array, False, None)
+    _make_leaf(out, array, False)
     return out
 
 
-def _make_leaf(x: Tensor, array: npt.NDArray[Any], requires_grad: bool, name: str | None) -> None:
+def _make_leaf(x: Tensor, array: npt.NDArray[Any], requires_grad: bool) -> None:
     x._array = array
     x._grad = None
     x.requires_grad = requires_grad
-    x.name = name
+    x._name = None
     x.primitive = None
     x.inputs = ()
     x.params = _NO_PARAMS
@@ -572,18 +586,33 @@ def describe(x: Tensor) -> str:
     return f"{kind} of shape {x.shape}"
 
 
+_SPREAD = "each axis must be equal or 1, counted from the right"
 _FIT = {
     "matmul": "the last axis of the first must be as long as the last but one of the second (the only one of a vector)",
     "concat": "all axes but the one joined must be equal",
     "stack": "all shapes must be equal",
-    "getitem": "check the index against the shape",
-    "reshape": "the number of elements must stay the same",
+    "getitem": "check the index against the shape; it is made of whole numbers, slices and booleans",
+    "reshape": "the number of elements must stay the same, and one length may be -1",
     "transpose": "name every axis once",
+    "broadcast_to": _SPREAD,
 }
 
 
 def _explain(primitive: Primitive, inputs: Sequence[Tensor], error: Exception) -> str:
     where = f" in {scope_now}" if (scope_now := current()) else ""
-    operands = ", ".join(f"{x.name or f'input {k}'} {x.shape}" for k, x in enumerate(inputs))
-    fit = _FIT.get(primitive.name, "each axis must be equal or 1, counted from the right")
-    return f"{primitive.name}{where} cannot take {operands}: {fit}. NumPy: {error}"
+    fit = "" if isinstance(error, TypeError) else _FIT.get(primitive.name) or _spread(inputs)
+    operands = ", ".join(
+        f"{x.name or f'input {k}'} {x.shape}{'' if fit else f' {x.dtype}'}" for k, x in enumerate(inputs)
+    )
+    if not fit and any(x.dtype.kind != "f" for x in inputs):
+        fit = "if it is the dtype, convert with .astype(float)"
+    return f"{primitive.name}{where} cannot take {operands}{fit and f': {fit}'}. NumPy: {error}"
+
+
+def _spread(inputs: Sequence[Tensor]) -> str:
+    """What the shapes must be, where they are not."""
+    try:
+        np.broadcast_shapes(*(x.shape for x in inputs))
+    except ValueError:
+        return _SPREAD
+    return ""
