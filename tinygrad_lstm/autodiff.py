@@ -377,7 +377,7 @@ def seed_of(root: Tensor, cotangent: Any) -> npt.NDArray[Any]:
                 f"{describe(root)} has {root.size} elements: reduce it to one, as with .sum(), or give a cotangent"
             )
         return np.ones(root.shape, root.dtype)
-    given = cotangent._array if isinstance(cotangent, Tensor) else np.asarray(cotangent)
+    given: npt.NDArray[Any] = p.real_array(cotangent, root.dtype, name="a cotangent")
     if given.shape != root.shape:
         raise ValueError(f"the cotangent of {describe(root)} must have its shape, got {given.shape}")
-    return np.array(given, dtype=root.dtype)
+    return given

@@ -102,13 +102,13 @@ def _vstack(tup: Sequence[Any]) -> Any:
 
 
 def _at_least(ndim: int, x: Any) -> Any:
-    x = x if hasattr(x, "__primitive__") else np.asarray(x)
+    x = f._arrays(x)
     return f.reshape(x, (1,) * (ndim - x.ndim) + x.shape)
 
 
 def _dot(a: Any, b: Any, out: Any = None) -> Any:
     _without("dot", out=out)
-    a, b = (x if hasattr(x, "__primitive__") else np.asarray(x) for x in (a, b))
+    a, b = f._arrays(a), f._arrays(b)
     if not (a.ndim and b.ndim):
         return p.mul(a, b)
     if b.ndim > 2:

@@ -186,13 +186,14 @@ class Tensor:
         if self.primitive is not None:
             raise AttributeError(f"{describe(self)} is not a leaf: only a leaf keeps a gradient")
         if value is not None and value is not self._grad:
-            value = np.array(value)  # a copy: backward adds to it in place
-            if value.shape != self.shape or value.dtype != self.dtype:
+            array = p.real_array(value, name="a gradient")  # a copy: backward adds to it in place
+            if array.shape != self.shape or array.dtype != self.dtype:
                 raise ValueError(
                     f"the gradient of {describe(self)} must be a {self.dtype} array of its shape, "
-                    f"got {value.dtype} {value.shape}"
+                    f"got {array.dtype} {array.shape}"
                 )
-        self._grad = value
+            value = array
+        self._grad = value  # type: ignore[assignment]
 
     def detach(self) -> Tensor:
         """The same values as a new leaf without a gradient: the graph stops here."""
@@ -216,14 +217,14 @@ class Tensor:
 
         Raises ValueError for a non-leaf or another shape, TypeError for a dtype that does not fit.
         """
-        new = value._array if isinstance(value, Tensor) else np.asarray(value)
+        new = p.real_array(value)
         if self.primitive is not None:
             raise ValueError(f"{describe(self)} was computed: only a leaf can be assigned")
         if new.shape != self.shape:
             raise ValueError(f"{describe(self)} cannot be assigned values of shape {new.shape}")
         if not np.can_cast(new.dtype, self.dtype, "same_kind"):
             raise TypeError(f"{describe(self)} is {self.dtype} and cannot be assigned {new.dtype} values")
-        array = np.array(new, dtype=self.dtype)  # never in place: views of the old values stay true
+        array = new.astype(self.dtype, copy=False)  # never in place: views of the old values stay true
         array.flags.writeable = False
         self._array = array
         self.seq = next(_clock)
@@ -315,7 +316,7 @@ class Tensor:
 
     def astype(self, dtype: npt.DTypeLike) -> Tensor:
         """The values in another dtype; the gradient comes back in this one."""
-        kind = np.dtype(dtype)
+        kind = np.dtype(np.dtype(dtype).type)  # in this machine's byte order
         if kind.kind not in "fiub":
             raise TypeError(f"a Tensor holds real numbers, and cannot be made {kind}")
         out = record(p.as_dtype, (self,), {"dtype": kind})
@@ -541,17 +542,9 @@ def _with_constants(inputs: Sequence[Any]) -> tuple[Tensor, ...]:
 
 def _copy(data: Any, dtype: npt.DTypeLike | None) -> npt.NDArray[Any]:
     """A fresh array of real numbers, Python's own as float64."""
-    if isinstance(data, Tensor):
-        data = data._array
-    p.refuse_nested(data)
-    try:
-        array = np.array(data, dtype=dtype, order="C")
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"cannot make a Tensor of {type(data).__name__}: {error}") from None
+    array = p.real_array(data, dtype, "C", "a Tensor")
     if array.dtype.kind in "iu" and dtype is None and not hasattr(data, "dtype"):
         array = array.astype(np.float64)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"a Tensor holds real numbers, got {type(data).__name__} of dtype {array.dtype}")
     return array
 
 
@@ -565,12 +558,17 @@ def _frozen(index: Any) -> Any:
         return slice(*(k if k is None else operator.index(k) for k in (index.start, index.stop, index.step)))
     if p.is_basic_index(index):
         return index
+    if isinstance(index, _ndarray):
+        p.check_array(index)  # a mask over an index would be dropped
     copy = np.array(index)
     return copy if copy.size or hasattr(index, "dtype") else copy.astype(np.intp)  # x[[]] is empty, not a float
 
 
 def _operand(x: Any) -> Any:
-    return x._array if isinstance(x, Tensor) else x
+    if isinstance(x, Tensor):
+        return x._array
+    p.check_array(x)
+    return x
 
 
 # ── words for messages ─────────────────────────────────────────────────────────────────────────

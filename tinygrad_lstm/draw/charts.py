@@ -25,6 +25,7 @@ from ..files import write_atomically
 from ..flow.sequence import TINY
 from ..flow.study import CellStudy, Part, Study
 from ..machine import free_in_forks
+from ..primitives import real_array
 from . import theme
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def curves(
     """
     drawn = []
     for name, given in lines.items():
-        x, y = given if isinstance(given, tuple) else (np.arange(len(np.asarray(given))), given)
-        x, y = np.asarray(x, float), np.asarray(y, float)
+        x, y = given if isinstance(given, tuple) else (np.arange(len(real_array(given))), given)
+        x, y = real_array(x, float), real_array(y, float)
         if x.ndim != 1 or x.shape != y.shape:
             raise ValueError(f"{name}: x and y must be lists of as many numbers, got shapes {x.shape} and {y.shape}")
         y = _log10(y) if log else y

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..primitives import real_array
 from ..tensor import Tensor
 
 
@@ -82,7 +83,7 @@ class Module:
             raise KeyError(f"no values for {', '.join(sorted(missing))}")
         if unknown := state.keys() - parameters.keys():
             raise KeyError(f"no parameter named {', '.join(sorted(unknown))} (known: {', '.join(parameters)})")
-        arrays = {name: np.asarray(state[name]) for name in parameters}
+        arrays = {name: real_array(state[name], name=name) for name in parameters}
         for name, parameter in parameters.items():
             if arrays[name].shape != parameter.shape:
                 raise ValueError(f"{name} must have shape {parameter.shape}, got {arrays[name].shape}")
