@@ -87,6 +87,11 @@ def _concatenate(arrays: Sequence[Any], axis: int = 0, out: Any = None) -> Any:
     return f.concat(arrays, axis)
 
 
+def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    parts = [f._arrays(x) for x in (arr, values)]
+    return f.concat([f.reshape(x, -1) for x in parts] if axis is None else parts, axis or 0)
+
+
 def _stack(arrays: Sequence[Any], axis: int = 0, out: Any = None) -> Any:
     _without("stack", out=out)
     return f.stack(arrays, axis)
@@ -181,6 +186,7 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
 }
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: p.where,
+    np.append: _append,
     np.concatenate: _concatenate,
     np.stack: _stack,
     np.hstack: _hstack,

@@ -46,6 +46,7 @@ class Tensor:
     __slots__ = (
         "__weakref__", "_array", "_grad", "_name", "inputs", "params", "primitive", "requires_grad", "scope", "seq",
     )  # fmt: skip
+    __pandas_priority__ = 10_000  # above every type of pandas's, so that `series * x` comes to us and is recorded
 
     _array: npt.NDArray[Any]
     _grad: npt.NDArray[Any] | None
@@ -347,12 +348,23 @@ class Tensor:
     # ── NumPy's own functions ──────────────────────────────────────────────────────────────────
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """The values for `np.asarray`, which cannot record: what is computed from the array has no gradient."""
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
+        """The values for `np.asarray`, which cannot record.
+
+        Raises TypeError where that would lose a gradient: of a tensor that needs one, outside `no_grad`.
+        """
+        return np.array(self._given_away(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
-        """The values for `torch.from_dlpack` and its kin: a copy, since they might write to it."""
-        return self._array.copy().__dlpack__(**options)
+        """The values for `torch.from_dlpack` and its kin: a copy, since they might write to it. As `__array__`."""
+        return self._given_away().copy().__dlpack__(**options)
+
+    def _given_away(self) -> npt.NDArray[Any]:
+        if self.requires_grad and not (_no_grad_blocks() and no_grad.innermost() is not None):
+            raise TypeError(
+                f"{describe(self)} needs a gradient, and a plain array would lose it: use the functions of "
+                "tinygrad_lstm, as tl.stack for a list of Tensors, or .numpy() or .detach() where no gradient is wanted"
+            )
+        return self.numpy()
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
