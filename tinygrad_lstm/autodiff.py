@@ -286,12 +286,14 @@ def grad(
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for x in targets:
         _check_required(x)
-    seed = seed_of(root, cotangent)
-    if cut:
+    seed = seed_of(root, cotangent, allow_unused)
+    if not root.requires_grad:
+        found: dict[Tensor, Any] = {}
+    elif cut:
         if create_graph:
             raise ValueError("a gradient with edges cut is numbers only: leave out create_graph")
         split = by_crossings(root, seed, set(targets), as_marks(root, cut), limit=0)
-        found: dict[Tensor, Any] = {x: uncut for x, (uncut, _) in split.items()}
+        found = {x: uncut for x, (uncut, _) in split.items()}
     elif not create_graph:
         found = propagate(root, seed, targets)
     else:
@@ -363,10 +365,10 @@ def _check_required(x: Tensor) -> None:
         raise ValueError(f"{describe(x)} does not require a gradient: make it with requires_grad=True")
 
 
-def seed_of(root: Tensor, cotangent: Any) -> npt.NDArray[Any]:
-    """The cotangent to start from, as an array of the root's shape and dtype."""
+def seed_of(root: Tensor, cotangent: Any, constant: bool = False) -> npt.NDArray[Any]:
+    """The cotangent to start from, as an array of the root's shape and dtype. The root may be a `constant` if told."""
     _check_tensor(root)
-    if not root.requires_grad:
+    if not (root.requires_grad or constant):
         raise ValueError(
             f"{describe(root)} has no gradient to send back: nothing it was made from has requires_grad=True, "
             "or it was made inside no_grad()"
