@@ -246,6 +246,13 @@ def test_the_first_operation_of_all_is_found(monkeypatch: pytest.MonkeyPatch) ->
     assert x.grad == 6
 
 
+def test_the_second_derivative_of_a_linear_function_is_zero() -> None:
+    x = tl.tensor([1.0, 2.0], requires_grad=True)
+    (slope,) = tl.grad((3 * x).sum(), x, create_graph=True)
+    assert tl.grad(slope.sum(), x, allow_unused=True)[0].numpy().tolist() == [0, 0]
+    assert tl.jacobian(slope, x).tolist() == [[0, 0], [0, 0]]
+
+
 def test_grad_names_an_unused_input_or_gives_zeros() -> None:
     x = tl.tensor([1.0, 2.0], requires_grad=True)
     unused = tl.tensor(np.ones((2, 2), np.float32), requires_grad=True, name="unused")
@@ -254,6 +261,14 @@ def test_grad_names_an_unused_input_or_gives_zeros() -> None:
         ValueError, match=r"does not depend on tensor 'unused' of shape \(2, 2\), or only through detach"
     ):
         tl.grad(loss, [x, unused])
+    for create_graph in (False, True):  # of what depends on nothing at all, too
+        for constant in (loss.detach(), (x > 0).sum(), tl.tensor(1.0)):
+            (zeros,) = tl.grad(constant, x, create_graph=create_graph, allow_unused=True)
+            assert zeros.numpy().tolist() == [0, 0]
+    with pytest.raises(ValueError, match="has no gradient to send back"):
+        tl.grad(loss.detach(), x)
+    with pytest.raises(ValueError, match="must have its shape"):
+        tl.grad(loss.detach(), x, [1.0, 2.0], allow_unused=True)
     zeros = tl.grad(loss, [x, unused], allow_unused=True)[1]
     np.testing.assert_array_equal(zeros.numpy(), np.zeros((2, 2), np.float32), strict=True)
     with pytest.raises(ValueError, match="does not require a gradient"):

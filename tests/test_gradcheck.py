@@ -21,6 +21,13 @@ def test_true_rules_pass() -> None:
     assert tl.gradcheck(lambda a, b: tl.exp(b).sum(), [a, b], order=2)  # a is not used
     assert tl.gradcheck(lambda a: a * 2, [np.zeros((0, 3))], order=2)
     assert tl.gradcheck(lambda a: a**3, [2.0], order=2)
+    assert tl.gradcheck(lambda a: tl.tensor([1.0, 2.0]), [a], order=2)  # a constant: zeros are its true gradient
+    assert tl.gradcheck(lambda a: (a > 0) * 1.0, [np.array([1.0, -1.0])], order=2)
+
+
+def test_a_graph_that_is_lost_is_a_wrong_gradient() -> None:
+    with pytest.raises(tl.GradcheckError, match="autodiff gives 0, the central difference 2"):
+        tl.gradcheck(lambda a: 2 * a.detach(), [[1.0, 2.0]])
 
 
 def wrong_at_one_element(g: Any, out: Any, x: Any) -> Any:

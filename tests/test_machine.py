@@ -1,6 +1,7 @@
 """What is asked of the machine: OpenBLAS, the C library; where there is none the answer is no, and nothing breaks."""
 
 import ctypes
+import os
 import platform
 import shutil
 import subprocess
@@ -134,3 +135,33 @@ def test_without_glibc_memory_is_not_kept(monkeypatch):
     assert not keep_memory()
     monkeypatch.setattr("tinygrad_lstm.machine.os", SimpleNamespace(name="nt"))
     assert not keep_memory()
+
+
+FORK = """
+import os, signal, warnings
+import numpy as np
+import tinygrad_lstm as tl
+from tinygrad_lstm import autodiff
+from tinygrad_lstm.draw import charts
+warnings.simplefilter("ignore", DeprecationWarning)
+out, _ = tl.nn.LSTM(2, 3)(np.ones((2, 2, 2), "f4"))
+loss = (out * out).sum()
+flow = tl.trace_gradients(tl.tensor(2.0, requires_grad=True) * 3)
+held = [autodiff._adding, charts._one_at_a_time, flow._graph._making, out.params["run"].one_at_a_time]
+for lock in held:
+    lock.acquire()  # as a thread that is at work when another forks
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    loss.backward()
+    flow.nodes
+    with charts._one_at_a_time:
+        os._exit(0)
+print(os.waitpid(child, 0)[1], all(not lock.acquire(blocking=False) for lock in held[2:]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes fork on POSIX alone")
+def test_the_child_of_a_fork_finds_every_lock_free_and_the_parent_keeps_its_own():
+    run = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True, timeout=60)
+    assert (run.stdout, run.stderr) == ("0 True\n", "")

@@ -37,6 +37,8 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "sum of two": lambda x: np.sum(x, axis=(0, 2), keepdims=True),
     "mean": lambda x: np.mean(x, axis=-1), "max": np.max, "amax": lambda x: np.amax(x, 2), "min": np.min,
     "amin": lambda x: np.amin(x, axis=2, keepdims=True),
+    "append": lambda x: np.append(x, [[1.0]]), "append to numbers": lambda x: np.append(3.0, x),
+    "append an axis": lambda x: np.append(x, x, axis=-1),
     "concatenate": lambda x: np.concatenate([x, np.ones((1, 1, 3)), x]),
     "concatenate an axis": lambda x: np.concatenate((x, x), axis=-1),
     "concatenate no axis": lambda x: np.concatenate([x, np.ones((2, 2)), x[0]], axis=None),
@@ -293,18 +295,72 @@ def test_pieces_overlap_or_are_empty_as_numpys(ends: list[int]) -> None:
         np.testing.assert_array_equal(ours.numpy(), numpys)
 
 
-def test_asarray_gives_the_values() -> None:
-    x = tl.tensor(WIDE, requires_grad=True)
+def test_asarray_gives_the_values_where_no_gradient_is_wanted() -> None:
+    x = tl.tensor(WIDE)
     assert np.asarray(x).dtype == np.float64
     assert np.array(x, dtype=np.float32).dtype == np.float32
     assert np.array([x.sum(), x.sum()]).dtype == np.float64  # a list of Tensors is plain numbers, not objects
     copy = np.array(x, copy=True)
     copy[...] = 0
     np.testing.assert_array_equal(x.numpy(), WIDE)
+    with tl.no_grad():
+        np.testing.assert_array_equal(np.asarray(tl.tensor(WIDE, requires_grad=True)), WIDE)
+
+
+def assigned(x: tl.Tensor) -> None:
+    np.zeros(3)[:] = x[0, 0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        np.asarray, lambda x: np.r_[x[0, 0], x[0, 0]], lambda x: np.c_[x[0, 0], x[0, 0]],
+        lambda x: np.append([x[0, 0, 0]], [x[0, 0, 1]]), lambda x: np.array([x[0, 0, 0], 1.0]),
+        lambda x: np.mean([x.sum(), x.sum()]), lambda x: np.sum([[x.sum()]]), lambda x: np.max([x.sum()]),
+        lambda x: np.dot([x.sum()], [1.0]), lambda x: np.tanh([x.sum()]), lambda x: np.full(3, x.sum()),
+        lambda x: np.ma.array([1.0]) * x, np.from_dlpack, assigned,
+    ],
+)  # fmt: skip
+def test_an_array_that_would_lose_the_gradient_is_refused(call: Callable[..., Any]) -> None:
+    x = tl.tensor(WIDE[:1], requires_grad=True)
+    with pytest.raises(TypeError, match=r"needs a gradient, .* tl\.stack .*\.numpy\(\) or \.detach\(\)"):
+        call(x)
+
+
+class Column:
+    """On the left as pandas's types are: an array function of its own, that gives way to a higher priority."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = np.asarray(values)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self.values
+
+    def __mul__(self, other: Any) -> Any:
+        if getattr(other, "__pandas_priority__", 0) > 4000:
+            return NotImplemented
+        return Column(self.values * np.asarray(other))
+
+
+def test_a_column_of_a_data_frame_on_the_left_is_recorded() -> None:
+    x = tl.tensor([1.0, 2.0], requires_grad=True)
+    (Column([3.0, 4.0]) * x).sum().backward()
+    np.testing.assert_array_equal(x.grad, [3, 4])
+
+
+def test_pandas_and_scipy_on_the_left_are_recorded_or_refused() -> None:
+    pandas, sparse = pytest.importorskip("pandas"), pytest.importorskip("scipy.sparse")
+    x = tl.tensor([1.0, 2.0], requires_grad=True)
+    series, frame, A = pandas.Series([3.0, 4.0]), pandas.DataFrame(np.eye(2)), sparse.csr_array(np.eye(2))
+    for recorded in (series * x, np.multiply(series, x), frame - x, pandas.Index([1.0, 2.0]) / x, series**x):
+        assert recorded.requires_grad
+    for refused in (lambda: frame @ x, lambda: A @ x, lambda: A * x, lambda: A + x, lambda: x @ A, lambda: series @ x):
+        with pytest.raises(TypeError, match=r"needs a gradient|must hold real numbers, got csr_array"):
+            refused()
 
 
 def test_dlpack_gives_a_copy_that_may_be_written() -> None:
-    x = tl.tensor(WIDE, requires_grad=True)
+    x = tl.tensor(WIDE)
     given = np.from_dlpack(x)
     np.testing.assert_array_equal(given, WIDE)
     assert not np.shares_memory(given, x.numpy())

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
@@ -355,3 +356,11 @@ def test_a_copied_context_keeps_the_block_it_was_copied_in(x: tl.Tensor) -> None
 def test_a_name_is_a_string() -> None:
     with pytest.raises(TypeError, match="must be a string, got NoneType"):
         tl.scope(None)  # type: ignore[arg-type]
+
+
+def test_a_step_is_a_whole_number() -> None:
+    step = tl.scope("lstm", step=np.int64(3)).step
+    assert (type(step), step) == (int, 3)
+    for wrong in ("3", 3.0):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            tl.scope("lstm", step=wrong)  # type: ignore[arg-type]

@@ -7,6 +7,8 @@ import copy
 import gc
 import operator
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm import primitives as p
+from tinygrad_lstm.flow.sequence import trace_sequence
 from tinygrad_lstm.primitives import Primitive
 from tinygrad_lstm.tensor import constant, describe, record, without_collector
 
@@ -38,7 +41,7 @@ def x() -> tl.Tensor:
         ((1, 2.5), np.float64),
         (np.array([1, 2]), np.int64),
         (np.float32(1), np.float32),
-        (np.array([1.0], ">f8"), np.dtype(">f8")),
+        (np.array([1.0], ">f8"), np.float64),
         ([np.ones(2, np.float32)] * 2, np.float32),
         ([], np.float64),
     ],
@@ -53,6 +56,113 @@ def test_a_tensor_is_made_of_a_tensor_by_value(x: tl.Tensor) -> None:
     assert y.is_leaf
     assert not y.requires_grad
     np.testing.assert_array_equal(y.numpy(), 2 * x.numpy())
+
+
+class Metres(np.ndarray):
+    """A unit, as in libraries of physics: an array with rules of its own."""
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        raise NotImplementedError
+
+
+MASKED = np.ma.array([1.0, 1e3], mask=[False, True])
+OWN_RULES = {
+    "MaskedArray": MASKED,
+    "matrix": np.ones((2, 2)).view(np.matrix),
+    "Metres": np.ones(2).view(Metres),
+}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        tl.tensor, lambda m: tl.tensor([m, m]), lambda m: ONES * m, lambda m: tl.where(ONES > 0, ONES, m),
+        lambda m: operator.lt(ONES, m), lambda m: ONES[m], lambda m: np.dot(m, ONES), lambda m: np.hstack([m, ONES]),
+        lambda m: ONES.assign(m), lambda m: setattr(ONES, "grad", m), lambda m: ONES.backward(m), tl.mean, tl.softmax,
+        tl.exp, lambda m: tl.concat([m, m]), lambda m: tl.sigmoid(m), lambda m: tl.where(True, m, 0.0),
+        lambda m: tl.nn.Linear(2, 1, dtype=float)(m), lambda m: tl.nn.LSTMCell(2, 2)(m),
+        lambda m: tl.nn.Linear(2, 1).load_state_dict({"W": m, "b": [0.0]}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", OWN_RULES)
+def test_an_array_with_rules_of_its_own_is_refused_by_its_name(call: Any, name: str) -> None:
+    with pytest.raises(TypeError, match=rf"a {name} has rules of its own.*(\.filled\(\.\.\.\)|np\.asarray)"):
+        call(OWN_RULES[name])
+
+
+def test_objects_that_hold_more_than_numbers_are_refused_whatever_the_dtype() -> None:
+    held = np.empty(1, object)
+    held[0] = tl.tensor(1.0, requires_grad=True)
+    with pytest.raises(TypeError, match="a list of Tensors is not an array"):
+        tl.tensor(held, dtype=float)
+    held[0] = MASKED
+    with pytest.raises(TypeError, match="MaskedArray has rules"):
+        tl.tensor(held, dtype=float)
+    with pytest.raises(TypeError, match="MaskedArray has rules"):
+        tl.tensor([1.0, 2.0], requires_grad=True) * [MASKED]
+    assert tl.tensor(np.array([1, 2.5], object), dtype=np.float32).numpy().tolist() == [1, 2.5]
+
+
+def test_an_array_that_only_keeps_its_numbers_elsewhere_is_a_plain_one(tmp_path: Any) -> None:
+    (tmp_path / "numbers").write_bytes(np.arange(3.0).tobytes())
+    x = tl.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    mapped = np.memmap(tmp_path / "numbers", np.float64, "r")
+    for plain in (mapped, np.arange(3.0).view(np.recarray)):
+        for y in (x * plain, plain * x, tl.tensor(plain) * x):
+            assert type(y.numpy()) is np.ndarray
+            np.testing.assert_array_equal(tl.grad(y.sum(), x)[0].numpy(), [0, 1, 2])
+        assert tl.mean(plain) == 1
+
+
+ONES = tl.tensor([1.0, 1.0], requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: tl.tensor(c, dtype=np.float64), lambda c: tl.tensor(list(c), dtype=np.float32),
+        lambda c: tl.tensor(c.astype(object), dtype=float), lambda c: ONES * c, lambda c: ONES.assign(c),
+        lambda c: setattr(ONES, "grad", c), lambda c: (ONES * 2).backward(c), lambda c: tl.grad(ONES * 2, ONES, c),
+        lambda c: tl.grad(ONES * 2, ONES, c.tolist(), create_graph=True), lambda c: tl.trace_gradients(ONES * 2, c),
+        lambda c: tl.nn.Parameter(c, dtype=float), lambda c: tl.gradcheck(lambda x: x * x, [c]),
+        lambda c: trace_sequence(tl.nn.RNNCell(2, 1), [c]),
+        lambda c: tl.nn.LSTMCell(2, 2)(c), lambda c: tl.nn.LSTMCell(2, 2)(ONES, (list(c), None)),
+        lambda c: tl.nn.Linear(2, 1).load_state_dict({"W": c[:, None], "b": [0.0]}),
+    ],
+)  # fmt: skip
+def test_complex_numbers_are_refused_wherever_an_array_is_cast(call: Any) -> None:
+    with pytest.raises(TypeError, match=r"must hold real numbers, got .*(complex128|object)"):
+        call(np.array([1 + 2j, 1]))
+
+
+def test_the_other_byte_order_is_that_of_the_file_alone() -> None:
+    swapped = np.array([1.0, 2.0], ">f8")
+    x = tl.tensor(swapped, requires_grad=True)
+    for y in (x, x * swapped, tl.tensor([1, 2], dtype=">f8"), x.astype(">f8"), tl.nn.Parameter(swapped)):
+        assert y.dtype is np.dtype(np.float64)
+    assert tl.tensor(np.array([1, 2], ">i4")).dtype is np.dtype(np.int32)
+    assert x.astype(">f4").dtype is np.dtype(np.float32)
+    x.grad = swapped
+    assert x.grad is not None
+    assert x.grad.dtype is np.dtype(np.float64)
+    x.assign(swapped)
+    assert x.numpy().dtype is np.dtype(np.float64)
+    assert tl.gradcheck(lambda v: v * v, [swapped])
+    assert tl.grad(x * 2, x, swapped)[0].numpy().tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("name", [5, b"x", 1.5, ("x",)])
+def test_a_name_is_a_string_where_it_is_given(name: Any, x: tl.Tensor) -> None:
+    for named in (
+        lambda: tl.tensor(1.0, name=name),
+        lambda: tl.nn.Parameter([1.0], name=name),
+        lambda: setattr(x, "name", name),
+        lambda: setattr(x * 2, "name", name),
+    ):
+        with pytest.raises(TypeError, match=f"the name of a tensor must be a string, got {type(name).__name__}"):
+            named()
+    x.name = None
+    assert x.name is None
 
 
 def test_attributes(x: tl.Tensor) -> None:
@@ -91,10 +201,10 @@ def test_repr_says_values_name_dtype_and_origin(x: tl.Tensor) -> None:
 @pytest.mark.parametrize(
     ("data", "options", "words"),
     [
-        (1j, {}, "real numbers, got complex of dtype complex128"),
-        ("1", {}, "real numbers, got str"),
-        (None, {}, "real numbers, got NoneType of dtype object"),
-        (np.array([object()]), {}, "real numbers, got ndarray of dtype object"),
+        (1j, {}, "must hold real numbers, got complex of dtype complex128"),
+        ("1", {}, "must hold real numbers, got str"),
+        (None, {}, "must hold real numbers, got NoneType of dtype object"),
+        (np.array([object()]), {}, "must hold real numbers, got ndarray of dtype object"),
         (
             [1, 2],
             {"dtype": int, "requires_grad": True},
@@ -287,7 +397,7 @@ def test_assign_replaces_the_values_of_a_leaf(x: tl.Tensor) -> None:
         x.assign([1, 2, 3])
     with pytest.raises(ValueError, match=r"the output of mul of shape \(1, 3\) was computed: only a leaf"):
         (x * 2).assign(x)
-    with pytest.raises(TypeError, match="is float64 and cannot be assigned complex128"):
+    with pytest.raises(TypeError, match="must hold real numbers, got list of dtype complex128"):
         x.assign([[1j, 2, 3]])
 
 
@@ -358,9 +468,19 @@ def test_the_gradient_can_be_set_and_is_then_its_own_array(x: tl.Tensor) -> None
         (lambda x, w: tl.broadcast_to(w, (3,)), ValueError, r"broadcast_to in .* W \(2, 3\): each axis"),
         (lambda x, w: x["a"], IndexError, "getitem"),
         (lambda x, w: x.sum(axis=0).reshape(2, 2), ValueError, "reshape in"),
+        (lambda x, w: (x > 0) - (x > 0), TypeError, r"sub .* input 1 \(1, 3\) bool: if it is the dtype, .*astype"),
+        (lambda x, w: -(x > 0), TypeError, r"neg in .*input 0 \(1, 3\) bool: if it is the dtype"),
+        (
+            lambda x, w: x.astype(int) ** -1,
+            ValueError,
+            r"pow in .* \(1, 3\) int64, input 1 \(\) int64: if it is the dtype.* negative integer powers",
+        ),
+        (lambda x, w: w[:0].max(), ValueError, r"max in .* cannot take input 0 \(0, 3\) float64\. NumPy: zero-size"),
     ],
 )
-def test_shape_errors_name_operation_shapes_names_and_scope(call: Any, error: Any, words: str, x: tl.Tensor) -> None:
+def test_errors_of_an_operation_say_what_it_was_given_and_shapes_only_where_they_are_the_trouble_shapes_names_and_scope(
+    call: Any, error: Any, words: str, x: tl.Tensor
+) -> None:
     w = tl.tensor(np.ones((2, 3)), requires_grad=True, name="W")
     with pytest.raises(error, match=words), tl.scope("lstm", step=1), tl.scope("gate"):
         call(x, w)
@@ -460,6 +580,12 @@ def test_no_grad_without_its_parentheses_says_so() -> None:
         def evaluate() -> None: ...
 
 
+@pytest.mark.parametrize("what", [type("Model", (), {}), staticmethod(len), classmethod(len), property(len), 3])
+def test_no_grad_wraps_functions_alone(what: Any) -> None:
+    with pytest.raises(TypeError, match=r"no_grad\(\) wraps a function, got"):
+        tl.no_grad()(what)
+
+
 def test_a_cast_to_what_is_not_real_is_refused(x: tl.Tensor) -> None:
     with pytest.raises(TypeError, match="real numbers, and cannot be made complex128"):
         x.astype(complex)
@@ -478,6 +604,62 @@ def test_a_leaf_can_be_copied_and_what_was_computed_says_how(copied):
     with pytest.raises(TypeError, match=r"the output of mul of shape \(2,\) cannot be copied .* tensor\.detach\(\)"):
         copied(y)
     assert copied(y.detach()).numpy().tolist() == [1.0, 2.0]
+
+
+class Labelled(tl.nn.Parameter):
+    """With attributes of its own, beside the slots."""
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", [tl.Tensor, tl.nn.Parameter, Labelled])
+def test_a_leaf_survives_every_protocol(kind: Any, protocol: int) -> None:
+    leaf = kind([1.0, 2.0], name="x") if kind is not tl.Tensor else tl.tensor([1.0, 2.0], True, "x")
+    leaf.grad = [3.0, 4.0]
+    if kind is Labelled:
+        leaf.label = "mine"
+    other = pickle.loads(pickle.dumps(leaf, protocol))
+    assert type(other) is kind
+    assert (other.name, other.requires_grad, other.numpy().tolist()) == ("x", True, [1.0, 2.0])
+    assert other.grad.tolist() == [3, 4]
+    assert kind is not Labelled or other.label == "mine"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
+def test_a_copy_has_a_gradient_of_its_own(copied: Any) -> None:
+    x = tl.nn.Parameter([1.0, 2.0])
+    (x * x).sum().backward()
+    y = copied(x)
+    (3 * y).sum().backward()
+    tl.optim.clip_grad_norm([y], 1e-3)
+    assert x.grad is not None
+    assert x.grad.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_was_used_by_nothing_whatever_the_time_of_this_process(copied: Any) -> None:
+    x = tl.tensor([1.0], requires_grad=True)
+    x.assign([2.0])
+    assert x.seq > 0
+    assert copied(x).seq == 0
+
+
+def test_a_model_trained_in_another_process_learns_on_here() -> None:
+    """The other process has recorded more than this one, so that its time would lie in our future."""
+    program = """
+import pickle, sys
+import tinygrad_lstm as tl
+x = tl.tensor([1.0], requires_grad=True)
+for _ in range(100_000):
+    y = x * 1.0
+model = tl.nn.LSTM(1, 1, dtype=float)
+model.cells[0].W_f.assign(model.cells[0].W_f.numpy() + 1)
+sys.stdout.buffer.write(pickle.dumps(model))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    model = pickle.loads(run.stdout)
+    assert {w.seq for w in model.parameters()} == {0}
+    model(np.ones((2, 1, 1)))[0].sum().backward()
+    assert all(w.grad is not None for w in model.parameters())
 
 
 def test_a_constant_says_no_more_than_its_values() -> None:

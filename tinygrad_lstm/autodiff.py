@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from . import primitives as p
 from .anomaly import check_cotangent, detect_anomaly
+from .machine import free_in_forks
 from .scope import adjoint
 from .tensor import Tensor, constant, describe, recording_anew
 
@@ -243,7 +244,7 @@ def _entries(parts: dict[tuple[int, Link | None], Any], x: Tensor, limit: int | 
     return [np.asarray(found[k]) if k in found else np.zeros(x.shape, x.dtype) for k in range(count)]
 
 
-_adding = threading.Lock()  # threads may share leaves, and `+=` reads before it writes
+_adding = free_in_forks(threading.Lock())  # threads may share leaves, and `+=` reads before it writes
 
 
 def backward(root: Tensor, cotangent: npt.ArrayLike | None = None) -> None:
@@ -285,12 +286,14 @@ def grad(
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for x in targets:
         _check_required(x)
-    seed = seed_of(root, cotangent)
-    if cut:
+    seed = seed_of(root, cotangent, allow_unused)
+    if not root.requires_grad:
+        found: dict[Tensor, Any] = {}
+    elif cut:
         if create_graph:
             raise ValueError("a gradient with edges cut is numbers only: leave out create_graph")
         split = by_crossings(root, seed, set(targets), as_marks(root, cut), limit=0)
-        found: dict[Tensor, Any] = {x: uncut for x, (uncut, _) in split.items()}
+        found = {x: uncut for x, (uncut, _) in split.items()}
     elif not create_graph:
         found = propagate(root, seed, targets)
     else:
@@ -362,10 +365,10 @@ def _check_required(x: Tensor) -> None:
         raise ValueError(f"{describe(x)} does not require a gradient: make it with requires_grad=True")
 
 
-def seed_of(root: Tensor, cotangent: Any) -> npt.NDArray[Any]:
-    """The cotangent to start from, as an array of the root's shape and dtype."""
+def seed_of(root: Tensor, cotangent: Any, constant: bool = False) -> npt.NDArray[Any]:
+    """The cotangent to start from, as an array of the root's shape and dtype. The root may be a `constant` if told."""
     _check_tensor(root)
-    if not root.requires_grad:
+    if not (root.requires_grad or constant):
         raise ValueError(
             f"{describe(root)} has no gradient to send back: nothing it was made from has requires_grad=True, "
             "or it was made inside no_grad()"
@@ -376,7 +379,7 @@ def seed_of(root: Tensor, cotangent: Any) -> npt.NDArray[Any]:
                 f"{describe(root)} has {root.size} elements: reduce it to one, as with .sum(), or give a cotangent"
             )
         return np.ones(root.shape, root.dtype)
-    given = cotangent._array if isinstance(cotangent, Tensor) else np.asarray(cotangent)
+    given: npt.NDArray[Any] = p.real_array(cotangent, root.dtype, name="a cotangent")
     if given.shape != root.shape:
         raise ValueError(f"the cotangent of {describe(root)} must have its shape, got {given.shape}")
-    return np.array(given, dtype=root.dtype)
+    return given

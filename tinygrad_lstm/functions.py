@@ -46,9 +46,9 @@ def _axis(axis: int, ndim: int) -> int:
 
 def _arrays(x: Any) -> Any:
     """Anything with a shape as it is; numbers and lists as an ndarray."""
-    if isinstance(x, _ndarray) or hasattr(x, "__primitive__"):
+    if type(x) is _ndarray or hasattr(x, "__primitive__"):
         return x
-    p.refuse_nested(x)
+    p.check_array(x)
     return np.asarray(x)
 
 

@@ -7,17 +7,32 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+_Lock = TypeVar("_Lock")
 
 _FORMS = ("scipy_openblas_{}64_", "openblas_{}64_", "openblas_{}")  # of NumPy's wheels, and of other builds
 _SMALL = 100**3  # multiplications up to which the kernels named here skip the copying of both matrices
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 _SKIPPING = {b"SkylakeX", b"Cooperlake", b"SapphireRapids"}
+
+
+_locks: WeakSet[Any] = WeakSet()
+
+
+def free_in_forks(lock: _Lock) -> _Lock:
+    """The lock, which the child of a fork finds free: the thread that held it is not there."""
+    _locks.add(lock)
+    return lock
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows
+    os.register_at_fork(after_in_child=lambda: [lock._at_fork_reinit() for lock in _locks])
 
 
 def one_thread() -> bool:

@@ -90,6 +90,10 @@ def _concatenate(arrays: Sequence[Any], axis: int | None = 0, out: Any = None) -
     return f.concat(arrays, axis) if axis is not None else f.concat([f.reshape(x, -1) for x in arrays])
 
 
+def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    return _concatenate((arr, values), axis)
+
+
 def _stack(arrays: Sequence[Any], axis: int = 0, out: Any = None) -> Any:
     _without("stack", out=out)
     return f.stack(arrays, axis)
@@ -105,13 +109,13 @@ def _vstack(tup: Sequence[Any]) -> Any:
 
 
 def _at_least(ndim: int, x: Any) -> Any:
-    x = x if hasattr(x, "__primitive__") else np.asarray(x)
+    x = f._arrays(x)
     return f.reshape(x, (1,) * (ndim - x.ndim) + x.shape)
 
 
 def _dot(a: Any, b: Any, out: Any = None) -> Any:
     _without("dot", out=out)
-    a, b = (x if hasattr(x, "__primitive__") else np.asarray(x) for x in (a, b))
+    a, b = f._arrays(a), f._arrays(b)
     if not (a.ndim and b.ndim):
         return p.mul(a, b)
     if b.ndim > 2:
@@ -192,6 +196,7 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
 }
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
+    np.append: _append,
     np.concatenate: _concatenate,
     np.stack: _stack,
     np.hstack: _hstack,

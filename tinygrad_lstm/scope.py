@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from contextvars import ContextVar
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
+from operator import index
 from types import FrameType, SimpleNamespace, TracebackType
 from typing import Any, ClassVar, Self
 
@@ -97,6 +98,13 @@ def _runs_here(frame: FrameType) -> bool:
     return here is frame
 
 
+def check_names(what: str, names: Iterable[Any] | None) -> None:
+    """Raise TypeError for a name that is no string: where it is given, not where it is shown."""
+    for name in () if names is None else names:
+        if not isinstance(name, str):
+            raise TypeError(f"{what} must be a string, got {type(name).__name__} {name!r}")
+
+
 _FINISHED: Any = SimpleNamespace(f_back=None)  # in place of the frame of a generator that never runs again
 
 
@@ -107,7 +115,7 @@ class scope(Block):
     inwards. `step` is the time step, counted from 1.
 
     Raises RuntimeError when one scope object is entered twice: its operations would move; TypeError for a name that
-    is no string.
+    is no string, or a step that is no whole number.
     """
 
     __slots__ = ("_entered", "name", "outer", "step")
@@ -115,12 +123,11 @@ class scope(Block):
     blocks = ContextVar("open scopes", default=())
 
     def __init__(self, name: str, step: int | None = None) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"the name of a scope must be a string, got {type(name).__name__}")
+        check_names("the name of a scope", (name,))
         self._frame = None
         self._inside = False
         self.name = name
-        self.step = step
+        self.step = None if step is None else index(step)
         self.outer: scope | None = None
         self._entered = False
 

@@ -24,7 +24,7 @@ from . import primitives as p
 from .anomaly import check_output, detect_anomaly
 from .arguments import as_flag
 from .primitives import Primitive
-from .scope import Block, current, scope
+from .scope import Block, check_names, current, scope
 
 _ndarray = np.ndarray
 _clock = itertools.count(1)
@@ -41,17 +41,18 @@ class Tensor:
     `params`, inside `scope`). `seq` counts operations: larger is later. `backward` fills `grad` of leaves that
     were made with `requires_grad=True`.
 
-    Raises TypeError for data that is not real numbers, or for a gradient asked of integers.
+    Raises TypeError for data that is not real numbers, for a gradient asked of integers, or a name that is no string.
     """
 
     __slots__ = (
-        "__weakref__", "_array", "_grad", "inputs", "name", "params", "primitive", "requires_grad", "scope", "seq",
+        "__weakref__", "_array", "_grad", "_name", "inputs", "params", "primitive", "requires_grad", "scope", "seq",
     )  # fmt: skip
+    __pandas_priority__ = 10_000  # above every type of pandas's, so that `series * x` comes to us and is recorded
 
     _array: npt.NDArray[Any]
     _grad: npt.NDArray[Any] | None
+    _name: str | None
     inputs: tuple[Tensor, ...]
-    name: str | None
     params: dict[str, Any]
     primitive: Primitive | None
     requires_grad: bool
@@ -68,7 +69,19 @@ class Tensor:
                 f"only floating-point tensors have gradients, this one is {array.dtype}: give floats or dtype=float"
             )
         array.flags.writeable = False
-        _make_leaf(self, array, requires_grad, name)
+        _make_leaf(self, array, requires_grad)
+        self.name = name
+
+    @property
+    def name(self) -> str | None:
+        """What messages, tables and drawings call it. Raises TypeError where it is set to what is no string."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        if name is not None and type(name) is not str:  # asked here: a cell sets ten names a step
+            check_names("the name of a tensor", (name,))
+        self._name = name
 
     # ── the array ──────────────────────────────────────────────────────────────────────────────
 
@@ -176,13 +189,14 @@ class Tensor:
         if self.primitive is not None:
             raise AttributeError(f"{describe(self)} is not a leaf: only a leaf keeps a gradient")
         if value is not None and value is not self._grad:
-            value = np.array(value)  # a copy: backward adds to it in place
-            if value.shape != self.shape or value.dtype != self.dtype:
+            array = p.real_array(value, name="a gradient")  # a copy: backward adds to it in place
+            if array.shape != self.shape or array.dtype != self.dtype:
                 raise ValueError(
                     f"the gradient of {describe(self)} must be a {self.dtype} array of its shape, "
-                    f"got {value.dtype} {value.shape}"
+                    f"got {array.dtype} {array.shape}"
                 )
-        self._grad = value
+            value = array
+        self._grad = value  # type: ignore[assignment]
 
     def detach(self) -> Tensor:
         """The same values as a new leaf without a gradient: the graph stops here."""
@@ -192,7 +206,12 @@ class Tensor:
         """For `copy` and `pickle`: a leaf is copied; what was computed would take its whole graph along."""
         if self.primitive is not None:
             raise TypeError(f"{describe(self)} cannot be copied with its graph: copy its values, tensor.detach()")
-        return super().__reduce_ex__(protocol)
+        return super().__reduce_ex__(max(2, protocol))  # 0 and 1 know no slots
+
+    def __getstate__(self) -> Any:
+        state: Any = object.__getstate__(self)
+        grad = None if self._grad is None else self._grad.copy()  # backward adds to it in place
+        return state[0], state[1] | {"_grad": grad, "seq": 0}  # nothing has used the copy, in whatever process
 
     def assign(self, value: npt.ArrayLike) -> None:
         """Replace the values of a leaf: the one way a tensor changes.
@@ -201,14 +220,14 @@ class Tensor:
 
         Raises ValueError for a non-leaf or another shape, TypeError for a dtype that does not fit.
         """
-        new = value._array if isinstance(value, Tensor) else np.asarray(value)
+        new = p.real_array(value)
         if self.primitive is not None:
             raise ValueError(f"{describe(self)} was computed: only a leaf can be assigned")
         if new.shape != self.shape:
             raise ValueError(f"{describe(self)} cannot be assigned values of shape {new.shape}")
         if not np.can_cast(new.dtype, self.dtype, "same_kind"):
             raise TypeError(f"{describe(self)} is {self.dtype} and cannot be assigned {new.dtype} values")
-        array = np.array(new, dtype=self.dtype)  # never in place: views of the old values stay true
+        array = new.astype(self.dtype, copy=False)  # never in place: views of the old values stay true
         array.flags.writeable = False
         self._array = array
         self.seq = next(_clock)
@@ -334,7 +353,7 @@ class Tensor:
 
     def astype(self, dtype: npt.DTypeLike) -> Tensor:
         """The values in another dtype; the gradient comes back in this one."""
-        kind = np.dtype(dtype)
+        kind = np.dtype(np.dtype(dtype).type)  # in this machine's byte order
         if kind.kind not in "fiub":
             raise TypeError(f"a Tensor holds real numbers, and cannot be made {kind}")
         out = record(p.as_dtype, (self,), {"dtype": kind})
@@ -379,12 +398,23 @@ class Tensor:
     # ── NumPy's own functions ──────────────────────────────────────────────────────────────────
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """The values for `np.asarray`, which cannot record: what is computed from the array has no gradient."""
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
+        """The values for `np.asarray`, which cannot record.
+
+        Raises TypeError where that would lose a gradient: of a tensor that needs one, outside `no_grad`.
+        """
+        return np.array(self._given_away(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
-        """The values for `torch.from_dlpack` and its kin: a copy, since they might write to it."""
-        return self._array.copy().__dlpack__(**options)
+        """The values for `torch.from_dlpack` and its kin: a copy, since they might write to it. As `__array__`."""
+        return self._given_away().copy().__dlpack__(**options)
+
+    def _given_away(self) -> npt.NDArray[Any]:
+        if self.requires_grad and not (_no_grad_blocks() and no_grad.innermost() is not None):
+            raise TypeError(
+                f"{describe(self)} needs a gradient, and a plain array would lose it: use the functions of "
+                "tinygrad_lstm, as tl.stack for a list of Tensors, or .numpy() or .detach() where no gradient is wanted"
+            )
+        return self.numpy()
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
@@ -440,7 +470,9 @@ class no_grad(Block):
         super().__init__()
 
     def __call__(self, function: _Function) -> _Function:
-        """The function without recording. Raises TypeError for an async one."""
+        """The function without recording. Raises TypeError for an async one, and for what is no function."""
+        if not callable(function) or isinstance(function, (type, staticmethod)):
+            raise TypeError(f"no_grad() wraps a function, got {function!r}: decorate the functions in it")
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError("no_grad() cannot wrap an async function: write `with no_grad():` inside it")
         if inspect.isgeneratorfunction(function):
@@ -525,7 +557,7 @@ def record(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]
     out = _new(Tensor)
     out._array = array
     out.requires_grad = True
-    out.name = None
+    out._name = None
     out.primitive = primitive
     out.inputs = inputs
     out.params = params
@@ -540,15 +572,15 @@ def record(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]
 def constant(array: npt.NDArray[Any]) -> Tensor:
     """An array that nobody else changes as a leaf without a gradient. Not copied."""
     out = _new(Tensor)
-    _make_leaf(out, array, False, None)
+    _make_leaf(out, array, False)
     return out
 
 
-def _make_leaf(x: Tensor, array: npt.NDArray[Any], requires_grad: bool, name: str | None) -> None:
+def _make_leaf(x: Tensor, array: npt.NDArray[Any], requires_grad: bool) -> None:
     x._array = array
     x._grad = None
     x.requires_grad = requires_grad
-    x.name = name
+    x._name = None
     x.primitive = None
     x.inputs = ()
     x.params = _NO_PARAMS
@@ -574,17 +606,9 @@ def _with_constants(inputs: Sequence[Any]) -> tuple[Tensor, ...]:
 
 def _copy(data: Any, dtype: npt.DTypeLike | None) -> npt.NDArray[Any]:
     """A fresh array of real numbers, Python's own as float64."""
-    if isinstance(data, Tensor):
-        data = data._array
-    p.refuse_nested(data)
-    try:
-        array = np.array(data, dtype=dtype, order="C")
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"cannot make a Tensor of {type(data).__name__}: {error}") from None
+    array = p.real_array(data, dtype, "C", "a Tensor")
     if array.dtype.kind in "iu" and dtype is None and not hasattr(data, "dtype"):
         array = array.astype(np.float64)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"a Tensor holds real numbers, got {type(data).__name__} of dtype {array.dtype}")
     return array
 
 
@@ -598,12 +622,17 @@ def _frozen(index: Any) -> Any:
         return slice(*(k if k is None else operator.index(k) for k in (index.start, index.stop, index.step)))
     if p.is_basic_index(index):
         return index
+    if isinstance(index, _ndarray):
+        p.check_array(index)  # a mask over an index would be dropped
     copy = np.array(index)
     return copy if copy.size or hasattr(index, "dtype") else copy.astype(np.intp)  # x[[]] is empty, not a float
 
 
 def _operand(x: Any) -> Any:
-    return x._array if isinstance(x, Tensor) else x
+    if isinstance(x, Tensor):
+        return x._array
+    p.check_array(x)
+    return x
 
 
 def _bitwise(ufunc: np.ufunc, *operands: Any) -> Tensor:
@@ -629,18 +658,33 @@ def describe(x: Tensor) -> str:
     return f"{kind} of shape {x.shape}"
 
 
+_SPREAD = "each axis must be equal or 1, counted from the right"
 _FIT = {
     "matmul": "the last axis of the first must be as long as the last but one of the second (the only one of a vector)",
     "concat": "all axes but the one joined must be equal",
     "stack": "all shapes must be equal",
-    "getitem": "check the index against the shape",
-    "reshape": "the number of elements must stay the same",
+    "getitem": "check the index against the shape; it is made of whole numbers, slices and booleans",
+    "reshape": "the number of elements must stay the same, and one length may be -1",
     "transpose": "name every axis once",
+    "broadcast_to": _SPREAD,
 }
 
 
 def _explain(primitive: Primitive, inputs: Sequence[Tensor], error: Exception) -> str:
     where = f" in {scope_now}" if (scope_now := current()) else ""
-    operands = ", ".join(f"{x.name or f'input {k}'} {x.shape}" for k, x in enumerate(inputs))
-    fit = _FIT.get(primitive.name, "each axis must be equal or 1, counted from the right")
-    return f"{primitive.name}{where} cannot take {operands}: {fit}. NumPy: {error}"
+    fit = "" if isinstance(error, TypeError) else _FIT.get(primitive.name) or _spread(inputs)
+    operands = ", ".join(
+        f"{x.name or f'input {k}'} {x.shape}{'' if fit else f' {x.dtype}'}" for k, x in enumerate(inputs)
+    )
+    if not fit and any(x.dtype.kind != "f" for x in inputs):
+        fit = "if it is the dtype, convert with .astype(float)"
+    return f"{primitive.name}{where} cannot take {operands}{fit and f': {fit}'}. NumPy: {error}"
+
+
+def _spread(inputs: Sequence[Tensor]) -> str:
+    """What the shapes must be, where they are not."""
+    try:
+        np.broadcast_shapes(*(x.shape for x in inputs))
+    except ValueError:
+        return _SPREAD
+    return ""

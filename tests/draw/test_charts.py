@@ -9,6 +9,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
+import tinygrad_lstm as tl
 from tinygrad_lstm.draw import charts
 from tinygrad_lstm.flow.study import VARIANTS, Part, study
 
@@ -281,3 +282,10 @@ def test_a_chart_and_its_study_show_themselves_in_a_notebook() -> None:
     found = study(["rnn", "lstm1"], lag=4, hidden_size=2, seeds=[0])
     assert "<svg" in charts.split(found)._repr_svg_()
     assert found._repr_svg_() == charts.norms(found)._repr_svg_()
+
+
+def test_curves_take_the_values_of_tensors_and_no_complex_numbers():
+    x = tl.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    assert charts.curves({"x": x, "pair": (x, x * 2)}, "t", "x", "y").axes
+    with pytest.raises(TypeError, match="must hold real numbers, got list of dtype complex128"):
+        charts.curves({"x": [1j, 2.0]}, "t", "x", "y")

@@ -216,3 +216,17 @@ def test_steps_to_keep_are_drawn_where_others_are_left_out():
     drawn = [set(re.findall(r"word(\d+)<", tl.draw(loss, labels=words, keep=keep).source)) for keep in ((), (17, 61))]
     assert drawn[1] - drawn[0] == {"17", "61"}
     assert tl.draw(loss, keep=[500]).source == tl.draw(loss).source
+
+
+@pytest.mark.parametrize("words", [[3], [b"x"], [None]])
+def test_labels_and_titles_are_strings(words):
+    flow = tl.trace_gradients(tl.nn.LSTMCell(1, 1)(tl.tensor([1.0]))[0].sum())
+    for call in (
+        lambda: tl.draw(flow, labels=words),
+        lambda: tl.draw(flow, titles=words),
+        lambda: tl.draw(flow, labels=words, detail="step"),
+        lambda: tl.draw.gates(flow, words),
+        lambda: tl.draw.gates(flow, title=words[0] or 0),
+    ):
+        with pytest.raises(TypeError, match=rf"must be a string, got {type(words[0]).__name__}|got int 0"):
+            call()

@@ -496,3 +496,15 @@ def test_more_memory_than_a_machine_can_be_expected_to_have_is_refused():
         check_memory(6 << 30, 1000, 8)
     with pytest.raises(ValueError, match=r"4\.0 GB"):
         check_memory((4 << 30) + 1, 10, 8)
+
+
+def test_tokens_are_strings():
+    with pytest.raises(TypeError, match="a token must be a string, got int 3"):
+        embed(["a", 3], 2)
+    with pytest.raises(TypeError, match="a token must be a string, got int 3"):
+        trace_sequence(RNNCell(1, 1), [[1.0]], [3])
+
+
+def test_a_sequence_may_be_a_tensor_and_its_values_are_taken():
+    xs = tl.tensor([[1.0], [2.0]], requires_grad=True)
+    assert trace_sequence(RNNCell(1, 1), xs).x.shape == (2,)

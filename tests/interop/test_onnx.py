@@ -558,7 +558,7 @@ def test_operators_beside_onnx(
     model = simple(op, inputs, constants, **attributes)
     onnx.save(model, tmp_path / "m.onnx")
     ours = door.load(tmp_path / "m.onnx")(*inputs.values())
-    ours = [np.asarray(y) for y in (ours if isinstance(ours, tuple) else (ours,))]
+    ours = [y.numpy() if isinstance(y, tl.Tensor) else y for y in (ours if isinstance(ours, tuple) else (ours,))]
     close(ours, ReferenceEvaluator(model).run(None, inputs), 1e-6)
 
 

@@ -196,6 +196,7 @@ def test_what_is_read_can_be_written_to_and_the_original_is_untouched(tmp_path: 
     ("name", "value", "error", "says"),
     [
         ("a", np.array([None]), TypeError, "a is object"),
+        ("a", np.ma.array([1.0], mask=[True]), TypeError, "a MaskedArray has rules of its own"),
         ("a", np.array(["x"]), TypeError, "a is <U1"),
         ("a", np.zeros(1, complex), TypeError, "a is complex128"),
         ("a", np.zeros(1, "M8[s]"), TypeError, r"a is datetime64\[s\]"),

@@ -24,6 +24,8 @@ import numpy.typing as npt
 from ..files import write_atomically
 from ..flow.sequence import TINY
 from ..flow.study import CellStudy, Part, Study
+from ..machine import free_in_forks
+from ..primitives import real_array
 from . import theme
 
 if TYPE_CHECKING:
@@ -108,8 +110,8 @@ def curves(
     """
     drawn = []
     for name, given in lines.items():
-        x, y = given if isinstance(given, tuple) else (np.arange(len(np.asarray(given))), given)
-        x, y = np.asarray(x, float), np.asarray(y, float)
+        x, y = given if isinstance(given, tuple) else (np.arange(len(real_array(given))), given)
+        x, y = real_array(x, float), real_array(y, float)
         if x.ndim != 1 or x.shape != y.shape:
             raise ValueError(f"{name}: x and y must be lists of as many numbers, got shapes {x.shape} and {y.shape}")
         y = _log10(y) if log else y
@@ -333,7 +335,7 @@ class _Line:
     closed_label: str = ""
 
 
-_one_at_a_time = threading.RLock()  # matplotlib's settings belong to the whole process
+_one_at_a_time = free_in_forks(threading.RLock())  # matplotlib's settings belong to the whole process
 
 
 @contextmanager

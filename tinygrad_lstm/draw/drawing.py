@@ -13,6 +13,7 @@ import graphviz  # type: ignore[import-untyped]
 
 from ..files import write_atomically
 from ..flow import Flow, read_graph, trace_backward, trace_gradients
+from ..scope import check_names
 from ..tensor import Tensor
 from . import render, theme
 from .cell_places import Row
@@ -67,12 +68,15 @@ def draw(
     operation of both.
 
     Raises ValueError for an unknown detail, titles or labels that are too few or too many, several graphs of which
-    one is not a chain of cell steps, or a backward pass of more than one graph, of a Flow, or of a very large graph.
+    one is not a chain of cell steps, or a backward pass of more than one graph, of a Flow, or of a very large graph;
+    TypeError for a title or a label that is no string.
     """
     if detail not in DETAILS:
         raise ValueError(f"detail must be one of {', '.join(DETAILS)}, got {detail!r}")
     if not targets:
         raise ValueError("nothing to draw: give a Tensor or a Flow")
+    check_names("a title", titles)
+    check_names("a label", labels)
     if titles is not None and len(titles) != len(targets):
         raise ValueError(f"{len(titles)} titles for {len(targets)} graphs")
     flows = [_backward(targets)] if backward else [_flow(target, gradients) for target in targets]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..flow import Flow
 from ..nn.cells import GATES
+from ..scope import check_names
 from . import labels, theme
 from .drawing import Drawing
 from .graph import Picture, Point, Shape
@@ -43,11 +44,14 @@ def gates(flow: Flow, labels: Sequence[str] | None = None, title: str | None = N
     largest magnitude; the range of each block is printed above it. Of a batch the first row is drawn; beyond 32 units
     or 200 steps every n-th, and the picture says so. A plain RNN has its hidden state alone.
 
-    Raises ValueError where the graph is not one chain of LSTMCell or RNNCell steps, or the tokens are not as many.
+    Raises ValueError where the graph is not one chain of LSTMCell or RNNCell steps, or the tokens are not as many;
+    TypeError for a label or a title that is no string.
     """
     steps = find_chain(flow)
     if steps is None:
         raise ValueError("the strip of gates needs the graph of one chain of LSTMCell or RNNCell steps")
+    check_names("a label", labels)
+    check_names("the title", None if title is None else (title,))
     if labels is not None and len(labels) != len(steps):
         raise ValueError(f"{len(labels)} labels for {len(steps)} steps")
     return Drawing(_layout(steps, labels, title))

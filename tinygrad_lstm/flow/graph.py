@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..autodiff import Link, Mark, as_marks, by_crossings
+from ..machine import free_in_forks
 from ..nn import Parameter
 from ..scope import adjoint, scope
 from ..tensor import Tensor, describe, without_collector
@@ -159,7 +160,7 @@ class _Graph:
         self._leaves = {x: x._array for op in operations for x in op.inputs if x.primitive is None}
         self._leaves.setdefault(root, root._array)
         self._known: dict[int, ref[Node]] = {}
-        self._making = Lock()
+        self._making = free_in_forks(Lock())
         self._paths: dict[scope | None, tuple[ScopeName, ...]] = {}
 
     @cached_property

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..nn import LSTMCell, RNNCell
+from ..primitives import real_array
+from ..scope import check_names
 from ..tensor import Tensor, tensor, without_collector
 from .graph import Flow, norm
 from .trace import trace_gradients
@@ -53,8 +55,10 @@ def embed(tokens: Sequence[str], size: int, seed: int = 0) -> Floats:
     """A vector for every token, standard normal, as an array (steps, size).
 
     A token's vector depends on its own spelling and the seed alone: the same word has the same vector
-    wherever it stands, in every text. (A hash of the word and the seed start the generator.)
+    wherever it stands, in every text. (A hash of the word and the seed start the generator.) Raises TypeError for a
+    token that is no string.
     """
+    check_names("a token", tokens)
     vectors = {}
     for token in dict.fromkeys(tokens):
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
@@ -136,13 +140,14 @@ def trace_sequence(
     `read` takes another L from h_T, such as the answer of a network trained to give one.
 
     Raises ValueError for an empty sequence and for tokens that are not as many as the steps, TypeError for a cell that
-    is not in float64.
+    is not in float64, and for a token that is no string.
     """
     if cell.dtype != np.float64:
         raise TypeError(f"a sequence is measured in float64, got {cell!r}: build the cell with dtype=np.float64")
-    vectors = np.asarray(xs, dtype=np.float64)
+    vectors = real_array(xs, np.float64)
     if vectors.ndim != 2 or len(vectors) == 0:
         raise ValueError(f"a sequence has shape (steps, {cell.input_size}) with at least 1 step, got {vectors.shape}")
+    check_names("a token", tokens)
     tokens = tuple(f"x{t}" for t in range(1, len(vectors) + 1)) if tokens is None else tuple(tokens)
     if len(tokens) != len(vectors):
         raise ValueError(f"{len(vectors)} steps need as many tokens, got {len(tokens)}")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
+from ..primitives import real_array
 
 Array = npt.NDArray[Any]
 Part = RNNCell | LSTMCell | Linear | Embedding
@@ -64,7 +65,7 @@ def _array(name: str, value: Any) -> Array:
     if hasattr(value, "cpu"):  # a tensor of PyTorch's, wherever it is, and though it asks for a gradient
         value = value.detach().cpu()
     try:
-        return np.asarray(value)
+        return real_array(value)  # type: ignore[no-any-return]
     except TypeError as error:  # bfloat16
         raise TypeError(f"{name} cannot become an array: {error}; convert it with .float()") from error
 

@@ -24,6 +24,8 @@ import numpy.typing as npt
 
 from ..files import read_whole, write_atomically
 from ..nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
+from ..primitives import check_array
+from ..tensor import Tensor
 from ..train.checkpoint import Checkpoint, digest
 from ..train.model import Network
 
@@ -134,7 +136,8 @@ def _name(name: Any) -> str:
 
 def _plain(name: str, value: npt.ArrayLike) -> Array:
     """The array as the library expects it: row after row in memory, in the machine's byte order."""
-    array = np.asarray(value)
+    check_array(value)
+    array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype.name not in _DTYPES:
         raise TypeError(f"{name} is {array.dtype}: a safetensors file of NumPy's holds {', '.join(_DTYPES)}")
     return np.asarray(array, array.dtype.newbyteorder("="), order="C")

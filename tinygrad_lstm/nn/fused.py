@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..machine import product, terms
+from ..machine import free_in_forks, product, terms
 from ..primitives import Primitive
 from ..tensor import Tensor, constant, record
 
@@ -71,6 +71,7 @@ class Buffers:
         self.shown = self._new(H, batch)
         K = self._new(at_once, 2 * H, batch), *(self._new(at_once, H, batch) for _ in range(3))
         d, G = self._new(at_once, 4 * H, batch), self._new(at_once, H, batch)
+        chunks = []
         for end in range(T, 0, -at_once):
             start = max(0, end - at_once)
             da, g, s = d[: end - start], G[: end - start], self.S[start:end]
@@ -81,7 +82,8 @@ class Buffers:
                 da[:, :H], da[:, H : 2 * H], da[:, 2 * H : 3 * H], da[:, 3 * H :], da,
             )  # fmt: skip
             backwards = list(zip(*(a[::-1] for a in per_step), strict=True))
-            self.chunks.append((start, end, da, g, values, backwards))
+            chunks.append((start, end, da, g, values, backwards))
+        self.chunks = chunks  # whole or not at all, should Ctrl-C or a fork come in between
 
     def make_transitions(self) -> None:
         """What it needs for a batch of one: M (T, 2 hidden, 2 hidden + 1) takes Y[t+1] = [dh; dc; 1] to Y[t].
@@ -95,7 +97,6 @@ class Buffers:
         self.Y = Y = np.ones((T + 1, 2 * H + 1), dtype)
         M = self.M.reshape(T, 2 * H, 2 * H + 1)
         self.given = M[1:, :H, -1], M[:, H:, -1]
-        self.transitions = [(M[t - 1].dot, Y[t], Y[t - 1, :-1]) for t in range(T, 0, -1)]
         self.per_gate = self.F.reshape(T, 10, H)
         self.k_c = self._new(T, H)
         k = self.F[:, : 2 * H], self.per_gate[:, 2], self.per_gate[:, 3], self.k_c
@@ -108,6 +109,7 @@ class Buffers:
                        (from_h[4:6], W[i_f]), (from_h[4 + g], W[g])]  # fmt: skip
         unit = np.arange(H)
         E[8, unit, H + unit, H + unit] = E[9, unit, H + unit, unit] = 1
+        self.transitions = [(M[t - 1].dot, Y[t], Y[t - 1, :-1]) for t in range(T, 0, -1)]  # last, as the chunks
 
     def _new(self, *shape: int) -> Array:
         """An empty array that begins with a cache line: NumPy's own take up to 1.8 times as long to multiply."""
@@ -124,7 +126,7 @@ class Run:
     def __init__(self, spare: list[Buffers], sizes: Sizes, needs_x: bool) -> None:
         self.spare = spare
         self.needs_x = needs_x
-        self.one_at_a_time = threading.Lock()  # two threads may go back through one graph
+        self.one_at_a_time = free_in_forks(threading.Lock())  # two threads may go back through one graph
         try:
             self.buffers = spare.pop()
         except IndexError:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import as_real
+from ..primitives import real_array
 from ..tensor import Tensor, tensor
 
 
@@ -91,7 +91,7 @@ class Module:
             raise KeyError(
                 f"no parameter named {', '.join(sorted(map(str, unknown)))} (known: {', '.join(parameters)})"
             )
-        arrays = {name: as_real(name, state[name]) for name in parameters}
+        arrays = {name: real_array(state[name], name=name) for name in parameters}
         for name, parameter in parameters.items():
             if arrays[name].shape != parameter.shape:
                 raise ValueError(f"{name} must have shape {parameter.shape}, got {arrays[name].shape}")
