@@ -24,6 +24,7 @@ from . import primitives as p
 from .anomaly import check_output, detect_anomaly
 from .primitives import Primitive
 from .scope import Block, current, scope
+from .whole import Change, set_all
 
 _ndarray = np.ndarray
 _clock = itertools.count(1)
@@ -199,6 +200,10 @@ class Tensor:
 
         Raises ValueError for a non-leaf or another shape, TypeError for a dtype that does not fit.
         """
+        set_all(self.assigned(value))
+
+    def assigned(self, value: npt.ArrayLike) -> list[Change]:
+        """What `assign` sets, for `set_all` to set together with other things. Raises as it does."""
         new = value._array if isinstance(value, Tensor) else np.asarray(value)
         if self.primitive is not None:
             raise ValueError(f"{describe(self)} was computed: only a leaf can be assigned")
@@ -208,8 +213,7 @@ class Tensor:
             raise TypeError(f"{describe(self)} is {self.dtype} and cannot be assigned {new.dtype} values")
         array = np.array(new, dtype=self.dtype)  # never in place: views of the old values stay true
         array.flags.writeable = False
-        self._array = array
-        self.seq = next(_clock)
+        return [(self, "_array", array), (self, "seq", next(_clock))]
 
     def backward(self, cotangent: npt.ArrayLike | None = None) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf it was made from.

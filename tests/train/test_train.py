@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ def alone():
 TEXT = "the cat sat on the mat, and the dog sat on the log.\n" * 60
 
 
-def settings(task="adding", tmp_path=None, **given):
-    options = {"length": 12}
+def settings(task="adding", tmp_path=None, length=12, **given):
+    options = {"length": length}
     if task == "adding1997":
         options = {"length": 24}
     if task == "text":
@@ -67,6 +68,97 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_bits(task, cell, tmp_pat
     part = trained(Trainer(chosen), 57)
     save(tmp_path, part.checkpoint(), None)
     same(trained(resume(load(tmp_path)), 130), whole)
+
+
+def bits(trainer):
+    saved = trainer.checkpoint()
+    about = {k: v for k, v in saved.about.items() if k != "seconds"}
+    return {name: array.tobytes() for name, array in saved.arrays.items()}, about, saved.metrics
+
+
+WHERE = ("loop.py", "optim.py", "metrics.py", "series.py", "continual_reber.py")
+
+
+@pytest.mark.parametrize(("task", "cell"), [("adding", "bag"), ("continual-reber", "rnn"), ("series", "rnn")])
+def test_a_step_is_whole_or_not_begun_at_whatever_moment_ctrl_c_comes(task, cell, tmp_path, monkeypatch, interrupted):
+    monkeypatch.setattr("tinygrad_lstm.train.loop.REPORT", 1)  # an examination at each step
+    trainer = trained(Trainer(settings(task, tmp_path, cell=cell, hidden=1, batch=1, length=2)), 2)
+    trainer.report()
+    saved, before = trainer.checkpoint(), bits(trainer)
+    after = bits(trained(resume(saved), 3))
+    seen = []
+
+    def look():
+        seen.append(bits(trainer))
+        assert seen[-1] in (before, after)
+        if seen[-1] == after:
+            trainer.restore(saved)
+
+    assert interrupted(trainer.step, look, *WHERE) > 100
+    assert bits(trainer) == after
+    assert before in seen
+    assert after in seen  # Ctrl-C came between the end of the step and the call's return
+    assert np.geterr()["over"] == "warn"
+
+
+def test_an_exception_in_a_task_leaves_the_run_as_it_was(monkeypatch):
+    trainer = trained(Trainer(settings("continual-reber")), 2)
+    before = bits(trainer)
+
+    def fails(rng, size):
+        rng.random(7)
+        raise MemoryError
+
+    monkeypatch.setattr(trainer.task, "batch", fails)
+    with pytest.raises(MemoryError):
+        trainer.step()
+    assert bits(trainer) == before
+
+
+def test_a_run_interrupted_before_its_report_gives_it_next_time(interrupted):
+    whole = [row for row in Trainer(settings(steps=101)).run() if row]
+    trainer = trained(Trainer(settings(steps=101)), 100)
+    saved = trainer.checkpoint()
+    found = []
+
+    def look():
+        rows = [*trainer.reports, *(row for row in trainer.run() if row)]
+        found.append([row for k, row in enumerate(rows) if row not in rows[:k]])
+        trainer.restore(saved)
+
+    interrupted(lambda: next(trainer.run()), look, "loop.py")
+    strip = [[{k: v for k, v in row.items() if k != "seconds"} for row in rows] for rows in (whole, *found)]
+    assert all(rows == strip[0] for rows in strip[1:])
+
+
+def test_a_checkpoint_from_another_thread_is_of_one_moment():
+    trainer = Trainer(settings(hidden=1, batch=1, length=2, steps=300))
+    taken = []
+    with ThreadPoolExecutor(1) as other:
+        run = other.submit(lambda: [trainer.step() for _ in range(300)])
+        while not run.done():
+            taken.append(trainer.checkpoint())
+        run.result()
+    assert len(taken) > 1
+    by_steps = {}
+    again = Trainer(trainer.settings)
+    for _ in range(300):
+        again.step()
+        by_steps[again.steps] = bits(again)[0]
+    assert all(
+        {name: a.tobytes() for name, a in saved.arrays.items()} == by_steps[saved.about["steps"]]
+        for saved in taken
+        if saved.about["steps"]
+    )
+
+
+def test_a_checkpoint_that_does_not_fit_changes_nothing():
+    trainer = trained(Trainer(settings()), 2)
+    saved, before = trained(Trainer(settings()), 3).checkpoint(), bits(trainer)
+    wrong = type(saved)(saved.arrays, saved.about | {"generator": {}})
+    with pytest.raises(ValueError, match="generator"):
+        trainer.restore(wrong)
+    assert bits(trainer) == before
 
 
 def test_other_seeds_give_other_runs():
