@@ -24,6 +24,7 @@ import numpy.typing as npt
 from ..files import write_atomically
 from ..flow.sequence import TINY
 from ..flow.study import CellStudy, Part, Study
+from ..given import words
 from . import theme
 
 if TYPE_CHECKING:
@@ -106,8 +107,11 @@ def curves(
     `levels` are dashed across the whole width, such as a baseline. With `log` the axis of y counts powers of ten, and
     what is not above 0 is left out. Raises ValueError where a curve has no number to show or x and y differ in length.
     """
+    if not lines:
+        raise ValueError("there is no curve to show: give at least one, as in curves({'loss': losses}, ...)")
     drawn = []
-    for name, given in lines.items():
+    for name in words("a name", [*lines, *(levels or ())])[: len(lines)]:
+        given = lines[name]
         x, y = given if isinstance(given, tuple) else (np.arange(len(np.asarray(given))), given)
         x, y = np.asarray(x, float), np.asarray(y, float)
         if x.ndim != 1 or x.shape != y.shape:

@@ -13,6 +13,7 @@ import graphviz  # type: ignore[import-untyped]
 
 from ..files import write_atomically
 from ..flow import Flow, read_graph, trace_backward, trace_gradients
+from ..given import items, whole, words
 from ..tensor import Tensor
 from . import render, theme
 from .cell_places import Row
@@ -71,6 +72,8 @@ def draw(
     """
     if detail not in DETAILS:
         raise ValueError(f"detail must be one of {', '.join(DETAILS)}, got {detail!r}")
+    titles, labels = (v if v is None else words(k, v) for k, v in (("titles", titles), ("labels", labels)))
+    keep = [whole("a step to keep", step) for step in items("keep", keep)]
     if not targets:
         raise ValueError("nothing to draw: give a Tensor or a Flow")
     if titles is not None and len(titles) != len(targets):

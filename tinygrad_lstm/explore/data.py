@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..draw import theme
 from ..flow.sequence import Passage, embed, make_cell, tokenize, trace_sequence
+from ..given import real, whole, word, words
 from ..nn import Linear, LSTMCell, RNNCell
 from ..walk.notation import NOTATIONS
 
@@ -32,6 +33,11 @@ def of_words(text: str, hidden_size: int, forget_bias: float, seed: int) -> Json
 
     Raises ValueError for an empty text, one of more than 200 words, and sizes below 1.
     """
+    hidden_size, seed, forget_bias = (
+        whole("hidden_size", hidden_size),
+        whole("seed", seed, 0),
+        real("forget_bias", forget_bias),
+    )
     tokens = tokenize(text)
     if not tokens:
         raise ValueError('the text is empty: give some words, as in explore "the cities that I have seen"')
@@ -49,7 +55,7 @@ def of_words(text: str, hidden_size: int, forget_bias: float, seed: int) -> Json
     return _shared() | {
         "unit": "word",
         "seed": str(seed),
-        "forgetBias": float(forget_bias),
+        "forgetBias": forget_bias,
         "cells": {key: _cell(p, names[key]) | {"read": {"u": _array(_read_by(p))}} for key, p in passages.items()},
         "beside": "rnn",
         # ln U[1, 2], as drawn for T_max = 3: e to its power minus 1 is the uniform number it was made of.
@@ -92,8 +98,12 @@ def of_network(
             for key, (p, readout) in both.items()
         },
         "beside": "untrained",
-        "symbols": None if symbols is None else list(symbols),
-        "answers": list(answers),
+        "symbols": None
+        if symbols is None
+        else [*word("symbols", symbols)]
+        if isinstance(symbols, str)
+        else words("symbols", symbols),
+        "answers": words("answers", answers),
         "sequences": [sequence],
     }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..given import whole, word, words
 from ..nn import LSTMCell, RNNCell
 from ..tensor import Tensor, tensor, without_collector
 from .graph import Flow, norm
@@ -42,6 +43,7 @@ def tokenize(text: str, unit: str = "words") -> list[str]:
 
     Line ends are read as one newline character, and those at the end of the text are dropped.
     """
+    text = word("a text", text)
     if unit == "words":
         return text.split()
     if unit == "chars":
@@ -55,7 +57,7 @@ def embed(tokens: Sequence[str], size: int, seed: int = 0) -> Floats:
     A token's vector depends on its own spelling and the seed alone: the same word has the same vector
     wherever it stands, in every text. (A hash of the word and the seed start the generator.)
     """
-    vectors = {}
+    vectors, tokens, size, seed = {}, words("tokens", tokens), whole("size", size, 0), whole("seed", seed, 0)
     for token in dict.fromkeys(tokens):
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         vectors[token] = np.random.default_rng([seed, int.from_bytes(digest, "big")]).standard_normal(size)
@@ -140,10 +142,10 @@ def trace_sequence(
     """
     if cell.dtype != np.float64:
         raise TypeError(f"a sequence is measured in float64, got {cell!r}: build the cell with dtype=np.float64")
-    vectors = np.asarray(xs, dtype=np.float64)
+    vectors, seed = np.asarray(xs, dtype=np.float64), whole("seed", seed, 0)
     if vectors.ndim != 2 or len(vectors) == 0:
         raise ValueError(f"a sequence has shape (steps, {cell.input_size}) with at least 1 step, got {vectors.shape}")
-    tokens = tuple(f"x{t}" for t in range(1, len(vectors) + 1)) if tokens is None else tuple(tokens)
+    tokens = tuple(f"x{t}" for t in range(1, len(vectors) + 1)) if tokens is None else tuple(words("tokens", tokens))
     if len(tokens) != len(vectors):
         raise ValueError(f"{len(vectors)} steps need as many tokens, got {len(tokens)}")
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..given import items, whole, words
 from ..nn import LSTMCell, RNNCell
 from .graph import Flow, norm
 from .sequence import TINY, Cell, Floats, Passage, number, percent, times, trace_sequence
@@ -205,6 +206,8 @@ def study(
     Raises ValueError for an unknown cell or one given twice, a lag outside 1 to 5,000, sizes below 1, no seeds, and
     where a gradient is infinite or NaN.
     """
+    keys, seeds = words("keys", keys), [whole("a seed", seed, 0) for seed in items("seeds", seeds)]
+    lag, hidden_size, input_size = whole("lag", lag), whole("hidden_size", hidden_size), whole("input_size", input_size)
     variants = [variant(key) for key in keys]
     if not variants or len({v.key for v in variants}) < len(variants):
         raise ValueError(f"expected different cells, at least one, got {', '.join(keys) or 'none'}")

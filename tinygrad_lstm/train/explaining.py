@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .. import functions as f
 from ..flow.sequence import Floats, Passage, check_memory, make_cell, memory_needed, tokenize, trace_sequence
+from ..given import plain, whole
 from ..nn import Linear, Module
 from ..tasks import TASKS, copy_memory
 from ..tasks.task import one_hot, softmax
@@ -152,7 +153,7 @@ def explain(checkpoint: Checkpoint, text: str | None = None, seed: int = 0) -> E
     """
     if not isinstance(checkpoint, Checkpoint):
         raise TypeError(f"explain takes a checkpoint, got {type(checkpoint).__name__}: give load(path of the run)")
-    settings = checkpoint.settings
+    settings, seed = checkpoint.settings, whole("seed", seed, 0)
     if settings.cell == "bag":
         raise ValueError("the run's network is a bag: it has no steps for a gradient to go back along")
     sequence = _drawn(checkpoint, seed) if text is None else _read(checkpoint, text)
@@ -202,7 +203,7 @@ def _drawn(checkpoint: Checkpoint, seed: int) -> Question:
     except OSError as error:
         why = error.strerror or error
         raise ValueError(f"cannot draw from the run's data {error.filename!r}, {why}{instead}") from error
-    if task.about() != checkpoint.about["task"]:
+    if plain("about", task.about()) != checkpoint.about["task"]:
         raise ValueError(f"the data of the task {name} has changed since the run{instead}")
     batch = task.batch(np.random.default_rng(seed), 1)
     last = -2 if task.name == "reber" else -1  # a string's last symbol is always E: the one before needs the memory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..given import plain
 from ..nn import losses
 from ..optim import Adam, clip_grad_norm
 from ..tasks import Batch, Exam, Task
@@ -22,6 +22,7 @@ from .metrics import Window
 from .model import Network
 from .settings import Settings
 
+_FROM_THE_START = "no weight has moved yet, so the data, or the weights it starts from, are too large"
 REPORT = 100  # steps from one report to the next
 
 LOSSES: dict[str, Callable[[Tensor, Any], Tensor]] = {
@@ -32,7 +33,7 @@ LOSSES: dict[str, Callable[[Tensor, Any], Tensor]] = {
 
 
 class Diverged(ArithmeticError):
-    """The loss or a gradient is no longer a finite number."""
+    """The loss, a gradient, a weight or an examination's score is no longer a finite number."""
 
 
 class Trainer:
@@ -83,6 +84,7 @@ class Trainer:
     def _step(self) -> tuple[float, list[Change]]:
         """A step, but for the weights and the optimiser: how these will move is returned, after the loss."""
         start = time.perf_counter()
+        self.steps += 1
         batch = self.task.batch(self.rng, self.settings.batch)
         outputs, state = self.network(batch.x, batch.at, _restarted(self.carried, batch))
         if self.task.carries_state:
@@ -92,19 +94,23 @@ class Trainer:
         self.optimiser.zero_grad()
         loss.backward()
         norm = clip_grad_norm(self.parameters, self.settings.clip)
-        if not (math.isfinite(value) and math.isfinite(norm)):
-            raise Diverged(
-                f"the loss or its gradient is not finite at step {self.steps + 1} (loss {value}, norm {norm}): "
-                "take a smaller --lr"
-            )
+        self._check(value, f"the loss, {value},", self.steps > 1)
+        self._check(norm, f"the gradient's norm, {norm},", self.steps > 1)
         self._judge(outputs, batch)
         moved = self.optimiser.moved()
-        self.steps += 1
+        weights = np.concatenate([new.reshape(-1) for _, attribute, new in moved if attribute == "_array"])
+        self._check(weights, "a weight")
         self._recent, self._norms = [*self._recent, value], [*self._norms, norm]
         if self._due():
             self._examine(moved)
         self.seconds += time.perf_counter() - start
         return value, moved
+
+    def _check(self, values: npt.ArrayLike, what: str, moved: bool = True) -> None:
+        """Raise Diverged for numbers that are not finite; `moved` tells whether they are of weights that have moved."""
+        if not np.isfinite(values).all():
+            how = f"try an lr below {self.settings.lr:g} or a clip below {self.settings.clip:g}"
+            raise Diverged(f"{what} is not finite at step {self.steps}: {how if moved else _FROM_THE_START}")
 
     def _judge(self, outputs: Tensor, batch: Batch) -> None:
         if self.task.criterion.window:
@@ -120,6 +126,7 @@ class Trainer:
         network, changes = deepcopy((self.network, [c for c in moved if isinstance(c[0], Tensor)]))
         set_all(changes)
         self.exam = self.task.examine(lambda x: network.predict(x)[0])
+        self._check(self.exam.score, f"the examination's score, {self.exam.score},")
         self.solved = self.solved or self.exam.passed
         if not self.task.criterion.stop and (self.best is None or self.exam.score < self.best[0]):
             self.best = self.exam.score, self.steps, network.state_dict()
@@ -173,7 +180,7 @@ class Trainer:
             "carried": {} if now.carried is None else {str(k): s.numpy() for k, s in enumerate(_states(now.carried))},
         }
         arrays = {f"{part}/{name}": array for part, values in parts.items() for name, array in values.items()}
-        about = {
+        about: dict[str, Any] = {
             "settings": now.settings.as_dict(),
             "inputs": now.task.inputs,
             "outputs": now.task.outputs,
@@ -189,7 +196,7 @@ class Trainer:
             "seconds": now.seconds,
             "generator": now.rng.bit_generator.state,
         }
-        return Checkpoint(arrays, about, [*now.reports])
+        return Checkpoint(arrays, plain("the run", about), [*now.reports])
 
     def _now(self) -> tuple[Trainer, dict[str, npt.NDArray[Any]]]:
         """A copy of this trainer and its weights by name, of one moment: another thread may be training it."""
@@ -209,7 +216,7 @@ class Trainer:
         changed.
         """
         about = checkpoint.about
-        if about["task"] != self.task.about():
+        if about["task"] != plain("about", self.task.about()):
             raise ValueError(f"the data of the task {self.task.name} has changed since the checkpoint")
         for name, new in self.checkpoint().arrays.items():
             kept = checkpoint.arrays[name]
