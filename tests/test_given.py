@@ -62,7 +62,7 @@ def test_lists_of_words() -> None:
     assert words("labels", np.array(["a", "b"])) == ["a", "b"]
     assert type(word("label", np.str_("a"))) is str
     assert items("seeds", np.arange(2)) == [0, 1]
-    with pytest.raises(TypeError, match=r"labels\[1\] must be a string, got 3"):
+    with pytest.raises(TypeError, match=r"labels\[1\] must be a string, got 3: give '3'"):
         words("labels", ["a", 3])
     for value in ("ab", 3, np.array("a"), np.zeros((2, 2))):
         with pytest.raises(TypeError, match="labels must be a list, got"):

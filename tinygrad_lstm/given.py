@@ -52,9 +52,10 @@ def real(what: str, value: Any) -> float:
 
 
 def word(what: str, value: Any) -> str:
-    """A string, such as a name or a token; a number is none: `str` makes it one."""
+    """A string, such as a name or a token; a number is none."""
     if not isinstance(value, str):
-        raise TypeError(f"{what} must be a string, got {value!r:.80}: give str of it")
+        hint = f": give {str(value)!r}" if isinstance(value, (Real, np.generic)) else ""
+        raise TypeError(f"{what} must be a string, got {value!r:.80}{hint}")
     return str(value)
 
 

@@ -36,9 +36,9 @@ class _Optimizer(ABC):
 
         A step is whole or not begun: Ctrl-C in the middle of it leaves no parameter ahead of the others.
         """
-        set_all(self.moved())
+        set_all(self._moved())
 
-    def moved(self) -> list[Change]:
+    def _moved(self) -> list[Change]:
         """What `step` sets, computed aside, for `set_all` to set together with other things."""
         after = copy(self)
         after.steps, after.memory = [*self.steps], {what: [*arrays] for what, arrays in self.memory.items()}
@@ -46,7 +46,7 @@ class _Optimizer(ABC):
         for k, parameter in enumerate(self.params):
             if parameter.grad is not None:
                 after.steps[k] += 1
-                changes += parameter.assigned(parameter.numpy() - after._change(k, parameter.grad))
+                changes += parameter._assigned(parameter.numpy() - after._change(k, parameter.grad))
         return changes + becoming(self, after)
 
     @abstractmethod

@@ -200,9 +200,9 @@ class Tensor:
 
         Raises ValueError for a non-leaf or another shape, TypeError for a dtype that does not fit.
         """
-        set_all(self.assigned(value))
+        set_all(self._assigned(value))
 
-    def assigned(self, value: npt.ArrayLike) -> list[Change]:
+    def _assigned(self, value: npt.ArrayLike) -> list[Change]:
         """What `assign` sets, for `set_all` to set together with other things. Raises as it does."""
         new = value._array if isinstance(value, Tensor) else np.asarray(value)
         if self.primitive is not None:

@@ -216,3 +216,20 @@ def test_steps_to_keep_are_drawn_where_others_are_left_out():
     drawn = [set(re.findall(r"word(\d+)<", tl.draw(loss, labels=words, keep=keep).source)) for keep in ((), (17, 61))]
     assert drawn[1] - drawn[0] == {"17", "61"}
     assert tl.draw(loss, keep=[500]).source == tl.draw(loss).source
+
+
+def test_arrays_are_lists_of_labels_and_titles_and_numbers_are_none() -> None:
+    cell = tl.nn.LSTMCell(2, 2)
+    h, c = cell(tl.tensor([1.0, 2.0]))
+    h, c = cell(tl.tensor([1.0, 2.0]), (h, c))
+    lists = tl.draw(h.sum(), labels=["a", "b"], titles=["t"], keep=[1])
+    arrays = tl.draw(h.sum(), labels=np.array(["a", "b"]), titles=np.array(["t"]), keep=np.array([1]))
+    assert arrays.source == lists.source
+    for given, message in (
+        ({"labels": np.array([3, 1])}, r"labels\[0\] must be a string, got np.int64\(3\): give '3'"),
+        ({"labels": "ab"}, "labels must be a list, got 'ab'"),
+        ({"titles": [3]}, r"titles\[0\] must be a string, got 3: give '3'"),
+        ({"keep": 1}, "keep must be a list, got 1"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            tl.draw(h.sum(), **given)

@@ -98,11 +98,7 @@ def of_network(
             for key, (p, readout) in both.items()
         },
         "beside": "untrained",
-        "symbols": None
-        if symbols is None
-        else [*word("symbols", symbols)]
-        if isinstance(symbols, str)
-        else words("symbols", symbols),
+        "symbols": None if symbols is None else [word("a symbol", s) for s in symbols],
         "answers": words("answers", answers),
         "sequences": [sequence],
     }

@@ -118,7 +118,7 @@ class Series(Task):
     def preview(self, rng: np.random.Generator, count: int = 3) -> str:
         """Windows of the series, in its own units."""
         starts = rng.integers(0, len(self.training) - 8, count)
-        rows = (self.training[k : k + 8] * self.scale + self.mean for k in starts)
+        rows = (self.training[k : k + 8].astype(np.float64) * self.scale + self.mean for k in starts)
         return "\n".join(" ".join(f"{v:.4g}" for v in row) + " …" for row in rows)
 
 

@@ -263,7 +263,8 @@ def _value(checkpoint: Checkpoint, row: npt.NDArray[np.float32]) -> str:
 def in_units(checkpoint: Checkpoint, value: float) -> float:
     """A number that the network reads or gives, in the units of the run's data."""
     about = checkpoint.about["task"]
-    return float(value * about["scale"] + about["mean"]) if "scale" in about else float(value)
+    value = float(value)  # not in float32, which does not hold every unit
+    return value * about["scale"] + about["mean"] if "scale" in about else value
 
 
 def written(checkpoint: Checkpoint, value: float) -> str:

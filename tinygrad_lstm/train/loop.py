@@ -97,7 +97,7 @@ class Trainer:
         self._check(value, f"the loss, {value},", self.steps > 1)
         self._check(norm, f"the gradient's norm, {norm},", self.steps > 1)
         self._judge(outputs, batch)
-        moved = self.optimiser.moved()
+        moved = self.optimiser._moved()
         weights = np.concatenate([new.reshape(-1) for _, attribute, new in moved if attribute == "_array"])
         self._check(weights, "a weight")
         self._recent, self._norms = [*self._recent, value], [*self._norms, norm]
@@ -240,7 +240,7 @@ class Trainer:
         except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise ValueError(f"the checkpoint's generator is not one of NumPy's: {error}") from error
         after.reports = [*checkpoint.metrics]
-        moved = [c for x, new in zip(self.parameters, network.parameters(), strict=True) for c in x.assigned(new)]
+        moved = [c for x, new in zip(self.parameters, network.parameters(), strict=True) for c in x._assigned(new)]
         set_all(moved + becoming(self.optimiser, optimiser) + becoming(self, after))
 
     def _repr_html_(self) -> str:

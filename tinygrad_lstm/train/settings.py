@@ -44,6 +44,8 @@ class Settings:
             read["T_max"] = partial(whole, least=2)
         for name, value in vars(self).items():
             object.__setattr__(self, name, read.get(name, plain)(name, value))
+        if not isinstance(self.options, dict):
+            raise TypeError(f"options must be a dict, got {self.options!r:.80}")
         check_kind(self.cell, self.init)
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:

@@ -50,7 +50,7 @@ def numbers(cell: LSTMCell, h: npt.ArrayLike, c: npt.ArrayLike, x: npt.ArrayLike
         raise ValueError(f"a walk shows the standard LSTM cell with biases, not the variant {cell!r}")
     if np.ndim(x) != 1:
         raise ValueError(f"a walk shows one sequence, x of shape ({cell.input_size},), got {np.shape(x)}")
-    for name, given in (("h", h), ("c", c), ("x", x)):
+    for name, given in {"h": h, "c": c, "x": x, **cell.state_dict()}.items():
         if not np.isfinite(np.asarray(given, np.float64)).all():
             raise ValueError(f"a walk shows finite numbers, {name} holds NaN or infinity")
     before = tensor(h, requires_grad=True, name="h0", dtype=cell.dtype)
