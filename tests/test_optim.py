@@ -60,6 +60,34 @@ def test_fifty_steps_equal_pytorchs(kind: str, settings: dict[str, Any]) -> None
             np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=0, atol=1e-10)
 
 
+@every_optimiser
+def test_a_step_is_whole_or_not_begun_at_whatever_moment_ctrl_c_comes(
+    kind: str, settings: dict[str, Any], interrupted: Any
+) -> None:
+    params = parameters()
+    opt = getattr(tl.optim, kind)(params, **settings)
+    give(params, 0)
+    opt.step()
+    give(params, 1)
+    start, state = [p.numpy() for p in params], opt.state_dict()
+
+    def bits() -> list[bytes]:
+        return [a.tobytes() for a in (*(p.numpy() for p in params), *opt.state_dict().values())]
+
+    before, seen = bits(), []
+
+    def look() -> None:
+        seen.append(bits())
+        opt.load_state_dict(state)
+        for p, a in zip(params, start, strict=True):
+            p.assign(a)
+
+    interrupted(opt.step, look, "optim.py", "tensor.py")
+    assert all(found in (before, bits()) for found in seen)
+    assert before in seen
+    assert bits() in seen
+
+
 def test_sgd_by_hand() -> None:
     p = tl.nn.Parameter([1.0])
     opt = tl.optim.SGD([p], lr=0.5, momentum=0.5)

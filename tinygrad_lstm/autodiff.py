@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from . import primitives as p
 from .anomaly import check_cotangent, detect_anomaly
+from .arguments import real_array
 from .machine import free_in_forks
 from .scope import adjoint
 from .tensor import Tensor, constant, describe, recording_anew
@@ -379,7 +380,7 @@ def seed_of(root: Tensor, cotangent: Any, constant: bool = False) -> npt.NDArray
                 f"{describe(root)} has {root.size} elements: reduce it to one, as with .sum(), or give a cotangent"
             )
         return np.ones(root.shape, root.dtype)
-    given: npt.NDArray[Any] = p.real_array(cotangent, root.dtype, name="a cotangent")
+    given: npt.NDArray[Any] = real_array(cotangent, root.dtype, name="a cotangent")
     if given.shape != root.shape:
         raise ValueError(f"the cotangent of {describe(root)} must have its shape, got {given.shape}")
     return given

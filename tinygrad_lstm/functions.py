@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import primitives as p
+from .arguments import check_array
 from .primitives import Primitive
 
 _ndarray = np.ndarray
@@ -48,7 +49,7 @@ def _arrays(x: Any) -> Any:
     """Anything with a shape as it is; numbers and lists as an ndarray."""
     if type(x) is _ndarray or hasattr(x, "__primitive__"):
         return x
-    p.check_array(x)
+    check_array(x)
     return np.asarray(x)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .arguments import as_number, as_real
+from .arguments import as_number, real_array
 from .tensor import Tensor, describe
+from .whole import Change, becoming, set_all
 
 Array = npt.NDArray[Any]
 
@@ -30,18 +32,29 @@ class _Optimizer(ABC):
         self.memory: dict[str, list[Array | None]] = {what: [None] * len(self.params) for what in self.remembered}
 
     def step(self) -> None:
-        """Move every parameter that has a gradient; one whose `.grad` is None stays."""
+        """Move every parameter that has a gradient; one whose `.grad` is None stays.
+
+        A step is whole or not begun: Ctrl-C in the middle of it leaves no parameter ahead of the others.
+        """
+        set_all(self._moved())
+
+    def _moved(self) -> list[Change]:
+        """What `step` sets, computed aside, for `set_all` to set together with other things."""
+        after = copy(self)
+        after.steps, after.memory = [*self.steps], {what: [*arrays] for what, arrays in self.memory.items()}
+        changes: list[Change] = []
         for k, parameter in enumerate(self.params):
             grad = parameter.grad
             if grad is not None:
-                self.steps[k] += 1
+                after.steps[k] += 1
                 if self.weight_decay:
                     grad = np.asarray(grad + self.weight_decay * parameter.numpy())  # 0-d too
-                parameter.assign(parameter.numpy() - self._change(k, grad))
+                changes += parameter._assigned(parameter.numpy() - after._change(k, grad))
+        return changes + becoming(self, after)
 
     @abstractmethod
     def _change(self, k: int, grad: Array) -> Array:
-        """What is taken from parameter k, whose gradient is `grad`."""
+        """What is taken from parameter k, whose gradient is `grad`. What is remembered is replaced, never changed."""
 
     def zero_grad(self) -> None:
         """Forget the gradients: `.grad` of every parameter becomes None."""
@@ -63,7 +76,7 @@ class _Optimizer(ABC):
         """
         if "steps" not in state:
             raise KeyError("no values for steps")
-        steps = as_real("steps", state["steps"])
+        steps = real_array(state["steps"], name="steps")
         if steps.shape != (len(self.params),):
             raise ValueError(f"steps must have shape {(len(self.params),)}, got {steps.shape}")
         if steps.dtype.kind not in "iu" or (steps < 0).any():
@@ -76,12 +89,11 @@ class _Optimizer(ABC):
             raise KeyError(f"nothing is remembered as {', '.join(sorted(map(str, unknown)))}")
         memory: dict[str, list[Array | None]] = {what: [None] * len(self.params) for what in self.remembered}
         for name, (what, k) in names.items():
-            array = np.array(as_real(name, state[name]), self.params[k].dtype)
+            array = real_array(state[name], self.params[k].dtype, name=name)
             if array.shape != self.params[k].shape:
                 raise ValueError(f"{name} must have shape {self.params[k].shape}, got {array.shape}")
             memory[what][k] = array
-        self.steps = steps.tolist()
-        self.memory = memory
+        set_all([(self, "steps", steps.tolist()), (self, "memory", memory)])
 
 
 class SGD(_Optimizer):
@@ -135,10 +147,7 @@ class Adam(_Optimizer):
 
     def _change(self, k: int, grad: Array) -> Array:
         means, squares = self.memory["mean"], self.memory["square"]
-        m, v = means[k], squares[k]
-        if m is None or v is None:
-            m = means[k] = np.zeros_like(grad)
-            v = squares[k] = np.zeros_like(grad)
+        m, v = means[k], squares[k] = [np.zeros_like(grad) if a is None else a.copy() for a in (means[k], squares[k])]
         b1, b2 = self.betas
         m *= b1
         m += (1 - b1) * grad

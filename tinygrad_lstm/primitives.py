@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import check_array
+
 Rule = Callable[..., Any]
 Every = Callable[..., list[Any]]
 
@@ -106,61 +108,6 @@ def primitive(
     """Write one line into the derivative table."""
     TABLE[name] = Primitive(name, symbol, forward, rules, every, total, add_to)
     return TABLE[name]
-
-
-_OWN_RULES = ("__array_ufunc__", "__array_function__", "__mul__", "sum")  # np.memmap and np.recarray have none
-_REAL = "fiub"  # the kinds of dtypes that hold real numbers
-
-
-def check_array(data: Any) -> None:
-    """Raise TypeError for what would not be whole as a plain array.
-
-    That is a list of what records itself: its graph would be lost; and an array with rules of its own, such as a mask,
-    a unit, or `*` for the matrix product: NumPy drops them, or follows them in part.
-    """
-    if isinstance(data, (list, tuple)):
-        for x in data:
-            if hasattr(x, "__primitive__"):
-                raise TypeError(
-                    f"a list of {type(x).__name__}s is not an array, and copying would cut the graph: "
-                    "use tl.stack or tl.concat"
-                )
-            check_array(x)
-    elif isinstance(data, _ndarray) and any(getattr(type(data), k) is not getattr(_ndarray, k) for k in _OWN_RULES):
-        way = (
-            "its .filled(...) values, and weigh what is masked with 0"
-            if hasattr(data, "filled")
-            else "np.asarray of it"
-        )
-        raise TypeError(f"a {type(data).__name__} has rules of its own, which would be lost: give {way}")
-
-
-def real_array(data: Any, dtype: Any = None, order: Any = "K", name: str = "an array of real numbers") -> Any:
-    """A fresh ndarray, in this machine's byte order, of numbers that a user gave; of what records itself, its values.
-
-    A `dtype` may cut digits, as in NumPy; `name` is for messages. Raises TypeError for what is not real numbers,
-    whatever the dtype (a cast would drop the imaginary part), and for what `check_array` refuses; ValueError for a
-    ragged list.
-    """
-    if hasattr(data, "__primitive__"):
-        data = data.numpy()
-    if type(data) is not _ndarray:
-        check_array(data)
-    elif dtype is None and data.dtype.isnative and data.dtype.kind in _REAL:  # nothing to ask: five times as quick
-        return np.array(data, order=order)
-    try:
-        given = np.asarray(data)
-        objects = given.ravel().tolist() if given.dtype.kind == "O" else []
-        check_array(objects)  # a cast would take them with float(), which drops graphs and imaginary parts
-        wanted = np.dtype(given.dtype if dtype is None else dtype)
-        known = _REAL if dtype is None else _REAL + "OUS"  # objects and strings may stand for numbers
-        if given.dtype.kind in known and wanted.kind in _REAL and not any(map(np.iscomplexobj, objects)):
-            return np.array(given, np.dtype(wanted.type), order=order)
-    except (ValueError, TypeError) as error:
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(f"cannot make {name} of {type(data).__name__}: {error}") from None
-    to = "" if dtype is None else f" for one of dtype {wanted}"
-    raise TypeError(f"{name} must hold real numbers, got {type(data).__name__} of dtype {given.dtype}{to}")
 
 
 def wide(function: Callable[..., Any]) -> Callable[..., Any]:

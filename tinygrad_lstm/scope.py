@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from contextvars import ContextVar
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
 from operator import index
 from types import FrameType, SimpleNamespace, TracebackType
 from typing import Any, ClassVar, Self
+
+from .arguments import as_word
 
 _GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
 _ENTER_CONTEXT = ExitStack.enter_context.__code__
@@ -98,13 +100,6 @@ def _runs_here(frame: FrameType) -> bool:
     return here is frame
 
 
-def check_names(what: str, names: Iterable[Any] | None) -> None:
-    """Raise TypeError for a name that is no string: where it is given, not where it is shown."""
-    for name in () if names is None else names:
-        if not isinstance(name, str):
-            raise TypeError(f"{what} must be a string, got {type(name).__name__} {name!r}")
-
-
 _FINISHED: Any = SimpleNamespace(f_back=None)  # in place of the frame of a generator that never runs again
 
 
@@ -123,10 +118,9 @@ class scope(Block):
     blocks = ContextVar("open scopes", default=())
 
     def __init__(self, name: str, step: int | None = None) -> None:
-        check_names("the name of a scope", (name,))
         self._frame = None
         self._inside = False
-        self.name = name
+        self.name = as_word("the name of a scope", name)
         self.step = None if step is None else index(step)
         self.outer: scope | None = None
         self._entered = False

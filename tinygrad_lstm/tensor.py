@@ -22,9 +22,10 @@ from . import functions as f
 from . import numpy_functions as n
 from . import primitives as p
 from .anomaly import check_output, detect_anomaly
-from .arguments import as_flag
+from .arguments import as_flag, as_word, check_array, real_array
 from .primitives import Primitive
-from .scope import Block, check_names, current, scope
+from .scope import Block, current, scope
+from .whole import Change, set_all
 
 _ndarray = np.ndarray
 _clock = itertools.count(1)
@@ -80,7 +81,7 @@ class Tensor:
     @name.setter
     def name(self, name: str | None) -> None:
         if name is not None and type(name) is not str:  # asked here: a cell sets ten names a step
-            check_names("the name of a tensor", (name,))
+            name = as_word("the name of a tensor", name)
         self._name = name
 
     # ── the array ──────────────────────────────────────────────────────────────────────────────
@@ -189,7 +190,7 @@ class Tensor:
         if self.primitive is not None:
             raise AttributeError(f"{describe(self)} is not a leaf: only a leaf keeps a gradient")
         if value is not None and value is not self._grad:
-            array = p.real_array(value, name="a gradient")  # a copy: backward adds to it in place
+            array = real_array(value, name="a gradient")  # a copy: backward adds to it in place
             if array.shape != self.shape or array.dtype != self.dtype:
                 raise ValueError(
                     f"the gradient of {describe(self)} must be a {self.dtype} array of its shape, "
@@ -220,7 +221,11 @@ class Tensor:
 
         Raises ValueError for a non-leaf or another shape, TypeError for a dtype that does not fit.
         """
-        new = p.real_array(value)
+        set_all(self._assigned(value))
+
+    def _assigned(self, value: npt.ArrayLike) -> list[Change]:
+        """What `assign` sets, for `set_all` to set together with other things. Raises as it does."""
+        new = real_array(value)
         if self.primitive is not None:
             raise ValueError(f"{describe(self)} was computed: only a leaf can be assigned")
         if new.shape != self.shape:
@@ -229,8 +234,7 @@ class Tensor:
             raise TypeError(f"{describe(self)} is {self.dtype} and cannot be assigned {new.dtype} values")
         array = new.astype(self.dtype, copy=False)  # never in place: views of the old values stay true
         array.flags.writeable = False
-        self._array = array
-        self.seq = next(_clock)
+        return [(self, "_array", array), (self, "seq", next(_clock))]
 
     def backward(self, cotangent: npt.ArrayLike | None = None) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf it was made from.
@@ -606,7 +610,7 @@ def _with_constants(inputs: Sequence[Any]) -> tuple[Tensor, ...]:
 
 def _copy(data: Any, dtype: npt.DTypeLike | None) -> npt.NDArray[Any]:
     """A fresh array of real numbers, Python's own as float64."""
-    array = p.real_array(data, dtype, "C", "a Tensor")
+    array = real_array(data, dtype, "C", "a Tensor")
     if array.dtype.kind in "iu" and dtype is None and not hasattr(data, "dtype"):
         array = array.astype(np.float64)
     return array
@@ -623,7 +627,7 @@ def _frozen(index: Any) -> Any:
     if p.is_basic_index(index):
         return index
     if isinstance(index, _ndarray):
-        p.check_array(index)  # a mask over an index would be dropped
+        check_array(index)  # a mask over an index would be dropped
     copy = np.array(index)
     return copy if copy.size or hasattr(index, "dtype") else copy.astype(np.intp)  # x[[]] is empty, not a float
 
@@ -631,7 +635,7 @@ def _frozen(index: Any) -> Any:
 def _operand(x: Any) -> Any:
     if isinstance(x, Tensor):
         return x._array
-    p.check_array(x)
+    check_array(x)
     return x
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,3 +211,20 @@ def test_a_run_that_diverges_says_so_in_one_line(capsys, here):
     assert err.count("\n") == 1
     assert "not finite at step" in err
     assert main(["train", "--resume", "run", "--steps", "1"]) == 0  # the checkpoint from before is whole
+
+
+@pytest.mark.parametrize("last", ["1e300", "-1e300"])
+def test_a_series_with_a_number_too_far_away_is_one_line_and_no_files(last, capsys, here):
+    Path("series.txt").write_text("\n".join([*(str(k % 7) for k in range(299)), last]))
+    argv = ["train", "series", "--data", "series.txt", "--length", "5", "--hidden", "2", "--out", "run"]
+    assert main(argv) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "so far away no float32 holds its square" in err
+    assert not Path("run").exists()
+
+
+def test_a_step_that_overflows_is_not_kept(capsys, here):
+    assert main(["train", "adding", *SMALL, "--lr", "1e300", "--out", "run"]) == 2
+    assert "a weight is not finite at step 1: try an lr below 1e+300" in capsys.readouterr().err
+    assert all(np.isfinite(a).all() for a in load("run").arrays.values())

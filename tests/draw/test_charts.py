@@ -289,3 +289,29 @@ def test_curves_take_the_values_of_tensors_and_no_complex_numbers():
     assert charts.curves({"x": x, "pair": (x, x * 2)}, "t", "x", "y").axes
     with pytest.raises(TypeError, match="must hold real numbers, got list of dtype complex128"):
         charts.curves({"x": [1j, 2.0]}, "t", "x", "y")
+
+
+def saved(lines, tmp_path, **given):
+    return charts.save(charts.curves(lines, "title", "x", "y", **given), tmp_path / "chart.svg")
+
+
+def test_curves_of_hostile_numbers_are_drawn(tmp_path):
+    for values in ([1.0], [2.0, 2.0], [1.0, np.inf, 2.0], [1e-310, 2e-310], [1e300, 2e300], np.array([1, 2])):
+        assert saved({"a": values}, tmp_path, levels={"b": np.array(3.0)}).exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "given", "error", "message"),
+    [
+        ({}, {}, ValueError, "there is no curve to show"),
+        ({}, {"levels": {"b": 1.0}}, ValueError, "there is no curve to show"),
+        ({3: [1, 2]}, {}, TypeError, r"name\[0\] must be a string, got 3: give '3'"),
+        ({"a": 3.0}, {}, ValueError, "a: x and y must be lists"),
+        ({"a": ([0.0, np.nan], [1.0, 2.0])}, {}, ValueError, "a: x must be finite numbers"),
+        ({"a": [-1.7e308, 1.7e308]}, {}, ValueError, "too far apart for one axis"),
+        ({"a": [1.0, 2.0]}, {"levels": {"b": np.nan}}, ValueError, "b, a level, must be a finite number, got nan"),
+    ],
+)
+def test_curves_that_cannot_be_drawn_are_refused_by_what_they_are(lines, given, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        saved(lines, tmp_path, **given)

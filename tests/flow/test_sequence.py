@@ -498,13 +498,18 @@ def test_more_memory_than_a_machine_can_be_expected_to_have_is_refused():
         check_memory((4 << 30) + 1, 10, 8)
 
 
-def test_tokens_are_strings():
-    with pytest.raises(TypeError, match="a token must be a string, got int 3"):
-        embed(["a", 3], 2)
-    with pytest.raises(TypeError, match="a token must be a string, got int 3"):
-        trace_sequence(RNNCell(1, 1), [[1.0]], [3])
-
-
 def test_a_sequence_may_be_a_tensor_and_its_values_are_taken():
     xs = tl.tensor([[1.0], [2.0]], requires_grad=True)
     assert trace_sequence(RNNCell(1, 1), xs).x.shape == (2,)
+
+
+def test_tokens_are_strings_in_any_list() -> None:
+    cell = make_cell("rnn", 2, 2)
+    passage = trace_sequence(cell, np.zeros((2, 2)), np.array(["a", "b"]), seed=np.int64(1))
+    assert (passage.tokens, type(passage.tokens[0]), type(passage.seed)) == (("a", "b"), str, int)
+    assert np.array_equal(embed(np.array(["a"]), np.int64(2), np.int64(1)), embed(["a"], 2, 1))
+    for call in (lambda: embed([3], 2), lambda: trace_sequence(cell, np.zeros((1, 2)), [3])):
+        with pytest.raises(TypeError, match=r"tokens\[0\] must be a string, got 3: give '3'"):
+            call()
+    with pytest.raises(TypeError, match="a text must be a string"):
+        tokenize(["a", "b"])

@@ -439,3 +439,28 @@ def test_left_out_the_options_are_those_of_the_command():
 
 def test_norm_is_that_of_the_graph():
     assert module.norm is norm
+
+
+def test_arrays_and_numpys_numbers_are_taken_as_lists_and_numbers() -> None:
+    plain = study(("rnn",), lag=3, hidden_size=2, input_size=2, seeds=(0, 1))
+    given = study(
+        np.array(["rnn"]), lag=np.int64(3), hidden_size=np.int32(2), input_size=np.uint8(2), seeds=np.arange(2)
+    )
+    assert (given.seeds, given.lag) == (plain.seeds, plain.lag)
+    assert type(given.seeds[0]) is int
+    assert np.array_equal(given.cells[0].norms(), plain.cells[0].norms())
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"keys": "rnn"}, TypeError, "keys must be a list, got 'rnn'"),
+        ({"seeds": 3}, TypeError, "seeds must be a list, got 3"),
+        ({"seeds": np.array([0.0])}, TypeError, "a seed must be a whole number"),
+        ({"seeds": [-1]}, ValueError, "a seed must be at least 0, got -1"),
+        ({"lag": 2.5}, TypeError, r"lag must be a whole number, got 2\.5"),
+    ],
+)
+def test_what_is_no_list_of_seeds_or_cells_is_refused(given, error, message) -> None:
+    with pytest.raises(error, match=message):
+        study(**{"keys": ("rnn",), "lag": 2} | given)

@@ -494,3 +494,10 @@ def test_torch_reads_ours_and_we_read_torchs(tmp_path: Path) -> None:
     pytorch.load_state_dict(model, load_state_dict(tmp_path / "theirs.safetensors"))
     np.testing.assert_allclose(model(x)[0].numpy(), net(torch.tensor(x))[0].detach().numpy(), atol=1e-6)
     assert "__metadata__" in header_of(tmp_path / "ours.safetensors")
+
+
+def test_truth_given_as_1_and_numpys_numbers_come_back(tmp_path: Path) -> None:
+    model = LSTM(np.int64(2), np.int64(3), bidirectional=1)
+    loaded: Any = load(save(model, tmp_path / "a.safetensors"))
+    assert loaded.bidirectional is True
+    assert loaded.state_dict().keys() == model.state_dict().keys()

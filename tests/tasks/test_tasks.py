@@ -405,3 +405,40 @@ def test_series_that_cannot_be_used_are_refused(tmp_path, data, message):
         tasks.make("series", data=tmp_path / "s")
     with pytest.raises(ValueError, match="--data FILE"):
         tasks.make("series")
+
+
+def made(tmp_path, values):
+    (tmp_path / "s").write_text("\n".join(map(repr, values)))
+    return tasks.make("series", length=np.int64(5), data=tmp_path / "s")
+
+
+@pytest.mark.parametrize("exponent", [-1060, -700, 0, 900, 1021])
+def test_a_series_in_other_units_is_the_same_task(exponent, tmp_path):
+    values = [math.sin(k / 5) for k in range(300)]
+    plain, other = made(tmp_path, values), made(tmp_path, [math.ldexp(v, exponent) for v in values])
+    few = 0.0 if exponent > -1000 else 1e-3  # 1e-319 has few digits
+    np.testing.assert_allclose(other.training, plain.training, rtol=0, atol=few)
+    assert other.baseline.loss == pytest.approx(plain.baseline.loss, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {299: 1e300},
+            r"holds 1e\+300 in its held-out part, but the values learnt from are about 0\.03566 ± 0\.7017: so far",
+        ),
+        (dict.fromkeys(range(240), 0.1), "does not change in its first 240 values"),
+    ],
+)
+def test_a_series_whose_numbers_cannot_be_learnt_says_which(change, message, tmp_path):
+    values = [change.get(k, math.sin(k / 5)) for k in range(300)]
+    with pytest.raises(ValueError, match=message):
+        made(tmp_path, values)
+
+
+def test_a_task_is_named_by_a_string_and_its_length_is_whole():
+    with pytest.raises(TypeError, match="task must be a string, got 3"):
+        tasks.make(3)
+    with pytest.raises(TypeError, match=r"length must be a whole number, got 3\.5"):
+        tasks.make("adding", length=3.5)

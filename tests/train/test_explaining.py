@@ -343,3 +343,15 @@ def test_a_sequence_too_long_for_the_memory_is_refused_before_it_is_run(run, mon
 def test_a_path_in_place_of_a_checkpoint_is_told_how_to_become_one():
     with pytest.raises(TypeError, match=r"explain takes a checkpoint, got str: give load\(path of the run\)"):
         tl.train.explain("runs/latch")
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-320, 1.0, 1e300])
+def test_a_series_of_any_size_is_explained_in_its_own_units(unit, tmp_path):
+    values = [np.sin(k / 5) for k in range(300)]
+    (tmp_path / "series.txt").write_text("\n".join(repr(float(v * unit)) for v in values))
+    trainer = Trainer(Settings("series", {"length": 5, "data": tmp_path / "series.txt"}, hidden=2, batch=2))
+    trainer.step()
+    assert np.isfinite(trainer.task.baseline.loss)
+    found = explain(trainer.checkpoint())
+    assert 0 < abs(found.says(found.outputs)) < 3 * unit
+    assert "inf" not in trainer.task.preview(np.random.default_rng(0)) + " ".join(found.sequence.tokens)

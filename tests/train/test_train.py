@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,8 +27,8 @@ def alone():
 TEXT = "the cat sat on the mat, and the dog sat on the log.\n" * 60
 
 
-def settings(task="adding", tmp_path=None, **given):
-    options = {"length": 12}
+def settings(task="adding", tmp_path=None, length=12, **given):
+    options = {"length": length}
     if task == "adding1997":
         options = {"length": 24}
     if task == "text":
@@ -67,6 +69,97 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_bits(task, cell, tmp_pat
     part = trained(Trainer(chosen), 57)
     save(tmp_path, part.checkpoint(), None)
     same(trained(resume(load(tmp_path)), 130), whole)
+
+
+def bits(trainer):
+    saved = trainer.checkpoint()
+    about = {k: v for k, v in saved.about.items() if k != "seconds"}
+    return {name: array.tobytes() for name, array in saved.arrays.items()}, about, saved.metrics
+
+
+WHERE = ("loop.py", "optim.py", "metrics.py", "series.py", "continual_reber.py")
+
+
+@pytest.mark.parametrize(("task", "cell"), [("adding", "bag"), ("continual-reber", "rnn"), ("series", "rnn")])
+def test_a_step_is_whole_or_not_begun_at_whatever_moment_ctrl_c_comes(task, cell, tmp_path, monkeypatch, interrupted):
+    monkeypatch.setattr("tinygrad_lstm.train.loop.REPORT", 1)  # an examination at each step
+    trainer = trained(Trainer(settings(task, tmp_path, cell=cell, hidden=1, batch=1, length=2)), 2)
+    trainer.report()
+    saved, before = trainer.checkpoint(), bits(trainer)
+    after = bits(trained(resume(saved), 3))
+    seen = []
+
+    def look():
+        seen.append(bits(trainer))
+        assert seen[-1] in (before, after)
+        if seen[-1] == after:
+            trainer.restore(saved)
+
+    assert interrupted(trainer.step, look, *WHERE) > 100
+    assert bits(trainer) == after
+    assert before in seen
+    assert after in seen  # Ctrl-C came between the end of the step and the call's return
+    assert np.geterr()["over"] == "warn"
+
+
+def test_an_exception_in_a_task_leaves_the_run_as_it_was(monkeypatch):
+    trainer = trained(Trainer(settings("continual-reber")), 2)
+    before = bits(trainer)
+
+    def fails(rng, size):
+        rng.random(7)
+        raise MemoryError
+
+    monkeypatch.setattr(trainer.task, "batch", fails)
+    with pytest.raises(MemoryError):
+        trainer.step()
+    assert bits(trainer) == before
+
+
+def test_a_run_interrupted_before_its_report_gives_it_next_time(interrupted):
+    whole = [row for row in Trainer(settings(steps=101)).run() if row]
+    trainer = trained(Trainer(settings(steps=101)), 100)
+    saved = trainer.checkpoint()
+    found = []
+
+    def look():
+        rows = [*trainer.reports, *(row for row in trainer.run() if row)]
+        found.append([row for k, row in enumerate(rows) if row not in rows[:k]])
+        trainer.restore(saved)
+
+    interrupted(lambda: next(trainer.run()), look, "loop.py")
+    strip = [[{k: v for k, v in row.items() if k != "seconds"} for row in rows] for rows in (whole, *found)]
+    assert all(rows == strip[0] for rows in strip[1:])
+
+
+def test_a_checkpoint_from_another_thread_is_of_one_moment():
+    trainer = Trainer(settings(hidden=1, batch=1, length=2, steps=300))
+    taken = []
+    with ThreadPoolExecutor(1) as other:
+        run = other.submit(lambda: [trainer.step() for _ in range(300)])
+        while not run.done():
+            taken.append(trainer.checkpoint())
+        run.result()
+    assert len(taken) > 1
+    by_steps = {}
+    again = Trainer(trainer.settings)
+    for _ in range(300):
+        again.step()
+        by_steps[again.steps] = bits(again)[0]
+    assert all(
+        {name: a.tobytes() for name, a in saved.arrays.items()} == by_steps[saved.about["steps"]]
+        for saved in taken
+        if saved.about["steps"]
+    )
+
+
+def test_a_checkpoint_that_does_not_fit_changes_nothing():
+    trainer = trained(Trainer(settings()), 2)
+    saved, before = trained(Trainer(settings()), 3).checkpoint(), bits(trainer)
+    wrong = type(saved)(saved.arrays, saved.about | {"generator": {}})
+    with pytest.raises(ValueError, match="generator"):
+        trainer.restore(wrong)
+    assert bits(trainer) == before
 
 
 def test_other_seeds_give_other_runs():
@@ -123,9 +216,25 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched():
     trainer = Trainer(settings())
     trainer.network.readout.b.assign(np.array([np.float32(1e30)]))
     before = trainer.network.state_dict()
-    with pytest.raises(Diverged, match="not finite at step 1"):
+    with pytest.raises(Diverged, match=r"the loss, inf, is not finite at step 1: no weight has moved yet, so the data"):
         trainer.step()
     assert all(np.array_equal(v, before[k]) for k, v in trainer.network.state_dict().items())
+
+
+def test_a_weight_that_would_not_be_finite_is_not_taken():
+    trainer = Trainer(settings(lr=1e300))
+    before = bits(trainer)
+    with pytest.raises(Diverged, match=r"a weight is not finite at step 1: try an lr below 1e\+300 or a clip below 1"):
+        trainer.step()
+    assert bits(trainer) == before
+
+
+def test_an_examination_without_a_finite_score_is_said(tmp_path, monkeypatch):
+    trainer = trained(Trainer(settings("text", tmp_path)), 99)
+    monkeypatch.setattr(trainer.task, "examine", lambda predict: tasks.Exam(False, np.inf, "said"))
+    with pytest.raises(Diverged, match="the examination's score, inf, is not finite at step 100"):
+        trainer.step()
+    assert trainer.steps == 99
 
 
 @pytest.mark.parametrize(
@@ -146,6 +255,60 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched():
 def test_settings_that_cannot_be_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         Trainer(Settings(**{"task": "adding"} | given))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"hidden": np.int64(4)}, {"steps": np.int32(3)}, {"batch": np.uint8(4)}, {"seed": np.int64(0)},
+        {"lr": np.float32(0.5)}, {"clip": np.float64(1)}, {"forget_bias": np.float16(1)}, {"T_max": np.int64(5)},
+        {"cell": np.str_("lstm")}, {"options": {"length": np.int64(12)}},
+        {"task": np.str_("series"), "options": {"length": np.int64(12), "data": Path}},
+        {"task": "text", "options": {"length": 12, "data": np.str_}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_numpys_scalars_and_paths_are_settings_that_can_be_kept(given, tmp_path):
+    made = {"text": "abc" * 200, "series": "\n".join(str(k % 7) for k in range(400))}
+    for name, text in made.items():
+        (tmp_path / name).write_text(text)
+    options = given.get("options", {"length": 12})
+    if "data" in options:
+        options = options | {"data": options["data"](str(tmp_path / given["task"]))}
+    taken = Settings(**{"task": "adding", "hidden": 4, "batch": 4, "steps": 3} | given | {"options": options})
+    trainer = trained(Trainer(taken), 2)
+    save(str(tmp_path), trainer.checkpoint(), None)
+    assert load(str(tmp_path)).settings == taken
+    same(trained(resume(load(tmp_path), np.int64(3)), 3), trained(trainer, 3))
+    assert trainer.task.options() == trainer.task.options() | {"length": 12}
+    assert type(trainer.task.length) is int
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"hidden": 4.5}, TypeError, "hidden must be a whole number, got 4.5"),
+        ({"hidden": "4"}, TypeError, "hidden must be a whole number, got '4'"),
+        ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
+        ({"T_max": 1}, ValueError, "T_max must be at least 2, got 1"),
+        ({"lr": "0.1"}, TypeError, "lr must be a number, got '0.1'"),
+        ({"forget_bias": float("nan")}, ValueError, "forget_bias must be a finite number, got nan"),
+        ({"options": {"length": object()}}, TypeError, r"options\['length'\] must be a number"),
+        ({"options": {"scale": np.inf}}, ValueError, r"options\['scale'\] must be a finite number"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_when_it_is_given(given, error, message):
+    with pytest.raises(error, match=message):
+        Settings(**{"task": "adding"} | given)
+
+
+def test_what_a_task_of_ones_own_says_in_numpys_numbers_is_kept(monkeypatch):
+    trainer = trained(Trainer(settings("continual-reber")), 1)
+    trainer.exam = tasks.Exam(np.bool_(True), np.float32(0.5), np.str_("said"))
+    monkeypatch.setattr(trainer.task, "about", lambda: {"size": np.int64(3)})
+    about = json.loads(json.dumps(trainer.checkpoint().about))
+    assert (about["exam"], about["task"]) == ([True, 0.5, "said"], {"size": 3})
+    trainer.restore(trainer.checkpoint())
 
 
 def test_settings_come_back_from_plain_values_and_name_a_task():

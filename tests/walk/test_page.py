@@ -184,3 +184,12 @@ def test_numbers_too_large_for_a_step_are_refused() -> None:
 def test_an_unknown_notation_is_refused() -> None:
     with pytest.raises(ValueError, match="no notation is called 'greek': choose from gates, gamma, separate"):
         walk.page(LSTMCell(4, 3), H, C, X, "greek")
+
+
+def test_numbers_that_are_not_finite_are_named() -> None:
+    cell = LSTMCell(2, 2)
+    with pytest.raises(ValueError, match="finite numbers, x holds NaN or infinity"):
+        walk.page(cell, np.zeros(2), np.zeros(2), np.array([np.nan, 1]))
+    cell.W_f.assign(np.full((4, 2), np.inf))
+    with pytest.raises(ValueError, match="finite numbers, W_f holds NaN or infinity"):
+        walk.page(cell, [0, 0], [0, 0], [0, 0])

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import as_number, as_words, real_array
 from ..files import write_atomically
 from ..flow.sequence import TINY
 from ..flow.study import CellStudy, Part, Study
 from ..machine import free_in_forks
-from ..primitives import real_array
 from . import theme
 
 if TYPE_CHECKING:
@@ -106,18 +106,26 @@ def curves(
     """A chart of one's own numbers: a curve for each name, y against 0, 1, 2, ... or a pair (x, y), named at its end.
 
     `levels` are dashed across the whole width, such as a baseline. With `log` the axis of y counts powers of ten, and
-    what is not above 0 is left out. Raises ValueError where a curve has no number to show or x and y differ in length.
+    what is not above 0 is left out, as NaN and infinity are. Raises ValueError for no curve, one that has no number to
+    show, x and y that differ in length, and numbers too far apart; TypeError for a name that is no string.
     """
+    if not lines:
+        raise ValueError("there is no curve to show: give at least one, as in curves({'loss': losses}, ...)")
+    as_words("name", [*lines, *(levels or ())])
     drawn = []
     for name, given in lines.items():
-        x, y = given if isinstance(given, tuple) else (np.arange(len(real_array(given))), given)
+        x, y = given if isinstance(given, tuple) else (np.arange(len(np.atleast_1d(real_array(given)))), given)
         x, y = real_array(x, float), real_array(y, float)
+        if not np.isfinite(x).all():
+            raise ValueError(f"{name}: x must be finite numbers")
         if x.ndim != 1 or x.shape != y.shape:
             raise ValueError(f"{name}: x and y must be lists of as many numbers, got shapes {x.shape} and {y.shape}")
-        y = _log10(y) if log else y
+        y = _log10(y) if log else np.where(np.isfinite(y), y, np.nan)
         if not np.isfinite(y).any():
             raise ValueError(f"{name}: there is no finite number{' above 0' if log else ''} to show")
         drawn.append((name, x, y))
+    for name, level in (levels or {}).items():
+        as_number(f"{name}, a level,", level)
     across = {name: _log10(np.array([y])) if log else np.array([float(y)]) for name, y in (levels or {}).items()}
     low, high = _limits([y for _, _, y in drawn] + list(across.values())) if log else _around(drawn, across.values())
     with _style():
@@ -127,6 +135,8 @@ def curves(
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         first, last = min(x.min() for _, x, _ in drawn), max(x.max() for _, x, _ in drawn)
+        if first == last:
+            first, last = first - 0.5, last + 0.5
         axes.set_xlim(first, last)
         ticks = _few_ticks(first, last, 6, whole=last - first > 2)
         axes.set_xticks(ticks, [f"{t:,.10g}".replace("-", "−") for t in ticks])
@@ -589,6 +599,8 @@ def _around(drawn: Sequence[tuple[str, Floats, Floats]], levels: Iterable[Floats
     """The range of all finite values with a little air; one that is nearly above 0 starts there."""
     every = np.concatenate([*(y for _, _, y in drawn), *levels])
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    if not math.isfinite(2 * (high - low)):
+        raise ValueError(f"numbers from {low:g} to {high:g} are too far apart for one axis")
     air = 0.06 * (high - low) or max(abs(high), 1.0) / 2
     return (0.0 if 0 <= low < (high - low) / 2 else low - air), high + air
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import graphviz  # type: ignore[import-untyped]
 
+from ..arguments import as_items, as_size, as_words
 from ..files import write_atomically
 from ..flow import Flow, read_graph, trace_backward, trace_gradients
-from ..scope import check_names
 from ..tensor import Tensor
 from . import render, theme
 from .cell_places import Row
@@ -73,10 +73,10 @@ def draw(
     """
     if detail not in DETAILS:
         raise ValueError(f"detail must be one of {', '.join(DETAILS)}, got {detail!r}")
+    titles, labels = (v if v is None else as_words(k, v) for k, v in (("titles", titles), ("labels", labels)))
+    keep = [as_size("a step to keep", step) for step in as_items("keep", keep)]
     if not targets:
         raise ValueError("nothing to draw: give a Tensor or a Flow")
-    check_names("a title", titles)
-    check_names("a label", labels)
     if titles is not None and len(titles) != len(targets):
         raise ValueError(f"{len(titles)} titles for {len(targets)} graphs")
     flows = [_backward(targets)] if backward else [_flow(target, gradients) for target in targets]

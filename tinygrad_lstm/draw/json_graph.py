@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import as_words
 from ..flow import Flow, Node, ScopeName
 from .layout_graph import edge_id
 
@@ -38,6 +39,7 @@ def graph_dict(
     for flow in flows:
         if not isinstance(flow, Flow):
             raise TypeError(f"graph_dict takes a Flow, got {type(flow).__name__}: give tl.trace_gradients(loss)")
+    titles, labels = (v if v is None else as_words(k, v) for k, v in (("titles", titles), ("labels", labels)))
     if titles is not None and len(titles) != len(flows):
         raise ValueError(f"{len(titles)} titles for {len(flows)} graphs")
     return {

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import as_word, as_words
 from ..flow import Flow
 from ..nn.cells import GATES
-from ..scope import check_names
 from . import labels, theme
 from .drawing import Drawing
 from .graph import Picture, Point, Shape
@@ -50,8 +50,8 @@ def gates(flow: Flow, labels: Sequence[str] | None = None, title: str | None = N
     steps = find_chain(flow)
     if steps is None:
         raise ValueError("the strip of gates needs the graph of one chain of LSTMCell or RNNCell steps")
-    check_names("a label", labels)
-    check_names("the title", None if title is None else (title,))
+    labels = None if labels is None else as_words("labels", labels)
+    title = None if title is None else as_word("the title", title)
     if labels is not None and len(labels) != len(steps):
         raise ValueError(f"{len(labels)} labels for {len(steps)} steps")
     return Drawing(_layout(steps, labels, title))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import as_number, as_size
+from ..arguments import as_number, as_size, as_word, as_words
 from ..draw import theme
 from ..flow.sequence import Passage, embed, make_cell, tokenize, trace_sequence
 from ..nn import Linear, LSTMCell, RNNCell
@@ -33,7 +33,8 @@ def of_words(text: str, hidden_size: int, forget_bias: float, seed: int) -> Json
 
     Raises ValueError for an empty text, one of more than 200 words, and sizes below 1.
     """
-    hidden_size, forget_bias = as_size("hidden_size", hidden_size), as_number("forget_bias", forget_bias)
+    hidden_size, seed = as_size("hidden_size", hidden_size), as_size("seed", seed, 0)
+    forget_bias = as_number("forget_bias", forget_bias)
     tokens = tokenize(text)
     if not tokens:
         raise ValueError('the text is empty: give some words, as in explore "the cities that I have seen"')
@@ -51,7 +52,7 @@ def of_words(text: str, hidden_size: int, forget_bias: float, seed: int) -> Json
     return _shared() | {
         "unit": "word",
         "seed": str(seed),
-        "forgetBias": float(forget_bias),
+        "forgetBias": forget_bias,
         "cells": {key: _cell(p, names[key]) | {"read": {"u": _array(_read_by(p))}} for key, p in passages.items()},
         "beside": "rnn",
         # ln U[1, 2], as drawn for T_max = 3: e to its power minus 1 is the uniform number it was made of.
@@ -94,8 +95,8 @@ def of_network(
             for key, (p, readout) in both.items()
         },
         "beside": "untrained",
-        "symbols": None if symbols is None else list(symbols),
-        "answers": list(answers),
+        "symbols": None if symbols is None else [as_word("a symbol", s) for s in symbols],
+        "answers": as_words("answers", answers),
         "sequences": [sequence],
     }
 

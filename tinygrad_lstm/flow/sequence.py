@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import as_size, as_word, as_words, real_array
 from ..nn import LSTMCell, RNNCell
-from ..primitives import real_array
-from ..scope import check_names
 from ..tensor import Tensor, tensor, without_collector
 from .graph import Flow, norm
 from .trace import trace_gradients
@@ -44,6 +43,7 @@ def tokenize(text: str, unit: str = "words") -> list[str]:
 
     Line ends are read as one newline character, and those at the end of the text are dropped.
     """
+    text = as_word("a text", text)
     if unit == "words":
         return text.split()
     if unit == "chars":
@@ -58,8 +58,7 @@ def embed(tokens: Sequence[str], size: int, seed: int = 0) -> Floats:
     wherever it stands, in every text. (A hash of the word and the seed start the generator.) Raises TypeError for a
     token that is no string.
     """
-    check_names("a token", tokens)
-    vectors = {}
+    vectors, tokens, size, seed = {}, as_words("tokens", tokens), as_size("size", size, 0), as_size("seed", seed, 0)
     for token in dict.fromkeys(tokens):
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         vectors[token] = np.random.default_rng([seed, int.from_bytes(digest, "big")]).standard_normal(size)
@@ -144,11 +143,10 @@ def trace_sequence(
     """
     if cell.dtype != np.float64:
         raise TypeError(f"a sequence is measured in float64, got {cell!r}: build the cell with dtype=np.float64")
-    vectors = real_array(xs, np.float64)
+    vectors, seed = real_array(xs, np.float64), as_size("seed", seed, 0)
     if vectors.ndim != 2 or len(vectors) == 0:
         raise ValueError(f"a sequence has shape (steps, {cell.input_size}) with at least 1 step, got {vectors.shape}")
-    check_names("a token", tokens)
-    tokens = tuple(f"x{t}" for t in range(1, len(vectors) + 1)) if tokens is None else tuple(tokens)
+    tokens = tuple(f"x{t}" for t in range(1, len(vectors) + 1)) if tokens is None else tuple(as_words("tokens", tokens))
     if len(tokens) != len(vectors):
         raise ValueError(f"{len(vectors)} steps need as many tokens, got {len(tokens)}")
 

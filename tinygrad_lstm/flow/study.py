@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import as_items, as_size, as_words
 from ..nn import LSTMCell, RNNCell
 from .graph import Flow, norm
 from .sequence import TINY, Cell, Floats, Passage, number, percent, times, trace_sequence
@@ -205,6 +206,12 @@ def study(
     Raises ValueError for an unknown cell or one given twice, a lag outside 1 to 5,000, sizes below 1, no seeds, and
     where a gradient is infinite or NaN.
     """
+    keys, seeds = as_words("keys", keys), [as_size("a seed", seed, 0) for seed in as_items("seeds", seeds)]
+    lag, hidden_size, input_size = (
+        as_size("lag", lag),
+        as_size("hidden_size", hidden_size),
+        as_size("input_size", input_size),
+    )
     variants = [variant(key) for key in keys]
     if not variants or len({v.key for v in variants}) < len(variants):
         raise ValueError(f"expected different cells, at least one, got {', '.join(keys) or 'none'}")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import real_array
 from ..nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
-from ..primitives import real_array
 
 Array = npt.NDArray[Any]
 Part = RNNCell | LSTMCell | Linear | Embedding

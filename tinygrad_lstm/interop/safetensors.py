@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import check_array
 from ..files import read_whole, write_atomically
 from ..nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
-from ..primitives import check_array
 from ..tensor import Tensor
 from ..train.checkpoint import Checkpoint, digest
 from ..train.model import Network
@@ -223,11 +223,10 @@ def _anatomy(model: Module) -> Any:
 
 
 def _described(module: Module) -> About | None:
-    kind = type(module)
-    name = next((name for name, (cls, _) in _CLASSES.items() if cls is kind), None)
+    name = next((name for name, (cls, _) in _CLASSES.items() if cls is type(module)), None)
     if name is None:
         return None
-    arguments = {a: _argument(module, a) for a in _CLASSES[name][1]}
+    arguments = {a: kind(_argument(module, a)) for a, kind in _CLASSES[name][1].items()}  # NumPy's numbers, 1 for True
     dtype = module.dtype  # type: ignore[attr-defined]  # each of these classes has one
     return {"class": name, **arguments, "dtype": str(dtype)}
 

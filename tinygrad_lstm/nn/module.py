@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..primitives import real_array
+from ..arguments import real_array
 from ..tensor import Tensor, tensor
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments import as_word
 from .adding import Adding
 from .adding_1997 import Adding1997
 from .anbn import AnBn
@@ -32,9 +33,10 @@ TASKS: dict[str, type[Task]] = {
 def make(name: str, **options: Any) -> Task:
     """The task of that name; options are those of its class (`length`; `data` for series and text).
 
-    Raises ValueError for a name that no task has and for options that a task cannot take.
+    Raises TypeError for a name that is no string and options of other names, ValueError for a name that no task has and
+    options that a task cannot take.
     """
-    if name not in TASKS:
+    if as_word("task", name) not in TASKS:
         raise ValueError(f"no task is called {name!r}: choose from {', '.join(TASKS)}")
     return TASKS[name](**options)
 

@@ -16,6 +16,7 @@ from .task import Baseline, Batch, Bools, Criterion, Exam, Floats, Task
 from .text import read_text
 
 MOST_HELD_OUT = 5_000  # values
+FURTHEST = float(np.sqrt(np.finfo(np.float32).max))  # standard deviations from the mean
 
 
 class Series(Task):
@@ -58,15 +59,26 @@ class Series(Task):
                 f"{str(data)!r} has {len(values):,} values: at least {least:,} are needed at a length of {self.length}"
             )
         cut = len(values) - min(math.ceil(len(values) / 5), MOST_HELD_OUT)
-        self.mean, self.scale = float(values[:cut].mean()), float(values[:cut].std())
-        if not self.scale > 0:
-            raise ValueError(f"{str(data)!r} does not change: there is nothing to forecast")
-        scaled = ((values - self.mean) / self.scale).astype(np.float32)
-        self.training, self.held_out = scaled[:cut], scaled[cut:]
+        if values[:cut].min() == values[:cut].max():
+            raise ValueError(f"{str(data)!r} does not change in its first {cut:,} values: there is nothing to learn")
+        unit = int(
+            np.frexp(np.abs(values[:cut]).max())[1]
+        )  # a power of two changes no digit, and keeps squares in range
+        near = np.ldexp(values, -unit)
+        mean, scale = near[:cut].mean(), near[:cut].std()
+        self.mean, self.scale = float(np.ldexp(mean, unit)), float(np.ldexp(scale, unit))
+        scaled = (near - mean) / scale
+        if not np.abs(scaled).max() < FURTHEST:
+            far = int(np.argmin(np.abs(scaled) < FURTHEST))
+            raise ValueError(
+                f"{str(data)!r} holds {values[far]:g} in its held-out part, but the values learnt from are about "
+                f"{self.mean:.4g} ± {self.scale:.4g}: so far away no float32 holds its square"
+            )
+        self.training, self.held_out = scaled[:cut].astype(np.float32), scaled[cut:].astype(np.float32)
         persistence = float(np.square(np.diff(self.held_out), dtype=np.float64).mean())
         self.baseline = Baseline(
             persistence,
-            f"persistence on the held-out part, in units of the training part's variance {self.scale**2:.4g}",
+            f"persistence on the held-out part, in units of the training part's variance ({self.scale:.4g})²",
         )
 
     def options(self) -> dict[str, Any]:
@@ -106,7 +118,7 @@ class Series(Task):
     def preview(self, rng: np.random.Generator, count: int = 3) -> str:
         """Windows of the series, in its own units."""
         starts = rng.integers(0, len(self.training) - 8, count)
-        rows = (self.training[k : k + 8] * self.scale + self.mean for k in starts)
+        rows = (self.training[k : k + 8].astype(np.float64) * self.scale + self.mean for k in starts)
         return "\n".join(" ".join(f"{v:.4g}" for v in row) + " …" for row in rows)
 
 

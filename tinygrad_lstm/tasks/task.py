@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import as_size
+
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
@@ -104,7 +106,7 @@ class Task(ABC):
     criterion: Criterion
 
     def __init__(self, length: int | None = None) -> None:
-        self.length = self.default_length if length is None else length
+        self.length = self.default_length if length is None else as_size("length", length, -math.inf)
         if self.length < self.least_length:
             raise ValueError(f"{self.name} needs a length of at least {self.least_length}, got {self.length}")
 

@@ -114,12 +114,12 @@ class Checkpoint:
         return run(self.about | {"settings": self.settings.as_dict()}, self.metrics)
 
 
-def save(directory: Path, checkpoint: Checkpoint, last: bytes | None) -> bytes:
+def save(directory: str | os.PathLike[str], checkpoint: Checkpoint, last: bytes | None) -> bytes:
     """Write RUN/checkpoint.npz; what this process wrote before it (`last`) stays as previous.npz. Returns the bytes.
 
     A kill at any moment leaves a whole checkpoint.npz. Raises OSError where the system refuses.
     """
-    data = checkpoint.to_bytes()
+    directory, data = Path(directory), checkpoint.to_bytes()
     if last is not None:
         write_atomically(directory / PREVIOUS, last)
     write_atomically(directory / CURRENT, data)

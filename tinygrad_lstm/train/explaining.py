@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import functions as f
+from ..arguments import as_plain, as_size
 from ..flow.sequence import Floats, Passage, check_memory, make_cell, memory_needed, tokenize, trace_sequence
 from ..nn import Linear, Module
 from ..tasks import TASKS, copy_memory
@@ -152,7 +153,7 @@ def explain(checkpoint: Checkpoint, text: str | None = None, seed: int = 0) -> E
     """
     if not isinstance(checkpoint, Checkpoint):
         raise TypeError(f"explain takes a checkpoint, got {type(checkpoint).__name__}: give load(path of the run)")
-    settings = checkpoint.settings
+    settings, seed = checkpoint.settings, as_size("seed", seed, 0)
     if settings.cell == "bag":
         raise ValueError("the run's network is a bag: it has no steps for a gradient to go back along")
     sequence = _drawn(checkpoint, seed) if text is None else _read(checkpoint, text)
@@ -202,7 +203,7 @@ def _drawn(checkpoint: Checkpoint, seed: int) -> Question:
     except OSError as error:
         why = error.strerror or error
         raise ValueError(f"cannot draw from the run's data {error.filename!r}, {why}{instead}") from error
-    if task.about() != checkpoint.about["task"]:
+    if as_plain("about", task.about()) != checkpoint.about["task"]:
         raise ValueError(f"the data of the task {name} has changed since the run{instead}")
     batch = task.batch(np.random.default_rng(seed), 1)
     last = -2 if task.name == "reber" else -1  # a string's last symbol is always E: the one before needs the memory
@@ -262,7 +263,8 @@ def _value(checkpoint: Checkpoint, row: npt.NDArray[np.float32]) -> str:
 def in_units(checkpoint: Checkpoint, value: float) -> float:
     """A number that the network reads or gives, in the units of the run's data."""
     about = checkpoint.about["task"]
-    return float(value * about["scale"] + about["mean"]) if "scale" in about else float(value)
+    value = float(value)  # not in float32, which does not hold every unit
+    return value * about["scale"] + about["mean"] if "scale" in about else value
 
 
 def written(checkpoint: Checkpoint, value: float) -> str:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from ..arguments import as_plain
 from ..nn import losses
 from ..optim import Adam, clip_grad_norm
 from ..tasks import Batch, Exam, Task
 from ..tensor import Tensor
+from ..whole import Change, becoming, get_all, set_all
 from .checkpoint import Checkpoint
 from .metrics import Window
 from .model import Network
 from .settings import Settings
 
+_FROM_THE_START = "no weight has moved yet, so the data, or the weights it starts from, are too large"
 REPORT = 100  # steps from one report to the next
 
 LOSSES: dict[str, Callable[[Tensor, Any], Tensor]] = {
@@ -28,7 +33,7 @@ LOSSES: dict[str, Callable[[Tensor, Any], Tensor]] = {
 
 
 class Diverged(ArithmeticError):
-    """The loss or a gradient is no longer a finite number."""
+    """The loss, a gradient, a weight or an examination's score is no longer a finite number."""
 
 
 class Trainer:
@@ -38,7 +43,8 @@ class Trainer:
     met. Where training goes on after that (text), `best` keeps the network with the lowest held-out loss. `reports` are
     the rows that `report` has given.
     `checkpoint` and `restore` take and give back everything, so that a run that was interrupted goes on to the same
-    bits as one that was not.
+    bits as one that was not. A step is whole or not begun: an exception at any moment of it, Ctrl-C's too, leaves
+    the run as it was before the step or as it is after. So a checkpoint may be taken at any moment, in any thread.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -67,11 +73,18 @@ class Trainer:
 
     def step(self) -> float:
         """Learn from one batch; return its loss, from before. Raises Diverged where it is not finite."""
-        with np.errstate(over="ignore", invalid="ignore"):  # said once, by Diverged
-            return self._step()
+        after = copy(self)  # what the step changes is changed there, or aside, and taken over at once
+        after.task, after.rng, after.window = copy(self.task), deepcopy(self.rng), copy(self.window)
+        after.task.restore(self.task.state())
+        value, moved = copy_context().run(after._step)  # no block stays open where an exception passes through it
+        set_all(moved + becoming(self, after))
+        return value
 
-    def _step(self) -> float:
+    @np.errstate(over="ignore", invalid="ignore")  # said once, by Diverged
+    def _step(self) -> tuple[float, list[Change]]:
+        """A step, but for the weights and the optimiser: how these will move is returned, after the loss."""
         start = time.perf_counter()
+        self.steps += 1
         batch = self.task.batch(self.rng, self.settings.batch)
         outputs, state = self.network(batch.x, batch.at, _restarted(self.carried, batch))
         if self.task.carries_state:
@@ -81,20 +94,23 @@ class Trainer:
         self.optimiser.zero_grad()
         loss.backward()
         norm = clip_grad_norm(self.parameters, self.settings.clip)
-        if not (math.isfinite(value) and math.isfinite(norm)):
-            raise Diverged(
-                f"the loss or its gradient is not finite at step {self.steps + 1} (loss {value}, norm {norm}): "
-                "take a smaller --lr"
-            )
+        self._check(value, f"the loss, {value},", self.steps > 1)
+        self._check(norm, f"the gradient's norm, {norm},", self.steps > 1)
         self._judge(outputs, batch)
-        self.optimiser.step()
-        self.steps += 1
-        self._recent.append(value)
-        self._norms.append(norm)
+        moved = self.optimiser._moved()
+        weights = np.concatenate([new.reshape(-1) for _, attribute, new in moved if attribute == "_array"])
+        self._check(weights, "a weight")
+        self._recent, self._norms = [*self._recent, value], [*self._norms, norm]
         if self._due():
-            self._examine()
+            self._examine(moved)
         self.seconds += time.perf_counter() - start
-        return value
+        return value, moved
+
+    def _check(self, values: npt.ArrayLike, what: str, moved: bool = True) -> None:
+        """Raise Diverged for numbers that are not finite; `moved` tells whether they are of weights that have moved."""
+        if not np.isfinite(values).all():
+            how = f"try an lr below {self.settings.lr:g} or a clip below {self.settings.clip:g}"
+            raise Diverged(f"{what} is not finite at step {self.steps}: {how if moved else _FROM_THE_START}")
 
     def _judge(self, outputs: Tensor, batch: Batch) -> None:
         if self.task.criterion.window:
@@ -105,11 +121,15 @@ class Trainer:
     def _due(self) -> bool:
         return self.task.criterion.exam and self.steps % REPORT == 0 and self.window.met
 
-    def _examine(self) -> None:
-        self.exam = self.task.examine(lambda x: self.network.predict(x)[0])
+    def _examine(self, moved: list[Change]) -> None:
+        """The task's examination of the network as it will be."""
+        network, changes = deepcopy((self.network, [c for c in moved if isinstance(c[0], Tensor)]))
+        set_all(changes)
+        self.exam = self.task.examine(lambda x: network.predict(x)[0])
+        self._check(self.exam.score, f"the examination's score, {self.exam.score},")
         self.solved = self.solved or self.exam.passed
         if not self.task.criterion.stop and (self.best is None or self.exam.score < self.best[0]):
-            self.best = self.exam.score, self.steps, self.network.state_dict()
+            self.best = self.exam.score, self.steps, network.state_dict()
 
     def report(self) -> dict[str, Any]:
         """The numbers since the last report, for a line of metrics."""
@@ -125,15 +145,20 @@ class Trainer:
             "solved": self.solved,
             "seconds": round(self.seconds, 3),
         }
-        self._recent, self._norms = [], []
-        self.reports.append(row)
+        set_all([(self, "_recent", []), (self, "_norms", []), (self, "reports", [*self.reports, row])])
         return row
 
     def run(self) -> Iterator[dict[str, Any] | None]:
         """Train to the end: after each step a report where one is due (every 100 steps and at the end), else None."""
-        while not self.finished:
-            self.step()
-            yield self.report() if self.steps % REPORT == 0 or self.finished else None
+        while self._owed or not self.finished:
+            if not self._owed:
+                self.step()
+            yield self.report() if self._owed else None
+
+    @property
+    def _owed(self) -> bool:
+        """Whether a report is due: still, where a run was interrupted before it."""
+        return bool(self._recent) and (self.steps % REPORT == 0 or self.finished)
 
     @property
     def finished(self) -> bool:
@@ -144,62 +169,79 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Everything, as arrays and plain values."""
+        now, weights = self._now()
         parts = {
-            "weights": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "task": self.task.state(),
-            "best": {} if self.best is None else self.best[2],
-            "window": self.window.state(),
-            "recent": {"losses": np.array(self._recent), "norms": np.array(self._norms)},
-            "carried": {} if self.carried is None else {str(k): s.numpy() for k, s in enumerate(_states(self.carried))},
+            "weights": weights,
+            "optimiser": now.optimiser.state_dict(),
+            "task": now.task.state(),
+            "best": {} if now.best is None else now.best[2],
+            "window": now.window.state(),
+            "recent": {"losses": np.array(now._recent), "norms": np.array(now._norms)},
+            "carried": {} if now.carried is None else {str(k): s.numpy() for k, s in enumerate(_states(now.carried))},
         }
         arrays = {f"{part}/{name}": array for part, values in parts.items() for name, array in values.items()}
-        about = {
-            "settings": self.settings.as_dict(),
-            "inputs": self.task.inputs,
-            "outputs": self.task.outputs,
-            "length": self.task.length,
-            "task": self.task.about(),
-            "steps": self.steps,
-            "sequences": self.sequences,
-            "solved": self.solved,
-            "baseline": [float(self.task.baseline.loss), self.task.baseline.how],
-            "criterion": self.task.criterion.text,
-            "exam": None if self.exam is None else [self.exam.passed, self.exam.score, self.exam.text],
-            "best": None if self.best is None else list(self.best[:2]),
-            "seconds": self.seconds,
-            "generator": self.rng.bit_generator.state,
+        about: dict[str, Any] = {
+            "settings": now.settings.as_dict(),
+            "inputs": now.task.inputs,
+            "outputs": now.task.outputs,
+            "length": now.task.length,
+            "task": now.task.about(),
+            "steps": now.steps,
+            "sequences": now.sequences,
+            "solved": now.solved,
+            "baseline": [float(now.task.baseline.loss), now.task.baseline.how],
+            "criterion": now.task.criterion.text,
+            "exam": None if now.exam is None else [now.exam.passed, now.exam.score, now.exam.text],
+            "best": None if now.best is None else list(now.best[:2]),
+            "seconds": now.seconds,
+            "generator": now.rng.bit_generator.state,
         }
-        return Checkpoint(arrays, about, [*self.reports])
+        return Checkpoint(arrays, as_plain("the run", about), [*now.reports])
+
+    def _now(self) -> tuple[Trainer, dict[str, npt.NDArray[Any]]]:
+        """A copy of this trainer and its weights by name, of one moment: another thread may be training it."""
+        named = dict(self.network.named_parameters())
+        now, optimiser = copy(self), copy(self.optimiser)
+        pairs = [(this, that, k) for this, that in ((self, now), (self.optimiser, optimiser)) for k in vars(this)]
+        values = get_all([*((this, k) for this, _, k in pairs), *((x, "_array") for x in named.values())])
+        for (_, that, k), value in zip(pairs, values, strict=False):
+            setattr(that, k, value)
+        now.optimiser = optimiser
+        return now, {name: np.array(a, order="C") for name, a in zip(named, values[len(pairs) :], strict=True)}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to where `checkpoint` was taken, by a run with the same settings (but for `steps`).
 
-        Raises ValueError, KeyError or TypeError for a checkpoint of another run, or of other data.
+        Raises ValueError, KeyError or TypeError for a checkpoint of another run, or of other data; then nothing has
+        changed.
         """
         about = checkpoint.about
-        if about["task"] != self.task.about():
+        if about["task"] != as_plain("about", self.task.about()):
             raise ValueError(f"the data of the task {self.task.name} has changed since the checkpoint")
         for name, new in self.checkpoint().arrays.items():
             kept = checkpoint.arrays[name]
             if (kept.dtype, kept.ndim) != (new.dtype, new.ndim):
                 raise ValueError(f"the checkpoint's {name} is {kept.dtype} of shape {kept.shape}, which no run writes")
-        self.network.load_state_dict(checkpoint.part("weights"))
-        self.optimiser.load_state_dict(checkpoint.part("optimiser"))
-        self.task.restore(checkpoint.part("task"))
-        self.window.restore(checkpoint.part("window"))
+        after, network, optimiser = copy(self), deepcopy(self.network), copy(self.optimiser)
+        after.task, after.rng, after.window = copy(self.task), deepcopy(self.rng), copy(self.window)
+        network.load_state_dict(checkpoint.part("weights"))
+        optimiser.load_state_dict(checkpoint.part("optimiser"))
+        after.task.restore(checkpoint.part("task"))
+        after.window.restore(checkpoint.part("window"))
         recent = checkpoint.part("recent")
-        self._recent, self._norms = recent["losses"].tolist(), recent["norms"].tolist()
+        after._recent, after._norms = recent["losses"].tolist(), recent["norms"].tolist()
         carried = [Tensor(s) for _, s in sorted(checkpoint.part("carried").items())]
-        self.carried = None if not carried else carried[0] if len(carried) == 1 else tuple(carried)
-        self.steps, self.solved, self.seconds = about["steps"], about["solved"], about["seconds"]
-        self.exam = None if about["exam"] is None else Exam(*about["exam"])
-        self.best = None if about["best"] is None else (*about["best"], checkpoint.part("best"))
+        after.carried = None if not carried else carried[0] if len(carried) == 1 else tuple(carried)
+        after.steps, after.solved, after.seconds = about["steps"], about["solved"], about["seconds"]
+        after.exam = None if about["exam"] is None else Exam(*about["exam"])
+        after.best = None if about["best"] is None else (*about["best"], checkpoint.part("best"))
         try:
-            self.rng.bit_generator.state = about["generator"]
+            after.rng.bit_generator.state = about["generator"]
         except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise ValueError(f"the checkpoint's generator is not one of NumPy's: {error}") from error
-        self.reports = [*checkpoint.metrics]
+        after.reports = [*checkpoint.metrics]
+        moved = [c for x, new in zip(self.parameters, network.parameters(), strict=True) for c in x._assigned(new)]
+        set_all(moved + becoming(self.optimiser, optimiser) + becoming(self, after))
 
     def _repr_html_(self) -> str:
         """In a notebook: whether it is solved, the loss so far beside the baseline, and the settings."""

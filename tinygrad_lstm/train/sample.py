@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..arguments import as_size
 from ..tasks.task import one_hot, softmax
 from .checkpoint import Checkpoint
 
@@ -34,8 +35,7 @@ def sample(
     if unknown := sorted(set(prompt) - number.keys()):
         shown = ", ".join(repr(c) for c in unknown[:10])
         raise ValueError(f"the network never saw {shown}: its {len(characters)} characters are {characters!r}")
-    if length < 0:
-        raise ValueError(f"length must be 0 or more, got {length}")
+    length, seed = as_size("length", length, 0), as_size("seed", seed, 0)
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be a number of 0 or more, got {temperature}")
     start = [number[c] for c in prompt] or [number.get("\n", 0)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from typing import Any
 
+from ..arguments import as_number, as_plain, as_size
 from ..tasks import Task, make
 from .model import INITS, KINDS, Network, check_kind
 
@@ -18,7 +20,8 @@ class Settings:
     bag. T_max: the lag that chrono initialisation is for, None for 1.1 times the length. steps: how many batches at
     most. lr, clip: of Adam and the gradient's norm before it. seed: of weights and data.
 
-    Raises ValueError for values out of range and options that contradict each other.
+    NumPy's scalars and paths are taken, and kept as Python's numbers and text. Raises ValueError for values out of
+    range and options that contradict each other, TypeError for what is no such number and what a file cannot keep.
     """
 
     task: str
@@ -35,12 +38,17 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        read: dict[str, Callable[[str, Any], Any]] = dict.fromkeys(("forget_bias", "lr", "clip"), as_number)
+        read |= dict.fromkeys(("hidden", "steps", "batch"), as_size) | {"seed": partial(as_size, least=0)}
+        if self.T_max is not None:
+            read["T_max"] = partial(as_size, least=2)
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, read.get(name, as_plain)(name, value))
+        if not isinstance(self.options, dict):
+            raise TypeError(f"options must be a dict, got {self.options!r:.80}")
         check_kind(self.cell, self.init)
-        for name in ("hidden", "steps", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("lr", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
+            if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be a number above 0, got {getattr(self, name)}")
 
     def build(self) -> tuple[Task, Network]:

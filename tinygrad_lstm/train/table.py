@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..arguments import as_words
 from ..machine import keep_memory, one_thread
 from ..tasks import TASKS, make
 from .loop import Diverged, Trainer
@@ -86,6 +87,7 @@ def chosen(tasks: Sequence[str] | None = None) -> list[Entry]:
     """The rows of the table, or those of some tasks. Raises ValueError for a name without a row."""
     entries = _entries()
     known = list(dict.fromkeys(e.task for e in entries))
+    tasks = None if tasks is None else as_words("tasks", tasks)
     for name in tasks or ():
         if name not in known:
             raise ValueError(f"the table has no task {name!r}: choose from {', '.join(known)}")

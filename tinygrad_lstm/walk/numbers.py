@@ -44,12 +44,15 @@ class Numbers:
 def numbers(cell: LSTMCell, h: npt.ArrayLike, c: npt.ArrayLike, x: npt.ArrayLike) -> Numbers:
     """Run one step of a standard cell from h, c (hidden,) and x (input,), and differentiate it.
 
-    Raises ValueError for a cell with options or a batch, and what `cell.step` raises.
+    Raises ValueError for a cell with options, a batch, or numbers that are not finite, and what `cell.step` raises.
     """
     if cell.state_dict().keys() != {f"{kind}_{k}" for kind in "Wb" for k in GATES}:
         raise ValueError(f"a walk shows the standard LSTM cell with biases, not the variant {cell!r}")
     if np.ndim(x) != 1:
         raise ValueError(f"a walk shows one sequence, x of shape ({cell.input_size},), got {np.shape(x)}")
+    for name, given in {"h": h, "c": c, "x": x, **cell.state_dict()}.items():
+        if not np.isfinite(np.asarray(given, np.float64)).all():
+            raise ValueError(f"a walk shows finite numbers, {name} holds NaN or infinity")
     before = tensor(h, requires_grad=True, name="h0", dtype=cell.dtype)
     memory = tensor(c, requires_grad=True, name="c0", dtype=cell.dtype)
     entering = tensor(x, requires_grad=True, name="x", dtype=cell.dtype)
