@@ -354,7 +354,7 @@ def test_a_copied_context_keeps_the_block_it_was_copied_in(x: tl.Tensor) -> None
 
 
 def test_a_name_is_a_string() -> None:
-    with pytest.raises(TypeError, match="must be a string, got NoneType"):
+    with pytest.raises(TypeError, match="the name of a scope must be a string, got None"):
         tl.scope(None)  # type: ignore[arg-type]
 
 

@@ -7,6 +7,7 @@ import copy
 import gc
 import operator
 import pickle
+import re
 import subprocess
 import sys
 from typing import Any
@@ -159,7 +160,7 @@ def test_a_name_is_a_string_where_it_is_given(name: Any, x: tl.Tensor) -> None:
         lambda: setattr(x, "name", name),
         lambda: setattr(x * 2, "name", name),
     ):
-        with pytest.raises(TypeError, match=f"the name of a tensor must be a string, got {type(name).__name__}"):
+        with pytest.raises(TypeError, match=f"the name of a tensor must be a string, got {re.escape(repr(name))}"):
             named()
     x.name = None
     assert x.name is None
@@ -475,7 +476,11 @@ def test_the_gradient_can_be_set_and_is_then_its_own_array(x: tl.Tensor) -> None
             ValueError,
             r"pow in .* \(1, 3\) int64, input 1 \(\) int64: if it is the dtype.* negative integer powers",
         ),
-        (lambda x, w: w[:0].max(), ValueError, r"max in .* cannot take input 0 \(0, 3\) float64\. NumPy: zero-size"),
+        (
+            lambda x, w: p.max_over(w[:0], axis=(0, 1), keepdims=False),
+            ValueError,
+            r"max in .* cannot take input 0 \(0, 3\) float64\. NumPy: zero-size",
+        ),
     ],
 )
 def test_errors_of_an_operation_say_what_it_was_given_and_shapes_only_where_they_are_the_trouble_shapes_names_and_scope(

@@ -10,6 +10,7 @@ import math
 import operator
 import os
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from numbers import Real
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 _ndarray = np.ndarray
 
 
-def as_size(name: str, value: Any, least: int = 1) -> int:
+def as_size(name: str, value: Any, least: float = 1) -> int:
     """A whole number from `least` on. Raises TypeError for what is no whole number, ValueError for one below."""
     try:
         if isinstance(value, bool):
@@ -41,7 +42,8 @@ def as_flag(name: str, value: Any) -> bool:
 
 def as_number(name: str, value: Any) -> float:
     """A finite number."""
-    array = np.asarray(value)
+    check_array(value)
+    array = np.asarray(float(value) if isinstance(value, Fraction) else value)
     if array.shape or array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be a number, got {value!r:.80}")
     if not np.isfinite(array):
@@ -88,7 +90,7 @@ def as_words(what: str, values: Any) -> list[str]:
 
 def as_whole(name: str, value: Any) -> npt.NDArray[Any]:
     """Whole numbers as an array; an empty list, which NumPy takes for floats, too."""
-    array: npt.NDArray[Any] = real_array(value, name=name)
+    array: npt.NDArray[Any] = real_array(value, name=name, holds="whole numbers")
     if not array.size and not hasattr(value, "dtype"):
         array = array.astype(np.intp)
     if array.dtype.kind not in "iu":
@@ -123,12 +125,14 @@ def check_array(data: Any) -> None:
         raise TypeError(f"a {type(data).__name__} has rules of its own, which would be lost: give {way}")
 
 
-def real_array(data: Any, dtype: Any = None, order: Any = "K", name: str = "an array of real numbers") -> Any:
+def real_array(
+    data: Any, dtype: Any = None, order: Any = "K", name: str = "an array of real numbers", holds: str = "real numbers"
+) -> Any:
     """A fresh ndarray, in this machine's byte order, of numbers that a user gave; of what records itself, its values.
 
-    A `dtype` may cut digits, as in NumPy; `name` is for messages. Raises TypeError for what is not real numbers,
-    whatever the dtype (a cast would drop the imaginary part), and for what `check_array` refuses; ValueError for a
-    ragged list.
+    A `dtype` may cut digits, as in NumPy; `name` and `holds` are for messages. Raises TypeError for what is not real
+    numbers, whatever the dtype (a cast would drop the imaginary part), and for what `check_array` refuses; ValueError
+    for a ragged list.
     """
     if hasattr(data, "__primitive__"):
         data = data.numpy()
@@ -148,4 +152,4 @@ def real_array(data: Any, dtype: Any = None, order: Any = "K", name: str = "an a
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(f"cannot make {name} of {type(data).__name__}: {error}") from None
     to = "" if dtype is None else f" for one of dtype {wanted}"
-    raise TypeError(f"{name} must hold real numbers, got {type(data).__name__} of dtype {given.dtype}{to}")
+    raise TypeError(f"{name} must hold {holds}, got {type(data).__name__} of dtype {given.dtype}{to}")

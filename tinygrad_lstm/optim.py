@@ -89,7 +89,7 @@ class _Optimizer(ABC):
             raise KeyError(f"nothing is remembered as {', '.join(sorted(map(str, unknown)))}")
         memory: dict[str, list[Array | None]] = {what: [None] * len(self.params) for what in self.remembered}
         for name, (what, k) in names.items():
-            array = real_array(state[name], self.params[k].dtype, name=name)
+            array = real_array(state[name], name=name).astype(self.params[k].dtype, copy=False)
             if array.shape != self.params[k].shape:
                 raise ValueError(f"{name} must have shape {self.params[k].shape}, got {array.shape}")
             memory[what][k] = array

@@ -207,11 +207,8 @@ def study(
     where a gradient is infinite or NaN.
     """
     keys, seeds = as_words("keys", keys), [as_size("a seed", seed, 0) for seed in as_items("seeds", seeds)]
-    lag, hidden_size, input_size = (
-        as_size("lag", lag),
-        as_size("hidden_size", hidden_size),
-        as_size("input_size", input_size),
-    )
+    lag = as_size("lag", lag, -math.inf)  # both its ends are named below
+    hidden_size, input_size = as_size("hidden_size", hidden_size), as_size("input_size", input_size)
     variants = [variant(key) for key in keys]
     if not variants or len({v.key for v in variants}) < len(variants):
         raise ValueError(f"expected different cells, at least one, got {', '.join(keys) or 'none'}")
