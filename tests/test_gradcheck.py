@@ -92,5 +92,6 @@ def test_the_inputs_are_left_alone() -> None:
 
 def test_one_input_needs_no_list_and_the_output_must_be_a_tensor() -> None:
     assert tl.gradcheck(tl.tanh, tl.tensor([0.5, 1.0]))
+    assert tl.gradcheck(lambda x: (x * x).sum(), np.ones((2, 3)))
     with pytest.raises(TypeError, match="needs a function that gives a Tensor, it gave float"):
         tl.gradcheck(lambda x: x.item(), [1.0])

@@ -20,7 +20,7 @@ class GradcheckError(AssertionError):
 
 def gradcheck(
     function: Function,
-    inputs: Sequence[Tensor | npt.ArrayLike] | Tensor,
+    inputs: Sequence[Tensor | npt.ArrayLike] | Tensor | npt.NDArray[Any],
     order: int = 1,
     step: float = 1e-5,
     rtol: float = 1e-5,
@@ -29,16 +29,17 @@ def gradcheck(
 ) -> bool:
     """Compare the gradients of `function(*inputs)` with central differences; True when they agree.
 
-    `function` must depend on its arguments alone: it is called with fresh leaves. Its output is weighed with fixed
-    random numbers (from `seed`), so that any shape is checked in full. The difference quotient is
-    (F(x + d) - F(x - d)) / 2d with d = step * max(1, |x|). `order=2` also checks the derivative of the gradient.
+    `function` must depend on its arguments alone: it is called with fresh leaves. A Tensor or an array alone is one
+    input. The output is weighed with fixed random numbers (from `seed`), so that any shape is checked in full. The
+    difference quotient is (F(x + d) - F(x - d)) / 2d with d = step * max(1, |x|). `order=2` also checks the derivative
+    of the gradient.
 
     Raises GradcheckError naming the input, the element and both numbers; TypeError unless every
     differentiated input is float64 and the output a Tensor.
     """
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, got {order}")
-    given = [inputs] if isinstance(inputs, Tensor) else inputs
+    given = [inputs] if isinstance(inputs, (Tensor, np.ndarray)) else inputs
     leaves = [tensor(x, requires_grad=True, name=getattr(x, "name", None)) for x in given]
     for k, x in enumerate(leaves):
         if x.dtype != np.float64:
