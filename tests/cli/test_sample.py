@@ -40,7 +40,7 @@ def test_seeds_and_temperatures(run):
     assert counts.min() > 3000 / len(counts) / 2  # nearly uniform
     assert "".join(sample(checkpoint, "d", 0)) == ""
     assert len("".join(sample(checkpoint, "", 5))) == 5
-    with pytest.raises(ValueError, match="length must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="length must be at least 0, got -1"):
         sample(checkpoint, "d", -1)
 
 
