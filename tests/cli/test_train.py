@@ -144,15 +144,22 @@ def test_a_run_that_has_had_its_steps_asks_for_more(capsys, here):
     assert "this run has had 3 batches: --steps is their number in all, give more than that" in err
 
 
-def test_a_checkpoint_without_what_training_remembers_is_refused(capsys, here):
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        ("optimiser/", f"no values for steps; the one before it is kept: {os.path.join('run', 'previous.npz')}"),
+        ("recent/", "recent/losses"),
+    ],
+)
+def test_a_checkpoint_without_what_training_remembers_is_refused(capsys, here, part, reason):
     assert main(["train", "adding", *SMALL, "--steps", "2", "--out", "run"]) == 0
     capsys.readouterr()
     saved = load("run")
-    kept = {name: array for name, array in saved.arrays.items() if not name.startswith("optimiser/")}
+    kept = {name: array for name, array in saved.arrays.items() if not name.startswith(part)}
     (here / "run" / "checkpoint.npz").write_bytes(type(saved)(kept, saved.about).to_bytes())  # its checksum is right
     assert main(["train", "--resume", "run"]) == 2
     place = os.path.join("run", "checkpoint.npz")
-    assert capsys.readouterr() == ("", f"tinygrad-lstm train: {place} is damaged or no checkpoint: optimiser/steps\n")
+    assert capsys.readouterr() == ("", f"tinygrad-lstm train: {place} is damaged or no checkpoint: {reason}\n")
 
 
 @pytest.mark.parametrize(
