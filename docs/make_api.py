@@ -110,8 +110,21 @@ SECTIONS = [
     Section(
         "Cells and layers",
         "tinygrad_lstm.nn",
-        ("LSTMCell", "LSTMStep", "RNNCell", "LSTM", "RNN", "Linear", "Embedding"),
+        ("Cell", "LSTMCell", "LSTMStep", "RNNCell", "LSTM", "RNN", "Linear", "Embedding"),
         "A cell is one step, a layer the same cell over a whole sequence.",
+    ),
+    Section(
+        "What is read from a cell",
+        "tinygrad_lstm",
+        ("scan", "compile", "anatomy"),
+        "One step of a cell is recorded; its program, its anatomy and its gradients are read from that, for any cell.",
+    ),
+    Section("Anatomies", "tinygrad_lstm.nn.anatomy", ("Anatomy", "Direct", "Read")),
+    Section(
+        "Cells without a program",
+        "tinygrad_lstm.nn.recorded",
+        ("NotCompiled",),
+        "`tl.scan` runs them operation by operation; `tl.compile` and `tl.anatomy` say why.",
     ),
     Section(
         "Modules",

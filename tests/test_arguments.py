@@ -88,7 +88,7 @@ FLAGS: list[tuple[Any, tuple[str, ...]]] = [
     (nn.RNNCell, ("bias",)),
     (nn.LSTMCell, ("bias", "forget_gate", "peephole")),
     (nn.RNN, ("bias", "bidirectional", "batch_first")),
-    (nn.LSTM, ("bias", "forget_gate", "peephole", "bidirectional", "batch_first", "fused")),
+    (nn.LSTM, ("bias", "forget_gate", "peephole", "bidirectional", "batch_first", "compiled")),
 ]
 every_size = pytest.mark.parametrize(("kind", "sizes"), SIZES, ids=[kind.__name__ for kind, _ in SIZES])
 every_flag = pytest.mark.parametrize(("kind", "flag"), [(kind, flag) for kind, flags in FLAGS for flag in flags])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.autodiff import by_crossings, operations, propagate
+from tinygrad_lstm.autodiff import operations, propagate
 from tinygrad_lstm.scope import adjoint
 
 
@@ -223,8 +223,6 @@ def test_grad_evaluates_only_what_lies_between() -> None:
     for root in (y, y * 1):
         loss = (tl.exp(x) + root**0.5).sum()  # the rule of the root divides by 0: a warning if it were evaluated
         assert tl.grad(loss, [x])[0].item() == pytest.approx(math.e)
-        ((part,),) = by_crossings(loss, np.array(1.0), {x}, [], limit=None).values()
-        assert part.item() == pytest.approx(math.e)
 
 
 def test_a_walk_to_targets_returns_theirs_alone() -> None:
@@ -519,3 +517,122 @@ def test_a_weight_that_several_products_use(left: tuple[int, ...], right: tuple[
     expected = [sum(((x @ unit) * w).sum() for x, w in zip(inputs, weights, strict=True)) for unit in units]
     assert weight.grad is not None
     np.testing.assert_allclose(weight.grad.ravel(), expected, rtol=1e-12)
+
+
+# ── held ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_held_tensor_is_a_constant() -> None:
+    x = tl.tensor([2.0, 3.0], requires_grad=True)
+    square = x * x
+    y = square * x
+    np.testing.assert_array_equal(tl.jacobian(y, x), np.diag([12, 27]))
+    np.testing.assert_array_equal(tl.jacobian(y, x, held=[square]), np.diag([4, 9]))
+    np.testing.assert_array_equal(tl.jacobian(y, x, held=[y]), np.zeros((2, 2)))
+    np.testing.assert_array_equal(tl.jacobian(square, x, held=[y]), np.diag([4, 6]))  # comes later: no matter
+    np.testing.assert_array_equal(tl.jacobian(y, square, held=[x]), np.diag([2, 3]))  # comes earlier: no matter
+    np.testing.assert_array_equal(tl.jacobian(y, square, held=[square]), np.diag([2, 3]))  # asked for is not held
+    np.testing.assert_array_equal(tl.jacobian(y, y, held=[y]), np.eye(2))
+
+
+def test_held_and_its_own_share_add_up() -> None:
+    x = tl.tensor([0.3, -0.7], requires_grad=True)
+    a = tl.tanh(x)
+    y = a * x + a
+    through = tl.jacobian(y, a) @ tl.jacobian(a, x)
+    np.testing.assert_allclose(tl.jacobian(y, x), tl.jacobian(y, x, held=[a]) + through, rtol=1e-14)
+
+
+# ── what is multiplied by a cotangent of exactly 0 ─────────────────────────────────────────────
+
+noisy = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy warns of what is not finite
+
+
+def edges_of(root: tl.Tensor) -> dict[tuple[tl.Tensor, int], Any]:
+    """The last that an observer of the walk is told of every edge."""
+    seen: dict[tuple[tl.Tensor, int], Any] = {}
+    propagate(root, np.ones(root.shape), on_edge=lambda node, slot, c: seen.__setitem__((node, slot), np.array(c)))
+    return seen
+
+
+def padded_loss(padding: float) -> tuple[tl.nn.Parameter, tl.Tensor]:
+    """A weight, and a loss whose second row does not count and holds padding."""
+    W = tl.nn.Parameter(np.arange(6.0).reshape(2, 3) / 7)
+    logits = tl.tensor(np.array([[1.0, 2.0], [padding, padding]])) @ W
+    return W, tl.nn.cross_entropy(logits, np.array([0, 0]), mask=np.array([True, False]))
+
+
+@noisy
+@pytest.mark.parametrize("padding", [np.nan, np.inf, -np.inf])
+def test_rows_that_do_not_count_have_no_share_whatever_they_hold(padding: float) -> None:
+    (W, loss), (other, sound) = padded_loss(padding), padded_loss(0.0)
+    assert loss.item() == sound.item()
+    loss.backward()
+    sound.backward()
+    np.testing.assert_allclose(W.grad, other.grad, rtol=1e-15)
+    np.testing.assert_array_equal(tl.grad(loss, [W])[0].numpy(), W.grad)
+    flow = tl.trace_gradients(loss)
+    (of_W,) = (node.gradient for node in flow.nodes if node.kind == "parameter")
+    np.testing.assert_array_equal(of_W, W.grad)
+    assert all(np.isfinite(c).all() for c in edges_of(loss).values())
+    assert all(np.isfinite(edge.cotangent).all() for edge in flow.edges if edge.cotangent is not None)
+
+
+@noisy
+@pytest.mark.parametrize("padding", [np.nan, np.inf, -np.inf])
+def test_logits_that_do_not_count_get_zeros(padding: float) -> None:
+    z = tl.tensor(np.array([[1.0, 2.0, 3.0], [padding] * 3]), requires_grad=True)
+    tl.nn.cross_entropy(z, np.array([0, 0]), mask=np.array([True, False])).backward()
+    np.testing.assert_array_equal(z.grad[1], [0, 0, 0])
+    np.testing.assert_allclose(z.grad[0], np.exp([1, 2, 3]) / np.exp([1, 2, 3]).sum() - [1, 0, 0], rtol=1e-14)
+
+
+SHUT: list[tuple[Callable[[Any], Any], Callable[[Any], Any]]] = [
+    (tl.log, lambda x: 1 / x),
+    (lambda x: x**0.5, lambda x: 0.5 * x**-0.5),
+    (lambda x: 1 / x, lambda x: -1 / x**2),
+    (lambda x: x**-1.5 * tl.log(x), lambda x: x**-2.5 * (1 - 1.5 * np.log(x))),
+]
+
+
+@noisy
+@pytest.mark.parametrize(("function", "slope"), SHUT)
+def test_where_shuts_out_what_has_no_derivative(function: Callable[[Any], Any], slope: Callable[[Any], Any]) -> None:
+    x = tl.tensor([2.0, 0.0, -3.0, 0.5, -np.inf, np.nan], requires_grad=True, name="x")
+    y = tl.where(x > 0, function(x), 0)
+    expected = [slope(2.0), 0, 0, slope(0.5), 0, 0]
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-14)
+    np.testing.assert_array_equal(tl.grad(y.sum(), [x])[0].numpy(), x.grad)
+    np.testing.assert_array_equal(tl.jacobian(y, x), np.diag(x.grad))
+    (of_x,) = (node.gradient for node in tl.trace_gradients(y.sum()).nodes if node.name == "x")
+    np.testing.assert_allclose(of_x, x.grad, rtol=1e-14)
+    terms = [c for (node, slot), c in edges_of(y.sum()).items() if node.inputs[slot] is x]
+    np.testing.assert_allclose(np.sum(terms, axis=0), x.grad, rtol=1e-14)
+
+
+@noisy
+def test_a_true_nan_or_infinity_stays() -> None:
+    x = tl.tensor([0.0, 4.0, -1.0], requires_grad=True)
+    (x**0.5).sum().backward()  # the slope at 0 is infinite, and counts
+    np.testing.assert_array_equal(x.grad, [np.inf, 0.25, np.nan])
+    x.grad = None
+    ((x * x) ** 0.5).sum().backward()  # infinity times 0, where the 0 is a value and no cotangent
+    np.testing.assert_array_equal(x.grad, [np.nan, 1, -1])
+    W, loss = padded_loss(np.nan)
+    (loss + (tl.tensor([[np.nan, 1.0]]) @ W).sum()).backward()
+    np.testing.assert_array_equal(np.isfinite(W.grad), [[False] * 3, [True] * 3])
+
+
+@noisy
+def test_detect_anomaly_is_quiet_where_nothing_counts_and_stops_where_it_does() -> None:
+    x = tl.tensor([0.0, 2.0], requires_grad=True, name="x")
+    shut, counted = tl.where(x > 0, tl.log(x), 0).sum(), (x**0.5).sum()
+    W, loss = padded_loss(np.nan)
+    with tl.detect_anomaly():
+        shut.backward()
+        loss.backward()
+        with pytest.raises(FloatingPointError, match=r"pow made inf at \[0\] in the backward pass"):
+            counted.backward()
+    np.testing.assert_array_equal(x.grad, [0, 0.5])
+    assert np.isfinite(W.grad).all()

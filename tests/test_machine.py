@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tinygrad_lstm import machine
-from tinygrad_lstm.machine import keep_memory, product, terms
+from tinygrad_lstm.machine import keep_memory, product
 from tinygrad_lstm.train import one_thread
 
 
@@ -90,8 +90,6 @@ def test_blocks_are_for_one_thread_and_the_kernels_that_gain(kernel, threads, qu
     assert (product(a, 32) != a.dot) is quick
     small = np.ones((128, 35), np.float32)
     assert product(small, 20) == small.dot  # one small product already
-    assert terms(128, 35, at_once=20, of=100) == (11 if quick else 100)
-    assert terms(128, 35, at_once=20, of=9) == terms(512, 193, at_once=32, of=9) == 9  # all, or none, are small
     wide = np.ones((8, 5000), np.float32)
     assert product(wide, 64) == wide.dot  # not four rows of it are a small product
 
@@ -138,16 +136,17 @@ def test_without_glibc_memory_is_not_kept(monkeypatch):
 
 
 FORK = """
-import os, signal, warnings
+import os, signal, sys, warnings
 import numpy as np
 import tinygrad_lstm as tl
-from tinygrad_lstm import autodiff
 from tinygrad_lstm.draw import charts
 warnings.simplefilter("ignore", DeprecationWarning)
 out, _ = tl.nn.LSTM(2, 3)(np.ones((2, 2, 2), "f4"))
 loss = (out * out).sum()
 flow = tl.trace_gradients(tl.tensor(2.0, requires_grad=True) * 3)
-held = [autodiff._adding, charts._one_at_a_time, flow._graph._making, out.params["run"].one_at_a_time]
+run = out.inputs[0].params["run"]
+adding = sys.modules["tinygrad_lstm.tensor"]._adding
+held = [adding, charts._one_at_a_time, flow._graph._making, run.one_at_a_time]
 for lock in held:
     lock.acquire()  # as a thread that is at work when another forks
 child = os.fork()

@@ -284,7 +284,7 @@ def test_a_flow_without_steps_and_one_without_gradients():
 
 
 def test_stacked_layers_have_curves_of_their_own():
-    out, _ = tl.nn.LSTM(2, 3, num_layers=2, fused=False)(np.ones((4, 1, 2), np.float32))
+    out, _ = tl.nn.LSTM(2, 3, num_layers=2, compiled=False)(np.ones((4, 1, 2), np.float32))
     page = Page(tl.trace_gradients(out.sum())._repr_html_())
     assert "layer 1 ‖∂L/∂c‖layer 1 ‖∂L/∂h‖layer 2 ‖∂L/∂c‖layer 2 ‖∂L/∂h‖" in page.text
     assert page.tags.count("path") == 4

@@ -690,13 +690,6 @@ def test_repeated_indices_add_up() -> None:
     np.testing.assert_array_equal(x.grad, [0, 7, 0, 3])
 
 
-@pytest.mark.parametrize("index", [0, np.int64(1), None, ..., slice(2), (0, slice(None), None, ..., np.int64(1))])
-def test_a_basic_index_names_nothing_twice(index: Any) -> None:
-    assert p.is_basic_index(index)
-    assert not p.is_basic_index((index, [1, 1]))
-    assert not p.is_basic_index(np.array([1, 1]))
-
-
 def test_a_condition_that_needs_a_gradient_gets_none() -> None:
     x = tl.tensor([0.0, 2.0], requires_grad=True)
     tl.where(x, x * 3, 1.0).backward([1, 1])

@@ -1,13 +1,16 @@
 """The README's Python runs as it stands, its numbers are those of a run, its links and commands exist."""
 
+import io
 import re
 import shlex
+import tokenize
 from pathlib import Path
 
 import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.cli import main
+from tinygrad_lstm.primitives import TABLE
 from tinygrad_lstm.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
@@ -92,14 +95,38 @@ def test_the_lines_of_the_derivative_table_are_the_real_ones() -> None:
         assert re.sub(r"\s+", " ", entry) in table
 
 
-def test_the_table_row_count_is_the_number_of_operations_in_a_step() -> None:
-    import numpy as np
+def test_the_operations_of_the_table_and_of_a_step_are_counted() -> None:
+    flow = tl.trace_gradients(tl.nn.LSTMCell(2, 3)(tl.tensor([1.0, 1.0], requires_grad=True))[0].sum())
+    ops = [node.op for node in flow.nodes if node.op is not None and node.scopes]
+    assert (len(TABLE), len(ops), len(set(ops))) == (39, 18, 6)
+    assert "The table has 39 operations; a step of an LSTM\ntakes 18, of six kinds." in README
 
-    cell = tl.nn.LSTMCell(2, 3)
-    x = tl.tensor(np.ones(2), requires_grad=True)
-    flow = tl.trace_gradients(cell(x)[0].sum())
-    assert sum(node.op is not None and bool(node.scopes) for node in flow.nodes) == 18
-    assert "eighteen\noperations" in README
+
+def test_what_is_read_in_one_sitting_is_as_long_as_it_says() -> None:
+    layout = {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENCODING}
+    lines = 0
+    for name in ("primitives", "autodiff", "tensor"):
+        code = (ROOT / "tinygrad_lstm" / f"{name}.py").read_bytes()
+        found, before = set(), tokenize.NEWLINE
+        for token in tokenize.tokenize(io.BytesIO(code).readline):
+            if token.type not in layout and not (token.type == tokenize.STRING and before in layout):  # a docstring
+                found |= {*range(token.start[0], token.end[0] + 1)}
+            before = before if token.type in (tokenize.NL, tokenize.COMMENT) else token.type
+        lines += len(found)
+    assert "about 600 lines of code" in README
+    assert 550 <= lines <= 650
+
+
+def test_the_cell_of_ones_own_is_ten_lines_and_prints_what_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = (block for block in blocks("python") if "class GRUCell" in block)
+    assert "## A cell of your own in ten lines" in README
+    assert sum(bool(line.strip()) for line in code[code.index("class") : code.index("\n\n\ncell")].splitlines()) == 10
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), names := {"__name__": "__readme__"})
+    assert capsys.readouterr().out == blocks("text")[2]
+    assert tl.anatomy(names["cell"]).direct["h"].words == "1 - u"
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))

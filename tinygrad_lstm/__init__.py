@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import nn, optim
 from .anomaly import detect_anomaly
-from .autodiff import backward, grad, jacobian
 from .functions import (
     broadcast_to,
     clip,
@@ -27,6 +26,10 @@ from .functions import (
     var,
 )  # fmt: skip
 from .gradcheck import GradcheckError, gradcheck
+from .gradients import grad, jacobian
+from .nn.anatomy import anatomy
+from .nn.compile import compile
+from .nn.scan import scan
 from .primitives import (
     abs,
     cos,
@@ -44,7 +47,7 @@ from .primitives import (
     where,
 )  # fmt: skip
 from .scope import scope
-from .tensor import Tensor, no_grad, tensor
+from .tensor import Tensor, backward, no_grad, tensor
 
 if TYPE_CHECKING:
     from . import flow, interop
@@ -57,9 +60,11 @@ __all__ = [
     "GradcheckError",
     "Tensor",
     "abs",
+    "anatomy",
     "backward",
     "broadcast_to",
     "clip",
+    "compile",
     "concat",
     "cos",
     "cumsum",
@@ -88,6 +93,7 @@ __all__ = [
     "prod",
     "relu",
     "reshape",
+    "scan",
     "scope",
     "sigmoid",
     "sin",

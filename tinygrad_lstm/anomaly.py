@@ -21,7 +21,7 @@ class detect_anomaly(Block):
 
     __slots__ = ()
 
-    blocks = ContextVar("detect_anomaly blocks", default=())
+    innermost = ContextVar("detect_anomaly", default=None)
 
 
 def check_output(primitive: Any, inputs: Sequence[Any], array: Any) -> None:

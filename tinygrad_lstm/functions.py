@@ -15,6 +15,7 @@ import numpy as np
 
 from . import primitives as p
 from .arguments import check_array
+from .forwards import is_basic_index, wide
 from .primitives import Primitive
 
 _ndarray = np.ndarray
@@ -85,7 +86,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _mean(x, axes_of(x, axis), keepdims)
 
 
-@p.wide
+@wide
 def _mean(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     return p.sum_over(x, axis=axes, keepdims=keepdims) / math.prod(x.shape[k] for k in axes)
 
@@ -96,7 +97,7 @@ def var(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> A
     return _var(x, axes_of(x, axis), ddof, keepdims)
 
 
-@p.wide
+@wide
 def _var(x: Any, axes: tuple[int, ...], ddof: float, keepdims: bool) -> Any:
     off = x - _mean(x, axes, True)
     count = math.prod(x.shape[k] for k in axes) - ddof
@@ -109,7 +110,7 @@ def std(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> A
     return _std(x, axes_of(x, axis), ddof, keepdims)
 
 
-@p.wide
+@wide
 def _std(x: Any, axes: tuple[int, ...], ddof: float, keepdims: bool) -> Any:
     v = _var(x, axes, ddof, keepdims)
     return p.where(v == 0, 1, v) ** 0.5 * (v != 0)
@@ -168,11 +169,37 @@ def reshape(x: Any, *shape: int | Sequence[int]) -> Any:
     return p.reshape(_arrays(x), shape=_shape(shape))
 
 
+def flatten(x: Any) -> Any:
+    """All elements in a row."""
+    return reshape(x, -1)
+
+
 def transpose(x: Any, *axes: int | Sequence[int]) -> Any:
     """The axes in another order; reversed when none is given."""
     x = _arrays(x)
     order = _shape(axes) if axes and axes[0] is not None else tuple(reversed(range(x.ndim)))
     return p.transpose(x, axes=tuple(_axis(k, x.ndim) for k in order))
+
+
+def take(x: Any, index: Any) -> Any:
+    """x[index], the elements that an index of NumPy's names; the gradient is put back where they were."""
+    return p.getitem(x, index=_frozen(index))
+
+
+def _frozen(index: Any) -> Any:
+    """An index that its owner can no longer change."""
+    if isinstance(index, tuple):
+        return tuple(_frozen(part) for part in index)
+    if hasattr(index, "__primitive__"):
+        return index.numpy()
+    if isinstance(index, slice):  # a bound may be a 0-d array
+        return slice(*(k if k is None else operator.index(k) for k in (index.start, index.stop, index.step)))
+    if is_basic_index(index):
+        return index
+    if isinstance(index, _ndarray):
+        check_array(index)  # a mask over an index would be dropped
+    copy = np.array(index)
+    return copy if copy.size or hasattr(index, "dtype") else copy.astype(np.intp)  # x[[]] is empty, not a float
 
 
 def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
@@ -255,7 +282,9 @@ def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Calla
 
         return cotangent
 
-    return Primitive(name, symbol, value, tuple(rule and checked(k, rule) for k, rule in enumerate(rules)))
+    ufunc = isinstance(forward, np.ufunc) and forward.signature is None
+    rules = tuple(rule and checked(k, rule) for k, rule in enumerate(rules))
+    return Primitive(name, symbol, value, rules, elementwise=ufunc)
 
 
 def _check_arguments(name: str, forward: Callable[..., Any], rules: Sequence[Callable[..., Any] | None]) -> None:

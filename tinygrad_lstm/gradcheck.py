@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .autodiff import grad
+from .gradients import grad
 from .tensor import Tensor, tensor
 
 Function = Callable[..., Tensor]

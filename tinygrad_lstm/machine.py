@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,15 +80,6 @@ def product(a: Array, columns: int) -> Callable[[Array, Array], Any]:
     return in_blocks
 
 
-def terms(rows: int, columns: int, at_once: int, of: int) -> int:
-    """How many of so many products, each a sum of `at_once` terms an element, to take in one: all, or a small product.
-
-    The gradient of a weight is a sum of such products over time. 1.3 times as fast for 128 by 35 (AVX-512).
-    """
-    small = _SMALL // (rows * columns * at_once)
-    return small if 1 <= small < of and _small_is_quick() else of
-
-
 def _small_is_quick() -> bool:
     for library in _libraries():
         kernel, threads = _function(library, "get_corename"), _function(library, "get_num_threads")
@@ -113,3 +106,16 @@ def _libraries() -> tuple[ctypes.CDLL, ...]:
 def _function(library: ctypes.CDLL, name: str) -> Any:
     """A function of OpenBLAS by any of its names; None where the library has none of them."""
     return next((getattr(library, form.format(name)) for form in _FORMS if hasattr(library, form.format(name))), None)
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep Python's cyclic collector away: it would go over a long graph again and again and find nothing."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .arguments import as_number, real_array
-from .tensor import Tensor, describe
+from .messages import describe
+from .tensor import Tensor
 from .whole import Change, becoming, set_all
 
 Array = npt.NDArray[Any]

@@ -15,12 +15,12 @@ a `__primitive__` method.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, wraps
 from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 
+from . import forwards
 from .arguments import check_array
 
 Rule = Callable[..., Any]
@@ -38,12 +38,14 @@ class Primitive:
     condition of `where`. A primitive of any number of inputs has instead one rule `every` that
     gives the cotangents of all of them, as a list.
 
-    `total`, if any, is a shorter way to the sum of the last rule's values over many uses of one array as last input:
-    it takes the cotangents and the first inputs of all uses. `add_to(total, g, **params)`, if any, adds the value of
-    the only rule to an array in place, so that T slices of one array cost T slices, not T arrays.
+    `total`, if any, is a number of axes and a function: a shorter way to the sum of the last rule's values over many
+    uses of one array of so many axes as last input, with broadcasting not undone. It takes the cotangents and the first
+    inputs of all uses, matrices. `add_to(total, g, **params)`, if any, adds the value of the only rule to an array in
+    place, so that T slices of one array cost T slices, not T arrays. `elementwise`: every element of the output is made
+    from the same elements of the inputs, as by NumPy's ufuncs.
     """
 
-    __slots__ = ("add_to", "arity", "every", "forward", "name", "rules", "symbol", "total")
+    __slots__ = ("add_to", "arity", "elementwise", "every", "forward", "name", "rules", "symbol", "total")
 
     def __init__(
         self,
@@ -52,8 +54,9 @@ class Primitive:
         forward: Callable[..., Any],
         rules: tuple[Rule | None, ...],
         every: Every | None = None,
-        total: Callable[[list[Any], list[Any]], Any] | None = None,
+        total: tuple[int, Callable[[list[Any], list[Any]], Any]] | None = None,
         add_to: Callable[..., None] | None = None,
+        elementwise: bool = False,
     ) -> None:
         self.name = name
         self.symbol = symbol
@@ -62,6 +65,7 @@ class Primitive:
         self.every = every
         self.total = total
         self.add_to = add_to
+        self.elementwise = elementwise or (isinstance(forward, np.ufunc) and forward.signature is None)
         self.arity = len(rules) if every is None else None
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
@@ -96,123 +100,13 @@ def _named(name: str) -> Primitive:
     return TABLE[name]
 
 
-def primitive(
-    name: str,
-    symbol: str,
-    forward: Callable[..., Any],
-    *rules: Rule | None,
-    every: Every | None = None,
-    total: Callable[[list[Any], list[Any]], Any] | None = None,
-    add_to: Callable[..., None] | None = None,
-) -> Primitive:
-    """Write one line into the derivative table."""
-    TABLE[name] = Primitive(name, symbol, forward, rules, every, total, add_to)
+def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Rule | None, **more: Any) -> Primitive:
+    """Write one line into the derivative table. `more` is what `Primitive` takes beside rules."""
+    TABLE[name] = Primitive(name, symbol, forward, rules, **more)
     return TABLE[name]
 
 
-def wide(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Of float16, compute in float32 and round once: a sum held in float16 stops growing at 2048 and ends at 65504."""
-
-    @wraps(function)
-    def in_float32(x: Any, *args: Any, **params: Any) -> Any:
-        if x.dtype.char != "e":  # float16
-            return function(x, *args, **params)
-        return as_dtype(function(as_dtype(x, dtype=np.dtype(np.float32)), *args, **params), dtype=x.dtype)
-
-    return in_float32
-
-
-# ── forwards that NumPy does not have in one call ──────────────────────────────────────────────
-
-
-def _sigmoid(x: Any) -> Any:
-    # e^x / (e^x + 1) keeps full relative precision in the far negative tail, where the cheaper
-    # (1 + tanh(x/2))/2 rounds to 0. x is bounded where the result is 1 long since and e^x cannot overflow.
-    highest, one = _sigmoid_constants((x if type(x) is _ndarray else np.asarray(x)).dtype.char)
-    e = np.minimum(x, highest)
-    if type(e) is not _ndarray:  # of a 0-d array NumPy makes a number
-        e = np.exp(e)
-        return e / (e + one)
-    np.exp(e, e)
-    return np.divide(e, e + one, e)
-
-
-@cache
-def _sigmoid_constants(dtype: str) -> tuple[Any, Any]:
-    """As 0-d arrays: beside an array a Python number takes three times as long."""
-    kind = np.result_type(dtype, np.float16)
-    return np.array(np.floor(np.log(np.finfo(kind).max)), kind), np.array(1, kind)
-
-
-def _matmul(a: Any, b: Any) -> Any:
-    # ndarray.dot has a third of matmul's call overhead and reaches the same BLAS routine.
-    return a.dot(b) if a.ndim == 2 == b.ndim else np.matmul(a, b)
-
-
-@wide
-def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
-    if x.shape[1:] == shape:
-        return np.add.reduce(x, 0)  # a bias: the common case, and the quickest call
-    lead = x.ndim - len(shape)
-    ones = (lead + k for k, n in enumerate(shape) if n == 1)
-    return x.sum(axis=(*range(lead), *ones)).reshape(shape)
-
-
-@wide
-def _put(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    out = np.zeros(shape, g.dtype)
-    _add_at(out, g, index)
-    return out
-
-
-def _add_at(total: Any, g: Any, index: Any) -> None:
-    if is_basic_index(index):
-        total[index] += g
-    elif total.dtype.char == "e":
-        total += put(g, index=index, shape=total.shape)
-    else:
-        np.add.at(total, index, g)  # an integer array may name the same element twice
-
-
-def _below_max(x: Any, axis: tuple[int, ...]) -> Any:
-    """x less its maximum. A finite x whose difference no float can hold gives the lowest float, not -inf."""
-    x = x.astype(np.result_type(x, np.float16), copy=False)
-    if (infinite := x == np.inf).any():  # one outweighs all else, 0 below itself; of two nobody knows
-        count = infinite.sum(axis, keepdims=True)
-        x = np.where(count > 0, np.where(infinite, np.where(count == 1, 0, np.nan), -np.inf), x).astype(x.dtype)
-    with np.errstate(over="ignore"):
-        return np.maximum(x - x.max(axis, keepdims=True, initial=-np.inf), np.minimum(x, np.finfo(x.dtype).min))
-
-
-@wide
-def _softmax(x: Any, axis: tuple[int, ...]) -> Any:
-    e = np.exp(_below_max(x, axis))
-    return e / e.sum(axis, keepdims=True)
-
-
-@wide
-def _log_softmax(x: Any, axis: tuple[int, ...]) -> Any:
-    z = _below_max(x, axis)
-    return z - np.log(np.maximum(np.exp(z).sum(axis, keepdims=True), 1))  # below 1 only where there is nothing
-
-
-@wide
-def _logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    x = x.astype(np.result_type(x, np.float16), copy=False)
-    top = x.max(axis, keepdims=True, initial=-np.inf)
-    top = np.where(np.isfinite(top), top, 0)
-    with np.errstate(over="ignore", divide="ignore"):
-        total = np.log(np.exp(x - top).sum(axis, keepdims=keepdims))
-    return total + top.reshape(total.shape)
-
-
 # ── what several rules share ───────────────────────────────────────────────────────────────────
-
-
-def is_basic_index(index: Any) -> bool:
-    """Whether an index is made of integers, slices, None and ... only, and so names nothing twice."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(p is None or p is ... or isinstance(p, (int, np.integer, slice)) for p in parts)
 
 
 def _keep_axes(g: Any, x: Any, axis: tuple[int, ...]) -> Any:
@@ -266,7 +160,7 @@ def _unless_below(g: Any, a: Any, b: Any) -> Any:
     return where(a < b, 0, where(a == b, g / 2, g))
 
 
-@wide
+@forwards.wide
 def _others(x: Any, axis: tuple[int, ...]) -> Any:
     """The product of all the others: the other one of a pair, times what the product of the pair has for others.
 
@@ -306,7 +200,8 @@ def _stack_parts(g: Any, out: Any, *xs: Any, axis: int) -> list[Any]:
 # elementwise, two inputs
 add = primitive("add", "+", np.add,
     lambda g, out, a, b: g,
-    lambda g, out, a, b: g)
+    lambda g, out, a, b: g,
+    total=(1, lambda gs, xs: np.concatenate(gs)))  # of a bias
 sub = primitive("sub", "−", np.subtract,
     lambda g, out, a, b: g,
     lambda g, out, a, b: -g)
@@ -322,7 +217,7 @@ pow = primitive("pow", "^", np.power,
 where = primitive("where", "where", np.where,
     None,
     lambda g, out, yes, a, b: where(yes, g, 0),
-    lambda g, out, yes, a, b: where(yes, 0, g))
+    lambda g, out, yes, a, b: where(yes, 0, g), elementwise=True)
 maximum = primitive("maximum", "max", np.maximum,
     lambda g, out, a, b: _unless_below(g, a, b),
     lambda g, out, a, b: _unless_below(g, b, a))
@@ -332,7 +227,7 @@ minimum = primitive("minimum", "min", np.minimum,
 clip_between = primitive("clip", "clip", lambda x, low, high: np.minimum(np.maximum(x, low), high),
     lambda g, out, x, low, high: where((low <= x) & (x <= high), g, 0),
     lambda g, out, x, low, high: where((x < low) & (low <= high), g, 0),
-    lambda g, out, x, low, high: where((x > high) | (low > high), g, 0))
+    lambda g, out, x, low, high: where((x > high) | (low > high), g, 0), elementwise=True)
 
 # elementwise, one input
 neg     = primitive("neg", "−", np.negative,                    lambda g, out, x: -g)
@@ -344,37 +239,40 @@ log1p   = primitive("log1p", "log1p", np.log1p,                 lambda g, out, x
 sin     = primitive("sin", "sin", np.sin,                       lambda g, out, x: g * cos(x))
 cos     = primitive("cos", "cos", np.cos,                       lambda g, out, x: -g * sin(x))
 tanh    = primitive("tanh", "tanh", np.tanh,                    lambda g, out, x: g - g * out * out)
-sigmoid = primitive("sigmoid", "σ", _sigmoid,                   lambda g, out, x: g * (out - out * out))
-relu    = primitive("relu", "relu", lambda x: np.maximum(x, 0), lambda g, out, x: g * (out > 0))
-softplus = primitive("softplus", "softplus", lambda x: np.logaddexp(x, 0), lambda g, out, x: g * sigmoid(x))
+sigmoid = primitive("sigmoid", "σ", forwards.sigmoid,
+    lambda g, out, x: g * (out - out * out), elementwise=True)
+relu = primitive("relu", "relu", lambda x: np.maximum(x, 0),
+    lambda g, out, x: g * (out > 0), elementwise=True)
+softplus = primitive("softplus", "softplus", lambda x: np.logaddexp(x, 0),
+    lambda g, out, x: g * sigmoid(x), elementwise=True)
 as_dtype = primitive("cast", "cast", lambda x, dtype: x.astype(dtype), lambda g, out, x, dtype: g)
 
 # along an axis
-softmax = primitive("softmax", "softmax", _softmax,
+softmax = primitive("softmax", "softmax", forwards.softmax,
     lambda g, out, x, axis: out * (g - sum_over(g * out, axis=axis, keepdims=True)))
-log_softmax = primitive("log_softmax", "log softmax", _log_softmax,
+log_softmax = primitive("log_softmax", "log softmax", forwards.log_softmax,
     lambda g, out, x, axis: g - exp(out) * sum_over(g, axis=axis, keepdims=True))
-cumsum_along = primitive("cumsum", "cumsum", wide(lambda x, axis: x.cumsum(axis)),
+cumsum_along = primitive("cumsum", "cumsum", forwards.wide(lambda x, axis: x.cumsum(axis)),
     lambda g, out, x, axis: _reversed(cumsum_along(_reversed(g, axis), axis=axis), axis))
 
 # matrices
-matmul = primitive("matmul", "@", _matmul, _matmul_left, _matmul_right,
-    total=lambda gs, xs: np.concatenate(xs).T.dot(np.concatenate(gs)))  # of matrices: one product for all uses
+matmul = primitive("matmul", "@", forwards.matmul, _matmul_left, _matmul_right,
+    total=(2, lambda gs, xs: np.concatenate(xs).T.dot(np.concatenate(gs))))  # of a weight: one product for all uses
 transpose = primitive("transpose", "ᵀ", lambda x, axes: x.transpose(axes),
     lambda g, out, x, axes: transpose(g, axes=tuple(int(k) for k in np.argsort(axes))))
 
 # reductions and their opposites
-sum_over = primitive("sum", "Σ", wide(lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims)),
+sum_over = primitive("sum", "Σ", forwards.wide(lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims)),
     lambda g, out, x, axis, keepdims: broadcast_to(_keep_axes(g, x, axis), shape=x.shape))
-prod_over = primitive("prod", "Π", wide(lambda x, axis, keepdims: x.prod(axis=axis, keepdims=keepdims)),
+prod_over = primitive("prod", "Π", forwards.wide(lambda x, axis, keepdims: x.prod(axis=axis, keepdims=keepdims)),
     lambda g, out, x, axis, keepdims: _keep_axes(g, x, axis) * _others(x, axis))
-logsumexp = primitive("logsumexp", "log Σ exp", _logsumexp,
+logsumexp = primitive("logsumexp", "log Σ exp", forwards.logsumexp,
     lambda g, out, x, axis, keepdims: _keep_axes(g, x, axis) * softmax(x, axis=axis))
 max_over = primitive("max", "max", lambda x, axis, keepdims: x.max(axis=axis, keepdims=keepdims),
     _chosen_share)
 min_over = primitive("min", "min", lambda x, axis, keepdims: x.min(axis=axis, keepdims=keepdims),
     _chosen_share)
-sum_to = primitive("sum_to", "Σ", _sum_to,
+sum_to = primitive("sum_to", "Σ", forwards.sum_to,
     lambda g, out, x, shape: broadcast_to(g, shape=x.shape))
 broadcast_to = primitive("broadcast_to", "broadcast", lambda x, shape: np.broadcast_to(x, shape),
     lambda g, out, x, shape: g)
@@ -383,8 +281,8 @@ broadcast_to = primitive("broadcast_to", "broadcast", lambda x, shape: np.broadc
 reshape = primitive("reshape", "reshape", lambda x, shape: x.reshape(shape),
     lambda g, out, x, shape: g.reshape(x.shape))
 getitem = primitive("getitem", "[ ]", lambda x, index: x[index],
-    lambda g, out, x, index: put(g, index=index, shape=x.shape), add_to=_add_at)
-put = primitive("put", "put", _put,
+    lambda g, out, x, index: put(g, index=index, shape=x.shape), add_to=forwards.add_at)
+put = primitive("put", "put", forwards.put,
     lambda g, out, x, index, shape: getitem(g, index=index))
 concat_along = primitive("concat", "cat", lambda *xs, axis: np.concatenate(xs, axis),
     every=_concat_parts)

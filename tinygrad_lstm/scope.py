@@ -2,105 +2,81 @@
 
 from __future__ import annotations
 
+import contextlib
+import dis
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from contextvars import ContextVar
-from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
+from functools import cache
+from inspect import CO_GENERATOR
 from operator import index
-from types import FrameType, SimpleNamespace, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, ClassVar, Self
 
 from .arguments import as_word
-
-_GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
-_ENTER_CONTEXT = ExitStack.enter_context.__code__
 
 
 class Block:
     """What `scope` and `no_grad` share: a `with` block that holds in this thread (and asyncio task) alone.
 
-    In a generator it holds while the generator runs, not while it waits in `yield`; in a `@contextmanager` it
-    belongs to the `with` statement that uses it. Blocks may be left in any order, as generators do, and by another
-    thread, as a generator that was handed on.
-
-    Raises RuntimeError when one object is entered again before it was left.
+    Raises RuntimeError when one object is entered again before it was left, when blocks are left in another order than
+    the reverse of that in which they were entered, and round a `yield` of an ordinary generator: who takes the value
+    would be inside the block too. In a `@contextmanager` it belongs to the `with` statement that uses it.
     """
 
-    __slots__ = ("_frame", "_inside")
+    __slots__ = ("_before", "_inside")
 
-    blocks: ClassVar[ContextVar[tuple[Any, ...]]]
+    innermost: ClassVar[ContextVar[Any]]
 
     def __init__(self) -> None:
-        self._frame: FrameType | None = None
         self._inside = False
 
     def __enter__(self) -> Self:
         if self._inside:
             raise RuntimeError(f"this {type(self).__name__} block is entered already: make a new one")
+        frame: FrameType | None = sys._getframe(1)
+        while frame and frame.f_globals is globals():  # `__enter__` of a kind of block
+            frame = frame.f_back
+        if frame and (frame.f_code.co_flags & CO_GENERATOR or frame.f_globals is vars(contextlib)):
+            _refuse_round_yield(frame, type(self).__name__)
         self._inside = True
-        self._frame = _generator_round(sys._getframe(1))
-        self.blocks.set((*self._entered_here(), self))
+        self._before = self.innermost.get()
+        self.innermost.set(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.innermost.get() is not self:
+            raise RuntimeError(
+                f"this {type(self).__name__} block is left in another thread, or before one that was entered inside it"
+            )
         self._inside = False
-        if self._frame is not None:
-            self._frame = _FINISHED  # a generator may be closed by another thread than the one it held in
-        blocks = self.blocks.get()
-        last_in = blocks and blocks[-1] is self  # as nearly always
-        self.blocks.set(blocks[:-1] if last_in else tuple(b for b in blocks if b is not self))
-
-    @classmethod
-    def innermost(cls) -> Self | None:
-        """The last block entered of those in force here, or None."""
-        block: Self
-        blocks = cls.blocks.get()
-        if blocks and blocks[-1]._frame is None:
-            last: Self = blocks[-1]
-            return last
-        for block in reversed(cls._entered_here()):
-            if block._frame is None or _runs_here(block._frame):
-                return block
-        return None
-
-    @classmethod
-    def _entered_here(cls) -> tuple[Any, ...]:
-        """The blocks entered here and not left, without those of generators that another thread has closed."""
-        blocks = cls.blocks.get()
-        if any(block._frame is _FINISHED for block in blocks):
-            blocks = tuple(block for block in blocks if block._frame is not _FINISHED)
-            cls.blocks.set(blocks)
-        return blocks
+        self.innermost.set(self._before)
 
 
-def _generator_round(frame: FrameType | None) -> FrameType | None:
-    """The frame itself if it is a generator's, else None; of what contextlib runs, the `with` statement's frame."""
-    while frame is not None and (
-        _in_contextlib(frame)  # ExitStack.enter_context
-        or (frame.f_code.co_flags & _GENERATOR and _in_contextlib(frame.f_back))  # a @contextmanager
-    ):
+def _refuse_round_yield(frame: FrameType | None, name: str) -> None:
+    """Refuse a `with` statement whose body yields; what a context manager made of a generator is used for counts."""
+    around = vars(contextlib)
+    while frame and (frame.f_globals is around or (frame.f_back and frame.f_back.f_globals is around)):
         frame = frame.f_back
-    return frame if frame is not None and frame.f_code.co_flags & _GENERATOR else None
+    if frame and frame.f_code.co_flags & CO_GENERATOR and _yields_inside(frame.f_code, frame.f_lasti):
+        raise RuntimeError(
+            f"with {name} round a yield: what takes the value would be inside it too. Leave the block before each "
+            "yield, or make a context manager of the generator, with @contextlib.contextmanager"
+        )
 
 
-def _in_contextlib(frame: FrameType | None) -> bool:
-    return frame is not None and frame.f_globals.get("__name__") == "contextlib"
-
-
-def _runs_here(frame: FrameType) -> bool:
-    """Whether a generator runs in this thread, and does not wait in `yield` or run in another thread."""
-    if frame.f_back is None:
+@cache
+def _yields_inside(code: CodeType, entered: int) -> bool:
+    """Whether the `with` statement that is entered by the instruction at an offset has a yield in its body."""
+    ranges = dis.Bytecode(code).exception_entries  # type: ignore[attr-defined]  # which typeshed lacks
+    after = min((e for e in ranges if e.start > entered), key=lambda e: e.start, default=None)
+    if after is None:
         return False
-    here: FrameType | None = sys._getframe(1)
-    while here is not None and here is not frame:
-        here = here.f_back
-    return here is frame
-
-
-_FINISHED: Any = SimpleNamespace(f_back=None)  # in place of the frame of a generator that never runs again
+    body = [e for e in ranges if e.target == after.target]  # other blocks inside it have ranges of their own
+    start, end = min(e.start for e in body), max(e.end for e in body)
+    return any(i.opname == "YIELD_VALUE" and start <= i.offset < end for i in dis.get_instructions(code))
 
 
 class scope(Block):
@@ -115,11 +91,10 @@ class scope(Block):
 
     __slots__ = ("_entered", "name", "outer", "step")
 
-    blocks = ContextVar("open scopes", default=())
+    innermost = ContextVar("innermost scope", default=None)
 
     def __init__(self, name: str, step: int | None = None) -> None:
-        self._frame = None
-        self._inside = False
+        super().__init__()
         self.name = as_word("the name of a scope", name)
         self.step = None if step is None else index(step)
         self.outer: scope | None = None
@@ -128,19 +103,9 @@ class scope(Block):
     def __enter__(self) -> Self:
         if self._entered:
             raise RuntimeError(f"{self!r} was entered before and its operations point to it: make a new scope")
-        self._entered = self._inside = True
-        blocks = _open()
-        if not blocks:
-            self.outer = None
-        elif blocks[-1]._frame is None:
-            self.outer = blocks[-1]
-        else:
-            blocks, self.outer = self._entered_here(), current()
-        frame = sys._getframe(1)
-        code = frame.f_code
-        if code.co_flags & _GENERATOR or code is _ENTER_CONTEXT:
-            self._frame = _generator_round(frame)
-        _set_open((*blocks, self))
+        super().__enter__()
+        self._entered = True
+        self.outer = self._before
         return self
 
     @property
@@ -187,5 +152,4 @@ class adjoint(scope):
         return self
 
 
-current = scope.innermost
-_open, _set_open = scope.blocks.get, scope.blocks.set
+current = scope.innermost.get

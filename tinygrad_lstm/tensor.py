@@ -1,4 +1,4 @@
-"""Tensor: an array and how it was made. Recording only; `autodiff` differentiates."""
+"""Tensor: an array and how it was made. Recording, `no_grad`, and the gradients that `autodiff` walks back for."""
 
 # mypy: disable-error-code="no-any-return"
 # What `functions` gives is typed Any: an ndarray for an ndarray, a Tensor for a Tensor.
@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import functools
-import gc
 import inspect
 import itertools
-import operator
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,20 +18,32 @@ import numpy as np
 import numpy.typing as npt
 
 from . import functions as f
-from . import numpy_functions as n
 from . import primitives as p
 from .anomaly import check_output, detect_anomaly
-from .arguments import as_flag, as_word, check_array, real_array
+from .arguments import as_flag, as_word, real_array
+from .array_like import ArrayLike, refuse_reading, values_of
+from .autodiff import propagate
+from .machine import free_in_forks
+from .messages import describe, explain
 from .primitives import Primitive
-from .scope import Block, current, scope
+from .scope import Block, scope
 from .whole import Change, set_all
 
-_ndarray = np.ndarray
 _clock = itertools.count(1)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-class Tensor:
+def _operator(primitive: Primitive) -> Iterator[Callable[[Tensor, Any], Tensor]]:
+    """`x + y` and, where only y is a Tensor, `y.__radd__(x)`."""
+    yield lambda x, y: record(primitive, (x, y))
+    yield lambda y, x: record(primitive, (x, y))
+
+
+def _method(function: Any) -> Callable[..., Tensor]:
+    return function
+
+
+class Tensor(ArrayLike):
     """An array that remembers how it was made, so that a gradient can be traced back through it.
 
     `data` (anything NumPy takes) is copied: later changes to it cannot reach the graph. The dtype is
@@ -48,8 +59,6 @@ class Tensor:
     __slots__ = (
         "__weakref__", "_array", "_grad", "_name", "inputs", "params", "primitive", "requires_grad", "scope", "seq",
     )  # fmt: skip
-    __pandas_priority__ = 10_000  # above every type of pandas's, so that `series * x` comes to us and is recorded
-
     _array: npt.NDArray[Any]
     _grad: npt.NDArray[Any] | None
     _name: str | None
@@ -83,87 +92,6 @@ class Tensor:
         if name is not None and type(name) is not str:  # asked here: a cell sets ten names a step
             name = as_word("the name of a tensor", name)
         self._name = name
-
-    # ── the array ──────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The lengths of the axes."""
-        return self._array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The NumPy type of the elements."""
-        return self._array.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self._array.ndim
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self._array.size
-
-    @property
-    def T(self) -> Tensor:
-        """The axes reversed."""
-        return f.transpose(self)
-
-    def __len__(self) -> int:
-        if not self.ndim:
-            raise TypeError("a 0-d tensor has no length")
-        return self.shape[0]
-
-    def numpy(self) -> npt.NDArray[Any]:
-        """The values as a read-only view: a value may be needed by a later backward pass. Copy to change."""
-        array = self._array
-        array.flags.writeable = False
-        if isinstance(array.base, _ndarray):
-            array.base.flags.writeable = False
-        return array.view()
-
-    def item(self) -> float | int | bool:
-        """The only element as a Python number. Raises ValueError when there are more."""
-        if self.size != 1:
-            raise ValueError(f"item() needs a tensor of one element, {describe(self)} has {self.size}")
-        return self._array.item()
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(f"the truth of {describe(self)} is ambiguous: use .numpy().any() or .all()")
-        return bool(self.item())
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else repr(self)
-
-    def __repr__(self) -> str:
-        values = np.array2string(self._array, separator=", ", prefix="tensor(", threshold=60)
-        notes = [f"name={self.name!r}"] if self.name else []
-        if self.dtype != np.float64:
-            notes.append(f"dtype={self.dtype}")
-        if self.primitive is not None:
-            notes.append(f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else ""))
-        elif self.requires_grad:
-            notes.append("requires_grad=True")
-        return f"tensor({', '.join([values, *notes])})"
-
-    def _repr_html_(self) -> str:
-        """In a notebook: the values on their colours, how they were made, and the gradient of a leaf that has one."""
-        from .notebook import tensor  # pages live upstairs; showing itself is how a notebook calls
-
-        made = "needs a gradient" if self.requires_grad else ""
-        if self.primitive is not None:
-            made = f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else "")
-        gradient = None if self.primitive is not None else self._grad
-        return tensor(type(self).__name__.lower(), self.name, made, self._array, gradient)
 
     # ── the graph ──────────────────────────────────────────────────────────────────────────────
 
@@ -199,9 +127,11 @@ class Tensor:
             value = array
         self._grad = value  # type: ignore[assignment]
 
+    _constant = staticmethod(lambda array: Tensor(array))
+
     def detach(self) -> Tensor:
         """The same values as a new leaf without a gradient: the graph stops here."""
-        return constant(self._array)
+        return constant(values_of(self))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """For `copy` and `pickle`: a leaf is copied; what was computed would take its whole graph along."""
@@ -239,10 +169,9 @@ class Tensor:
     def backward(self, cotangent: npt.ArrayLike | None = None) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf it was made from.
 
-        `cotangent` (this shape) weighs the elements; it may be left out for a single element, where it is 1.
+        `cotangent` (this shape) weighs the elements; it may be left out for a single element, where it is 1. Calls add
+        up, as in PyTorch: set `.grad = None` (or use `zero_grad`) between steps.
         """
-        from .autodiff import backward  # the walk lives one room up; a method is how it is called
-
         backward(self, cotangent)
 
     def __primitive__(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
@@ -250,41 +179,12 @@ class Tensor:
 
     # ── operators ──────────────────────────────────────────────────────────────────────────────
 
-    def __add__(self, other: Any) -> Tensor:
-        return record(p.add, (self, other))
-
-    def __radd__(self, other: Any) -> Tensor:
-        return record(p.add, (other, self))
-
-    def __sub__(self, other: Any) -> Tensor:
-        return record(p.sub, (self, other))
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return record(p.sub, (other, self))
-
-    def __mul__(self, other: Any) -> Tensor:
-        return record(p.mul, (self, other))
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return record(p.mul, (other, self))
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return record(p.div, (self, other))
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return record(p.div, (other, self))
-
-    def __pow__(self, other: Any) -> Tensor:
-        return record(p.pow, (self, other))
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return record(p.pow, (other, self))
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return record(p.matmul, (self, other))
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return record(p.matmul, (other, self))
+    __add__, __radd__ = _operator(p.add)
+    __sub__, __rsub__ = _operator(p.sub)
+    __mul__, __rmul__ = _operator(p.mul)
+    __truediv__, __rtruediv__ = _operator(p.div)
+    __pow__, __rpow__ = _operator(p.pow)
+    __matmul__, __rmatmul__ = _operator(p.matmul)
 
     def __neg__(self) -> Tensor:
         return record(p.neg, (self,))
@@ -296,7 +196,7 @@ class Tensor:
         return record(p.abs, (self,))
 
     def __getitem__(self, index: Any) -> Tensor:
-        return record(p.getitem, (self,), {"index": _frozen(index)})
+        return f.take(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
@@ -304,56 +204,18 @@ class Tensor:
             "build the new value with tl.where, tl.concat or tl.stack, or replace a leaf's with .assign()"
         )
 
+    @property
+    def T(self) -> Tensor:
+        """The axes reversed."""
+        return f.transpose(self)
+
     def __iter__(self) -> Iterator[Tensor]:
         return (self[k] for k in range(len(self)))
 
-    def sum(self, axis: f.Axis = None, keepdims: bool = False) -> Tensor:
-        """See `tl.sum`."""
-        return f.sum(self, axis, keepdims)
-
-    def mean(self, axis: f.Axis = None, keepdims: bool = False) -> Tensor:
-        """See `tl.mean`."""
-        return f.mean(self, axis, keepdims)
-
-    def var(self, axis: f.Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
-        """See `tl.var`."""
-        return f.var(self, axis, ddof, keepdims)
-
-    def std(self, axis: f.Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
-        """See `tl.std`."""
-        return f.std(self, axis, ddof, keepdims)
-
-    def prod(self, axis: f.Axis = None, keepdims: bool = False) -> Tensor:
-        """See `tl.prod`."""
-        return f.prod(self, axis, keepdims)
-
-    def cumsum(self, axis: int | None = None) -> Tensor:
-        """See `tl.cumsum`."""
-        return f.cumsum(self, axis)
-
-    def max(self, axis: f.Axis = None, keepdims: bool = False) -> Tensor:
-        """See `tl.max`."""
-        return f.max(self, axis, keepdims)
-
-    def min(self, axis: f.Axis = None, keepdims: bool = False) -> Tensor:
-        """See `tl.min`."""
-        return f.min(self, axis, keepdims)
-
-    def clip(self, min: Any = None, max: Any = None) -> Tensor:
-        """See `tl.clip`."""
-        return f.clip(self, min, max)
-
-    def flatten(self) -> Tensor:
-        """All elements in a row."""
-        return f.reshape(self, -1)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """See `tl.reshape`."""
-        return f.reshape(self, *shape)
-
-    def transpose(self, *axes: Any) -> Tensor:
-        """See `tl.transpose`."""
-        return f.transpose(self, *axes)
+    # A method is the function of the same name: see `tl.sum`.
+    sum, mean, var, std, prod = map(_method, (f.sum, f.mean, f.var, f.std, f.prod))
+    max, min, clip, cumsum = map(_method, (f.max, f.min, f.clip, f.cumsum))
+    reshape, transpose, flatten = map(_method, (f.reshape, f.transpose, f.flatten))
 
     def astype(self, dtype: npt.DTypeLike) -> Tensor:
         """The values in another dtype; the gradient comes back in this one."""
@@ -363,89 +225,14 @@ class Tensor:
         out = record(p.as_dtype, (self,), {"dtype": kind})
         return out if kind.kind == "f" else out.detach()
 
-    # Comparisons are constants: their derivative is 0 wherever it exists.
-
-    def __lt__(self, other: Any) -> Tensor:
-        return Tensor(self._array < _operand(other))
-
-    def __le__(self, other: Any) -> Tensor:
-        return Tensor(self._array <= _operand(other))
-
-    def __gt__(self, other: Any) -> Tensor:
-        return Tensor(self._array > _operand(other))
-
-    def __ge__(self, other: Any) -> Tensor:
-        return Tensor(self._array >= _operand(other))
-
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return Tensor(self._array == _operand(other))
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return Tensor(self._array != _operand(other))
-
-    __hash__ = object.__hash__
-
-    def __and__(self, other: Any) -> Tensor:
-        return _bitwise(np.bitwise_and, self, other)
-
-    def __or__(self, other: Any) -> Tensor:
-        return _bitwise(np.bitwise_or, self, other)
-
-    def __xor__(self, other: Any) -> Tensor:
-        return _bitwise(np.bitwise_xor, self, other)
-
-    def __invert__(self) -> Tensor:
-        return _bitwise(np.invert, self)
-
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-
-    # ── NumPy's own functions ──────────────────────────────────────────────────────────────────
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """The values for `np.asarray`, which cannot record.
-
-        Raises TypeError where that would lose a gradient: of a tensor that needs one, outside `no_grad`.
-        """
-        return np.array(self._given_away(), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **options: Any) -> Any:
-        """The values for `torch.from_dlpack` and its kin: a copy, since they might write to it. As `__array__`."""
-        return self._given_away().copy().__dlpack__(**options)
-
     def _given_away(self) -> npt.NDArray[Any]:
-        if self.requires_grad and not (_no_grad_blocks() and no_grad.innermost() is not None):
+        """The values for one who cannot record. Raises TypeError where that would lose a gradient."""
+        if self.requires_grad and _no_grad() is None:
             raise TypeError(
                 f"{describe(self)} needs a gradient, and a plain array would lose it: use the functions of "
                 "tinygrad_lstm, as tl.stack for a list of Tensors, or .numpy() or .detach() where no gradient is wanted"
             )
         return self.numpy()
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self._array.__dlpack_device__()
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if method == "__call__" and not options:
-            if ufunc in n.UFUNCS:
-                return n.UFUNCS[ufunc](*inputs)
-            if ufunc in n.COMPARISONS:
-                return Tensor(ufunc(*[_operand(x) for x in inputs]))
-            if ufunc in n.BITWISE:
-                return _bitwise(ufunc, *inputs)
-            if ufunc in n.QUESTIONS:
-                return ufunc(self._array)
-        raise n.refusal(ufunc.__name__ + ("" if method == "__call__" else f".{method}"), list(options))
-
-    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        if function in n.FUNCTIONS:
-            try:
-                inspect.signature(n.FUNCTIONS[function]).bind(*args, **kwargs)
-            except TypeError:
-                raise n.refusal(function.__name__, list(kwargs)) from None
-            return n.FUNCTIONS[function](*args, **kwargs)
-        if function in n.QUESTIONS:
-            return function(*[_operand(x) for x in args], **{name: _operand(x) for name, x in kwargs.items()})
-        room = (function.__module__ or "").removeprefix("numpy").lstrip(".")
-        raise n.refusal(f"{room}.{function.__name__}" if room else function.__name__)
 
 
 def tensor(
@@ -459,14 +246,14 @@ def tensor(
 
 
 class no_grad(Block):
-    """Do not record inside: `with no_grad(): ...`, or `@no_grad()` on a function or generator.
+    """Do not record inside: `with no_grad(): ...`, or `@no_grad()` on a function.
 
-    Holds for this thread (and this asyncio task) only, and in a generator only while it runs: see `Block`.
+    Holds for this thread (and this asyncio task) only: see `Block`.
     """
 
     __slots__ = ()
 
-    blocks = ContextVar("no_grad blocks", default=())
+    innermost = ContextVar("no_grad", default=None)
 
     def __init__(self, function: None = None) -> None:
         if function is not None:
@@ -474,51 +261,33 @@ class no_grad(Block):
         super().__init__()
 
     def __call__(self, function: _Function) -> _Function:
-        """The function without recording. Raises TypeError for an async one, and for what is no function."""
+        """The function without recording. Raises TypeError for a generator, an async one, and what is no function."""
         if not callable(function) or isinstance(function, (type, staticmethod)):
             raise TypeError(f"no_grad() wraps a function, got {function!r}: decorate the functions in it")
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError("no_grad() cannot wrap an async function: write `with no_grad():` inside it")
-        if inspect.isgeneratorfunction(function):
+        kinds = inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction
+        if any(kind(function) for kind in kinds):
+            raise TypeError("no_grad() cannot wrap an async function or a generator: write `with no_grad():` inside it")
 
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with no_grad():
-                    return (yield from function(*args, **kwargs))
-        else:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            with no_grad():
+                return function(*args, **kwargs)
 
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with no_grad():
-                    return function(*args, **kwargs)
-
-        return functools.wraps(function)(wrapper)  # type: ignore[return-value]
+        return wrapper  # type: ignore[return-value]
 
 
 _NO_PARAMS: dict[str, Any] = {}
-_no_grad_blocks, _scopes, _anomaly_blocks = no_grad.blocks.get, scope.blocks.get, detect_anomaly.blocks.get
-_new = Tensor.__new__
+_no_grad, _scope, _anomaly = no_grad.innermost.get, scope.innermost.get, detect_anomaly.innermost.get
 
 
 @contextmanager
 def recording_anew() -> Iterator[None]:
     """Record inside, whatever `no_grad` blocks are in force."""
-    token = no_grad.blocks.set(())
+    token = no_grad.innermost.set(None)
     try:
         yield
     finally:
-        no_grad.blocks.reset(token)
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Keep Python's cyclic collector away: it would go over a long graph again and again and find nothing."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+        no_grad.innermost.reset(token)
 
 
 def record(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any] = _NO_PARAMS) -> Tensor:
@@ -528,54 +297,48 @@ def record(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]
     Tensors beside it, an array keeps its own. Nothing is remembered where no input needs a gradient
     or inside `no_grad`.
 
+    By hand: for x = 3 with a gradient, `x * 2` calls `record(mul, (x, 2))`. 2 becomes a constant; the forward gives 6;
+    the new Tensor keeps `primitive` mul, `inputs` (x, 2) and the scope it was made in. That is all the walk needs: it
+    finds mul's rules, g * b for x, and the values they take.
+
     Raises the error of NumPy's forward with the operation, its inputs and its scope named.
     """
     try:
-        if params or len(inputs) > 2:
-            arrays, needs_gradient = [], False
-            for x in inputs:
-                arrays.append(x._array)
-                needs_gradient = needs_gradient or x.requires_grad
-            array = primitive.forward(*arrays, **params)
-        elif len(inputs) == 2:  # one or two inputs spelled out, as in `propagate`
-            a, b = inputs
-            array = primitive.forward(a._array, b._array)
-            needs_gradient = a.requires_grad or b.requires_grad
-        else:
-            (a,) = inputs
-            array = primitive.forward(a._array)
-            needs_gradient = a.requires_grad
+        arrays, needs_gradient = [], False
+        for x in inputs:
+            arrays.append(x._array)
+            needs_gradient = needs_gradient or x.requires_grad
+        array = primitive.forward(*arrays, **params) if params else primitive.forward(*arrays)
     except AttributeError:  # asking each input first whether it is a Tensor takes a tenth of the time of an operation
         if all(isinstance(x, Tensor) for x in inputs):
             raise
         return record(primitive, _with_constants(inputs), params)
     except (ValueError, IndexError, TypeError) as error:
         kind = next(k for k in (IndexError, ValueError, TypeError) if isinstance(error, k))
-        raise kind(_explain(primitive, inputs, error)) from error
-    if type(array) is not _ndarray:
+        raise kind(explain(primitive, inputs, error)) from error
+    if type(array) is not np.ndarray:
         array = np.asarray(array)
-    if _anomaly_blocks() and detect_anomaly.innermost() is not None:
+    if _anomaly() is not None:
         check_output(primitive, inputs, array)
-    if not needs_gradient or (_no_grad_blocks() and no_grad.innermost() is not None):
+    if not needs_gradient or _no_grad() is not None:
+        if needs_gradient:
+            refuse_reading(*inputs)
         return constant(array)
-    out = _new(Tensor)
+    out = Tensor.__new__(Tensor)
     out._array = array
     out.requires_grad = True
     out._name = None
     out.primitive = primitive
     out.inputs = inputs
     out.params = params
-    if blocks := _scopes():
-        out.scope = blocks[-1] if blocks[-1]._frame is None else current()
-    else:
-        out.scope = None
+    out.scope = _scope()
     out.seq = next(_clock)
     return out
 
 
 def constant(array: npt.NDArray[Any]) -> Tensor:
     """An array that nobody else changes as a leaf without a gradient. Not copied."""
-    out = _new(Tensor)
+    out = Tensor.__new__(Tensor)
     _make_leaf(out, array, False)
     return out
 
@@ -616,79 +379,38 @@ def _copy(data: Any, dtype: npt.DTypeLike | None) -> npt.NDArray[Any]:
     return array
 
 
-def _frozen(index: Any) -> Any:
-    """An index that its owner can no longer change."""
-    if isinstance(index, tuple):
-        return tuple(_frozen(part) for part in index)
-    if isinstance(index, Tensor):
-        return index._array
-    if isinstance(index, slice):  # a bound may be a 0-d array
-        return slice(*(k if k is None else operator.index(k) for k in (index.start, index.stop, index.step)))
-    if p.is_basic_index(index):
-        return index
-    if isinstance(index, _ndarray):
-        check_array(index)  # a mask over an index would be dropped
-    copy = np.array(index)
-    return copy if copy.size or hasattr(index, "dtype") else copy.astype(np.intp)  # x[[]] is empty, not a float
+# ── going back ─────────────────────────────────────────────────────────────────────────────────
+
+_adding = free_in_forks(threading.Lock())  # threads may share leaves, and `+=` reads before it writes
 
 
-def _operand(x: Any) -> Any:
-    if isinstance(x, Tensor):
-        return x._array
-    check_array(x)
-    return x
+def backward(root: Tensor, cotangent: npt.ArrayLike | None = None) -> None:
+    """Add the gradient of `root` to `.grad` of every leaf it was made from. See `Tensor.backward`."""
+    found = propagate(root, seed_of(root, cotangent))
+    with _adding:
+        for leaf, g in found.items():
+            if leaf._grad is None:
+                leaf._grad = np.array(g)  # a copy: two leaves may share one cotangent
+            else:
+                leaf._grad += g
 
 
-def _bitwise(ufunc: np.ufunc, *operands: Any) -> Tensor:
-    arrays = [np.asarray(_operand(x)) for x in operands]
-    if any(x.dtype.kind not in "iub" for x in arrays):
-        raise TypeError(
-            "& | ^ ~ are of comparisons, not of " + " and ".join(str(x.dtype) for x in arrays) +
-            ": put each comparison in brackets, (x > 0) & (x < 1)"
-        )  # fmt: skip
-    return Tensor(ufunc(*arrays))
-
-
-# ── words for messages ─────────────────────────────────────────────────────────────────────────
-
-
-def describe(x: Tensor) -> str:
-    """A tensor as a message names it: its name or the operation and scope that made it, and its shape."""
-    if x.primitive is None:
-        kind = f"tensor {x.name!r}" if x.name else "tensor"
-    else:
-        kind = (f"{x.name!r}, " if x.name else "") + f"the output of {x.primitive.name}"
-        kind += f" in {x.scope}" if x.scope else ""
-    return f"{kind} of shape {x.shape}"
-
-
-_SPREAD = "each axis must be equal or 1, counted from the right"
-_FIT = {
-    "matmul": "the last axis of the first must be as long as the last but one of the second (the only one of a vector)",
-    "concat": "all axes but the one joined must be equal",
-    "stack": "all shapes must be equal",
-    "getitem": "check the index against the shape; it is made of whole numbers, slices and booleans",
-    "reshape": "the number of elements must stay the same, and one length may be -1",
-    "transpose": "name every axis once",
-    "broadcast_to": _SPREAD,
-}
-
-
-def _explain(primitive: Primitive, inputs: Sequence[Tensor], error: Exception) -> str:
-    where = f" in {scope_now}" if (scope_now := current()) else ""
-    fit = "" if isinstance(error, TypeError) else _FIT.get(primitive.name) or _spread(inputs)
-    operands = ", ".join(
-        f"{x.name or f'input {k}'} {x.shape}{'' if fit else f' {x.dtype}'}" for k, x in enumerate(inputs)
-    )
-    if not fit and any(x.dtype.kind != "f" for x in inputs):
-        fit = "if it is the dtype, convert with .astype(float)"
-    return f"{primitive.name}{where} cannot take {operands}{fit and f': {fit}'}. NumPy: {error}"
-
-
-def _spread(inputs: Sequence[Tensor]) -> str:
-    """What the shapes must be, where they are not."""
-    try:
-        np.broadcast_shapes(*(x.shape for x in inputs))
-    except ValueError:
-        return _SPREAD
-    return ""
+def seed_of(root: Tensor, cotangent: Any, constant: bool = False) -> npt.NDArray[Any]:
+    """The cotangent to start from, as an array of the root's shape and dtype. The root may be a `constant` if told."""
+    if not isinstance(root, Tensor):
+        raise TypeError(f"a gradient is of a Tensor with respect to Tensors, got {type(root).__name__}")
+    if not (root.requires_grad or constant):
+        raise ValueError(
+            f"{describe(root)} has no gradient to send back: nothing it was made from has requires_grad=True, "
+            "or it was made inside no_grad()"
+        )
+    if cotangent is None:
+        if root.size != 1:
+            raise ValueError(
+                f"{describe(root)} has {root.size} elements: reduce it to one, as with .sum(), or give a cotangent"
+            )
+        return np.ones(root.shape, root.dtype)
+    given: npt.NDArray[Any] = real_array(cotangent, root.dtype, name="a cotangent")
+    if given.shape != root.shape:
+        raise ValueError(f"the cotangent of {describe(root)} must have its shape, got {given.shape}")
+    return given

@@ -1,6 +1,6 @@
 """Load: a million operations in one graph, sequences of 100,000 steps, thousands of drawings in one process.
 
-    python tests/bench/load.py [--drawings 10000] [--only graph,cell,fused,long,text,pictures]
+    python tests/bench/load.py [--drawings 10000] [--only graph,cell,compiled,long,text,pictures]
 
 One thread. Each kind runs in a process of its own, whose processor time is measured. Of graphs and sequences it prints,
 for sizes ten times apart, the time of one operation or step, forward and back (in the fastest of three runs), its ratio
@@ -55,16 +55,16 @@ def chain(count: int) -> tl.Tensor:
     return y.sum()
 
 
-def sequence(steps: int, fused: bool) -> tl.Tensor:
+def sequence(steps: int, compiled: bool) -> tl.Tensor:
     """An LSTM of 8 units over so many steps of one sequence."""
-    model = tl.nn.LSTM(4, 8, fused=fused, rng=0)
+    model = tl.nn.LSTM(4, 8, compiled=compiled, rng=0)
     out, _ = model(np.random.default_rng(0).standard_normal((steps, 1, 4)).astype(np.float32))
     return (out * out).mean()
 
 
 def long(steps: int) -> tl.Tensor:
     """The same graph traced: every edge keeps its cotangent, and the norms of all are taken."""
-    loss = sequence(steps, fused=False)
+    loss = sequence(steps, compiled=False)
     assert np.isfinite(tl.trace_gradients(loss).norms("c")).all()
     return loss
 
@@ -72,7 +72,7 @@ def long(steps: int) -> tl.Tensor:
 GROWING: dict[str, tuple[str, tuple[int, ...], Callable[[int], tl.Tensor]]] = {
     "graph": ("operations in one graph", (1_000, 10_000, 100_000, 1_000_000), chain),
     "cell": ("steps of an LSTM, operation by operation", (100, 1_000, 10_000, 100_000), lambda n: sequence(n, False)),
-    "fused": ("steps of an LSTM, fused", (1_000, 10_000, 100_000), lambda n: sequence(n, True)),
+    "compiled": ("steps of an LSTM, compiled", (1_000, 10_000, 100_000), lambda n: sequence(n, True)),
     "long": ("steps of an LSTM, every cotangent kept", (100, 1_000, 10_000), long),
 }
 
@@ -136,7 +136,7 @@ def show_drawings(count: int, text: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--drawings", type=int, default=10_000)
-    parser.add_argument("--only", default="graph,cell,fused,long,text,pictures")
+    parser.add_argument("--only", default="graph,cell,compiled,long,text,pictures")
     options = parser.parse_args()
     kinds = options.only.split(",")
     if len(kinds) > 1:

@@ -46,7 +46,7 @@ def indexing(unrolled):
     return tl.draw(total)
 
 
-def fused(unrolled):
+def compiled(unrolled):
     out, _ = tl.nn.LSTM(2, 3, rng=0)(np.ones((4, 1, 2), np.float32))
     return tl.draw(out.sum())
 
@@ -63,7 +63,7 @@ DRAWINGS = {
     "side by side": side_by_side,
     "not traced": lambda unrolled: tl.draw(unrolled(tl.nn.RNNCell(1, 2), 1), gradients=False),
     "indexing": indexing,
-    "fused": fused,
+    "compiled": compiled,
     "a leaf": lambda unrolled: tl.draw(tl.tensor(2.0)),
 }
 
@@ -256,8 +256,8 @@ def test_parameters_of_operations_are_plain(tmp_path, unrolled):
     params = {node["op"]: node["params"] for node in graph["nodes"]}
     assert params["transpose"] == {"axes": [2, 0, 1]}
     assert params["concat"] == {"axis": 1}
-    (graph,) = saved(fused(unrolled), tmp_path)["graphs"]
-    assert next(node["params"] for node in graph["nodes"] if node["op"] == "lstm") == {"run": {"object": "Run"}}
+    (graph,) = saved(compiled(unrolled), tmp_path)["graphs"]
+    assert next(node["params"] for node in graph["nodes"] if node["op"] == "scan") == {"run": {"object": "Run"}}
 
 
 def test_titles_and_labels(tmp_path, unrolled):

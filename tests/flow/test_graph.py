@@ -196,12 +196,12 @@ def test_a_cotangent_that_is_nan_in_one_element_is_told_with_its_edge() -> None:
     x = tl.tensor([0.0, 4.0], requires_grad=True)
     y = x * 1
     y.name = "y"
-    root = y**0.5
+    root = (y * y) ** 0.5  # what reaches y is infinity times 0
     with (
         np.errstate(all="ignore"),
         pytest.raises(ValueError, match=r"cotangent not finite is that of input 0 of .*pow"),
     ):
-        tl.trace_gradients((root * root).sum()).norms("y")
+        tl.trace_gradients(root.sum()).norms("y")
 
 
 def test_the_value_of_an_operation_cannot_be_written() -> None:

@@ -50,7 +50,7 @@ def run(cell: Any, T: int = T, batch: tuple[int, ...] = ()) -> tuple[Flow, list[
 
 def check_both_ways(flow: Flow, name: str, T: int) -> None:
     lags = flow.jacobians(name)
-    n = flow.states.h[0].size
+    n = flow.states.of(name)[0].size
     assert lags.shape == (T + 1, n, n)
     np.testing.assert_array_equal(lags[0], np.eye(n))
     for lag in range(T + 1):
@@ -154,8 +154,8 @@ def test_the_users_own_names_and_scopes_are_no_cell() -> None:
         _, c = cell(inputs(cell)[0], (h, start_of_c * 1))
         flow = tl.trace_gradients((c * other).sum())
         assert flow.jacobian("h", 0, 0).shape == (H, H)
-        assert flow.states.h == [h]
-        assert flow.states.c == [flow.states.c[0], c]
+        assert flow.states.of("h") == [h]
+        assert flow.states.of("c")[1:] == [c]
 
 
 # ── singular values ────────────────────────────────────────────────────────────────────────────
@@ -254,7 +254,9 @@ def test_errors_say_what_is_wrong() -> None:
         with pytest.raises(ValueError, match=rf"need 0 <= start <= end <= {T}"):
             jacobians.product(flow.states, "c", first, last)
     x = tl.tensor([1.0], requires_grad=True)
-    with pytest.raises(ValueError, match="there is no recorded step of an RNNCell or LSTMCell"):
+    with pytest.raises(
+        ValueError, match="there is no recorded step of an RNNCell or LSTMCell, or of a cell of your own,"
+    ):
         tl.trace_gradients((x * x).sum()).jacobian("h", 0, 1)
 
 
@@ -270,17 +272,32 @@ def test_several_cells_are_refused() -> None:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_a_first_step_that_was_not_recorded_is_refused_not_skipped(frozen: bool) -> None:
+def test_a_first_state_without_a_gradient_is_the_first_all_the_same(frozen: bool) -> None:
     cell = LSTMCell(3, H)
-    if frozen:
-        cell = LSTMCell(3, H)
-        for p in cell.parameters():
-            p.requires_grad = False
-    state: Any = (tl.tensor(np.zeros(H)), tl.tensor(np.ones(H), requires_grad=True))
-    for x in inputs(cell):
-        state = cell(x, state)
-    with pytest.raises(ValueError, match="the first step of the cell is not in the graph"):
-        tl.trace_gradients(state[0].sum()).jacobian("c", 0, T - 1)
+    for p in cell.parameters():
+        p.requires_grad = not frozen
+    found = []
+    for learns in (False, True):
+        state: Any = (
+            tl.tensor(np.zeros(H), requires_grad=learns),
+            tl.tensor(np.ones(H), requires_grad=True),
+        )
+        for x in inputs(cell):
+            state = cell(x, state)
+        flow = tl.trace_gradients(state[0].sum())
+        found.append(flow.jacobian("c", 0, T))
+    np.testing.assert_array_equal(*found)
+    state = (tl.tensor(np.zeros(H), name="start"), tl.tensor(np.ones(H), requires_grad=True))
+    flow = tl.trace_gradients(cell(inputs(cell)[0], state)[0].sum())
+    with pytest.raises(ValueError, match=r"'start' .* does not require a gradient"):
+        flow.jacobians("c")
+
+
+def test_a_state_changed_between_two_steps_is_refused() -> None:
+    cell = LSTMCell(3, H)
+    h, c = cell(inputs(cell)[0], cell(inputs(cell)[1]))
+    with pytest.raises(ValueError, match="with nothing between its steps"):
+        tl.trace_gradients(cell(inputs(cell)[2], (h, c * 1))[0].sum()).jacobians("h")
 
 
 def test_a_start_without_a_gradient_is_refused() -> None:

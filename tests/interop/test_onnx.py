@@ -326,17 +326,17 @@ def node_tests() -> dict[str, Any]:
     return {case.name: case for case in cases if case.model and case.model.graph.node[0].op_type in ("RNN", "LSTM")}
 
 
-def passes(case: Any, path: Path, fused: bool) -> None:
+def passes(case: Any, path: Path, compiled: bool) -> None:
     onnx.save(case.model, path)
-    model = door.load(path, fused=fused)
+    model = door.load(path, compiled=compiled)
     for inputs, outputs in case.data_sets:
         close(values(model(*inputs)), outputs, 1e-6)
 
 
-@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("name", NODE_TESTS)
-def test_node(node_tests: dict[str, Any], tmp_path: Path, name: str, fused: bool) -> None:
-    passes(node_tests[name], tmp_path / "m.onnx", fused)
+def test_node(node_tests: dict[str, Any], tmp_path: Path, name: str, compiled: bool) -> None:
+    passes(node_tests[name], tmp_path / "m.onnx", compiled)
 
 
 def test_no_node_test_is_left_out(node_tests: dict[str, Any], tmp_path: Path) -> None:
@@ -401,13 +401,13 @@ def nodes(draw: Any, dtype: Any = np.float32) -> Any:
 
 @settings(deadline=None, max_examples=80)
 @given(nodes(), st.booleans(), st.booleans())
-def test_nodes_of_all_options_beside_onnxruntime(folder: Path, node: Any, fused: bool, as_inputs: bool) -> None:
+def test_nodes_of_all_options_beside_onnxruntime(folder: Path, node: Any, compiled: bool, as_inputs: bool) -> None:
     op, weights, inputs, attributes = node
     outputs = ["Y", "Y_h"] + (["Y_c"] if op == "LSTM" else [])
     with_weights = (weights, inputs) if not as_inputs else ({}, inputs | weights)
     model = node_model(op, *with_weights, outputs, **attributes)
     onnx.save(model, folder / "node.onnx")
-    ours = values(door.load(folder / "node.onnx", fused=fused)(*with_weights[1].values()))
+    ours = values(door.load(folder / "node.onnx", compiled=compiled)(*with_weights[1].values()))
     # onnxruntime has no layout 1, and onnx's evaluator no sequence_lens: layout 1 by swapping the axes here
     feed = {k: a.swapaxes(0, 1) if attributes.get("layout") and k in ("X", "initial_h", "initial_c") else a
             for k, a in inputs.items()}  # fmt: skip
@@ -420,13 +420,13 @@ def test_nodes_of_all_options_beside_onnxruntime(folder: Path, node: Any, fused:
 
 @settings(deadline=None, max_examples=40)
 @given(nodes(np.float64), st.booleans())
-def test_nodes_in_double_precision_beside_onnx(folder: Path, node: Any, fused: bool) -> None:
+def test_nodes_in_double_precision_beside_onnx(folder: Path, node: Any, compiled: bool) -> None:
     op, weights, inputs, attributes = node
     inputs.pop("sequence_lens", None)
     outputs = ["Y", "Y_h"] + (["Y_c"] if op == "LSTM" else [])
     model = node_model(op, weights, inputs, outputs, **attributes)
     onnx.save(model, folder / "double.onnx")
-    ours = values(door.load(folder / "double.onnx", fused=fused)(*inputs.values()))
+    ours = values(door.load(folder / "double.onnx", compiled=compiled)(*inputs.values()))
     close(ours, ReferenceEvaluator(model).run(None, inputs), 1e-12)
 
 
@@ -441,7 +441,7 @@ def test_gradients_of_a_node_with_its_weights_as_inputs(folder: Path, node: Any)
     floats = inputs | weights
     outputs = ["Y", "Y_h"] + (["Y_c"] if op == "LSTM" else [])
     onnx.save(node_model(op, {}, floats | lengths, outputs, **attributes), folder / "inputs.onnx")
-    model = door.load(folder / "inputs.onnx", fused=False)
+    model = door.load(folder / "inputs.onnx", compiled=False)
 
     def total(*tensors: Any) -> Any:
         outs = model(*tensors, *lengths.values())
@@ -450,12 +450,12 @@ def test_gradients_of_a_node_with_its_weights_as_inputs(folder: Path, node: Any)
     tl.gradcheck(total, [tl.tensor(a, requires_grad=True) for a in floats.values()])
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_a_loaded_model_has_the_gradients_of_the_one_that_was_exported(tmp_path: Path, fused: bool) -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_loaded_model_has_the_gradients_of_the_one_that_was_exported(tmp_path: Path, compiled: bool) -> None:
     embedding, lstm = tl.nn.Embedding(5, 3, dtype=np.float64), tl.nn.LSTM(3, 4, dtype=np.float64, rng=1)
     linear = tl.nn.Linear(4, 5, dtype=np.float64, rng=2)
     ids = np.random.default_rng(0).integers(0, 5, (6, 2))
-    again = door.load(door.export([embedding, lstm, linear], tmp_path / "m.onnx"), fused=fused)
+    again = door.load(door.export([embedding, lstm, linear], tmp_path / "m.onnx"), compiled=compiled)
     out, _ = lstm(embedding(ids))
     tl.nn.cross_entropy(linear(out), ids).backward()
     tl.nn.cross_entropy(again(ids)[0], ids).backward()
@@ -484,7 +484,7 @@ def test_a_loaded_model_trains_and_is_exported_again(tmp_path: Path) -> None:
 
 def test_a_loaded_model_is_drawn_gate_by_gate(tmp_path: Path) -> None:
     path = door.export([tl.nn.LSTM(2, 3), tl.nn.Linear(3, 1)], tmp_path / "m.onnx")
-    y, *_ = door.load(path, fused=False)(np.ones((2, 1, 2), np.float32))
+    y, *_ = door.load(path, compiled=False)(np.ones((2, 1, 2), np.float32))
     text = Path(tl.draw((y[-1] ** 2).mean()).save(tmp_path / "m.gv")).read_text()
     for word in ("step 1", "step 2", "tanh", "σ"):
         assert word in text

@@ -190,16 +190,16 @@ def outputs(result: Any) -> list[Array]:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
-@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize(("kind", "options"), LAYERS)
 def test_layers_over_time_agree_with_torchs(
-    kind: str, options: dict[str, Any], fused: bool, dtype: Any, tolerance: float
+    kind: str, options: dict[str, Any], compiled: bool, dtype: Any, tolerance: float
 ) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch itself reads and writes these layouts")
     torch.manual_seed(0)
     theirs = getattr(torch.nn, kind)(4, 3, dtype=getattr(torch, np.dtype(dtype).name), **options)
     ours = {"LSTM": LSTM, "RNN": RNN}[kind](
-        4, 3, dtype=dtype, **options, **({"fused": fused} if kind == "LSTM" else {})
+        4, 3, dtype=dtype, **options, **({"compiled": compiled} if kind == "LSTM" else {})
     )
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 5, 4)).astype(dtype)

@@ -63,7 +63,7 @@ MODULES: list[Callable[..., Module]] = [
     lambda **o: RNN(4, 3, num_layers=2, bidirectional=True, **o),
     lambda **o: RNN(4, 3, batch_first=True, bias=False, **o),
     lambda **o: LSTM(4, 3, num_layers=3, batch_first=True, bias=False, **o),
-    lambda **o: LSTM(4, 3, num_layers=2, bidirectional=True, fused=False, **o),
+    lambda **o: LSTM(4, 3, num_layers=2, bidirectional=True, compiled=False, **o),
     lambda **o: LSTM(4, 3, peephole=True, **o),
     lambda **o: LSTM(4, 3, forget_gate=False, **o),
     lambda **o: Network(4, 2, "lstm", hidden=3, init="chrono", T_max=20, **o),
@@ -98,7 +98,7 @@ def test_a_module_is_rebuilt_from_its_file_alone(make: Any, dtype: str, tmp_path
     assert [repr(m) for _, m in again.named_modules() if not isinstance(m, Network)] == [
         repr(m) for _, m in model.named_modules() if not isinstance(m, Network)
     ]
-    for option in ("batch_first", "fused", "peephole", "gates", "gate_layers", "kind"):
+    for option in ("batch_first", "compiled", "peephole", "gates", "gate_layers", "kind"):
         assert getattr(again, option, None) == getattr(model, option, None)
 
 
@@ -388,7 +388,7 @@ LINEAR = {"class": "Linear", "in_features": 4, "out_features": 3, "bias": True, 
 # Sizes that a machine survives, should one ever be believed, but that take more memory than the test allows.
 STACK = {
     "class": "LSTM", "input_size": 4, "hidden_size": 3, "bias": True, "num_layers": 1, "bidirectional": False,
-    "batch_first": False, "forget_gate": True, "peephole": False, "fused": True, "dtype": "float32",
+    "batch_first": False, "forget_gate": True, "peephole": False, "compiled": True, "dtype": "float32",
 }  # fmt: skip
 NETWORK = {"class": "Network", "inputs": 4, "outputs": 2, "kind": "lstm", "hidden": 3, "dtype": "float32"}
 

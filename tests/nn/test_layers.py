@@ -12,6 +12,7 @@ import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.nn import LSTM, RNN
+from tinygrad_lstm.nn.scan import Run, program_of
 
 Array = npt.NDArray[Any]
 
@@ -45,8 +46,8 @@ def shaken(model: Any) -> Any:
     return model
 
 
-def lstm(fused: bool = True, dtype: Any = np.float64, **options: Any) -> LSTM:
-    return shaken(LSTM(IN, HIDDEN, fused=fused, dtype=dtype, **options))  # type: ignore[no-any-return]
+def lstm(compiled: bool = True, dtype: Any = np.float64, **options: Any) -> LSTM:
+    return shaken(LSTM(IN, HIDDEN, compiled=compiled, dtype=dtype, **options))  # type: ignore[no-any-return]
 
 
 def inputs(model: Any, dtype: Any = np.float64) -> tuple[tl.Tensor, tl.Tensor, tl.Tensor]:
@@ -94,7 +95,9 @@ def test_the_one_primitive_in_float32(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("budget", [10 * HIDDEN * BATCH * 8 * 2, 1])
 def test_many_chunks_of_steps(budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = everything(lstm(), [5, 2, 4])
-    monkeypatch.setattr(tl.nn.fused, "_BUDGET", budget)  # two steps at a time of five, and one where not one fits
+    monkeypatch.setattr(
+        "tinygrad_lstm.nn.scan._BUDGET", budget
+    )  # two steps at a time of five, and one where not one fits
     for name, a in everything(lstm(), [5, 2, 4]).items():
         np.testing.assert_allclose(a, whole[name], rtol=0, atol=1e-14, err_msg=name)
 
@@ -106,32 +109,13 @@ def test_large_products_as_many_small_ones(small: int, budget: int, monkeypatch:
     plain = everything(lstm(), None)
     monkeypatch.setattr("tinygrad_lstm.machine._small_is_quick", lambda: True)
     monkeypatch.setattr("tinygrad_lstm.machine._SMALL", small)
-    monkeypatch.setattr("tinygrad_lstm.nn.fused._BUDGET", budget)
+    monkeypatch.setattr("tinygrad_lstm.nn.scan._BUDGET", budget)
     model = lstm()
     for _ in range(2):  # the buffers are used again
         model.zero_grad()
         found = everything(model, None)
     for name, a in plain.items():
         np.testing.assert_allclose(found[name], a, rtol=1e-12, atol=1e-14, err_msg=name)
-
-
-def test_arrays_of_a_run_begin_with_a_cache_line() -> None:
-    from tinygrad_lstm.nn.fused import Buffers
-
-    for size in range(1, 20):
-        buffers = Buffers(size, 3, size, 5, np.dtype(np.float32))
-        buffers.make_chunks()
-        assert {a.ctypes.data % 64 for a in (buffers.Z, buffers.S, buffers.R, buffers.W, buffers.D)} == {0}
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (8, 5), (17, 4), (3, 17, 4)])
-def test_a_matrix_is_turned_a_few_rows_at_a_time(shape: tuple[int, ...]) -> None:
-    from tinygrad_lstm.nn.fused import _turn
-
-    source = draw(*shape)
-    turned = np.full((*shape[:-2], shape[-1], shape[-2]), np.nan)
-    _turn(source, turned, 8)
-    np.testing.assert_array_equal(turned, source.swapaxes(-1, -2))
 
 
 @pytest.mark.parametrize("lengths", [None, [5, 2, 4]])
@@ -169,7 +153,7 @@ def test_a_second_derivative_is_refused_and_names_the_way_out() -> None:
     x, _, _ = inputs(model)
     for pick in (0, 1):
         out, (_, c) = model(x)
-        with pytest.raises(RuntimeError, match="fused=False"):
+        with pytest.raises(RuntimeError, match="compiled=False"):
             tl.grad((out, c)[pick].sum(), [x], create_graph=True)
     tl.gradcheck(lambda x: weighed(lstm(False)(x)[0]), [tl.tensor(draw(2, 1, IN), requires_grad=True)], order=2)
 
@@ -177,12 +161,13 @@ def test_a_second_derivative_is_refused_and_names_the_way_out() -> None:
 def test_one_sequence_is_one_node() -> None:
     model = lstm()
     out, _ = model(draw(T, BATCH, IN))
-    assert out.primitive is not None
-    assert out.primitive.name == "lstm"
-    assert all(x.is_leaf for x in out.inputs)
-    assert {p.name for p in out.inputs} >= {"W_f", "b_o"}
+    (sequence,) = out.inputs
+    assert sequence.primitive is not None
+    assert sequence.primitive.name == "scan"
+    assert all(x.is_leaf for x in sequence.inputs)
+    assert {p.name for p in sequence.inputs} >= {"W_f", "b_o"}
     flow = tl.trace_gradients(out.sum())
-    assert sum(node.op is not None for node in flow.nodes) == 2  # the sequence and the sum
+    assert sum(node.op is not None for node in flow.nodes) == 3  # the sequence, its steps without the end, and the sum
 
 
 def test_several_graphs_live_side_by_side() -> None:
@@ -202,7 +187,8 @@ def test_several_graphs_live_side_by_side() -> None:
         assert x.grad is not None
         np.testing.assert_allclose(x.grad, 2 * g, rtol=0, atol=1e-14)
     del losses, loss
-    assert len(model._spare[0]) == 1
+    program, _ = program_of(model.cells[0])  # type: ignore[misc]
+    assert len(program.spare) == 1
     values = model(xs[0])[0].numpy().copy()
     assert (values == copy.deepcopy(model)(xs[0])[0].numpy()).all()
 
@@ -220,11 +206,11 @@ def test_no_grad_and_another_length() -> None:
 
 
 @pytest.mark.parametrize("kind", [LSTM, RNN])
-@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("bidirectional", [True, False])
-def test_a_padded_sequence_is_as_if_it_were_alone(kind: Any, fused: bool, bidirectional: bool) -> None:
+def test_a_padded_sequence_is_as_if_it_were_alone(kind: Any, compiled: bool, bidirectional: bool) -> None:
     options: dict[str, Any] = {"bidirectional": bidirectional, "num_layers": 2, "dtype": np.float64}
-    model = shaken(kind(IN, HIDDEN, **options, **({"fused": fused} if kind is LSTM else {})))
+    model = shaken(kind(IN, HIDDEN, **options, **({"compiled": compiled} if kind is LSTM else {})))
     lengths = [5, 2, 4]
     x = draw(T, BATCH, IN)
     for b, n in enumerate(lengths):
@@ -247,11 +233,11 @@ def test_a_padded_sequence_is_as_if_it_were_alone(kind: Any, fused: bool, bidire
 
 
 @pytest.mark.parametrize("kind", [LSTM, RNN])
-@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("padding", [np.nan, np.inf, -np.inf])
-def test_padding_reaches_no_gradient(kind: Any, fused: bool, padding: float) -> None:
+def test_padding_reaches_no_gradient(kind: Any, compiled: bool, padding: float) -> None:
     options: dict[str, Any] = {"bidirectional": True, "num_layers": 2, "dtype": np.float64}
-    model = shaken(kind(IN, HIDDEN, **options, **({"fused": fused} if kind is LSTM else {})))
+    model = shaken(kind(IN, HIDDEN, **options, **({"compiled": compiled} if kind is LSTM else {})))
     found = []
     for value in (0.0, padding):
         x = draw(T, BATCH, IN)
@@ -267,11 +253,11 @@ def test_padding_reaches_no_gradient(kind: Any, fused: bool, padding: float) -> 
 
 
 @pytest.mark.parametrize("kind", [LSTM, RNN])
-@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"num_layers": 2, "bidirectional": True}], ids=str)
-def test_one_sequence_without_a_batch(kind: Any, fused: bool, options: dict[str, Any]) -> None:
+def test_one_sequence_without_a_batch(kind: Any, compiled: bool, options: dict[str, Any]) -> None:
     """As in PyTorch: x (T, input) whatever `batch_first` says, no axis of a batch in anything else."""
-    model = shaken(kind(IN, HIDDEN, dtype=np.float64, **options, **({"fused": fused} if kind is LSTM else {})))
+    model = shaken(kind(IN, HIDDEN, dtype=np.float64, **options, **({"compiled": compiled} if kind is LSTM else {})))
     states = [draw(len(model.cells), HIDDEN, seed=k) for k in (6, 7)][: 2 if kind is LSTM else 1]
     both = []
     for batch in (False, True):
@@ -328,12 +314,6 @@ def test_op_by_op_is_the_cell_in_a_loop(peephole: bool) -> None:
     assert (c_n.numpy()[0] == c.numpy()).all()
 
 
-def test_peepholes_run_op_by_op() -> None:
-    model = lstm(peephole=True)
-    assert not model.fused
-    everything(model, [5, 2, 4])
-
-
 def test_rnn_is_its_cell_in_a_loop() -> None:
     model = shaken(RNN(IN, HIDDEN, dtype=np.float64))
     x = draw(T, BATCH, IN)
@@ -360,12 +340,12 @@ def test_shapes_names_and_dtype() -> None:
 def test_a_nearly_closed_gate_loses_digits_only_in_the_one_primitive() -> None:
     """The price of the tanh form, as its docstring says: the error is that of rounding 1, not of the gate."""
     errors = {}
-    for fused in (True, False):
-        model = LSTM(1, 1, forget_bias=-14.0, fused=fused)
+    for compiled in (True, False):
+        model = LSTM(1, 1, forget_bias=-14.0, compiled=compiled)
         model.load_state_dict({k: a * (k == "cells.0.b_f") for k, a in model.state_dict().items()})
         c = np.ones((1, 1, 1), np.float32)
         kept = model(np.zeros((1, 1, 1), np.float32), (0 * c, c))[1][1].item()
-        errors[fused] = abs(kept / (1 / (1 + np.exp(14.0))) - 1)
+        errors[compiled] = abs(kept / (1 / (1 + np.exp(14.0))) - 1)
     assert errors[False] < 1e-6
     assert errors[True] < 0.1
     eps = float(np.finfo(np.float32).eps)
@@ -403,9 +383,9 @@ def test_what_does_not_fit_is_refused(model: Any, call: Any, error: type[Excepti
 
 @pytest.mark.parametrize("order", [">", "<"])
 @pytest.mark.parametrize("kind", [LSTM, RNN])
-@pytest.mark.parametrize("fused", [True, False])
-def test_arrays_in_either_byte_order(order: str, kind: Any, fused: bool) -> None:
-    options = {"fused": fused} if kind is LSTM else {}
+@pytest.mark.parametrize("compiled", [True, False])
+def test_arrays_in_either_byte_order(order: str, kind: Any, compiled: bool) -> None:
+    options = {"compiled": compiled} if kind is LSTM else {}
     model, same = kind(IN, HIDDEN, dtype=f"{order}f4", **options), kind(IN, HIDDEN, **options)
     model.load_state_dict({k: a.astype(a.dtype.newbyteorder(order)) for k, a in same.state_dict().items()})
     x, h = draw(T, BATCH, IN, dtype=np.float32), draw(1, BATCH, HIDDEN, dtype=np.float32)
@@ -448,22 +428,17 @@ def test_states_that_do_not_fit_are_refused() -> None:
 
 
 @pytest.mark.parametrize("lengths", [None, [3]])
-@pytest.mark.parametrize("use", ["out", "c", "out h c"])
-def test_a_batch_of_one_goes_back_by_small_matrices(lengths: Any, use: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_of_one(lengths: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "BATCH", 1)
-    small = everything(lstm(), lengths, use)
-    ops = everything(lstm(False), lengths, use)
-    monkeypatch.setattr(tl.nn.fused, "_SMALL", 0)
-    large = everything(lstm(), lengths, use)
-    for name, a in small.items():
+    ops = everything(lstm(False), lengths)
+    for name, a in everything(lstm(), lengths).items():
         np.testing.assert_allclose(a, ops[name], rtol=0, atol=1e-12, err_msg=name)
-        np.testing.assert_allclose(a, large[name], rtol=0, atol=1e-14, err_msg=name)
 
 
 def test_a_run_for_which_there_is_no_memory_gives_nothing_back() -> None:
     """Nor does it fail once more when it goes: pytest makes an error in a finaliser one of the test."""
-    spare: list[Any] = []
+    program, _ = program_of(LSTM(1, 1).cells[0])  # type: ignore[misc]
     with pytest.raises(MemoryError):
-        tl.nn.fused.Run(spare, (2**40, 2**10, 1, 1, np.dtype(np.float64)), needs_x=False)
+        Run(program, 2**40, 2**10, None, needs_x=False)
     gc.collect()
-    assert spare == []
+    assert program.spare == []

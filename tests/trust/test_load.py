@@ -33,7 +33,7 @@ def traced(job: Callable[[], Any]) -> tuple[int, int]:
     return most - before, after - before
 
 
-@pytest.mark.parametrize("kind", ["graph", "cell", "fused", "long"])
+@pytest.mark.parametrize("kind", ["graph", "cell", "compiled", "long"])
 def test_memory_grows_as_the_graph_does(kind: str) -> None:
     _, _, build = LOAD["GROWING"][kind]
     build(10).backward()
@@ -41,7 +41,7 @@ def test_memory_grows_as_the_graph_does(kind: str) -> None:
     assert large < 1.2 * small
 
 
-@pytest.mark.parametrize("kind", ["graph", "cell", "fused"])
+@pytest.mark.parametrize("kind", ["graph", "cell", "compiled"])
 def test_a_graph_is_gone_with_its_last_name_without_the_collector(kind: str) -> None:
     _, _, build = LOAD["GROWING"][kind]
     gc.disable()

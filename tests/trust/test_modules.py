@@ -1,4 +1,4 @@
-"""Modules, losses and optimisers of every shape and setting beside PyTorch; the fused LSTM beside its operations."""
+"""Modules, losses and optimisers of every shape and setting beside PyTorch; the compiled LSTM beside its operations."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_layers_over_time(
     torch_dtype = torch.float32 if dtype is np.float32 else torch.float64
     options: dict[str, Any] = {"num_layers": layers, "bidirectional": both, "batch_first": first, "bias": bias}
     theirs = (torch.nn.LSTM if "LSTM" in kind else torch.nn.RNN)(inputs, hidden, dtype=torch_dtype, **options)
-    extra = {"fused": kind == "LSTM"} if "LSTM" in kind else {}
+    extra = {"compiled": kind == "LSTM"} if "LSTM" in kind else {}
     ours = (tl.nn.LSTM if "LSTM" in kind else tl.nn.RNN)(inputs, hidden, dtype=dtype, rng=seed, **options, **extra)
     weights = tl.interop.pytorch.state_dict(ours)
     theirs.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
@@ -126,10 +126,17 @@ def test_the_fused_lstm_is_its_operations(
     hidden, scale = data.draw(st.integers(1, 18)), data.draw(st.sampled_from([0.1, 1.0, 5.0]))
     lengths = data.draw(st.none() | st.lists(st.integers(1, T), min_size=batch, max_size=batch))
     found = []
-    for fused in (True, False):
+    for compiled in (True, False):
         rng = np.random.default_rng(seed)
         model = tl.nn.LSTM(
-            inputs, hidden, bidirectional=both, bias=bias, forget_gate=forget_gate, fused=fused, rng=seed, dtype=dtype
+            inputs,
+            hidden,
+            bidirectional=both,
+            bias=bias,
+            forget_gate=forget_gate,
+            compiled=compiled,
+            rng=seed,
+            dtype=dtype,
         )
         for parameter in model.parameters():
             parameter.assign(parameter.numpy() * scale)

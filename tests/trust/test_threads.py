@@ -19,6 +19,7 @@ from tinygrad_lstm.anomaly import detect_anomaly
 from tinygrad_lstm.draw import charts
 from tinygrad_lstm.draw.render import RenderError, render
 from tinygrad_lstm.flow.sequence import trace_sequence
+from tinygrad_lstm.nn.scan import program_of
 from tinygrad_lstm.scope import current
 from tinygrad_lstm.tensor import no_grad
 
@@ -35,7 +36,7 @@ def switching_all_the_time() -> Iterator[None]:
     finally:
         sys.setswitchinterval(interval)
     assert gc.isenabled()
-    assert [kind.blocks.get() for kind in (tl.scope, no_grad, detect_anomaly)] == [(), (), ()]
+    assert [kind.innermost.get() for kind in (tl.scope, no_grad, detect_anomaly)] == [None, None, None]
 
 
 def at_once(jobs: int, job: Job) -> list[Any]:
@@ -137,18 +138,17 @@ BLOCKS: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_a_generator_pulled_by_many_threads_in_turn(kind: str) -> None:
-    """As a loader is: its block holds for nobody but itself, whoever pulls, and goes when the loader is dropped."""
+    """As a loader is: its block, left before each yield, holds for nobody but itself, whoever pulls."""
     taking = threading.Lock()
 
     def batches() -> Iterator[float]:
         k = 0.0
         while True:
-            with BLOCKS[kind]():
-                for _ in range(3):
-                    k += 1
-                    time.sleep(1e-5)
-                    yield k
-            yield 0.0
+            with BLOCKS[kind]() as block:
+                time.sleep(1e-5)
+                assert type(block).innermost.get() is block
+                k += 1
+            yield k
 
     source = batches()
     next(source)
@@ -162,12 +162,11 @@ def test_a_generator_pulled_by_many_threads_in_turn(kind: str) -> None:
                 y = x * factor
                 assert y.requires_grad
                 assert y.scope is None
-                assert detect_anomaly.innermost() is None
+                assert detect_anomaly.innermost.get() is None
         return seed
 
     assert at_once(6, work) == list(range(6))
-    source.close()
-    no_grad.innermost(), tl.scope.innermost(), detect_anomaly.innermost()
+    assert next(source) == 302
 
 
 def test_exceptions_at_every_depth_leave_nothing() -> None:
@@ -183,7 +182,7 @@ def test_exceptions_at_every_depth_leave_nothing() -> None:
             with pytest.raises(KeyError, match="deep inside"):
                 fail(depth)
         y = x * 2
-        return y.requires_grad and y.scope is None and detect_anomaly.innermost() is None
+        return y.requires_grad and y.scope is None and detect_anomaly.innermost.get() is None
 
     assert all(at_once(6, work))
 
@@ -196,7 +195,7 @@ def test_an_exception_inside_a_layer_leaves_the_collector_on() -> None:
             return super().step(x, state)
 
     def work(seed: int) -> None:
-        model = tl.nn.LSTM(2, 3, fused=False)
+        model = tl.nn.LSTM(2, 3, compiled=False)
         model.cells[0].__class__ = Failing
         for _ in range(10):
             with pytest.raises(KeyError, match="in the second step"):
@@ -221,14 +220,14 @@ def test_gradients_of_a_shared_leaf_all_add_up(size: int) -> None:
         np.testing.assert_array_equal(w.grad, np.full(size, 5.0 * (0 + 1 + 2 + 3)))
 
 
-LAYERS = {"a batch": (3, 8), "one sequence": (1, 4)}  # the two ways back of the fused LSTM
+LAYERS = {"a batch": (3, 8), "one sequence": (1, 4)}  # the two ways back of the compiled LSTM
 
 
-@pytest.mark.parametrize("fused", [True, False], ids=["fused", "op by op"])
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "op by op"])
 @pytest.mark.parametrize("sizes", LAYERS.values(), ids=LAYERS)
-def test_many_walks_back_through_one_graph(sizes: tuple[int, int], fused: bool) -> None:
+def test_many_walks_back_through_one_graph(sizes: tuple[int, int], compiled: bool) -> None:
     batch, hidden = sizes
-    model = tl.nn.LSTM(3, hidden, fused=fused, dtype=np.float64)
+    model = tl.nn.LSTM(3, hidden, compiled=compiled, dtype=np.float64)
     xs = tl.tensor(numbers(0, 20, batch, 3), requires_grad=True)
     out, (_, c) = model(xs)
     loss = (out * out).sum() + (c * c).sum()
@@ -261,7 +260,8 @@ def test_one_layer_called_by_all_at_once_on_sequences_of_all_lengths() -> None:
         for ours, expected in zip(at_once(6, work), alone, strict=True):
             for a, b in zip(ours, expected, strict=True):
                 np.testing.assert_array_equal(a, b)
-    assert all(len(spare) <= 1 for spare in model._spare)
+    programs = [program for cell in model.cells for program, _ in [program_of(cell)]]
+    assert all(len(program.spare) <= 1 for program in programs)
 
 
 def test_the_graph_of_a_fused_layer_is_not_copied() -> None:

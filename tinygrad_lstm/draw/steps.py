@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ..flow import Edge, Flow, Node
-from ..nn.cells import GATES, LSTMCell, RNNCell
+from ..nn.cells import GATES
 
-_KINDS = {LSTMCell.scope_name: "lstm", RNNCell.scope_name: "rnn"}
+_KINDS = ("lstm", "rnn")  # the names of the cells' scopes
 _LETTERS = {name: letter for letter, name in GATES.items()}
 _LSTM = {"z", "i@", "i", "g@", "g", "o@", "o", "i × g", "c", "tanh c", "h"}
 _OUTPUT = {"o@", "o", "tanh c", "h"}
@@ -56,7 +56,7 @@ def find_chain(flow: Flow) -> list[CellStep] | None:
         at = next((k for k, s in enumerate(node.scopes) if s.name in _KINDS), None)
         if at is None:
             continue
-        kind = _KINDS[node.scopes[at].name]
+        kind = node.scopes[at].name
         role = _role(node, kind, at)
         if role == "z":
             steps.append(CellStep(kind, node.step or len(steps) + 1))

@@ -15,13 +15,14 @@ from weakref import ref
 import numpy as np
 import numpy.typing as npt
 
-from ..autodiff import Link, Mark, as_marks, by_crossings
-from ..machine import free_in_forks
+from ..machine import free_in_forks, without_collector
+from ..messages import describe
 from ..nn import Parameter
 from ..scope import adjoint, scope
-from ..tensor import Tensor, describe, without_collector
+from ..tensor import Tensor
+from .crossings import Link, Mark, as_marks, by_crossings
 from .jacobians import States, against_lag, direct
-from .paths import marks
+from .steps import Step, find_steps, marks
 
 Array = npt.NDArray[Any]
 
@@ -354,15 +355,19 @@ class Flow:
 
     # ── by path ────────────────────────────────────────────────────────────────────────────────
 
+    @cached_property
+    def _steps(self) -> list[Step]:
+        return find_steps(self._graph.operations)
+
     def edges_named(self, *names: str, step: int | None = None) -> list[Mark]:
         """The edges of a cell called "h -> f", "h -> h", "c -> c", ..., at every time step or at one.
 
-        What `split` marks and `tl.grad(..., cut=...)` cuts. See `flow.paths.marks` for the names.
+        What `split` marks and `cut` cuts. See `flow.steps.marks` for the names.
         """
-        return [mark for name in names for mark in marks(self._graph.operations, name, step)]
+        return [mark for name in names for mark in marks(self._steps, name, step)]
 
     def link(self, edge: Edge) -> Link:
-        """An edge of this flow as `tl.grad(..., cut=...)` takes it. Raises ValueError for an edge of another flow."""
+        """An edge of this flow as (consumer Tensor, slot). Raises ValueError for an edge of another flow."""
         consumer = edge.consumer
         if consumer.id >= len(self.nodes) or self.nodes[consumer.id] is not consumer:
             raise ValueError(f"{edge!r} is not an edge of this flow")
@@ -373,9 +378,10 @@ class Flow:
     ) -> list[Array]:
         """The gradient of a Tensor split by how many marked edges its paths cross: [k = 0, k = 1, ...].
 
-        Unless told otherwise the edges by which h re-enters the gates are marked: k = 0 is what came along the cell
-        state alone, for c_0 the product of the forget gates (with peepholes also what came through those); k counts
-        the detours. `marked` may hold edges of this flow, what `edges_named` gives, and pairs (consumer Tensor, slot).
+        Unless told otherwise those are marked by which a state of a cell enters a product with a weight: k = 0 is what
+        came along the direct paths alone, for c_0 of an LSTM the product of the forget gates (with peepholes also what
+        came through those); k counts the detours. `marked` may hold edges of this flow, pairs (consumer Tensor, slot),
+        and what `edges_named` gives: a tuple of such pairs is crossed by what flows along all of them.
 
         Arrays of the Tensor's shape that add up to its gradient. With a `limit` the entries 0 to limit are followed by
         one more: all paths with more crossings. Exact, in time linear in edges times parts.
@@ -387,19 +393,28 @@ class Flow:
             raise ValueError(self._origin_of_nan())
         if limit is not None and limit < 0:
             raise ValueError(f"limit must be at least 0, got {limit}")
-        if marked is None:
-            chosen = self.edges_named("h -> h")
-        else:
+        if marked is not None:
             chosen = as_marks(self._graph.root, [self.link(m) if isinstance(m, Edge) else m for m in marked])
-        return by_crossings(self._graph.root, cast(Array, self._graph.seed), {wrt}, chosen, limit)[wrt]
+        elif self._steps:
+            chosen = [mark for step in self._steps for state in step.scope.states for mark in step.reads(state)]
+        else:
+            chosen = self.edges_named("h -> h")  # raises, and says what there is
+        return by_crossings(self._graph.root, cast(Array, self._graph.seed), wrt, chosen, limit)
+
+    def cut(self, wrt: Tensor, edges: Collection[Edge | Link | Mark]) -> Array:
+        """The gradient of a Tensor as if nothing flowed back along these edges, given as to `split`.
+
+        Raises KeyError and ValueError as `split` does.
+        """
+        return self.split(wrt, edges, limit=0)[0]
 
     @cached_property
     def states(self) -> States:
         """The states of the one recurrent cell in the graph. Raises ValueError where there is none, or several."""
-        return States(self._graph.operations)
+        return States([step.scope for step in self._steps], self._graph.ids)
 
     def jacobian(self, name: str, start: int, end: int) -> Array:
-        """d state_end / d state_start, "c" or "h", with the rest of the state at `start` and all inputs held fixed.
+        """d state_end / d state_start of one state, with the rest of the state at `start` and all inputs held fixed.
 
         An array (n, n), n the elements of the state; step 0 is before the first. By direct differentiation over all the
         steps; `flow.jacobians.product` gets the same from each step's own Jacobian.

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import as_size, as_word, as_words, real_array
+from ..machine import without_collector
 from ..nn import LSTMCell, RNNCell
-from ..tensor import Tensor, tensor, without_collector
+from ..tensor import Tensor, tensor
 from .graph import Flow, norm
 from .trace import trace_gradients
 
@@ -151,23 +152,20 @@ def trace_sequence(
         raise ValueError(f"{len(vectors)} steps need as many tokens, got {len(tokens)}")
 
     zeros = np.zeros(cell.hidden_size)
-    h = tensor(zeros, requires_grad=True, name="h0")
-    c = tensor(zeros, requires_grad=True, name="c0")
+    state = tuple(tensor(zeros, requires_grad=True, name=f"{name}0") for name in cell.states)
     u = np.random.default_rng([seed, 1]).standard_normal(cell.hidden_size)
     with without_collector():
         for vector in vectors:
             x = tensor(vector, requires_grad=True, name="x")
-            if isinstance(cell, RNNCell):
-                h = cell(x, h)
-            else:
-                h, c = cell(x, (h, c))
-        loss = h @ tensor(u / np.linalg.norm(u), name="u") if read is None else read(h)
+            after = cell(x, state)
+            state = after if isinstance(after, tuple) else (after,)
+        loss = state[0] @ tensor(u / np.linalg.norm(u), name="u") if read is None else read(state[0])
         loss.name = "L"
         flow = trace_gradients(loss)
     forget = direct = None
     if isinstance(cell, LSTMCell):
         forget = np.array([node.value for node in flow.named("f")]) if "f" in cell.gates else None
-        end = flow.gradient(c)
+        end = flow.gradient(state[1])
         # Flow.split gives the same vector (without peepholes), but takes a fourth of the trace's time once more.
         direct = norm(end if forget is None else end * np.prod(forget[1:], axis=0))
     return Passage(

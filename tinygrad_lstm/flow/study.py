@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..arguments import as_items, as_size, as_words
 from ..nn import LSTMCell, RNNCell
 from .graph import Flow, norm
-from .sequence import TINY, Cell, Floats, Passage, number, percent, times, trace_sequence
+from .sequence import TINY, Cell, Floats, Passage, make_cell, number, percent, times, trace_sequence
 
 VARIANTS = ("rnn", "lstm1997", "lstm0", "lstm1", "lstm3", "chrono")
 MOST = 5000  # steps of lag
@@ -41,14 +41,10 @@ class Variant:
 
     def build(self, input_size: int, hidden_size: int, lag: int, seed: int) -> Cell:
         """An untrained float64 cell; chrono spans the lag."""
-        if self.key == "rnn":
-            return RNNCell(input_size, hidden_size, rng=seed)
-        if self.key == "lstm1997":
-            return LSTMCell(input_size, hidden_size, forget_gate=False, rng=seed)
         if self.key == "chrono":
             return LSTMCell(input_size, hidden_size, init="chrono", T_max=max(lag, 2), rng=seed)
-        assert self.forget_bias is not None
-        return LSTMCell(input_size, hidden_size, forget_bias=self.forget_bias, rng=seed)
+        kind = self.key if self.forget_bias is None else "lstm"
+        return make_cell(kind, input_size, hidden_size, self.forget_bias or 0.0, seed)
 
 
 def variant(key: str) -> Variant:

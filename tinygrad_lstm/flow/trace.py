@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..autodiff import operations, propagate, seed_of
-from ..tensor import Tensor, recording_anew, without_collector
+from ..autodiff import operations, propagate
+from ..machine import without_collector
+from ..tensor import Tensor, recording_anew, seed_of
 from .graph import Flow
 
 

@@ -204,7 +204,7 @@ _CLASSES: dict[str, tuple[type[Module], dict[str, type]]] = {
     "RNNCell": (RNNCell, _CELL),
     "LSTMCell": (LSTMCell, {**_CELL, "forget_gate": bool, "peephole": bool, "gate_layers": int}),
     "RNN": (RNN, _STACK),
-    "LSTM": (LSTM, {**_STACK, "forget_gate": bool, "peephole": bool, "fused": bool}),
+    "LSTM": (LSTM, {**_STACK, "forget_gate": bool, "peephole": bool, "compiled": bool}),
     "Network": (Network, {"inputs": int, "outputs": int, "kind": str, "hidden": int}),
 }
 
@@ -262,6 +262,8 @@ def _built(described: Any, arrays: dict[str, Array]) -> Module:
 def _check(described: Any) -> None:
     if not isinstance(described, dict) or described.get("class") not in list(_CLASSES):
         raise ValueError(f"its architecture is none of {', '.join(_CLASSES)}")
+    if "fused" in described:  # what `compiled` was called before
+        described["compiled"] = described.pop("fused")
     wanted = {"class": str, "dtype": str, **_CLASSES[described["class"]][1]}
     if odd := described.keys() ^ wanted.keys():
         raise ValueError(f"its architecture has missing or unknown arguments: {', '.join(sorted(odd))}")

@@ -1,6 +1,7 @@
 """Cells, layers over time and losses: parameters with names, and networks built of the primitives."""
 
 from . import init, losses
+from .cell import Cell
 from .cells import LSTMCell, LSTMStep, RNNCell
 from .layers import LSTM, RNN
 from .linear import Embedding, Linear
@@ -10,6 +11,7 @@ from .module import Module, Parameter
 __all__ = [
     "LSTM",
     "RNN",
+    "Cell",
     "Embedding",
     "LSTMCell",
     "LSTMStep",

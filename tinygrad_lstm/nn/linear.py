@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import as_flag, as_size, as_whole
-from ..tensor import Tensor, describe
+from ..messages import describe
+from ..tensor import Tensor
 from .init import uniform
 from .module import Module, Parameter, given
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from .. import functions as f
 from ..arguments import as_whole
+from ..messages import describe
 from ..primitives import put, softplus, where
-from ..tensor import Tensor, describe
+from ..tensor import Tensor
 from .module import given
 
 _or_inf = np.errstate(over="ignore")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..autodiff import grad, jacobian
+from ..gradients import grad, jacobian
 from ..nn import LSTMCell, LSTMStep
 from ..tensor import Tensor, tensor
 from .notation import GATES

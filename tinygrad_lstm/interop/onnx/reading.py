@@ -90,12 +90,12 @@ class Model(Module):
         return f"Model({', '.join(self.inputs)} -> {', '.join(self.outputs)}; {count} parameters)"
 
 
-def load(path: str | os.PathLike[str], fused: bool = True) -> Model:
+def load(path: str | os.PathLike[str], compiled: bool = True) -> Model:
     """Read an ONNX file as a model of our layers, with its weights.
 
     Reads what `export` writes and what PyTorch's exporter writes of RNN, LSTM, Linear and Embedding: `RNN` and `LSTM`
     nodes with directions, initial states, biases, peepholes, sequence lengths, both layouts and the default
-    activations, and the operators round them. `fused=False` runs LSTM layers operation by operation, to draw every
+    activations, and the operators round them. `compiled=False` runs LSTM layers operation by operation, to draw every
     gate or to differentiate twice (see `nn.LSTM`).
 
     Weights that lie in other files are refused, and so is everything that cannot be read exactly.
@@ -109,7 +109,7 @@ def load(path: str | os.PathLike[str], fused: bool = True) -> Model:
         model = package.ModelProto.FromString(data)
         _refuse_external(package, model)
         package.checker.check_model(model, full_check=True)
-        reader = _Reader(package, model, fused)
+        reader = _Reader(package, model, compiled)
     except _Unsupported as error:
         raise ValueError(f"{path}: {error}") from error
     except Exception as error:  # whatever a parser of hostile bytes may raise
@@ -128,9 +128,9 @@ class _Unsupported(ValueError):
 class _Reader:
     """The graph of one file on its way to a Model."""
 
-    def __init__(self, package: Any, model: Any, fused: bool) -> None:
+    def __init__(self, package: Any, model: Any, compiled: bool) -> None:
         self.onnx = package
-        self.fused = fused
+        self.compiled = compiled
         self.graph = graph = model.graph
         _refuse_unknown(model)
         self.arrays = {t.name: package.numpy_helper.to_array(t) for t in graph.initializer}
@@ -199,7 +199,7 @@ class _Reader:
 
     def _recurrent(self, node: Node) -> Module | None:
         _bound(Recurrent, node.attributes)
-        node.run = recurrent = Recurrent(node.op, self.fused, **node.attributes)
+        node.run = recurrent = Recurrent(node.op, self.compiled, **node.attributes)
         names = [*node.inputs, *[""] * (8 - len(node.inputs))]
         W, R, B, P = (names[k] for k in (1, 2, 3, 7))
         if not all(self._owned(name) for name in (W, R, B, P) if name):

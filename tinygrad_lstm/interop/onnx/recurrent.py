@@ -21,7 +21,7 @@ class Recurrent:
     def __init__(
         self,
         op: str,
-        fused: bool,
+        compiled: bool,
         hidden_size: int | None = None,
         direction: str = "forward",
         layout: int = 0,
@@ -39,7 +39,7 @@ class Recurrent:
         if input_forget:
             raise ValueError("input_forget=1, gates that are coupled, is not supported")
         self.op = op
-        self.fused = fused
+        self.compiled = compiled
         self.hidden_size = hidden_size
         self.reverse = direction == "reverse"
         self.batch_first = layout == 1
@@ -65,7 +65,7 @@ class Recurrent:
         learns = isinstance(W, np.ndarray)
         options: dict[str, Any] = {"bidirectional": D == 2, "bias": B is not None, "dtype": W.dtype}
         if self.op == "LSTM":
-            options |= {"peephole": P is not None, "fused": self.fused}
+            options |= {"peephole": P is not None, "compiled": self.compiled}
             if learns and all(map(weights.keeps_all, cells)):
                 options["forget_gate"] = False
                 cells = [{k: v for k, v in cell.items() if not k.endswith("_f")} for cell in cells]

@@ -1,0 +1,198 @@
+"""What makes a Tensor as handy as an array: its shape and values, Python's and NumPy's questions, and its text."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import numpy_functions as n
+from .arguments import check_array
+from .messages import describe
+
+_ndarray = np.ndarray
+_reading_refused: ContextVar[type[Exception] | None] = ContextVar("reading refused", default=None)
+
+
+@contextmanager
+def without_reading(error: type[Exception]) -> Iterator[None]:
+    """Raise `error` inside where a value that needs a gradient is read: what is done with it would not be recorded."""
+    token = _reading_refused.set(error)
+    try:
+        yield
+    finally:
+        _reading_refused.reset(token)
+
+
+def refuse_reading(*xs: Any) -> None:
+    """Raise where values are read that `without_reading` forbids."""
+    if (error := _reading_refused.get()) is not None:
+        for x in xs:
+            if x.requires_grad:
+                raise error(f"the values of {describe(x)} are read, and what is done with them is not in the graph")
+
+
+def values_of(x: Any) -> Any:
+    """The array of a Tensor, for a use that is not recorded; anything else as it is, if it is whole as an array."""
+    if not isinstance(x, ArrayLike):
+        check_array(x)
+        return x
+    refuse_reading(x)
+    return x._array
+
+
+def _asked(question: Callable[..., Any]) -> Callable[..., Any]:
+    """`x < y` and its kin: constants, whose derivative is 0 wherever it exists."""
+    return lambda x, *others: x._answer(question, (x, *others))
+
+
+class ArrayLike:
+    """An array (`_array`) that was recorded: all that does not record. `Tensor` adds how it was made, and what does."""
+
+    __slots__ = ()
+    __pandas_priority__ = 10_000  # above every type of pandas's, so that `series * x` comes to us and is recorded
+
+    _array: npt.NDArray[Any]
+    _grad: npt.NDArray[Any] | None
+    name: Any
+    primitive: Any
+    requires_grad: bool
+    scope: Any
+    _constant: Callable[[Any], Any]
+    _given_away: Callable[[], Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy type of the elements."""
+        return self._array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._array.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._array.size
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("a 0-d tensor has no length")
+        return self.shape[0]
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """The values as a read-only view: a value may be needed by a later backward pass. Copy to change."""
+        array = values_of(self)
+        array.flags.writeable = False
+        if isinstance(array.base, _ndarray):
+            array.base.flags.writeable = False
+        return array.view()  # type: ignore[no-any-return]
+
+    def item(self) -> float | int | bool:
+        """The only element as a Python number. Raises ValueError when there are more."""
+        if self.size != 1:
+            raise ValueError(f"item() needs a tensor of one element, {describe(self)} has {self.size}")
+        return values_of(self).item()  # type: ignore[no-any-return]
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"the truth of {describe(self)} is ambiguous: use .numpy().any() or .all()")
+        return bool(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __repr__(self) -> str:
+        values = np.array2string(self._array, separator=", ", prefix="tensor(", threshold=60)
+        notes = [f"name={self.name!r}"] if self.name else []
+        if self.dtype != np.float64:
+            notes.append(f"dtype={self.dtype}")
+        if self.primitive is not None:
+            notes.append(f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else ""))
+        elif self.requires_grad:
+            notes.append("requires_grad=True")
+        return f"tensor({', '.join([values, *notes])})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the values on their colours, how they were made, and the gradient of a leaf that has one."""
+        from .notebook import tensor  # pages live upstairs; showing itself is how a notebook calls
+
+        made = "needs a gradient" if self.requires_grad else ""
+        if self.primitive is not None:
+            made = f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else "")
+        gradient = None if self.primitive is not None else self._grad
+        return tensor(type(self).__name__.lower(), self.name, made, self._array, gradient)
+
+    # ── questions, answered by constants ───────────────────────────────────────────────────────
+
+    __lt__, __le__, __gt__, __ge__ = map(_asked, (operator.lt, operator.le, operator.gt, operator.ge))
+    __eq__, __ne__ = map(_asked, (operator.eq, operator.ne))
+    __hash__ = object.__hash__
+    __and__, __or__, __xor__ = map(_asked, (np.bitwise_and, np.bitwise_or, np.bitwise_xor))
+    __rand__, __ror__, __rxor__, __invert__ = __and__, __or__, __xor__, _asked(np.invert)
+
+    def _answer(self, question: Callable[..., Any], operands: Sequence[Any]) -> Any:
+        arrays = [values_of(x) for x in operands]
+        kinds = [np.asarray(x).dtype for x in arrays]
+        if question in n.BITWISE and any(kind.kind not in "iub" for kind in kinds):
+            raise TypeError(
+                f"& | ^ ~ are of comparisons, not of {' and '.join(map(str, kinds))}: put each comparison in brackets, "
+                "(x > 0) & (x < 1)"
+            )
+        return self._constant(question(*arrays))
+
+    # ── NumPy's own functions ──────────────────────────────────────────────────────────────────
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The values for `np.asarray`, which cannot record.
+
+        Raises TypeError where that would lose a gradient: of a tensor that needs one, outside `no_grad`.
+        """
+        return np.array(self._given_away(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """The values for `torch.from_dlpack` and its kin: a copy, since they might write to it. As `__array__`."""
+        return self._given_away().copy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return np.empty(0).__dlpack_device__()
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "__call__" and not options:
+            if ufunc in n.UFUNCS:
+                return n.UFUNCS[ufunc](*inputs)
+            if ufunc in n.COMPARISONS or ufunc in n.BITWISE:
+                return self._answer(ufunc, inputs)
+            if ufunc in n.QUESTIONS:
+                return ufunc(*map(values_of, inputs))
+        raise n.refusal(ufunc.__name__ + ("" if method == "__call__" else f".{method}"), list(options))
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if function in n.FUNCTIONS:
+            try:
+                inspect.signature(n.FUNCTIONS[function]).bind(*args, **kwargs)
+            except TypeError:
+                raise n.refusal(function.__name__, list(kwargs)) from None
+            return n.FUNCTIONS[function](*args, **kwargs)
+        if function in n.QUESTIONS:
+            return function(*map(values_of, args), **{name: values_of(x) for name, x in kwargs.items()})
+        room = (function.__module__ or "").removeprefix("numpy").lstrip(".")
+        raise n.refusal(f"{room}.{function.__name__}" if room else function.__name__)

@@ -1,0 +1,205 @@
+"""What a cell is made of, read from one recorded step: gates, direct paths, reads, and its equations both ways."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import primitives as p
+from .cell import Cell
+from .recorded import Form, Group, RecordedStep, Value
+from .recording import names_in, record_step
+from .words import Words
+
+
+class Direct(NamedTuple):
+    """The direct path of a state to its next value: the ways that meet no matrix product with a parameter.
+
+    `words` is the factor along it, such as "f" or "1 - u"; `value` its root mean square in the recorded step, negative
+    where every element is.
+    """
+
+    words: str
+    value: float
+
+
+class Read(NamedTuple):
+    """An edge by which a state enters a matrix product with a parameter, and the named value that this feeds."""
+
+    state: str
+    weight: str
+    gate: str
+
+
+class Anatomy:
+    """What `tl.anatomy(cell)` gives: lines of text and names, read from one recorded step.
+
+    `states`. `gates`: the named values that parameters feed, each with these. `weights`: the same the other way round.
+    `direct`: of each state its `Direct` path, None where every way to its next value crosses a weight. `reads`: every
+    `Read`. `equations` and `adjoints`: the step and its backward pass, derived from the derivative table.
+
+    In `adjoints` h_prev is a state before the step, da_f the cotangent of what f is the sigmoid or tanh of, and W[h]
+    the rows of a weight that meet h.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self.step = RecordedStep(record_step(cell), names_in(cell))
+        self.states = cell.states
+        self._words = Words(self.step, dict.fromkeys(cell.states, "{}_prev"))
+        self.direct = {name: self._direct(name) for name in self.states}
+        self.gates: dict[str, list[str]] = defaultdict(list)
+        self.weights: dict[str, list[str]] = defaultdict(list)
+        self.reads: list[Read] = []
+        self._find_gates()
+        self.equations = self._equations()
+        self.adjoints = _Adjoints(self.step, self._words).lines
+
+    def factor(self, after: str, before: str) -> Value:
+        """The derivative of a state after the step by one before it, along the ways that meet no matrix product."""
+        step = self.step
+        cotangents = {step.after[self.states.index(after)]: step.number(1)}
+        for value in reversed(step.order):
+            if isinstance(value, Value) and value in cotangents:
+                coefficient = cotangents.pop(value)
+                for slot, v in enumerate(value.inputs):
+                    term = step.make(p.mul, coefficient, step.local(value, slot))
+                    cotangents[v] = step.make(p.add, cotangents[v], term) if v in cotangents else term
+        return cotangents.get(step.before[self.states.index(before)], step.number(0))
+
+    def _direct(self, name: str) -> Direct | None:
+        factor = self.factor(name, name)
+        if factor.number == 0:
+            return None
+        local = self.step.array(factor)
+        size = float(np.sqrt(np.mean(local * local)))
+        return Direct(self._words(factor), -size if (local < 0).all() else size)
+
+    def _find_gates(self) -> None:
+        step = self.step
+        reached = {s: [name] for s, name in zip(step.before, self.states, strict=True)}  # without a product
+        for v in step.computed:
+            if v.op != "affine":
+                reached[v] = [name for name in self.states if any(name in reached.get(i, ()) for i in v.inputs)]
+        for v in step.computed:
+            gate = self._words.fed_by(v)
+            for piece, weight, _ in v.parts:
+                self.reads += [Read(name, self._words(weight), gate) for name in reached.get(piece, ())]
+            for w in (*(w for _, w, _ in v.parts), *v.biases, *v.inputs):
+                for name in step.parameters_of(w):
+                    if name not in self.gates[gate]:
+                        self.gates[gate].append(name)
+                        self.weights[name].append(gate)
+
+    def _equations(self) -> list[str]:
+        """Every named value, in order; a state goes by its name until its next value is there."""
+        step, lines = self.step, []
+        named = [(name, v) for v in (*step.fixed, *step.computed) for name, w in step.named.items() if w is v]
+        named += [(name, v) for name, v in step.named.items() if v.op in ("state", "x")]
+        place = {v: k for k, (_, v) in reversed([*enumerate(named)])}
+        new = {name: k for k, (name, _) in enumerate(named)}
+        uses = {s: [place[w] for w in self._readers(s) if w in place] + [k for k, (_, v) in enumerate(named) if v is s]
+                for s in step.before}  # fmt: skip
+        old = {name: "{}_prev" if max(uses[s], default=-1) > new[name] else "{}"
+               for name, s in zip(self.states, step.before, strict=True)}  # fmt: skip
+        words, seen = Words(step, old), set[Value]()
+        for name, v in named:
+            lines.append(f"{name} = {words(v) if v in seen or v.op in ('state', 'x') else words.written(v)}")
+            seen.add(v)
+        return lines
+
+    def _readers(self, value: Value) -> set[Value]:
+        """The named values in whose equation a value stands."""
+        found = dict.fromkeys(self.step.consumers[value])
+        stack = [v for v in found if not self._words.name(v)]
+        while stack:
+            new = [v for v in self.step.consumers[stack.pop()] if v not in found]
+            found |= dict.fromkeys(new)
+            stack += [v for v in new if not self._words.name(v)]
+        return {v for v in found if self._words.name(v)}
+
+
+class _Adjoints:
+    """The step back as lines of text, from the forms of the recorded step."""
+
+    def __init__(self, step: RecordedStep, words: Words) -> None:
+        self.step, self.words = step, words
+        self.arrives = {seed: f"d{s.name}" for seed, s in zip(step.seeds, step.before, strict=True)}
+        self.several: set[Value] = set()  # of what arrives, the sums
+        self.sites: dict[Value, str] = {}
+        for n in reversed(step.group_of):
+            name = self.words.name(n) or f"a_{self.words.fed_by(n)}"
+            taken = sum(name == other.rstrip("'") for other in self.sites.values())
+            self.sites[n] = name + "'" * taken
+            self.arrives[step.d_site[n]] = f"d{self.sites[n]}"
+        self.lines: list[str] = []
+        sums = {d: n for n, d in step.d_site.items()}
+        for kind, *rest in step.body:
+            if kind == "sum":
+                self._sum(rest[0], rest[1], sums.get(rest[0]))
+            elif kind == "product":
+                g, q, base = rest
+                self.arrives[base] = self._through(g, q)
+                if sum(r is q for n in g.sites for r, *_ in n.parts) > 1:
+                    self.several.add(base)
+                if not self.words.name(q) and q not in step.d_sums:
+                    self.lines.append(f"{self.words.cotangent(q)} = {self.arrives[base]}")
+                    self.arrives[base] = self.words.cotangent(q)
+                    self.several.discard(base)
+            else:
+                self.lines.append(f"d{step.before[rest[0]].name}_prev = {self._form(rest[1])}")
+        self._once()
+
+    def _sum(self, target: Value, form: Form, site: Value | None) -> None:
+        step = self.step
+        if site is None:
+            value = next(v for v, d in step.d_sums.items() if d is target)
+            name = self.arrives[target] = self.words.cotangent(value)
+            for seed, after in zip(step.seeds, step.after, strict=True):
+                if after is value and seed in form and form[seed].number == 1 and self.arrives[seed] == name:
+                    self.lines.append(f"{name} += {self._form({b: c for b, c in form.items() if b is not seed})}")
+                    return
+        self.lines.append(f"{self.arrives[target]} = {self._form(form)}")
+
+    def _form(self, form: Form) -> str:
+        terms = []
+        for base, c in form.items():
+            arrives, sign = self.arrives[base], "+"
+            if c.op is p.neg or (c.number is not None and c.number < 0):
+                sign, c = "-", -c  # type: ignore[operator]
+            bound = f"({arrives})" if base in self.several and (c.number != 1 or sign == "-") else arrives
+            terms.append(f"{sign} {bound}" if c.number == 1 else f"{sign} {bound} * {self.words(c, 2)}")
+        return " ".join(terms).removeprefix("+ ") or "0"
+
+    def _through(self, g: Group, q: Value) -> str:
+        """What comes back to a piece through the products of its group."""
+        parts = [(n, w, rows) for n in g.sites for r, w, rows in n.parts if r is q]
+        return " + ".join(f"d{self.sites[n]} @ {self._rows(w, q, rows)}^T" for n, w, rows in parts)
+
+    def _rows(self, weight: Value, q: Value, rows: slice) -> str:
+        whole = weight.tensor is not None and rows == slice(0, len(weight.tensor))
+        return self.words(weight, 5) if whole else f"{self.words(weight, 5)}[{self.words(q).removesuffix('_prev')}]"
+
+    def _once(self) -> None:
+        """What is one sum over all steps."""
+        step = self.step
+        dx = [self._through(g, step.x) for g in step.groups if step.x in g.at]
+        self.lines.append(f"dx = {' + '.join(dx + ([self._form(step.d_x)] if step.d_x else [])) or '0'}")
+        for n, site in reversed(self.sites.items()):
+            for row, weight in self.words.rows(n, tight=5):
+                if weight.trained:
+                    self.lines.append(f"{self.words.cotangent(weight)} += {row}^T @ d{site}")
+            self.lines += [f"{self.words.cotangent(b)} += d{site}" for b in n.biases if b.trained]
+        for v, form in step.d_fixed.items():  # what one number receives may come from values of several widths
+            parts = [form] if v.width > 1 else [{base: c} for base, c in form.items()]
+            self.lines += [f"{self.words.cotangent(v)} += {self._form(part)}" for part in parts]
+
+
+def anatomy(cell: Cell) -> Anatomy:
+    """What a cell is made of: gates, weights, direct paths, reads, equations and adjoints. See `Anatomy`.
+
+    Read from one recorded step of three sequences of standard normal numbers. Raises NotCompiled, with the reason,
+    where the step does what cannot be read so.
+    """
+    return Anatomy(cell)

@@ -1,0 +1,212 @@
+"""Cell: one time step of a recurrent network, defined once, by its equations. All else is read from their graph."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import namedtuple
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, ClassVar
+from weakref import ref
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arguments import as_size
+from ..messages import describe
+from ..scope import current, scope
+from ..tensor import Tensor, tensor
+from .module import Module, given
+
+
+class StepScope(scope):
+    """The scope of one step of a cell, which knows x and the states that went in, and what the equations gave.
+
+    Those point to this scope, so they are known weakly: a dropped graph is freed at once.
+    """
+
+    __slots__ = ("_named", "before", "states", "x")
+
+    def __init__(
+        self, name: str, step: int | None, states: tuple[str, ...], x: Tensor, before: tuple[Any, ...]
+    ) -> None:
+        super().__init__(name, step)
+        self.states = states
+        self.x = x
+        self.before = before
+        self._named: dict[str, ref[Tensor] | None] = {}
+
+    @property
+    def named(self) -> dict[str, Tensor | None]:
+        """What `equations` gave; None for a value that the cell does without, or that nobody holds any more."""
+        return {name: None if known is None else known() for name, known in self._named.items()}
+
+    @named.setter
+    def named(self, values: Mapping[str, Any]) -> None:
+        self._named = {name: ref(value) if isinstance(value, Tensor) else None for name, value in values.items()}
+
+    @property
+    def after(self) -> tuple[Tensor | None, ...]:
+        """The states after the step, in the order of `states`; None for one that nobody holds any more."""
+        named = self.named
+        return tuple(named.get(name) for name in self.states)
+
+
+class Cell(Module):
+    """One step of a recurrent network. A cell of your own names its `states` and writes its `equations`.
+
+    `equations(x, *states)` gives every value worth a name, a dict of Tensors, the new states among them under their
+    own names. x is (batch, input) or (input,), each state (batch, hidden) or (hidden,). All else follows: calls,
+    `step`, checks, names, `tl.scan` at the speed of a program, `tl.anatomy`, pictures.
+
+        class Leaky(tl.nn.Cell):
+            states = ("h",)
+
+            def __init__(self, input_size, hidden_size, rng=0, dtype=np.float64):
+                super().__init__(input_size, hidden_size, dtype)
+                self.cell = tl.nn.Linear(input_size + hidden_size, hidden_size, rng=rng, dtype=dtype)
+
+            def equations(self, x, h):
+                n = tl.tanh(self.cell(tl.concat([h, x], axis=-1)))
+                return {"n": n, "h": 0.9 * h + 0.1 * n}
+
+    Raises ValueError for sizes below 1.
+    """
+
+    states: ClassVar[tuple[str, ...]] = ("h",)
+
+    def __init__(self, input_size: int, hidden_size: int, dtype: npt.DTypeLike = np.float64) -> None:
+        self.input_size = as_size("input_size", input_size)
+        self.hidden_size = as_size("hidden_size", hidden_size)
+        self.dtype = np.dtype(dtype).newbyteorder("=")
+
+    @abstractmethod
+    def equations(self, x: Tensor, *states: Tensor) -> dict[str, Tensor | None]:
+        """Every named value of one step; None for one that this cell does without."""
+
+    def __call__(self, x: Any, state: Any = None) -> Any:
+        """The next state: a Tensor where there is one, else a tuple in the order of `states`. See `step`."""
+        step = self.step(x, state)
+        after = tuple(getattr(step, name) for name in self.states)
+        return after if len(after) > 1 else after[0]
+
+    def step(self, x: Any, state: Any = None) -> Any:
+        """One step with every value shown: a named tuple of what `equations` gives.
+
+        x is (batch, input) or (input,); the state is a Tensor where there is one, else a tuple in the order of
+        `states`, each (batch, hidden) or (hidden,); None for zeros.
+
+        Raises ValueError for a shape and TypeError for a dtype that does not fit, given or computed.
+        """
+        x = self._input(x)
+        before = tuple(self._state(s, name, x) for s, name in zip(self.given_states(state), self.states, strict=True))
+        with self._scope(x, before) as here:
+            values = self.equations(x, *before)
+            self._check_results(values, before)
+            here.named = values
+        taken = {x, *before}
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.name is None and value not in taken:
+                value.name = name
+        return step_type(f"{type(self).__name__.removesuffix('Cell')}Step", tuple(values))(**values)
+
+    def given_states(self, state: Any) -> Any:
+        """The states given, as a tuple in the order of `states`."""
+        if state is None:
+            return (None,) * len(self.states)
+        if len(self.states) == 1 and not isinstance(state, tuple):
+            return (state,)
+        if not isinstance(state, (tuple, list)) or len(state) != len(self.states):
+            names, what = ", ".join(self.states), {1: "one Tensor", 2: "a pair"}.get(len(self.states), "a tuple")
+            raise TypeError(f"the state of {self._label} is {what} ({names}), got {type(state).__name__}")
+        return state
+
+    def _check_results(self, values: Any, before: tuple[Tensor, ...]) -> None:
+        """Raises TypeError and ValueError where `equations` does not give them as it should."""
+        where = f"equations of {type(self).__name__}"
+        if not isinstance(values, dict):
+            raise TypeError(f"{where} must give a dict of named values, got {type(values).__name__}")
+        for name, old in zip(self.states, before, strict=True):
+            new = values.get(name)
+            if not isinstance(new, Tensor):
+                raise TypeError(f"{where} must give the new state {name!r} as a Tensor, got {type(new).__name__}")
+            if new.shape != old.shape or new.dtype != old.dtype:
+                raise ValueError(
+                    f"{where} must give the new state {name!r} in the shape and dtype of the old, "
+                    f"{old.shape} {old.dtype}, got {new.shape} {new.dtype}"
+                )
+
+    def _input(self, x: Any) -> Tensor:
+        x = given(x, self.dtype)
+        if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
+            raise ValueError(
+                f"{self._label} takes x of shape (batch, {self.input_size}) or ({self.input_size},), got {describe(x)}"
+            )
+        return self._checked(x)
+
+    def _state(self, s: Any, name: str, x: Tensor) -> Tensor:
+        shape = (*x.shape[:-1], self.hidden_size)
+        if s is None:
+            # With a gradient, so that the first step is recorded, and drawn, like every other.
+            return tensor(np.zeros(shape, self.dtype), requires_grad=True, name=f"{name}0")
+        s = given(s, self.dtype)
+        if s.shape != shape:
+            raise ValueError(
+                f"{self._label} takes {name} of shape {shape} beside x of shape {x.shape}, got {describe(s)}: "
+                "a state is not broadcast, give every sequence of the batch its own"
+            )
+        return self._checked(s)
+
+    def _checked(self, x: Tensor, label: str | None = None) -> Tensor:
+        if x.dtype != self.dtype:
+            other = f" or build it with dtype=np.{x.dtype}" if x.dtype.kind == "f" else ""
+            raise TypeError(
+                f"{label or self._label} computes in {self.dtype}, got {describe(x)} in {x.dtype}: convert it with "
+                f".astype(np.{self.dtype}){other}"
+            )
+        return x
+
+    def _scope(self, x: Tensor, before: tuple[Tensor, ...]) -> StepScope:
+        """The scope of this step: numbered one on from the step that made the state, unless the user numbers."""
+        name = type(self).__name__.removesuffix("Cell").lower() or "cell"
+        around, made, step = current(), before[0].scope, None
+        if around is None or all(s.step is None for s in around):
+            step = 1 + (made.step or 0 if made is not None and made.name == name else 0)
+        return StepScope(name, step, self.states, x, before)
+
+    @property
+    def _label(self) -> str:
+        return f"{type(self).__name__}({self.input_size}, {self.hidden_size})"
+
+    def __repr__(self) -> str:
+        count = sum(p.size for p in self.parameters())
+        return f"{self._label[:-1]}, {count} parameters, {self.dtype})"
+
+
+@cache
+def step_type(name: str, fields: tuple[str, ...]) -> Any:
+    """The named tuple of a step: one type for all steps of a cell."""
+
+    class Step(namedtuple(name, fields)):  # type: ignore[misc]
+        __slots__ = ()
+        __doc__ = f"""Every value of one step: {", ".join(fields)}.
+
+        Tensors of shape (batch, hidden) or (hidden,); None for a value that the cell does without.
+        """
+
+        def __reduce__(self) -> Any:
+            """For `copy` and `pickle`: the type is made where it is needed."""
+            return _step, (name, fields, *self)
+
+        def _repr_html_(self) -> str:
+            """In a notebook: a row for each value."""
+            from ..notebook import step  # pages live upstairs; showing itself is how a notebook calls
+
+            return step({k: v if v is None else v.numpy() for k, v in self._asdict().items()})
+
+    Step.__name__ = Step.__qualname__ = name
+    return Step
+
+
+def _step(name: str, fields: tuple[str, ...], *values: Any) -> Any:
+    return step_type(name, fields)(*values)

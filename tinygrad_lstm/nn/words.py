@@ -1,0 +1,79 @@
+"""The values of a recorded step as text, in the notation of its equations."""
+
+from __future__ import annotations
+
+from .. import primitives as p
+from .recorded import RecordedStep, Value
+
+_LONGEST = 400  # characters of a value written out inside another
+_SIGNS = {p.add: ("+", 1), p.sub: ("-", 1), p.mul: ("*", 2), p.div: ("/", 2)}
+
+
+class Words:
+    """Writes values by name where they have one, and written out where not: f * c, [h, x] @ W_f + b_f, 1 - u."""
+
+    def __init__(self, step: RecordedStep, old: dict[str, str]) -> None:
+        """`old` gives for each state how its value before the step is called, such as "{}_prev"."""
+        self.step = step
+        named = {v: name for name, v in reversed(step.named.items())}
+        self.names = named | {s: old[s.name or ""].format(s.name) for s in step.before} | {step.x: "x"}
+        self._texts: dict[tuple[Value, int], str] = {}
+
+    def name(self, value: Value) -> str | None:
+        return self.names.get(value) or (value.name if value.op in ("x", "fixed", "arriving") else None)
+
+    def fed_by(self, value: Value) -> str:
+        """The name of the first value with one among those computed from it, one after another; else its text."""
+        while self.name(value) is None and self.step.consumers[value]:
+            value = self.step.consumers[value][0]
+        return self(value)
+
+    def __call__(self, value: Value, tight: int = 0) -> str:
+        """`value` by name or written out, in brackets where what stands around it binds as tightly as `tight`."""
+        if (text := self.name(value)) is None and (text := self._texts.get((value, tight))) is None:
+            text = self.written(value, tight)
+            # A chain of values without a name, each used twice, would double with every link.
+            text = self._texts[value, tight] = text if len(text) <= _LONGEST else "(...)"
+        return text
+
+    def written(self, value: Value, tight: int = 0) -> str:
+        """`value` by what it is computed from."""
+        op, i = value.op, value.inputs
+        if value.number is not None:
+            return f"{value.number:g}" if value.number >= 0 else self._bound(f"{value.number:g}", 1, tight)
+        if op == "fixed":
+            origin = self.step.origin(value)
+            return "[...]" if origin is value else self.written(origin, tight)
+        if op == "affine":
+            terms = [f"{row} @ {self(w, 3)}" for row, w in self.rows(value)]
+            return self._bound(" + ".join([*terms, *(self(b, 1) for b in value.biases)]), 1, tight)
+        if op is p.sub and i[1].op is p.mul and i[1].inputs[0] is i[1].inputs[1] is i[0]:
+            return self._bound(f"{self(i[0], 3)} * (1 - {self(i[0], 1)})", 2, tight)  # y - y * y
+        if op is p.mul and i[0] is i[1]:
+            return self._bound(f"{self(i[0], 5)}^2", 4, tight)
+        if op in _SIGNS:
+            sign, level = _SIGNS[op]
+            right = self(i[1], level + (op in (p.sub, p.div)))
+            return self._bound(f"{self(i[0], level)} {sign} {right}", level, tight)
+        if op is p.neg:
+            return self._bound(f"-{self(i[0], 2)}", 1, tight)
+        if op is p.pow:
+            return self._bound(f"{self(i[0], 5)}^{self(i[1], 5)}", 4, tight)
+        return f"{op.name}({', '.join(map(self, i))})"
+
+    def rows(self, value: Value, tight: int = 3) -> list[tuple[str, Value]]:
+        """The products of an affine value: pieces that meet the rows of one weight one after another are joined."""
+        found: list[tuple[list[Value], Value, int]] = []
+        for piece, weight, rows in value.parts:
+            if found and found[-1][1] is weight and found[-1][2] == rows.start:
+                found[-1] = ([*found[-1][0], piece], weight, rows.stop)
+            else:
+                found.append(([piece], weight, rows.stop))
+        return [(self(q[0], tight) if len(q) == 1 else f"[{', '.join(map(self, q))}]", w) for q, w, _ in found]
+
+    def cotangent(self, value: Value) -> str:
+        """dc, or d(r * h) for a value without a name."""
+        return f"d{self(value)}" if self.name(value) else f"d({self(value)})"
+
+    def _bound(self, text: str, level: int, tight: int) -> str:
+        return f"({text})" if level < tight else text
