@@ -122,7 +122,7 @@ SECTIONS = [
     Section("Anatomies", "tinygrad_lstm.nn.anatomy", ("Anatomy", "Direct", "Read")),
     Section(
         "Cells without a program",
-        "tinygrad_lstm.nn.recorded",
+        "tinygrad_lstm.nn",
         ("NotCompiled",),
         "`tl.scan` runs them operation by operation; `tl.compile` and `tl.anatomy` say why.",
     ),

@@ -549,9 +549,14 @@ noisy = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy warns of w
 
 
 def edges_of(root: tl.Tensor) -> dict[tuple[tl.Tensor, int], Any]:
-    """The last that an observer of the walk is told of every edge."""
+    """What an observer of the walk is told of every edge, once."""
     seen: dict[tuple[tl.Tensor, int], Any] = {}
-    propagate(root, np.ones(root.shape), on_edge=lambda node, slot, c: seen.__setitem__((node, slot), np.array(c)))
+
+    def on_edge(node: tl.Tensor, slot: int, c: Any) -> None:
+        assert (node, slot) not in seen
+        seen[node, slot] = np.array(c)
+
+    propagate(root, np.ones(root.shape), on_edge=on_edge)
     return seen
 
 
@@ -571,6 +576,12 @@ def test_rows_that_do_not_count_have_no_share_whatever_they_hold(padding: float)
     sound.backward()
     np.testing.assert_allclose(W.grad, other.grad, rtol=1e-15)
     np.testing.assert_array_equal(tl.grad(loss, [W])[0].numpy(), W.grad)
+    of_squares = []
+    for weight, value in ((W, loss), (other, sound)):
+        (recorded,) = tl.grad(value, [weight], create_graph=True)
+        np.testing.assert_allclose(recorded.numpy(), other.grad, rtol=1e-15)
+        of_squares.append(tl.grad((recorded**2).sum(), [weight])[0].numpy())
+    np.testing.assert_allclose(*of_squares, rtol=1e-13)
     flow = tl.trace_gradients(loss)
     (of_W,) = (node.gradient for node in flow.nodes if node.kind == "parameter")
     np.testing.assert_array_equal(of_W, W.grad)
@@ -607,6 +618,15 @@ def test_where_shuts_out_what_has_no_derivative(function: Callable[[Any], Any], 
     np.testing.assert_array_equal(tl.jacobian(y, x), np.diag(x.grad))
     (of_x,) = (node.gradient for node in tl.trace_gradients(y.sum()).nodes if node.name == "x")
     np.testing.assert_allclose(of_x, x.grad, rtol=1e-14)
+    (recorded,) = tl.grad(y.sum(), [x], create_graph=True)
+    np.testing.assert_allclose(recorded.numpy(), x.grad, rtol=1e-14)
+    alone = tl.tensor([2.0, 0.5], requires_grad=True)  # the second and third order are those of what is let through
+    (first,) = tl.grad(function(alone).sum(), [alone], create_graph=True)
+    for _ in range(2):
+        (recorded,) = tl.grad(recorded.sum(), [x], create_graph=True)
+        (first,) = tl.grad(first.sum(), [alone], create_graph=True)
+        np.testing.assert_allclose(recorded.numpy()[[0, 3]], first.numpy(), rtol=1e-13)
+        np.testing.assert_array_equal(recorded.numpy()[[1, 2, 4, 5]], np.zeros(4))
     terms = [c for (node, slot), c in edges_of(y.sum()).items() if node.inputs[slot] is x]
     np.testing.assert_allclose(np.sum(terms, axis=0), x.grad, rtol=1e-14)
 
@@ -636,3 +656,70 @@ def test_detect_anomaly_is_quiet_where_nothing_counts_and_stops_where_it_does() 
             counted.backward()
     np.testing.assert_array_equal(x.grad, [0, 0.5])
     assert np.isfinite(W.grad).all()
+
+
+@noisy
+def test_an_edge_is_right_where_no_leaf_would_tell() -> None:
+    x = tl.tensor([2.0, 0.0, -3.0], requires_grad=True)
+    safe = tl.where(x > 0, x, 0)  # stops what is not finite, but its edge is looked at
+    loss = tl.where(x > 0, tl.log(safe), 0).sum()
+    (c,) = (c for (node, slot), c in edges_of(loss).items() if node.inputs[slot] is safe)
+    np.testing.assert_array_equal(c, [0.5, 0, 0])
+
+
+@noisy
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [((3, 2), (2, 4)), ((3, 2), (2,)), ((2,), (2, 4)), ((5, 3, 2), (2, 4)), ((5, 3, 2), (5, 2, 4)), ((2,), (5, 2, 4))],
+)
+def test_rows_and_columns_of_a_product_that_do_not_count(left: Any, right: Any, value: float) -> None:
+    rng = np.random.default_rng(0)
+    for spoilt in (0, 1):
+        a, b = rng.normal(size=left), rng.normal(size=right)
+        weights = rng.normal(size=(a @ b).shape)
+        if spoilt == 0 and a.ndim > 1:  # a row of a, and what is made of it
+            row = (..., 1, slice(None)) if b.ndim > 1 else (..., 1)
+            weights[row], hole = 0, (..., 1, slice(None))
+        elif spoilt == 1 and b.ndim > 1:  # a column of b
+            weights[..., 1], hole = 0, (..., 1)
+        else:
+            continue
+        found = []
+        for filling in (0.0, value):
+            (a if spoilt == 0 else b)[hole] = filling
+            x, y = tl.tensor(a, requires_grad=True), tl.tensor(b, requires_grad=True)
+            found.append([g.numpy() for g in tl.grad(x @ y, [x, y], weights)])
+        np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-12)
+        np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-12)
+
+
+@noisy
+def test_one_element_of_a_product_counts_and_another_does_not() -> None:
+    a, b = (tl.tensor(v, requires_grad=True) for v in ([[np.nan, 2.0], [3.0, 4.0]], [[1.0, 1.0], [1.0, 1.0]]))
+    (of_b,) = tl.grad(a @ b, [b], [[1.0, 0.0], [1.0, 1.0]])
+    np.testing.assert_array_equal(of_b.numpy(), [[np.nan, 3], [6, 4]])
+
+
+LINES: list[Callable[[Any], Any]] = [
+    lambda x: tl.softmax(x, axis=1), lambda x: tl.log_softmax(x, axis=1), lambda x: tl.logsumexp(x, axis=1),
+    lambda x: tl.logsumexp(x, axis=1, keepdims=True), lambda x: x.prod(axis=1), lambda x: x.prod(axis=(1, 2)),
+    lambda x: x.max(axis=1), lambda x: x.mean(axis=1), lambda x: x.std(axis=1), lambda x: x.cumsum(axis=1),
+    lambda x: x / (x * x).sum(axis=1, keepdims=True),
+]  # fmt: skip
+
+
+@noisy
+@pytest.mark.parametrize("function", LINES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_lines_that_do_not_count(function: Callable[[Any], Any], value: float) -> None:
+    data = np.random.default_rng(0).normal(size=(3, 4, 2))
+    expected = tl.tensor(data, requires_grad=True)
+    function(expected)[[0, 2]].sum().backward()
+    data[1] = value
+    x = tl.tensor(data, requires_grad=True)
+    function(x)[[0, 2]].sum().backward()
+    np.testing.assert_array_equal(x.grad[1], np.zeros((4, 2)))
+    np.testing.assert_allclose(x.grad, expected.grad, rtol=1e-12)
+    x.grad = None
+    assert np.isnan(tl.grad((x / x).sum(), [x])[0].numpy()[1]).all()  # where it counts it stays

@@ -164,7 +164,8 @@ def test_a_variance_keeps_nan_and_knows_when_there_is_too_little() -> None:
 def test_clipping_keeps_the_dtype(dtype: Any) -> None:
     x = np.array([0, 3, 200 if dtype is np.uint8 else -5]).astype(dtype)
     for given in ({"min": 1}, {"max": 2}, {"min": 1, "max": 2}, {}):
-        np.testing.assert_array_equal(tl.clip(x, **given), np.clip(x, given.get("min"), given.get("max")), strict=True)
+        clipped = np.clip(x, given.get("min"), given.get("max")) if given else x  # NumPy 2.0 refuses no bounds
+        np.testing.assert_array_equal(tl.clip(x, **given), clipped, strict=True)
         np.testing.assert_array_equal(tl.tensor(x).clip(**given).numpy(), tl.clip(x, **given), strict=True)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -199,6 +199,72 @@ def test_a_block_between_the_yields_of_a_generator_is_none_of_their_business(kin
     for expected in (True, True, True):
         assert next(items) is expected
         assert not inside(kind, x)
+
+
+def yields_in_a_handler() -> Iterator[int]:
+    with tl.no_grad():
+        try:
+            raise ValueError
+        except ValueError:
+            yield 1
+
+
+def yields_in_a_branch_of_a_loop() -> Iterator[int]:
+    with nullcontext(), tl.no_grad(), nullcontext():
+        for k in range(3):
+            if k:
+                with nullcontext():
+                    yield 1
+
+
+def yields_from_another() -> Iterator[int]:
+    with tl.no_grad():
+        yield from (1,)
+
+
+def yields_after_a_block_in_a_block() -> Iterator[int]:
+    with tl.no_grad():
+        with suppress(ValueError):
+            raise ValueError
+        yield 1
+
+
+def yields_where_an_error_of_the_block_is_caught() -> Iterator[int]:
+    try:
+        with tl.no_grad():
+            raise ValueError
+    except ValueError:
+        yield 1
+
+
+def yields_in_the_end() -> Iterator[int]:
+    try:
+        with tl.no_grad(), suppress(ValueError):
+            raise ValueError
+    finally:
+        yield 1
+
+
+def yields_after_a_loop_that_is_broken_off() -> Iterator[int]:
+    while True:
+        with nullcontext():
+            with tl.no_grad():
+                break
+            yield 2
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("generate", "round_it"),
+    [
+        (yields_in_a_handler, True), (yields_in_a_branch_of_a_loop, True), (yields_from_another, True),
+        (yields_after_a_block_in_a_block, True), (yields_where_an_error_of_the_block_is_caught, False),
+        (yields_in_the_end, False), (yields_after_a_loop_that_is_broken_off, False),
+    ],
+)  # fmt: skip
+def test_which_yields_are_inside_a_block(generate: Callable[[], Iterator[int]], round_it: bool) -> None:
+    with pytest.raises(RuntimeError, match="round a yield") if round_it else nullcontext():
+        assert next(generate()) == 1
 
 
 def test_no_grad_decorates_functions_and_no_generators(x: tl.Tensor) -> None:

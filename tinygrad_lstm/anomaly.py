@@ -1,4 +1,4 @@
-"""`with detect_anomaly(): ...` stops at the operation that first makes a NaN or an infinity."""
+"""NaN and infinity: `with detect_anomaly(): ...` stops where one is first made; what of them counts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from . import primitives as p
 from .scope import Block, current, scope
 
 
@@ -52,6 +53,31 @@ def check_cotangent(node: Any, slot: int, g: Any, c: Any) -> None:
         f"{node.primitive.name}{_where(node.scope)} made {found} in the backward pass: the cotangent of "
         f"{x.name or f'input {slot}'} {x.shape} {_range(x._array)}, from a cotangent {_range(g)}"
     )
+
+
+def what_counts(c: Any, primitive: p.Primitive, slot: int, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    """The cotangent c of an input without what came of a NaN or an infinity times a cotangent of exactly 0."""
+    g, out, *inputs = operands
+    zero = values(g) == 0
+    if primitive is p.matmul:
+        other = inputs[1 - slot]
+        finite = np.isfinite(values(other))
+        swapped = [p.where(finite, other, 0), (~finite).astype(c.dtype)]  # the sound part; where it is none
+        sound, spoilt = ((inputs[0], x) if slot == 0 else (x, inputs[1]) for x in swapped)
+        rule: Any = primitive.rules[slot]
+        counted = rule((~zero).astype(c.dtype), values(out), *map(values, spoilt)) > 0
+        return p.where(counted, c, rule(g, out, *sound))
+    if primitive in (p.softmax, p.log_softmax, p.logsumexp, p.prod_over):  # lines of which nothing counts
+        axis = params["axis"]
+        zero = p._keep_axes(zero, values(inputs[0]), axis) if "keepdims" in params else zero.all(axis, keepdims=True)
+    elif not primitive.elementwise:
+        return c
+    return p.where(zero, 0, c)
+
+
+def values(x: Any) -> Any:
+    """The array of a Tensor, or an array as it is."""
+    return getattr(x, "_array", x)
 
 
 def _first(array: Any) -> str | None:

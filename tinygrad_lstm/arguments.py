@@ -23,7 +23,7 @@ _ndarray = np.ndarray
 def as_size(name: str, value: Any, least: float = 1) -> int:
     """A whole number from `least` on. Raises TypeError for what is no whole number, ValueError for one below."""
     try:
-        if isinstance(value, bool):
+        if isinstance(value, (bool, np.bool_)):
             raise TypeError
         number = operator.index(value)
     except TypeError:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from . import primitives as p
-from .anomaly import check_cotangent, detect_anomaly
+from .anomaly import check_cotangent, detect_anomaly, values, what_counts
 from .messages import describe
 from .scope import adjoint
 
 Node = Any
+OnEdge = Callable[[Node, int, Any], None] | None
 
 
 def operations(root: Node, since: int = 0) -> list[Node]:
@@ -58,32 +59,28 @@ def propagate(
     root: Node,
     cotangent: Any,
     targets: Collection[Node] | None = None,
-    on_edge: Callable[[Node, int, Any], None] | None = None,
+    on_edge: OnEdge = None,
     held: Collection[Node] = (),
 ) -> dict[Node, Any]:
     """Send a cotangent back from `root`; return those of `targets`, or of every leaf that needs one.
 
     An ndarray computes numbers; a Tensor records the backward pass as a graph of its own. A tensor's cotangent is the
     sum over its uses, and is dropped once it has been passed on. `on_edge(consumer, slot, cotangent)` sees every term
-    of those sums. Beside targets, no cotangent passes through a tensor that is `held`: it is a constant.
+    of those sums once. Beside targets, no cotangent passes through a tensor that is `held`: it is a constant.
 
     By hand, for y = a * b with a = x + x at x = 3 and b = 4: the walk visits y, then a. y has the cotangent 1; the
     rules of `mul` send g * b = 4 to a and g * a = 6 to b. a has 4; the rules of `add` send 4 along each of its two
     edges to x, which has 4 + 4 = 8: dy/dx = 2 b.
     """
-    found = _propagate(root, cotangent, targets, on_edge, held, careful=detect_anomaly.innermost.get() is not None)
-    if isinstance(cotangent, np.ndarray) and not all(np.isfinite(c).all() for c in found.values()):
+    careful = on_edge is not None or detect_anomaly.innermost.get() is not None  # where single terms are looked at
+    found = _propagate(root, cotangent, targets, on_edge, held, careful)
+    if not careful and not all(np.isfinite(values(c)).all() for c in found.values()):
         found = _propagate(root, cotangent, targets, on_edge, held, careful=True)
     return found
 
 
 def _propagate(
-    root: Node,
-    cotangent: Any,
-    targets: Any,
-    on_edge: Callable[[Node, int, Any], None] | None,
-    held: Collection[Node],
-    careful: bool,
+    root: Node, cotangent: Any, targets: Any, on_edge: OnEdge, held: Collection[Node], careful: bool
 ) -> dict[Node, Any]:
     """`careful`: what a cotangent of exactly 0 is multiplied by has no share, not even where it is NaN or infinite."""
     kept = set() if targets is None else set(targets)
@@ -92,7 +89,7 @@ def _propagate(
     needed = None if targets is None else between(nodes, kept, held)
     numbers = isinstance(cotangent, np.ndarray)
     watched = numbers and detect_anomaly.innermost.get() is not None
-    free = numbers and on_edge is None and not watched and not careful  # nobody looks at single terms
+    free = numbers and not careful
     sums = _Sums(root, fit(cotangent, root))
     add, pop, apply = sums.add, sums.of.pop, _computed if numbers else _recorded
     uses: dict[tuple[p.Primitive, Node], tuple[list[Any], list[Any]]] = {}  # of a weight: one product for all
@@ -102,8 +99,6 @@ def _propagate(
             continue
         primitive, inputs, params = node.primitive, node.inputs, node.params
         operands = (g, node._array, *[x._array for x in inputs]) if numbers else (g, node, *inputs)
-        if careful and numbers:
-            operands = _where_it_counts(primitive, operands)
         every = None
         for slot, x in enumerate(inputs):
             if not x.requires_grad or (needed is not None and x not in needed):
@@ -123,8 +118,8 @@ def _propagate(
                 continue
             else:
                 c = apply(rule, operands, params, node, slot)
-            if careful and numbers and primitive.elementwise:
-                c = np.where(g == 0, g, c)
+            if careful and not np.isfinite(values(c)).all():
+                c = apply(what_counts, (c, primitive, slot, operands, params), {}, node, slot)
             if c.shape != x._array.shape or c.dtype is not x._array.dtype:
                 c = apply(fit, (c, x), {}, node, slot)
             if watched:
@@ -181,14 +176,6 @@ def _recorded(
 def _totalled(primitive: p.Primitive, x: Node) -> bool:
     """Whether what comes back to a leaf is summed over all its uses at once."""
     return primitive.total is not None and x.primitive is None and x._array.ndim == primitive.total[0]
-
-
-def _where_it_counts(primitive: p.Primitive, operands: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The operands of a rule without the rows of a matrix product that have a cotangent of 0."""
-    if primitive is not p.matmul or operands[0].ndim != 2 or operands[2].ndim != 2:
-        return operands
-    g, out, a, b = operands
-    return g, out, np.where((g != 0).any(axis=1, keepdims=True), a, a.dtype.type(0)), b
 
 
 def between(nodes: Sequence[Node], targets: Collection[Node], held: Collection[Node] = ()) -> set[Node]:

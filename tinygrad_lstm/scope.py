@@ -72,11 +72,13 @@ def _yields_inside(code: CodeType, entered: int) -> bool:
     """Whether the `with` statement that is entered by the instruction at an offset has a yield in its body."""
     ranges = dis.Bytecode(code).exception_entries  # type: ignore[attr-defined]  # which typeshed lacks
     after = min((e for e in ranges if e.start > entered), key=lambda e: e.start, default=None)
-    if after is None:
-        return False
-    body = [e for e in ranges if e.target == after.target]  # other blocks inside it have ranges of their own
-    start, end = min(e.start for e in body), max(e.end for e in body)
-    return any(i.opname == "YIELD_VALUE" and start <= i.offset < end for i in dis.get_instructions(code))
+
+    def handlers(at: int) -> Iterator[int]:  # of an error there, inside out: of each the handler round it
+        while entry := next((e for e in ranges if e.start <= at < e.end), None):
+            yield (at := entry.target)
+
+    yields = [i.offset for i in dis.get_instructions(code) if i.opname == "YIELD_VALUE"]
+    return after is not None and any(after.target in handlers(at) for at in yields)
 
 
 class scope(Block):

@@ -25,7 +25,7 @@ from common import peer, ran_on  # before NumPy
 import numpy as np  # isort: skip
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.nn.recorded import record_step
+from tinygrad_lstm.nn.recording import record_step
 from tinygrad_lstm.primitives import TABLE
 
 torch, jax, mygrad, autograd = (peer(name) for name in ("torch", "jax", "mygrad", "autograd"))

@@ -162,23 +162,14 @@ def trace_sequence(
         loss = state[0] @ tensor(u / np.linalg.norm(u), name="u") if read is None else read(state[0])
         loss.name = "L"
         flow = trace_gradients(loss)
-    forget = direct = None
+    c = forget = direct = None
     if isinstance(cell, LSTMCell):
+        c = flow.norms("c")
         forget = np.array([node.value for node in flow.named("f")]) if "f" in cell.gates else None
         end = flow.gradient(state[1])
         # Flow.split gives the same vector (without peepholes), but takes a fourth of the trace's time once more.
         direct = norm(end if forget is None else end * np.prod(forget[1:], axis=0))
-    return Passage(
-        cell,
-        tokens,
-        seed,
-        flow,
-        h=flow.norms("h"),
-        x=flow.norms("x"),
-        c=None if direct is None else flow.norms("c"),
-        forget=forget,
-        direct=direct,
-    )
+    return Passage(cell, tokens, seed, flow, flow.norms("h"), flow.norms("x"), c, forget, direct)
 
 
 def memory_needed(cell: Cell, steps: int) -> int:

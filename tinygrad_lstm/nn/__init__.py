@@ -7,6 +7,7 @@ from .layers import LSTM, RNN
 from .linear import Embedding, Linear
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse
 from .module import Module, Parameter
+from .recording import NotCompiled
 
 __all__ = [
     "LSTM",
@@ -17,6 +18,7 @@ __all__ = [
     "LSTMStep",
     "Linear",
     "Module",
+    "NotCompiled",
     "Parameter",
     "RNNCell",
     "binary_cross_entropy_with_logits",

@@ -25,7 +25,6 @@ from .words import Words
 
 _CHEAP = {p.add, p.sub, p.mul, p.neg}  # made again for the way back rather than kept
 _INFIX = {p.add: "+", p.sub: "-", p.mul: "*", p.div: "/", p.pow: "**"}
-_RESERVED = {"steps", "given", "half", "dx"}
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -66,14 +65,13 @@ class Program:
         self.homes: dict[Value, list[Place]] = defaultdict(list)  # where else it has to stand
         self.products: dict[str, tuple[Group, Value | None]] = {}
         self.functions: dict[str, Any] = {"half": np.array(0.5, step.dtype), "copyto": np.copyto}
-        self._taken = {*_RESERVED, *p.TABLE, *vars(np), *keyword.kwlist}
+        self._taken = {"steps", "given", "half", "dx", *p.TABLE, *vars(np), *keyword.kwlist}
         self._scratch: dict[int, str] = {}
         try:
             self._place_operands()
             self._place_results()
             self.forward = self._function("forward", self._forward())
-            self.coefficients = self.collect = self.forward
-            self.back = self._way_back()
+            self.coefficients, self.back, self.collect = self._way_back()
             self.source = "\n".join(f.text for f in (self.forward, self.coefficients, self.back, self.collect))
             exec(self.source, self.functions)
         except (RecursionError, SyntaxError) as error:  # Python reads 200 brackets in each other, and no more
@@ -187,10 +185,8 @@ class Program:
         return name
 
     def _call(self, op: Primitive, args: Iterable[str], target: str) -> str:
-        name, joined = self._ufunc(op), ", ".join(args)
-        return (
-            f"{name}({joined}, {target})" if isinstance(op.forward, np.ufunc) else f"{target}[...] = {name}({joined})"
-        )
+        called = f"{self._ufunc(op)}({', '.join(args)}"
+        return f"{called}, {target})" if isinstance(op.forward, np.ufunc) else f"{target}[...] = {called})"
 
     def _operation(self, v: Value, target: str) -> list[str]:
         args = [self._name(i) for i in v.inputs]
@@ -250,7 +246,7 @@ class Program:
 
     # ── the way back ───────────────────────────────────────────────────────────────────────────
 
-    def _way_back(self) -> Function:
+    def _way_back(self) -> tuple[Function, Function, Function]:
         step = self.step
         self._place_cotangents()
         self._parents: Counter[Value] = Counter()
@@ -298,9 +294,9 @@ class Program:
             # What one number receives may come from values of several widths.
             for part in [form] if v.width > 1 else [{base: c} for base, c in form.items()]:
                 collected.append(f"{name} += ({self._expression(part)}).sum({axes})")
-        self.coefficients = self._function("coefficients", self._lines, loop=False)
-        self.collect = self._function("collect", collected, False, ["dx", *self.sums])
-        return self._function("back", lines, more=["given"], result=f"    return {', '.join(left)},\n")
+        coefficients = self._function("coefficients", self._lines, loop=False)
+        back = self._function("back", lines, more=["given"], result=f"    return {', '.join(left)},\n")
+        return coefficients, back, self._function("collect", collected, False, ["dx", *self.sums])
 
     def _place_cotangents(self) -> None:
         step = self.step

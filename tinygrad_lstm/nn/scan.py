@@ -348,10 +348,6 @@ def turn(source: Array, into: Array, rows: int) -> None:
         into[..., row : row + rows] = source[..., row : row + rows, :].swapaxes(-1, -2)
 
 
-def _forward(*inputs: Array, run: Run) -> Array:
-    return run.forward(*inputs)
-
-
 def _backward(g: Any, out: Any, *inputs: Any, run: Run) -> list[Array | None]:
     if isinstance(g, Tensor):
         raise RuntimeError(
@@ -362,7 +358,7 @@ def _backward(g: Any, out: Any, *inputs: Any, run: Run) -> list[Array | None]:
 
 
 # Not a line of the derivative table: its rule is not written in the table's primitives.
-_SCAN = Primitive("scan", "scan", _forward, (), every=_backward)
+_SCAN = Primitive("scan", "scan", lambda *inputs, run: run.forward(*inputs), (), every=_backward)
 
 
 def _compiled(
