@@ -320,7 +320,7 @@ def arrays_alone(problem: Problem) -> Step:
                 one = matmul.rules[0](da, None, z, turned[k])
                 dz = one if dz is None else dz + one
             dh = dz[:, :H]
-        found = {f"W_{k}": matmul.total(*use) for k, use in uses.items()}
+        found = {f"W_{k}": matmul.total[1](*use) for k, use in uses.items()}
         return found | {f"b_{k}": np.concatenate(use[0]).sum(0) for k, use in uses.items()}
 
     return step
