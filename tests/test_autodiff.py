@@ -639,6 +639,11 @@ def test_a_true_nan_or_infinity_stays() -> None:
     x.grad = None
     ((x * x) ** 0.5).sum().backward()  # infinity times 0, where the 0 is a value and no cotangent
     np.testing.assert_array_equal(x.grad, [np.nan, 1, -1])
+    z = tl.tensor([np.nan, 1.0, 2.0], requires_grad=True)
+    for function in (tl.softmax, tl.log_softmax):
+        function(z)[1].backward()  # a line of which one element counts
+        assert np.isnan(z.grad).all()
+        z.grad = None
     W, loss = padded_loss(np.nan)
     (loss + (tl.tensor([[np.nan, 1.0]]) @ W).sum()).backward()
     np.testing.assert_array_equal(np.isfinite(W.grad), [[False] * 3, [True] * 3])

@@ -83,7 +83,7 @@ def values(x: Any) -> Any:
 def _first(array: Any) -> str | None:
     """The first element that is not finite, in words."""
     values = np.asarray(array)
-    if values.dtype.kind != "f" or np.isfinite(values).all():
+    if np.isfinite(values).all():
         return None
     index = tuple(int(k) for k in np.argwhere(~np.isfinite(values))[0])
     return f"{values[index]} at {list(index)}" if index else str(values)
