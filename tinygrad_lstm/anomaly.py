@@ -58,24 +58,24 @@ def check_cotangent(node: Any, slot: int, g: Any, c: Any) -> None:
 def what_counts(c: Any, primitive: p.Primitive, slot: int, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """The cotangent c of an input without what came of a NaN or an infinity times a cotangent of exactly 0."""
     g, out, *inputs = operands
-    zero = values(g) == 0
+    zero = array_of(g) == 0
     if primitive is p.matmul:
         other = inputs[1 - slot]
-        finite = np.isfinite(values(other))
+        finite = np.isfinite(array_of(other))
         swapped = [p.where(finite, other, 0), (~finite).astype(c.dtype)]  # the sound part; where it is none
         sound, spoilt = ((inputs[0], x) if slot == 0 else (x, inputs[1]) for x in swapped)
         rule: Any = primitive.rules[slot]
-        counted = rule((~zero).astype(c.dtype), values(out), *map(values, spoilt)) > 0
+        counted = rule((~zero).astype(c.dtype), array_of(out), *map(array_of, spoilt)) > 0
         return p.where(counted, c, rule(g, out, *sound))
     if primitive in (p.softmax, p.log_softmax, p.logsumexp, p.prod_over):  # lines of which nothing counts
         axis = params["axis"]
-        zero = p._keep_axes(zero, values(inputs[0]), axis) if "keepdims" in params else zero.all(axis, keepdims=True)
+        zero = p.keep_axes(zero, array_of(inputs[0]), axis) if "keepdims" in params else zero.all(axis, keepdims=True)
     elif not primitive.elementwise:
         return c
     return p.where(zero, 0, c)
 
 
-def values(x: Any) -> Any:
+def array_of(x: Any) -> Any:
     """The array of a Tensor, or an array as it is."""
     return getattr(x, "_array", x)
 

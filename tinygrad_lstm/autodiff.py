@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import primitives as p
-from .anomaly import check_cotangent, detect_anomaly, values, what_counts
+from .anomaly import array_of, check_cotangent, detect_anomaly, what_counts
 from .messages import describe
 from .scope import adjoint
 
@@ -74,7 +74,7 @@ def propagate(
     """
     careful = on_edge is not None or detect_anomaly.innermost.get() is not None  # where single terms are looked at
     found = _propagate(root, cotangent, targets, on_edge, held, careful)
-    if not careful and not all(np.isfinite(values(c)).all() for c in found.values()):
+    if not careful and not all(np.isfinite(array_of(c)).all() for c in found.values()):
         found = _propagate(root, cotangent, targets, on_edge, held, careful=True)
     return found
 
@@ -118,7 +118,7 @@ def _propagate(
                 continue
             else:
                 c = apply(rule, operands, params, node, slot)
-            if careful and not np.isfinite(values(c)).all():
+            if careful and not np.isfinite(array_of(c)).all():
                 c = apply(what_counts, (c, primitive, slot, operands, params), {}, node, slot)
             if c.shape != x._array.shape or c.dtype is not x._array.dtype:
                 c = apply(fit, (c, x), {}, node, slot)

@@ -109,7 +109,7 @@ def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Rule 
 # ── what several rules share ───────────────────────────────────────────────────────────────────
 
 
-def _keep_axes(g: Any, x: Any, axis: tuple[int, ...]) -> Any:
+def keep_axes(g: Any, x: Any, axis: tuple[int, ...]) -> Any:
     """Give a reduced array its reduced axes back, as axes of length 1."""
     return g.reshape(tuple(1 if k in axis else n for k, n in enumerate(x.shape)))
 
@@ -151,8 +151,8 @@ def _base(a: Any, b: Any) -> Any:
 
 def _chosen_share(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     """The cotangent of a maximum or minimum goes to the element that is it; equals share it evenly, and so do NaNs."""
-    chosen = (x == _keep_axes(out, x, axis)) | (x != x)
-    return _keep_axes(g, x, axis) * (chosen / chosen.sum(axis, keepdims=True))
+    chosen = (x == keep_axes(out, x, axis)) | (x != x)
+    return keep_axes(g, x, axis) * (chosen / chosen.sum(axis, keepdims=True))
 
 
 def _unless_below(g: Any, a: Any, b: Any) -> Any:
@@ -263,11 +263,11 @@ transpose = primitive("transpose", "ᵀ", lambda x, axes: x.transpose(axes),
 
 # reductions and their opposites
 sum_over = primitive("sum", "Σ", forwards.wide(lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims)),
-    lambda g, out, x, axis, keepdims: broadcast_to(_keep_axes(g, x, axis), shape=x.shape))
+    lambda g, out, x, axis, keepdims: broadcast_to(keep_axes(g, x, axis), shape=x.shape))
 prod_over = primitive("prod", "Π", forwards.wide(lambda x, axis, keepdims: x.prod(axis=axis, keepdims=keepdims)),
-    lambda g, out, x, axis, keepdims: _keep_axes(g, x, axis) * _others(x, axis))
+    lambda g, out, x, axis, keepdims: keep_axes(g, x, axis) * _others(x, axis))
 logsumexp = primitive("logsumexp", "log Σ exp", forwards.logsumexp,
-    lambda g, out, x, axis, keepdims: _keep_axes(g, x, axis) * softmax(x, axis=axis))
+    lambda g, out, x, axis, keepdims: keep_axes(g, x, axis) * softmax(x, axis=axis))
 max_over = primitive("max", "max", lambda x, axis, keepdims: x.max(axis=axis, keepdims=keepdims),
     _chosen_share)
 min_over = primitive("min", "min", lambda x, axis, keepdims: x.min(axis=axis, keepdims=keepdims),
