@@ -330,7 +330,7 @@ def test_joins_inside_joins_and_joins_that_are_also_used_otherwise() -> None:
     for step in (nested, shared):
         flow, (h0,) = run(Small(step))
         np.testing.assert_allclose(flow.split(h0)[0], np.full((BATCH, HIDDEN), 0.5**T), rtol=1e-12)
-        x1 = flow._steps[0].entering["x"]
+        x1 = flow.cell_steps[0].entering["x"]
         assert np.abs(flow.split(x1)[0]).max() > 1e-3  # x enters by its own way, and then h alone crosses nothing
 
 

@@ -126,7 +126,6 @@ def test_local_factors(build: object, slot: int, words: str, value: float | None
 
 def test_every_operation_of_the_table_has_words_of_its_own() -> None:
     assert factors._WORDS.keys() == tl.primitives.TABLE.keys()
-    assert {name for name in factors._ELEMENTWISE if None in tl.primitives.TABLE[name].rules} == set()
 
 
 def test_the_factor_of_float16_is_a_number() -> None:

@@ -51,10 +51,6 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "transpose": ("as it was",),
     "cast": ("as it was",),
 }
-_ELEMENTWISE = {
-    "add", "sub", "mul", "div", "pow", "maximum", "minimum", "clip", "neg", "abs", "exp", "expm1", "log", "log1p",
-    "sin", "cos", "tanh", "sigmoid", "relu", "softplus",
-}  # fmt: skip
 
 
 class Factor(NamedTuple):
@@ -78,9 +74,7 @@ def factor(edge: Edge) -> Factor:
     names = [source.source.name or source.source.op or source.source.kind for source in consumer.inputs]
     templates = _WORDS.get(op)
     words = templates[min(edge.slot, len(templates) - 1)].format(*names) if templates else f"× ∂{op}"
-    if op in _ELEMENTWISE:
-        rule = TABLE[op].rules[edge.slot]
-        assert rule is not None
+    if op in TABLE and TABLE[op].elementwise and (rule := TABLE[op].rules[edge.slot]):
         values = [e.source.value for e in consumer.inputs]
         local = np.broadcast_to(rule(np.ones_like(consumer.value), consumer.value, *values), consumer.value.shape)
         size = norm(local) / float(np.sqrt(local.size)) if local.size else None

@@ -294,9 +294,17 @@ class Flow:
 
     def node(self, tensor: Tensor) -> Node:
         """The node of a Tensor of the graph. Raises KeyError for any other."""
-        if tensor not in self._graph.ids:
+        if (found := self.find(tensor)) is None:
             raise KeyError(f"{describe(tensor)} is not in the traced graph")
-        return self.nodes[self._graph.ids[tensor]]
+        return found
+
+    def find(self, tensor: Tensor) -> Node | None:
+        """The node of a Tensor, None for one that is not in the graph."""
+        return self.nodes[self._graph.ids[tensor]] if tensor in self._graph.ids else None
+
+    def tensor(self, node: Node) -> Tensor:
+        """The Tensor of a node, as `split` and `cut` take it."""
+        return self._graph.tensors[node.id]
 
     def gradient(self, tensor: Tensor) -> Array:
         """The gradient of the root with respect to a Tensor of the graph, leaf or not: the sum over its edges.
@@ -356,7 +364,8 @@ class Flow:
     # ── by path ────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
-    def _steps(self) -> list[Step]:
+    def cell_steps(self) -> list[Step]:
+        """Every step of a cell in the graph."""
         return find_steps(self._graph.operations)
 
     def edges_named(self, *names: str, step: int | None = None) -> list[Mark]:
@@ -364,14 +373,14 @@ class Flow:
 
         What `split` marks and `cut` cuts. See `flow.steps.marks` for the names.
         """
-        return [mark for name in names for mark in marks(self._steps, name, step)]
+        return [mark for name in names for mark in marks(self.cell_steps, name, step)]
 
     def link(self, edge: Edge) -> Link:
         """An edge of this flow as (consumer Tensor, slot). Raises ValueError for an edge of another flow."""
         consumer = edge.consumer
         if consumer.id >= len(self.nodes) or self.nodes[consumer.id] is not consumer:
             raise ValueError(f"{edge!r} is not an edge of this flow")
-        return self._graph.tensors[consumer.id], edge.slot
+        return self.tensor(consumer), edge.slot
 
     def split(
         self, wrt: Tensor, marked: Collection[Edge | Link | Mark] | None = None, limit: int | None = None
@@ -395,8 +404,8 @@ class Flow:
             raise ValueError(f"limit must be at least 0, got {limit}")
         if marked is not None:
             chosen = as_marks(self._graph.root, [self.link(m) if isinstance(m, Edge) else m for m in marked])
-        elif self._steps:
-            chosen = [mark for step in self._steps for state in step.scope.states for mark in step.reads(state)]
+        elif self.cell_steps:
+            chosen = [mark for step in self.cell_steps for state in step.scope.states for mark in step.reads(state)]
         else:
             chosen = self.edges_named("h -> h")  # raises, and says what there is
         return by_crossings(self._graph.root, cast(Array, self._graph.seed), wrt, chosen, limit)
@@ -411,7 +420,7 @@ class Flow:
     @cached_property
     def states(self) -> States:
         """The states of the one recurrent cell in the graph. Raises ValueError where there is none, or several."""
-        return States([step.scope for step in self._steps], self._graph.ids)
+        return States([step.scope for step in self.cell_steps], self._graph.ids)
 
     def jacobian(self, name: str, start: int, end: int) -> Array:
         """d state_end / d state_start of one state, with the rest of the state at `start` and all inputs held fixed.

@@ -25,15 +25,15 @@ class Step:
     def __init__(self, scope: StepScope, operations: list[Tensor], uses: Mapping[Tensor, list[Link]]) -> None:
         self.scope = scope
         self.entering: dict[str, Tensor] = {"x": scope.x, **dict(zip(scope.states, scope.before, strict=True))}
-        self._operations = operations
+        self.operations = operations
         self._uses = uses
         moving = set(self.entering.values())
-        self._products = set()
+        self.products = set()
         for op in operations:
             if not moving.isdisjoint(op.inputs):
                 moving.add(op)
                 if op.primitive is p.matmul and not moving.issuperset(op.inputs):
-                    self._products.add(op)
+                    self.products.add(op)
         inside = set(operations)
         self.named = {name: x for name, x in scope.named.items() if x in inside}
         self.direct = {s for s in scope.states if self.named.get(s) in self._free(self.entering[s])}
@@ -46,8 +46,8 @@ class Step:
     def _free(self, start: Tensor) -> set[Tensor]:
         """What is made of a value without crossing a weight, itself included."""
         found = {start}
-        for op in self._operations:
-            if op not in self._products and not found.isdisjoint(op.inputs):
+        for op in self.operations:
+            if op not in self.products and not found.isdisjoint(op.inputs):
                 found.add(op)
         return found
 
@@ -56,10 +56,10 @@ class Step:
 
         What is joined enters each for itself: x, joined with a state, keeps its own way.
         """
-        start, joins = self.entering[state], {op for op in self._operations if op.primitive is p.concat_along}
-        leads = self._leads(set(self._operations) - joins)
+        start, joins = self.entering[state], {op for op in self.operations if op.primitive is p.concat_along}
+        leads = self._leads(set(self.operations) - joins)
         for value in self._free(start) - (joins - {start}):
-            yield from self._ways(value, self._products, leads)
+            yield from self._ways(value, self.products, leads)
 
     def edges(self, source: str, target: str, direct: bool) -> list[Mark]:
         """All ways from one named value to another that meet no third; where there are none, those that do.
@@ -70,12 +70,12 @@ class Step:
             return list(self.reads(source))
         starts = {x for x in (self.entering.get(source), self.named.get(source)) if x is not None}
         ends = {self.named[target]} if target in self.named else set()
-        weights = self._products if source == target else set()
+        weights = self.products if source == target else set()
         stops = set(self.named.values())
         leads = self._leads(stops | weights)
         found = [mark for start in starts for mark in self._ways(start, ends, leads)]
         if not found:
-            for op in reversed(self._operations):
+            for op in reversed(self.operations):
                 if op in ends and op not in weights:
                     ends.update(op.inputs)
             ends = (ends & stops) - starts
@@ -85,7 +85,7 @@ class Step:
     def _leads(self, stops: Set[Tensor]) -> dict[Tensor, set[Tensor]]:
         """To which of the stops, or out of the step, each operation leads; a stop to itself alone."""
         leads: dict[Tensor, set[Tensor]] = {}
-        for op in reversed(self._operations):
+        for op in reversed(self.operations):
             uses = [] if op in stops else [consumer for consumer, _ in self._uses[op]]
             leads[op] = {end for c in uses for end in leads.get(c, {c})} or {op}
         return leads

@@ -1,0 +1,199 @@
+"""The steps of the one recurrent cell in a graph, as nodes: what a picture of any cell is drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from ..flow import Edge, Flow, Node
+from ..flow.graph import Array, norm
+from ..flow.steps import Step
+from ..primitives import TABLE
+
+BENDS = {"sigmoid", "tanh", "relu", "softplus", "softmax", "log_softmax", "exp", "expm1", "log", "log1p", "sin", "cos"}
+_SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷"}
+
+
+class Along(NamedTuple):
+    """What one step back along a path multiplies by: in words, and element by element (None where a part has none)."""
+
+    words: str
+    local: Array | None
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over all elements."""
+        return None if self.local is None else float(np.mean(self.local))
+
+
+@dataclass(eq=False)
+class CellStep:
+    """One step of a cell: x and the states that go in, every value with a name, and the operations in order."""
+
+    kind: str
+    number: int
+    states: tuple[str, ...]
+    x: Node
+    before: dict[str, Node]
+    after: dict[str, Node]
+    """The states after the step, as far as they are in the graph."""
+    named: dict[str, Node]
+    operations: list[Node]
+    products: set[Node]
+    """The matrix products of what depends on x or a state with what does not: those that cross a weight."""
+
+    @cached_property
+    def names(self) -> dict[Node, str]:
+        """What the step calls its nodes: x, the states as they went in, and every value with a name."""
+        named = {node: name for name, node in reversed(self.named.items())}
+        return named | {node: name for name, node in self.before.items()} | {self.x: "x"}
+
+    @cached_property
+    def inside(self) -> set[Node]:
+        """The operations, to ask whether a node is one."""
+        return set(self.operations)
+
+    @cached_property
+    def direct(self) -> dict[str, list[Edge]]:
+        """For each state that has one its direct path to its next value: the one with the fewest nonlinearities."""
+        return {name: path for name in self.states if (path := self._path(name)) is not None}
+
+    def _path(self, state: str) -> list[Edge] | None:
+        start, end = self.before[state], self.after.get(state)
+        best: dict[Node, tuple[int, int, list[Edge]]] = {start: (0, 0, [])}
+        if start is end:
+            return []
+        for op in self.operations:
+            ways = [(*best[e.source][:2], [*best[e.source][2], e]) for e in op.inputs if e.source in best]
+            if ways and op not in self.products:
+                bends, length, path = min(ways, key=lambda way: way[:2])
+                best[op] = bends + (op.op in BENDS), length + 1, path
+        return best[end][2] if end in best else None
+
+    def beside(self, state: str) -> list[Edge]:
+        """The edges by which a state goes any other way than along its direct path: into weights, gates, products."""
+        direct = self.direct.get(state, [])[:1]
+        return [e for e in self.before[state].uses if e.consumer in self.inside and e not in direct]
+
+    def factor(self, state: str) -> Along:
+        """What one step back along the direct path of a state multiplies by: "f", "(1 − u)", "1" for a bare sum."""
+        words, local = [], np.ones(())
+        lost = False
+        for edge in self.direct[state]:
+            said, value = self._local(edge)
+            words += [said] if said else []
+            lost |= value is None
+            if value is not None:
+                local = local * value
+        return Along(" · ".join(words) or "1", None if lost else local)
+
+    def _local(self, edge: Edge) -> tuple[str, Array | None]:
+        op, (node, slot) = edge.consumer.op or "", (edge.consumer, edge.slot)
+        primitive = TABLE.get(op)
+        if primitive is None or not primitive.elementwise or primitive.rules[slot] is None:
+            return ("", np.ones(())) if op in ("concat", "reshape", "getitem", "cast") else (f"∂{op}", None)
+        values = [e.source.value for e in node.inputs]
+        local = np.asarray(primitive.rules[slot](np.ones_like(node.value), node.value, *values))  # type: ignore[misc]
+        others = [e.source for e in node.inputs if e.slot != slot]
+        if op == "mul":
+            return self.written(others[0], bound=True), local
+        if op == "div" and slot == 0:
+            return f"1 ÷ {self.written(others[0], bound=True)}", local
+        if op == "neg" or (op == "sub" and slot == 1):
+            return "(−1)", local
+        if op in ("add", "sub"):
+            return "", local
+        out = self.names.get(node)
+        if op == "tanh":
+            return f"(1 − {out or 'tanh'}²)", local
+        return f"{out or 'σ'} (1 − {out or 'σ'})" if op == "sigmoid" else f"{op}′", local
+
+    def written(self, node: Node, bound: bool = False) -> str:
+        """A value by its name, or by what it is made of: "1 − u"; in brackets where that is several and `bound`."""
+        name = self.names.get(node) or node.name
+        if name:
+            return name
+        if node.op is None:
+            return f"{node.value.reshape(-1)[0]:.4g}" if node.value.size == 1 else "constant"
+        texts = [self.written(edge.source, bound=True) for edge in node.inputs]
+        if node.op in _SIGNS:
+            text = f" {_SIGNS[node.op]} ".join(texts)
+            return f"({text})" if bound else text
+        if node.op == "neg":
+            return f"(−{texts[0]})" if bound else f"−{texts[0]}"
+        if node.op == "concat":
+            return f"[{', '.join(texts)}]"
+        return f"{node.symbol or node.op}({', '.join(texts)})"
+
+
+def find_chain(flow: Flow) -> list[CellStep] | None:
+    """The steps of the one recurrent cell in a graph, in order; None where there is none, or more than one.
+
+    Nothing but the states may leave a step, and nothing made of what left may come back into a later one: such a graph
+    is more than its chain of steps.
+    """
+    found = [_nodes(flow, step, at) for at, step in enumerate(flow.cell_steps, 1)]
+    if not found or any(step is None for step in found):
+        return None
+    steps = [step for step in found if step is not None]
+    linked = all(a.after.get(name) is b.before[name] for a, b in pairwise(steps) for name in b.states)
+    return steps if linked and len({s.kind for s in steps}) == 1 and _self_contained(flow, steps) else None
+
+
+def _nodes(flow: Flow, step: Step, at: int) -> CellStep | None:
+    """A step with its nodes; None where it makes no state, or x or a state is not in the graph."""
+    scope = step.scope
+    x, *before = (flow.find(tensor) for tensor in (scope.x, *scope.before))
+    after = {name: flow.find(t) for name, t in zip(scope.states, scope.after, strict=True) if t is not None}
+    if x is None or None in before or not any(after.values()):
+        return None
+    return CellStep(
+        scope.name,
+        step.number or at,
+        scope.states,
+        x,
+        {name: node for name, node in zip(scope.states, before, strict=True) if node is not None},
+        {name: node for name, node in after.items() if node is not None},
+        {name: flow.node(tensor) for name, tensor in step.named.items()},
+        [flow.node(op) for op in step.operations],
+        {flow.node(op) for op in step.products},
+    )
+
+
+def _self_contained(flow: Flow, steps: list[CellStep]) -> bool:
+    inside = {node for step in steps for node in step.operations}
+    out = {node for step in steps for node in step.after.values()}
+    beyond: set[Node] = set()
+    for node in flow.nodes:
+        sources = {edge.source for edge in node.inputs}
+        if node in inside:
+            if sources & beyond:
+                return False
+        elif sources & (inside | beyond):
+            if not sources & inside <= out:
+                return False
+            beyond.add(node)
+    return True
+
+
+def cotangent(edges: list[Edge]) -> Array | None:
+    """What comes back along several edges of one value together; None where nothing was computed."""
+    terms = [edge.cotangent for edge in edges if edge.cotangent is not None]
+    return np.sum(terms, axis=0) if terms else None
+
+
+def cotangent_norm(edges: list[Edge]) -> float | None:
+    """The norm of `cotangent`."""
+    found = cotangent(edges)
+    return None if found is None else norm(found)
+
+
+def to_the_loss(steps: list[CellStep], state: str, at: int) -> list[Edge]:
+    """The edges by which a state after a step leaves the cell, as to a loss."""
+    inside = {node for step in steps[at : at + 2] for node in step.operations}
+    node = steps[at].after.get(state)
+    return [] if node is None else [edge for edge in node.uses if edge.consumer not in inside]
