@@ -15,6 +15,7 @@ from ..flow.steps import Step
 from ..primitives import TABLE
 
 BENDS = {"sigmoid", "tanh", "relu", "softplus", "softmax", "log_softmax", "exp", "expm1", "log", "log1p", "sin", "cos"}
+_SHORT = 12  # characters that a function is written out with
 _SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷"}
 
 
@@ -48,9 +49,10 @@ class CellStep:
 
     @cached_property
     def names(self) -> dict[Node, str]:
-        """What the step calls its nodes: x, the states as they went in, and every value with a name."""
+        """What the step calls its nodes: x, h as it goes in, hₜ as it comes out, and every value with a name."""
         named = {node: name for name, node in reversed(self.named.items())}
-        return named | {node: name for name, node in self.before.items()} | {self.x: "x"}
+        after = {node: f"{name}ₜ" for name, node in self.after.items()}
+        return named | after | {node: name for name, node in self.before.items()} | {self.x: "x"}
 
     @cached_property
     def inside(self) -> set[Node]:
@@ -112,22 +114,29 @@ class CellStep:
             return f"(1 − {out or 'tanh'}²)", local
         return f"{out or 'σ'} (1 − {out or 'σ'})" if op == "sigmoid" else f"{op}′", local
 
-    def written(self, node: Node, bound: bool = False) -> str:
-        """A value by its name, or by what it is made of: "1 − u"; in brackets where that is several and `bound`."""
+    def written(self, node: Node, bound: bool = False, named: bool = True) -> str:
+        """A value by its name, or by what it is made of: "1 − u"; in brackets where that is several and `bound`.
+
+        With `named` False its own name is not used.
+        """
         name = self.names.get(node) or node.name
-        if name:
+        if name and named:
             return name
         if node.op is None:
             return f"{node.value.reshape(-1)[0]:.4g}" if node.value.size == 1 else "constant"
-        texts = [self.written(edge.source, bound=True) for edge in node.inputs]
+        # Only a sum at the start of a sum needs no brackets.
+        texts = [self.written(e.source, bound=node.op not in ("add", "sub") or e.slot > 0) for e in node.inputs]
         if node.op in _SIGNS:
             text = f" {_SIGNS[node.op]} ".join(texts)
-            return f"({text})" if bound else text
+            return f"({text})" if bound and node.op in ("add", "sub") else text
         if node.op == "neg":
             return f"(−{texts[0]})" if bound else f"−{texts[0]}"
+        if node.op == "matmul":
+            return " ".join(texts)
         if node.op == "concat":
             return f"[{', '.join(texts)}]"
-        return f"{node.symbol or node.op}({', '.join(texts)})"
+        inner = ", ".join(texts)
+        return f"{node.symbol or node.op}({inner if len(inner) <= _SHORT else '…'})"
 
 
 def find_chain(flow: Flow) -> list[CellStep] | None:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..flow import Node
+from ..flow import Edge, Node
 from . import theme
+from .chain import cotangent_norm
 from .graph import Html
 from .theme import escape
 
@@ -54,30 +55,28 @@ def symbol(name: str, size: float) -> str:
     """A name in bold as mathematics writes it: W_f with its f as a subscript."""
     stem, _, index = name.partition("_")
     if len(stem) == 1 and 0 < len(index) <= 3:
-        return f"{font(stem, size, bold=True)}<SUB>{font(index, 0.75 * size, bold=True)}</SUB>"
+        return f"{font(stem, size, bold=True)}<SUB>{font(index, max(7, round(0.75 * size)), bold=True)}</SUB>"
     return font(name, size, bold=True)
 
 
 # ── values ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def heat_row(value: Array, size: float = 8, numbers: bool = True, room: int | None = None) -> Html:
+def heat_row(value: Array, size: float = 8, numbers: bool = True, room: int | None = None, least: float = 0.0) -> Html:
     """A vector as a row of coloured cells, with its numbers where there are few; a batch shows its first row.
 
-    `room` is the width of the whole row in points: numbers fill it, cells without numbers keep within it.
+    `room` is the width of the whole row in points: numbers fill it, cells without numbers keep within it. The darkest
+    colour is that of the largest magnitude, or of `least` where that is more.
     """
     row = first_row(value)
     if not row.size:
         return table([cell("empty", size)])
-    largest = theme.largest(row)
-    if numbers and row.size <= NUMBERS:
-        width, height = room // row.size if room else _NUMBER, 16
-        sign = "+" if row.dtype.kind != "b" and (row < 0).any() else ""
-        texts = [theme.value(x, sign) for x in row]
-        size = min(size, 0.95 * width / max(theme.text_width(text, 1) for text in texts))
-    else:
+    largest = max(theme.largest(row), least)
+    width, height = room // row.size if room else _NUMBER, 16
+    texts = [theme.value(x) for x in row] if numbers and row.size <= NUMBERS else []
+    if not texts or max(theme.text_width(text, 0.95 * size) for text in texts) > width:
         row = row[:: sampled(row.size)]
-        width, height = max(4, min(14, (room or _ROOM) // row.size)), 12
+        width, height = max(4, min(24 if room else 14, (room or _ROOM) // row.size)), 12
         texts = [""] * row.size
     cells = [(theme.heat(float(x), largest), text) for x, text in zip(row, texts, strict=True)]
     return _grid([cells], width, height, size)
@@ -144,3 +143,28 @@ def tooltip(node: Node) -> str:
     norm = "gradient not computed" if node.norm is None else f"‖∂L/∂·‖ = {node.norm:.4g}"
     parts = [name_of(node), node.op if node.name else None, where, f"shape {node.value.shape}", values, norm]
     return " · ".join(theme.clip(part, 400) for part in parts if part)
+
+
+def shown(node: Node) -> str:
+    """The number of a node that has one."""
+    return theme.number(float(node.value.reshape(-1)[0]), 3)
+
+
+def gradient_text(node: Node, sign: str) -> str:
+    """The gradient of a node: of one number with its sign, of an array its norm after `sign`."""
+    if node.gradient is not None and node.value.size == 1:
+        return f"∇ {theme.number(float(node.gradient.reshape(-1)[0]))}"
+    return f"{sign} {theme.number(node.norm)}".strip()
+
+
+def share(edges: list[Edge], room: float) -> Html:
+    """A parameter in a row: its name, its values as colours, the share of its gradient that comes by these edges."""
+    node = edges[0].source
+    name = symbol(theme.fit(theme.one_line(name_of(node)), 0.34 * room, 9), 9)
+    said = font(theme.number(cotangent_norm(edges)), 9, theme.GRADIENT_TEXT)
+    sizes = [{"WIDTH": f"{part * room:.0f}"} for part in (0.3, 0.26, 0.44)]
+    name_, values, norm_ = sizes
+    cells = (
+        td(name, ALIGN="LEFT", **name_) + td(heat_map(node.value, 20, 12), **values) + td(said, ALIGN="RIGHT", **norm_)
+    )
+    return table([cells], CELLPADDING="0")

@@ -1,0 +1,196 @@
+"""What one step of any cell is drawn from: states, x, gates with their affine map folded in, joins, operations, wires.
+
+A *gate* is a nonlinearity together with the affine map that it alone reads, or such a map by itself. What several
+products take in together, as [h, x], is a *join*. What depends on neither x nor a state is written into labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+from ..flow import Edge, Node
+from .chain import BENDS, CellStep, cotangent_norm
+
+MOST = 120  # operations of a step: more are no picture in lanes
+
+
+@dataclass(eq=False)
+class Wire:
+    """A value on its way into an element, with the edges of the graph that it stands for."""
+
+    source: Element
+    edges: list[Edge]
+    crosses: bool = False
+    """Whether it enters a product with a weight."""
+
+    @cached_property
+    def norm(self) -> float | None:
+        """Of what comes back: the terms of one value add up, several values lie side by side. None: not computed."""
+        values = dict.fromkeys(edge.source for edge in self.edges)
+        norms = [cotangent_norm([edge for edge in self.edges if edge.source is value]) for value in values]
+        known = [norm for norm in norms if norm is not None]
+        return None if self.edges and not known else math.hypot(*known)
+
+
+@dataclass(eq=False)
+class Element:
+    """One shape. `kind` is state, x, gate, join, op or out; `lane` the state on whose direct path it lies."""
+
+    kind: str
+    node: Node
+    label: str = ""
+    name: str = ""
+    text: str = ""
+    wires: list[Wire] = field(default_factory=list)
+    lane: str | None = None
+    parameters: list[Edge] = field(default_factory=list)
+    """The edges by which parameters enter a gate."""
+    rows: int = 0
+    """How many of these parameters are shown in it."""
+    wide: bool = False
+    """Whether an operation's label needs more than a track."""
+
+    @property
+    def half(self) -> tuple[int, int]:
+        """How many tracks it reaches to each side of its middle."""
+        if self.kind == "gate":
+            return 1, 2 + math.ceil(self.rows * 14 / 26)
+        return (1, 0) if self.kind == "x" else (0, 0) if self.kind in ("state", "out") else (int(self.wide), 1)
+
+
+class _Term(NamedTuple):
+    """What an affine map takes in by one edge; `pieces` are the values, and the edges by which each enters."""
+
+    edge: Edge
+    pieces: list[Edge]
+    crosses: bool
+
+
+class Elements:
+    """The elements of a step, each after those that it reads; those of x and of each state as it goes in and out.
+
+    Raises ValueError for a step that is too long.
+    """
+
+    def __init__(self, step: CellStep) -> None:
+        if len(step.operations) > MOST:
+            raise ValueError(f"a step of {len(step.operations)} operations is too long for lanes")
+        self.step = step
+        self.x = Element("x", step.x, name="x")
+        self.before = {name: Element("state", node, name=name) for name, node in step.before.items()}
+        self.of: dict[Node, Element] = {e.node: e for e in (self.x, *self.before.values())}
+        self.joins: dict[tuple[Node, ...], Element] = {}
+        self.all: list[Element] = [self.x, *self.before.values()]
+        self.moving = set(self.of)
+        for op in step.operations:
+            if op in step.named.values() or not self.moving.isdisjoint(e.source for e in op.inputs):
+                self.moving.add(op)
+        self.outs: dict[str, Element] = {}
+        for name, node in step.after.items():
+            # What comes back from beyond the step: of the last c of an LSTM that is nothing.
+            beyond = [edge for edge in node.uses if edge.consumer not in step.inside]
+            if node not in self.moving:
+                raise ValueError(f"the next {name} depends on nothing that the step takes in")
+            self.outs[name] = Element("out", node, name=name, wires=[Wire(self.element(node), beyond)])
+        self.lanes = [name for name in step.states if self._lay(name)]
+
+    def element(self, node: Node) -> Element:
+        """The element whose value a node is, made with all that it reads."""
+        if node not in self.of:
+            made = self._gate(node) or self._operation(node)
+            self.of[node] = made
+            self.all.append(made)
+        return self.of[node]
+
+    def _gate(self, node: Node) -> Element | None:
+        bends = node.op in BENDS
+        parameters: list[Edge] = []
+        terms = self._terms(node.inputs[0], parameters) if bends else self._affine(node, parameters)
+        if not terms or not parameters or (not bends and not all(term.crosses for term in terms)):
+            return None
+        text = self.step.written(node.inputs[0].source) if bends else self.step.written(node, named=False)
+        label = (node.symbol or node.op or "") if bends else ""
+        gate = Element("gate", node, label, self._name(node), text, parameters=parameters)
+        products = [term for term in terms if term.crosses]
+        pieces = dict.fromkeys(edge.source for term in products for edge in term.pieces)
+        into = [term.edge for term in products]
+        if len(pieces) > 1:
+            gate.wires.append(Wire(self._join(tuple(pieces), products), into, True))
+        elif pieces:
+            gate.wires.append(Wire(self.element(*pieces), into, True))
+        gate.wires += self._wires(term.edge for term in terms if not term.crosses)
+        return gate
+
+    def _join(self, pieces: tuple[Node, ...], products: Iterable[_Term]) -> Element:
+        if pieces not in self.joins:
+            made = [Wire(self.element(piece), []) for piece in pieces]
+            joined = any(len(term.pieces) > 1 for term in products)
+            self.joins[pieces] = Element("join", pieces[0], "cat" if joined else "", wires=made)
+            self.all.append(self.joins[pieces])
+        for term in products:
+            for edge in term.pieces:
+                wire = self.joins[pieces].wires[pieces.index(edge.source)]
+                wire.edges += [] if edge in wire.edges else [edge]
+        return self.joins[pieces]
+
+    def _operation(self, node: Node) -> Element:
+        sign, fixed = node.symbol or node.op or "", [e for e in node.inputs if e.source not in self.moving]
+        if fixed and len(node.inputs) == 2 and len(sign) == 1:
+            value = self.step.written(fixed[0].source, bound=True)
+            sign = f"{value} {sign}" if fixed[0].slot == 0 and node.op in ("sub", "div") else f"{sign} {value}"
+        wires = self._wires(e for e in node.inputs if e.source in self.moving)
+        return Element("op", node, "cat" if node.op == "concat" else sign, self._name(node), wires=wires)
+
+    def _name(self, node: Node) -> str:
+        return self.step.names.get(node, "")
+
+    def _wires(self, edges: Iterable[Edge]) -> list[Wire]:
+        """One for each source: a * a is one line."""
+        found: dict[Element, Wire] = {}
+        for edge in edges:
+            source = self.element(edge.source)
+            found.setdefault(source, Wire(source, [])).edges.append(edge)
+        return list(found.values())
+
+    def _terms(self, edge: Edge, parameters: list[Edge]) -> list[_Term]:
+        """What the affine map that ends in an edge takes in, as far as nobody else reads what lies between."""
+        node = edge.source
+        if node not in self.moving:
+            parameters.append(edge)
+            return []
+        if len(node.uses) == 1 and node not in self.of and node not in self.step.named.values():
+            terms = self._affine(node, parameters)
+            if terms is not None:
+                return terms
+        return [_Term(edge, [edge], False)]
+
+    def _affine(self, node: Node, parameters: list[Edge]) -> list[_Term] | None:
+        """The terms of a node that is an affine map of something; None for one that is not."""
+        moving = [edge for edge in node.inputs if edge.source in self.moving]
+        if node in self.step.products and moving == node.inputs[:1]:
+            parameters.append(node.inputs[1])
+            piece = moving[0].source
+            joined = piece.op == "concat" and piece not in self.step.named.values()
+            return [_Term(moving[0], piece.inputs if joined else moving, True)]
+        scaled = len(moving) == 1 and (node.op == "mul" or (node.op == "div" and moving[0].slot == 0))
+        if node.op in ("add", "sub", "neg", "reshape") or scaled:
+            return [term for edge in node.inputs for term in self._terms(edge, parameters)]
+        return None
+
+    def _lay(self, state: str) -> bool:
+        """Lay the elements of a state's direct path on its lane, where it has one and another has not taken them."""
+        if state not in self.step.direct:
+            return False
+        nodes = [edge.consumer for edge in self.step.direct[state]]
+        path = [self.before[state], *(self.of[node] for node in nodes if node in self.of)]
+        linked = all(any(wire.source is a and not wire.crosses for wire in b.wires) for a, b in pairwise(path))
+        if not linked or any(element.lane for element in path):
+            return False
+        for element in (*path, self.outs[state]):
+            element.lane = state
+        return True
