@@ -89,7 +89,7 @@ def overlap(a, b, by=1.0):
 def check(picture):
     """Nothing lies on anything: boxes, lines of other values, lines through boxes; all within the picture's width."""
     known = boxes(picture)
-    assert all(-1 <= box[0] and box[2] <= 872 for box in known.values())
+    assert all(box[0] >= -1 and box[2] <= 872 for box in known.values())
     for (a, one), (b, two) in combinations(known.items(), 2):
         assert not overlap(one, two), (a, b)
     wires = [arrow for arrow in picture.arrows if arrow.css.startswith("edge")]

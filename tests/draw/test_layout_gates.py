@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from cells import GRUCell
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.draw import layout_gates, theme
@@ -33,7 +34,7 @@ def test_every_value_has_its_cell(kind, roles):
     assert [i.removeprefix("block-") for i in found if i.startswith("block-")] == list(roles)
     for role in roles:
         values = np.array([n.value for n in flow.named(role)])
-        largest = np.abs(values).max() if role == "c" else 1
+        largest = max(1, np.abs(values).max())
         drawn = colours(found[f"block-{role}"])
         assert drawn == [
             [theme.ramp(layout_gates._RAMP, (x / largest + 1) / 2) for x in row] for row in values.tolist()
@@ -58,13 +59,33 @@ def test_rows_are_steps_with_their_tokens_in_order():
     assert "tokens" not in shapes(tl.draw.gates(traced()))
 
 
-def test_the_scale_of_the_cell_state_is_said():
-    flow = traced(bias=5.0)
+def test_the_scale_of_what_goes_beyond_one_is_said():
+    cell = make_cell("lstm", 3, 4, 5.0, 0)
+    cell.b_i.assign(np.full(4, 5.0))
+    cell.W_g.assign(20 * cell.W_g.numpy())
+    flow = trace_sequence(cell, embed(WORDS, 3, 0), WORDS).flow
     largest = theme.value(np.abs([n.value for n in flow.named("c")]).max())
     drawing = tl.draw.gates(flow, WORDS, title="LSTM, forget bias 5")
     assert f"of c from −{largest} to {largest}" in drawing.source
     assert "forget bias 5" in drawing.source
     assert "of c from" not in tl.draw.gates(traced("rnn")).source
+
+
+def test_a_cell_of_ones_own_shows_the_values_that_it_names():
+    cell, h = GRUCell(3, 4), None
+    for x in embed(WORDS, 3, 0):
+        h = cell(x, h)
+    flow = tl.trace_gradients(h.sum())
+    found = shapes(tl.draw.gates(flow, WORDS))
+    assert [i for i in found if i.startswith("block-")] == ["block-r", "block-u", "block-n", "block-h"]
+    values = np.array([n.value for n in flow.named("u")])
+    assert colours(found["block-u"])[3] == [layout_gates._colour(x, 1.0) for x in values[3].tolist()]
+
+
+def test_the_words_of_a_gate_are_those_of_its_scope():
+    found = shapes(tl.draw.gates(traced(), WORDS))
+    for role, words in {"f": "forget gate", "g": "candidate", "c": "state"}.items():
+        assert words in found[f"head-{role}"].label
 
 
 def test_what_is_left_out_is_said():
@@ -132,7 +153,7 @@ def test_a_last_hidden_state_that_the_loss_did_not_need_is_grey():
 
 def test_what_is_no_chain_of_steps_is_refused():
     x = tl.tensor([1.0], requires_grad=True)
-    with pytest.raises(ValueError, match="one chain of LSTMCell or RNNCell steps"):
+    with pytest.raises(ValueError, match="one chain of a cell's steps"):
         tl.draw.gates(tl.trace_gradients((x * x).sum()))
     with pytest.raises(ValueError, match="2 labels for 6 steps"):
         tl.draw.gates(traced(), ["a", "b"])
