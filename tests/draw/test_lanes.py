@@ -70,7 +70,7 @@ def traced(cell, steps=3, seed=1):
 def laid_out(flow, few=True, parameters=False, heading="a cell"):
     steps = find_chain(flow)
     scale = theme.Scale.of([edge.norm for edge in flow.edges if edge.norm])
-    return layout_lanes(flow, steps[1:2] if few else steps, scale, "a cell", heading, (), parameters, [])
+    return layout_lanes(flow, steps[1:2] if few else steps, (), scale, "a cell", heading, (), parameters, [])
 
 
 def boxes(picture):

@@ -12,7 +12,7 @@ from . import labels, theme
 from .chain import BENDS, CellStep
 from .elements import Element, Elements, Wire
 from .graph import Arrow, Cluster, Html, Picture, Point, Shape
-from .lanes import Cell, Lanes, NoLanes, lay_out, on_lane
+from .lanes import Cell, NoLanes, lay_out, on_lane
 from .pieces import flow_arrow, text_from
 from .theme import number
 
@@ -24,20 +24,18 @@ _SMALLEST = 9.0
 
 
 def layout_lanes(
-    flow: Flow,
-    steps: Sequence[CellStep],
-    scale: theme.Scale,
-    title: str,
-    heading: str,
-    words: Sequence[str],
-    parameters: bool,
-    notes: Sequence[str],
-) -> Picture:
-    """Every state a line, every gate a box; with `parameters` each with its own share of the gradient.
+    flow: Flow, chain: Sequence[CellStep], keep: Sequence[int], scale: theme.Scale, title: str, name: str,
+    words: Sequence[str], parameters: bool, notes: Sequence[str],
+) -> Picture:  # fmt: skip
+    """Every state a line, every gate a box: three steps, or with `parameters` one, each with its share of the gradient.
 
-    `words` are what the x of each step is called beside its name. Raises NoLanes for a step that is no clear picture
-    so, and for steps that are not alike.
+    It is the last step, or those round the first to `keep`, counted from 1. `words` are the inputs of all steps. Raises
+    NoLanes for a step that is no clear picture so, and for steps that are not alike.
     """
+    count = 1 if parameters else min(STEPS, len(chain))
+    middle = min([len(chain), *keep[:1]]) - 1
+    first = max(0, min(middle - count // 2, len(chain) - count))
+    steps = chain[first : first + count]
     try:
         elements = [Elements(step) for step in steps]
     except ValueError as error:
@@ -47,10 +45,13 @@ def layout_lanes(
     for each in elements:
         for e in each.all:
             e.rows = min(4, len({edge.source for edge in e.parameters})) if parameters else 0
-            e.wide = len(steps) > 1 or _sign_width(e) > 1.6 * _PITCH
-    lanes = lay_out(elements[0])
-    drawn = _Drawing(Picture(title, placed=True, notes=[*notes]), flow, elements, lanes, scale, words)
-    return drawn.draw(heading)
+            e.wide = count > 1 or _sign_width(e) > 1.6 * _PITCH
+    if len(chain) > 1:
+        shown = f"step {first + 1}" if count == 1 else f"steps {first + 1} to {first + count}"
+        name = f"{name}, {shown} of {len(chain):,}"
+    words = [words[k] if k < len(words) else "" for k in range(first, first + count)]
+    picture = Picture(title, placed=True, notes=[*notes])
+    return _Drawing(picture, flow, elements, scale, words, len(chain) > 1).draw(name)
 
 
 def _form(elements: Elements) -> tuple[object, ...]:
@@ -91,13 +92,13 @@ class _Drawing:
         picture: Picture,
         flow: Flow,
         elements: list[Elements],
-        lanes: Lanes,
         scale: theme.Scale,
         words: Sequence[str],
+        numbered: bool,
     ) -> None:
-        self.picture, self.flow, self.elements, self.lanes, self.scale, self.words = (
-            picture, flow, elements, lanes, scale, words,
-        )  # fmt: skip
+        self.picture, self.flow, self.elements, self.scale, self.words = picture, flow, elements, scale, words
+        self.numbered = numbered
+        self.lanes = lanes = lay_out(elements[0])
         self.few = len(elements) == 1
         self.said = list(self._headings()) if self.few else []
         self.side = 100.0 if self.few else 40.0  # the room for the states between two steps
@@ -138,6 +139,12 @@ class _Drawing:
         return self.picture
 
     # ── places ─────────────────────────────────────────────────────────────────────────────────
+
+    def index(self, k: int) -> str:
+        """The subscript of what is there after k of the steps shown."""
+        if self.numbered:
+            return theme.subscript(self.elements[0].step.number + k - 1)
+        return "ₜ" if k else "ₜ₋₁"
 
     def frame(self, k: int) -> float:
         """The left edge of a step."""
@@ -219,7 +226,7 @@ class _Drawing:
         idents |= {e: f"state{k + 1}-{name}" for name, e in elements.outs.items()}
         for first, e in places.items():
             if e.kind in ("gate", "join", "op", "x"):
-                self.shape(idents[e], e, self.middle(k, first), number_)
+                self.shape(idents[e], e, self.middle(k, first), k)
         trees: dict[Element, list[_Branch]] = {}
         for first, e in places.items():
             for n, wire in enumerate(e.wires):
@@ -231,12 +238,11 @@ class _Drawing:
         for name in elements.lanes:
             self.factors(k, name, elements)
 
-    def shape(self, ident: str, e: Element, at: Point, step: int) -> None:
+    def shape(self, ident: str, e: Element, at: Point, k: int) -> None:
         tooltip = labels.tooltip(e.node) if e.kind != "join" else "joined for the products"
         size = self.size(e)
         if e.kind == "x":
-            word = self.words[step - 1] if 0 < step <= len(self.words) else ""
-            title = "x" + ("ₜ" if self.few else theme.subscript(step))
+            word, title = self.words[k], "x" + self.index(k + 1)
             label = self.value(title, e, size, theme.INPUT_TEXT)
             self.add(Shape(ident, "pill", label, None, size, theme.INPUT_VALUE, 9, tooltip, "input"), at)
             if word:
@@ -300,9 +306,7 @@ class _Drawing:
                 size = (self.side - 8, 54.0)
                 laned = name in self.elements[0].lanes
                 paint = theme.STATE_VALUE if laned else theme.HIDDEN_VALUE
-                index = theme.subscript(elements.step.number - (k < last))
-                title = name + (index if not self.few else "ₜ₋₁" if k < last else "ₜ")
-                label = self.value(title, e, size, theme.STATE_TEXT if laned else theme.HIDDEN)
+                label = self.value(name + self.index(k), e, size, theme.STATE_TEXT if laned else theme.HIDDEN)
                 css = f"{name} state"
                 tooltip = labels.tooltip(e.node)
                 self.add(Shape(f"state{k}-{name}", "pill", label, None, size, paint, 9, tooltip, css), (x, y))
