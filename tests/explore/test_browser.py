@@ -152,9 +152,13 @@ def test_every_gradient_can_be_asked_and_its_terms_add_up(
                 )
                 if np.abs(whole).max() > 0:  # the forget gate of step 1 multiplies a state of zeros
                     assert sum(share for _, share in found["terms"]) == pytest.approx(1)
-                nodes = {"shown": "tanh c"}.get(role, role)
                 flow = passage(kind).flow
-                node = flow.node(flow.states.of(role)[t]) if role in "ch" else flow.named(nodes)[t - 1]
+                if role in "ch":
+                    node = flow.node(flow.states.of(role)[t])
+                elif role == "shown":  # tanh c
+                    node = flow.named("h")[t - 1].inputs[1].source
+                else:
+                    node = flow.named(role)[t - 1]
                 np.testing.assert_allclose(whole, node.gradient, rtol=1e-9, atol=1e-15)
                 asked += 1
     assert asked > 30

@@ -108,8 +108,9 @@ class Case:
                 self.want[k] = np.array([node.value for node in nodes])
                 self.want[f"d{k}"] = np.array([node.gradient for node in nodes])
                 self.want[f"da_{k}"] = np.array([node.inputs[0].source.gradient for node in nodes])
-            self.want["dshown"] = np.array([node.gradient for node in flow.named("tanh c")])
-            self.want["c -> h"] = np.array([node.inputs[0].cotangent for node in flow.named("tanh c")])
+            shown = [node.inputs[1].source for node in flow.named("h")]  # tanh c
+            self.want["dshown"] = np.array([node.gradient for node in shown])
+            self.want["c -> h"] = np.array([node.inputs[0].cotangent for node in shown])
         readout = {"W": W.ravel().tolist(), "b": b.tolist(), "loss": self.loss}
         self.given = {
             "kind": self.kind, "n": n, "m": m, "scale": scale, "every": every, "cuts": cuts, "z": self.z, "t": t,

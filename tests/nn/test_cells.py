@@ -399,7 +399,7 @@ def test_values_are_named_and_gates_scoped() -> None:
     ]
     graph = tl.flow.read_graph(cell.step(tl.tensor(np.zeros(4), requires_grad=True)).h.sum())
     named = {n.name for n in graph.nodes}
-    assert {"z", "f × c", "i × g", "tanh c", "W_f", "b_f", "h0", "c0"} <= named
+    assert {"f", "i", "g", "o", "c", "h", "W_f", "b_f", "h0", "c0"} <= named
     assert all(n.name is not None for n in graph.nodes if n.kind == "parameter")
 
 

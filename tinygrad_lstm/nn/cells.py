@@ -46,10 +46,8 @@ class RNNCell(Cell):
         self.b_h = Parameter(np.zeros(hidden), dtype=self.dtype) if as_flag("bias", bias) else None
 
     def equations(self, x: Tensor, h: Tensor) -> dict[str, Tensor | None]:  # type: ignore[override]
-        """h, from z = [h, x]."""
-        z = concat([h, x], axis=-1)
-        a = z @ self.W_h
-        z.name = "z"
+        """The new h."""
+        a = concat([h, x], axis=-1) @ self.W_h
         return {"h": tanh(a if self.b_h is None else a + self.b_h)}
 
 
@@ -135,15 +133,9 @@ class LSTMCell(Cell):
         f = self._gate("f", z, c) if "f" in self.gates else None
         i = self._gate("i", z, c)
         g = self._gate("g", z, c)
-        kept = c if f is None else f * c
-        entering = i * g
-        c = kept + entering
+        c = (c if f is None else f * c) + i * g
         o = self._gate("o", z, c)
-        shown = tanh(c)
-        z.name, entering.name, shown.name = "z", "i × g", "tanh c"
-        if f is not None:
-            kept.name = "f × c"
-        return {"f": f, "i": i, "g": g, "o": o, "c": c, "h": o * shown}
+        return {"f": f, "i": i, "g": g, "o": o, "c": c, "h": o * tanh(c)}
 
     def _gate(self, k: str, z: Tensor, c: Tensor) -> Tensor:
         with scope(GATES[k]):
