@@ -9,9 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ..flow import Flow, Node
+from ..flow import Edge, Flow, Node
+from ..flow.graph import norm
 from . import theme
-from .chain import BENDS, CellStep, cotangent_norm, to_the_loss
+from .chain import BENDS, CellStep, cotangent_norm
 
 
 @dataclass(eq=False)
@@ -25,19 +26,20 @@ class Kept:
     @cached_property
     def name(self) -> str:
         """What the row is called: its title up to the first comma, or its cell."""
-        return self.title.partition(",")[0].strip() or self.steps[0].kind.upper()
+        kind = self.steps[0].kind
+        return self.title.partition(",")[0].strip() or (kind.upper() if len(kind) <= 4 else kind.capitalize())
 
     @cached_property
     def state(self) -> str:
-        """What is followed: a state that the root depends on to the end, with a direct path where one has it."""
-        last = self.steps[-1]
-        read = [s for s in last.states if s in last.after and last.after[s].norm is not None]
-        return next(iter([s for s in read if s in last.direct] or read or self.lines or last.states))
+        """What is followed: a state on which the root depends to the end, with a direct path where one has it."""
+        read = [s for s, node in self.steps[-1].after.items() if node.norm is not None]
+        return [*(s for s in read if s in self.lines), *read, *self.lines, *self.steps[-1].after][0]
 
     @cached_property
     def lines(self) -> list[str]:
         """The states with a direct path in every step."""
-        return [s for s in self.steps[0].states if all(s in step.direct for step in self.steps if s in step.after)]
+        made = {s for step in self.steps for s in step.after}
+        return [s for s in self.steps[0].states if s in made and all(s in t.direct for t in self.steps if s in t.after)]
 
     @cached_property
     def bands(self) -> list[str]:
@@ -46,7 +48,7 @@ class Kept:
 
     @cached_property
     def others(self) -> list[str]:
-        """The states that go through weights alone."""
+        """The states that have none: they go through weights, or are handed on."""
         return [s for s in self.steps[0].states if s not in self.lines]
 
     @property
@@ -54,12 +56,31 @@ class Kept:
         """Whether the state that is followed has a direct path."""
         return self.state in self.lines
 
-    # ── numbers ────────────────────────────────────────────────────────────────────────────────
+    @property
+    def back(self) -> int:
+        """How many steps back the first one is."""
+        return len(self.steps) - 1
 
     @cached_property
     def nodes(self) -> list[Node | None]:
         """The state after each step."""
         return [step.after.get(self.state) for step in self.steps]
+
+    @cached_property
+    def _inside(self) -> set[Node]:
+        return {op for step in self.steps for op in step.operations}
+
+    def read(self, at: int) -> dict[str, list[Edge]]:
+        """Of a step the states that leave the cell, as to a loss, with the edges by which they do."""
+        uses = {s: [e for e in node.uses if e.consumer not in self._inside] for s, node in self.steps[at].after.items()}
+        return {s: edges for s, edges in uses.items() if edges}
+
+    @cached_property
+    def reads(self) -> list[int]:
+        """The positions of the steps of which a state is read."""
+        return [at for at in range(len(self.steps)) if self.read(at)]
+
+    # ── numbers ────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
     def end(self) -> float | None:
@@ -82,46 +103,33 @@ class Kept:
         """What is left at the first step."""
         return self.shares[0]
 
-    @property
-    def back(self) -> int:
-        """How many steps back the first one is."""
-        return len(self.steps) - 1
-
     @cached_property
     def alone(self) -> float | None:
         """What of the last gradient is left at the first step along the direct path alone; None without one."""
         first = self.nodes[0]
-        if not self.direct or first is None or self.left is None or not math.isfinite(self.left):
+        if not (self.back and self.direct and first and self.left is not None and math.isfinite(self.left)):
             return None
         recorded = self.flow.cell_steps
-        away = [mark for step in recorded for state in step.scope.states for mark in step.reads(state)]
+        weights = [mark for step in recorded for state in step.scope.states for mark in step.reads(state)]
         beside = [edge for step in self.steps[1:] for state in step.states for edge in step.beside(state)]
-        sooner = [
-            e for t in range(self.back) for state in self.steps[t].states for e in to_the_loss([*self.steps], state, t)
-        ]
-        part = self.flow.cut(self.flow.tensor(first), [*away, *beside, *sooner])
-        return self.share(float(np.linalg.norm(part)))
+        sooner = [edge for at in self.reads if at < self.back for edges in self.read(at).values() for edge in edges]
+        return self.share(norm(self.flow.cut(self.flow.tensor(first), [*weights, *beside, *sooner])))
 
     @cached_property
     def pace(self) -> float | None:
         """What one step back multiplies the norm by, along the direct path alone where there is one."""
-        if not self.back:
-            return None
         if self.direct:
             return self.alone ** (1 / self.back) if self.alone else None
-        return _mean(a and b and a * b for a, b in self._factors)
+        return _mean(None if a is None or b is None else a * b for a, b in self._factors)
 
-    @property
-    def weights(self) -> tuple[float | None, float | None] | None:
-        """The part of `pace` that is the matrix and the part that is the squashing, where a state is squashed last."""
-        if self.direct or self.bend is None:
-            return None
-        matrix, squash = zip(*self._factors, strict=True)
-        return _mean(matrix), _mean(squash)
+    @cached_property
+    def weights(self) -> tuple[float | None, float | None]:
+        """The part of `pace` that is the matrix, and the part that is the squashing of a state squashed last."""
+        return _mean(a for a, _ in self._factors), _mean(b for _, b in self._factors)
 
     @cached_property
     def bend(self) -> str | None:
-        """The nonlinearity that makes the state, the last that its step does."""
+        """The nonlinearity that makes the state, where that is the last that its step does."""
         node = self.nodes[-1]
         return node.op if node and node.op in BENDS and len(node.inputs) == 1 else None
 
@@ -132,9 +140,14 @@ class Kept:
         for step, node in zip(self.steps[1:], self.nodes[1:], strict=True):
             whole = node.norm if node else None
             between = node.inputs[0].norm if node and self.bend else whole
-            before = cotangent_norm([e for e in step.before[self.state].uses if e.consumer in step.inside])
-            found.append((_ratio(before, between), _ratio(between, whole)))
+            found.append((_ratio(cotangent_norm(step.beside(self.state)), between), _ratio(between, whole)))
         return found
+
+    def mean_factor(self) -> float | None:
+        """The mean of the factor of the direct path, over all elements of all steps back."""
+        means = [step.factor(self.state).mean for step in self.steps[1:]] if self.direct else []
+        known = [mean for mean in means if mean is not None]
+        return float(np.mean(known)) if known and len(known) == len(means) else None
 
     # ── words ──────────────────────────────────────────────────────────────────────────────────
 
@@ -143,47 +156,31 @@ class Kept:
         """What one step back multiplies by, as a formula."""
         if self.direct:
             return f"× {self.steps[-1].factor(self.state).words}"
-        if self.bend == "tanh":
-            return f"× Wᵀ (1 − {self.state}²)"
-        return f"× Wᵀ {self.bend}′" if self.bend else "× Wᵀ …"
-
-    def means(self, state: str) -> float | None:
-        """The mean of the factor of a direct path, over all steps back."""
-        values = [step.factor(state).mean for step in self.steps[1:] if state in step.after]
-        known = [v for v in values if v is not None]
-        return float(np.mean(known)) if known and len(known) == len(values) else None
+        return (
+            "× Wᵀ …" if not self.bend else f"× Wᵀ (1 − {self.state}²)" if self.bend == "tanh" else f"× Wᵀ {self.bend}′"
+        )
 
     @cached_property
     def why(self) -> str:
-        """What the factor means, in words."""
+        """What that means."""
         if not self.direct:
-            if self.weights is None:
-                return "every way back crosses a matrix"
-            matrix, squash = self.weights
-            return f"matrix W (× {number(matrix)}), squashing {self.bend} (× {number(squash)})"
-        ops = [edge.consumer.op for edge in self.steps[-1].direct[self.state]]
-        bends = [op for op in ops if op in BENDS]
+            matrix, squash = map(number, self.weights)
+            named = f"matrix W (× {matrix}), squashing {self.bend} (× {squash})"
+            return named if self.bend else "every way back crosses a matrix"
+        ops = [edge.consumer.op or "" for edge in self.steps[-1].direct[self.state]]
+        bends = ", ".join(op for op in ops if op in BENDS)
         through = "+ lets it through: " if {"add", "sub"} & {*ops} else ""
-        return f"{through}no matrix, {'squashed by ' + ', '.join(filter(None, bends)) if bends else 'no squashing'}"
+        return f"{through}no matrix, {f'but squashed by {bends}' if bends else 'no squashing'}"
 
     @cached_property
     def formula(self) -> str:
-        """How a step makes the state, where that can be said shortly."""
+        """How a step makes the state, where that can be said without its weights."""
         step, node = self.steps[-1], self.nodes[-1]
-        if node is None or node.op not in (*BENDS, "add", "sub", "mul"):
-            return ""
-        if self.bend:
-            short = len(step.products) == 1
-            return f"new {self.state} = {self.bend}(W [{', '.join(step.states)}, x])" if short else ""
-        sign = {"add": "+", "sub": "−", "mul": "×"}[node.op]
-        text = f"new {self.state} = " + f" {sign} ".join(step.written(e.source) for e in node.inputs)
-        return "" if "@" in text else text
-
-    @cached_property
-    def reads(self) -> list[int]:
-        """The positions of the steps whose states leave the cell, as to a loss."""
-        steps = [*self.steps]
-        return [t for t, step in enumerate(steps) if any(to_the_loss(steps, s, t) for s in step.states)]
+        sign = {"add": "+", "sub": "−", "mul": "×"}.get(node.op or "") if node else None
+        if self.bend and len(step.products) == 1:
+            return f"new {self.state} = {self.bend}(W [{', '.join(step.states)}, x])"
+        text = f" {sign} ".join(step.written(e.source) for e in node.inputs) if node and sign else "@"
+        return "" if "@" in text else f"new {self.state} = {text}"
 
 
 def _ratio(a: float | None, b: float | None) -> float | None:
@@ -192,30 +189,29 @@ def _ratio(a: float | None, b: float | None) -> float | None:
 
 def _mean(factors: Iterable[float | None]) -> float | None:
     """The geometric mean; None where a factor is missing, 0 or not finite."""
-    found = [*factors]
-    if not found or not all(f and math.isfinite(f) for f in found):
-        return None
-    return math.exp(sum(math.log(f) for f in found if f) / len(found))
+    found = [f if f and math.isfinite(f) else None for f in factors]
+    logs = [math.log(f) for f in found if f is not None]
+    return math.exp(sum(logs) / len(logs)) if logs and len(logs) == len(found) else None
 
 
 # ── numbers as text ────────────────────────────────────────────────────────────────────────────
 
 
 def percent(share: float | None) -> str:
-    """A share in percent with two digits; a 0 is exactly 0."""
+    """A share in percent with two digits; 0 % is exactly 0."""
     if share is None or not math.isfinite(share):
         return "–" if share is None else theme.number(share)
     p = 100 * share
     if p == 0 or 99.5 <= p < 9999.5:
         return f"{p:.0f} %"
-    if 0.000995 <= p < 99.5:
-        return f"{p:#.2g}".rstrip(".") + " %"
-    return f"{theme.number(p, 1)} %"
+    return (f"{p:#.2g}".rstrip(".") if 0.000995 <= p < 99.5 else theme.number(p, 1)) + " %"
 
 
-def number(x: float | None) -> str:
+def number(factor: float | None) -> str:
     """A factor with two digits."""
-    return "–" if x is None else theme.number(x)
+    if factor is None:
+        return "–"
+    return f"{factor:#.2g}".rstrip(".") if 0.0095 <= factor < 99.5 else theme.number(factor)
 
 
 # ── sentences ──────────────────────────────────────────────────────────────────────────────────
@@ -225,88 +221,85 @@ def headline(rows: Sequence[Kept]) -> str:
     """The title of a strip: what its numbers show, and nothing that they do not."""
     first, *others = rows
     if all(row.end is None for row in rows):
-        return f"{steps_of(first)} through {_all(rows)}: no gradient was computed"
+        return f"{_steps(first)} through {' and '.join(_names(rows))}: gradients were not computed"
     if not any(row.back for row in rows):
         return "One step: no step back yet, on which a gradient could vanish"
-    comparable = len({row.name for row in rows}) == len(rows) and len({row.back for row in rows}) == 1
-    lefts = [row.left for row in rows]
-    if not others or not comparable or not all(left is not None and math.isfinite(left) for left in lefts):
-        return "; ".join(f"{row.name}: {_one(row)}" for row in rows)
-    return _compared(first, others)
+    lefts = [row.left for row in rows if row.left is not None and math.isfinite(row.left)]
+    alike = len(_names(rows)) == len(rows) == len(lefts) and len({row.back for row in rows}) == 1
+    if not others and alike and first.direct and lefts[0] > 0:
+        return f"{first.name}: {_one(first)}; a step along {first.state} is {first.factor}"
+    if others and alike and (said := _compared(first, lefts[0], lefts[1:])):
+        return said
+    if others and alike and min(lefts) > 0:
+        return f"Of the last gradient, {_back(first)}: " + ", ".join(f"{row.name} {percent(row.left)}" for row in rows)
+    return "; ".join(f"{row.name}: {_one(row)}" for row in rows)
 
 
-def _compared(first: Kept, others: Sequence[Kept]) -> str:
-    """The first row against the others: all can be compared."""
-    mine, theirs = first.left or 0.0, [row.left or 0.0 for row in others]
-    most, least, alone, name = max(theirs), min(theirs), first.alone, first.name
-    cause = f"a step back along {first.state} is"
-    if mine >= 1 or most >= 1 or not min(theirs):
-        return "; ".join(f"{row.name}: {_one(row)}" for row in (first, *others))
-    if mine > most and alone is not None and alone > most:
-        return f"Why the {name}’s gradient vanishes less: {cause} only {first.factor}"
-    if mine > most:
-        if alone is None:
-            return f"The {name}’s gradient vanishes less: {percent(mine)} against {percent(most)}"
-        mean = first.means(first.state)
-        return f"The {name}’s gradient vanishes less, but not by {first.state} alone: {_is(first, mean, 'only ')}"
-    if mine < least:
-        if alone is not None and alone < least:
-            return f"Why the {name}’s gradient vanishes more: {cause} {first.factor}, and {_is(first, first.means(first.state))}"
-        return f"The {name}’s gradient vanishes more: {percent(mine)} against {percent(least)}"
-    return "; ".join(f"{row.name}: {_one(row)}" for row in (first, *others))
+def _compared(first: Kept, left: float, theirs: Sequence[float]) -> str:
+    """What is left in the first row against the others; "" where no sentence says it."""
+    most, least, alone = max(theirs), min(theirs), first.alone
+    name, step = f"{first.name}’s gradient", f"a step back along {first.state} is"
+    if most >= 1 or left == 0 or any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
+        return ""
+    if left > most and alone is not None and alone > most:
+        less = f"vanishes less: {step} only {first.factor}" if left < 1 else f"does not vanish: {step} {_is(first)}"
+        return f"Why the {name} {less}"
+    if left < least and alone is not None and alone < least:
+        return f"Why the {name} vanishes more: {step} {_is(first)}"
+    if most < left < 1 and alone is not None:
+        return f"The {name} vanishes less, but not by {first.state} alone: {step} {_is(first)}"
+    if left < least or most < left < 1:
+        return f"The {name} vanishes {'more' if left < least else 'less'}, {_back(first)}"
+    return ""
 
 
-def _is(row: Kept, mean: float | None, only: str = "") -> str:
-    words = row.factor.removeprefix("× ")
-    return f"{words} is {only}{number(mean)}" if mean is not None else f"that is {row.factor}"
+def _is(row: Kept) -> str:
+    """The factor of a direct path, and how large it is where that is not a number already: × f, and f is 0.73."""
+    words, mean = row.factor.removeprefix("× "), row.mean_factor()
+    known = mean is None or words.replace(".", "").isdigit()
+    return row.factor if known else f"{row.factor}, and {words} is {number(mean)}"
 
 
 def _one(row: Kept) -> str:
-    """What one row shows."""
-    if row.end is None:
-        return "no gradient was computed"
+    """What is left in one row."""
+    if row.end is None or row.left is None:
+        return "the gradient was not computed"
     if row.end == 0:
         return "the gradient is 0 at the last step already"
-    if row.left is None or math.isnan(row.left):
-        return "the gradient is NaN" if row.left is not None else "no gradient at the first step"
-    if not row.back:
-        return "one step"
+    if not math.isfinite(row.left):
+        return "the gradient is no finite number"
     if row.left == 0:
         return f"the gradient is 0 in floating point {_back(row)}"
-    return (
-        f"{percent(row.left)} of the gradient is left {_back(row)}"
-        if row.left < 1
-        else f"{percent(row.left)} of the last gradient {_back(row)}: it grows"
-    )
+    what = f"{percent(row.left)} of the {'gradient is left' if row.left < 1 else 'last gradient'}"
+    return f"{what} {_back(row)}" if row.back else "one step, no step back"
 
 
 def _back(row: Kept) -> str:
     return f"{row.back:,} step{'s' * (row.back > 1)} back"
 
 
-def steps_of(row: Kept) -> str:
-    """How many steps: 11 steps."""
+def _steps(row: Kept) -> str:
     return f"{len(row.steps):,} step{'s' * (len(row.steps) > 1)}"
 
 
-def _all(rows: Sequence[Kept]) -> str:
-    return " and ".join(dict.fromkeys(row.name for row in rows))
+def _names(rows: Sequence[Kept]) -> list[str]:
+    return list(dict.fromkeys(row.name for row in rows))
 
 
 def subtitle(rows: Sequence[Kept], root: str) -> str:
     """How to read the strip, in one line."""
     if all(row.end is None for row in rows):
-        return "No gradient was computed: lines are dashed, and there is no share to print."
-    often = max(len(row.reads) for row in rows)
-    if often > 1:
-        read = f"{root} is read after {often:,} of {len(rows[0].steps):,} steps (marked {root})"
-    else:
-        read = f"{root} is read after the last step" if often else "The root is the last state"
-    names = " or ".join(dict.fromkeys(f"{row.state} ({row.name})" for row in rows))
-    return f"{read}; its gradient goes back, right to left. Percent: its norm at {names}, of that at the last step."
+        return "No gradient was computed: every line is dashed, and there is no share to print."
+    reads, count = max((row.reads for row in rows), key=len), len(rows[0].steps)
+    read = f"{root} is read after the last step" if reads else "It begins at the last state"
+    if len(reads) > 1:
+        read = f"{root} is read after {'every step' if len(reads) == count else f'{len(reads):,} of {count:,} steps'}"
+    names = dict.fromkeys(f"{row.state} ({row.name})" for row in rows)
+    of = ", ".join(names) if len(rows) > 1 else rows[0].state
+    return f"{read}; the gradient goes back, right to left. Percent: its norm at {of}, of that at the last step."
 
 
 def sentence(rows: Sequence[Kept]) -> str:
     """The strip in one sentence, for those who cannot see it."""
-    parts = [f"{row.name}: {_one(row)} along {row.state}" for row in rows]
-    return f"{steps_of(rows[0])} through {_all(rows)}. {'; '.join(parts)}."
+    parts = [f"{row.name}, followed along {row.state}: {_one(row)}" for row in rows]
+    return f"{_steps(rows[0])} through {' and '.join(_names(rows))}. {'; '.join(parts)}."
