@@ -166,7 +166,7 @@ class Kept:
         if not self.direct:
             matrix, squash = map(number, self.weights)
             named = f"matrix W (× {matrix}), squashing {self.bend} (× {squash})"
-            return named if self.bend else "every way back crosses a matrix"
+            return named if self.bend else "no way one step back without a matrix"
         ops = [edge.consumer.op or "" for edge in self.steps[-1].direct[self.state]]
         bends = ", ".join(op for op in ops if op in BENDS)
         through = "+ lets it through: " if {"add", "sub"} & {*ops} else ""
@@ -247,7 +247,7 @@ def _compared(first: Kept, left: float, theirs: Sequence[float]) -> str:
     if left < least and alone is not None and alone < least:
         return f"Why the {name} vanishes more: {step} {_is(first)}"
     if most < left < 1 and alone is not None:
-        return f"The {name} vanishes less, but not by {first.state} alone: {step} {_is(first)}"
+        return f"The {name} vanishes less, but not by {first.state} alone: {_is(first).rpartition(', and ')[2]}"
     if left < least or most < left < 1:
         return f"The {name} vanishes {'more' if left < least else 'less'}, {_back(first)}"
     return ""

@@ -99,5 +99,5 @@ def width(text: str, size: float, bold: bool = False) -> float:
 
 def sized(text: str, size: float, room: float, colour: str | None = None, bold: bool = False) -> str:
     """Text in the size wanted, smaller where it is long, and cut where it would be too small to read."""
-    size = round(max(LEAST, min(size, size * room / max(1.0, width(text, size, bold)))), 1)
+    size = max(LEAST, min(size, int(10 * size * room / max(1.0, width(text, size, bold))) / 10))
     return labels.font(theme.fit(text, room / (1.12 if bold else 1.0), size), size, colour, bold)

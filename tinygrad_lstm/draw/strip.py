@@ -144,7 +144,8 @@ class _Row:
             self.number(k, position)
             self.word(k, step, position)
         self.read()
-        return max(self.y(k) + (46 if self.grid.roomy else 40 if self.grid.left_out else 30), self.top + 132)
+        below = (46 if self.grid.roomy else 30) + (12 if self.grid.left_out else 0)
+        return max(self.y(k) + below, self.top + (128 if self.row.direct else 0))
 
     # ── words round the row ────────────────────────────────────────────────────────────────────
 
@@ -191,7 +192,7 @@ class _Row:
                 said.append((f"{words} {through}", GRADIENT_TEXT))
         for k, (text, colour) in enumerate(said):
             at = (_MARGIN, y + 16 + 12.5 * k)
-            self.sheet.text(f"{self.prefix}-left{k}", "kept", at, sized(text, 10, 116, colour), 118)
+            self.sheet.text(f"{self.prefix}-left{k}", "kept", at, sized(text, 10, 108 if k else 130, colour), 132)
 
     def number(self, k: int, position: int) -> None:
         """What is left at a step, above it."""
