@@ -14,6 +14,8 @@ from ..flow.graph import norm
 from . import theme
 from .chain import BENDS, CellStep, cotangent_norm
 
+LOST = 5e-324  # a share of which nothing is known but that the norm was too small to keep its digits
+
 
 @dataclass(eq=False)
 class Kept:
@@ -87,11 +89,19 @@ class Kept:
         """The norm of the gradient at the last step, of which all others are shares."""
         return self.nodes[-1].norm if self.nodes[-1] else None
 
+    @cached_property
+    def tiny(self) -> float:
+        """Smaller norms have lost digits, and stop shrinking by rounding."""
+        node = self.nodes[-1]
+        return float(np.finfo(node.gradient.dtype).tiny) if node and node.gradient is not None else 0.0
+
     def share(self, norm: float | None) -> float | None:
-        """A norm as a share of the last; None where it was not computed, NaN where there is nothing to compare with."""
+        """A norm as a share of the last, or LOST; None where not computed, NaN where nothing is to compare with."""
         if norm is None or self.end is None:
             return None
-        return norm / self.end if 0 < self.end < math.inf else math.nan
+        if not 0 < self.end < math.inf:
+            return math.nan
+        return LOST if 0 < norm < self.tiny else norm / self.end
 
     @cached_property
     def shares(self) -> list[float | None]:
@@ -119,7 +129,7 @@ class Kept:
     def pace(self) -> float | None:
         """What one step back multiplies the norm by, along the direct path alone where there is one."""
         if self.direct:
-            return self.alone ** (1 / self.back) if self.alone else None
+            return self.alone ** (1 / self.back) if self.alone and self.alone != LOST else None
         return _mean(None if a is None or b is None else a * b for a, b in self._factors)
 
     @cached_property
@@ -135,9 +145,13 @@ class Kept:
 
     @cached_property
     def _factors(self) -> list[tuple[float | None, float | None]]:
-        """Of each step but the first: the factor of the matrix, and before it that of the squashing."""
-        found = []
-        for step, node in zip(self.steps[1:], self.nodes[1:], strict=True):
+        """Of each step but the first: the factor of the matrix, and before it that of the squashing.
+
+        Steps at which nothing that can be measured is left have none.
+        """
+        lost = [t for t, share in enumerate(self.shares) if share is None or share in (0, LOST)]
+        start, found = lost[-1] + 2 if lost else 1, []
+        for step, node in zip(self.steps[start:], self.nodes[start:], strict=True):
             whole = node.norm if node else None
             between = node.inputs[0].norm if node and self.bend else whole
             found.append((_ratio(cotangent_norm(step.beside(self.state)), between), _ratio(between, whole)))
@@ -199,8 +213,8 @@ def _mean(factors: Iterable[float | None]) -> float | None:
 
 def percent(share: float | None) -> str:
     """A share in percent with two digits; 0 % is exactly 0."""
-    if share is None or not math.isfinite(share):
-        return "–" if share is None else theme.number(share)
+    if share is None or share == LOST or not math.isfinite(share):
+        return "–" if share is None else "≈ 0 %" if share == LOST else theme.number(share)
     p = 100 * share
     if p == 0 or 99.5 <= p < 9999.5:
         return f"{p:.0f} %"
@@ -226,11 +240,11 @@ def headline(rows: Sequence[Kept]) -> str:
         return "One step: no step back yet, on which a gradient could vanish"
     lefts = [row.left for row in rows if row.left is not None and math.isfinite(row.left)]
     alike = len(_names(rows)) == len(rows) == len(lefts) and len({row.back for row in rows}) == 1
-    if not others and alike and first.direct and lefts[0] > 0:
+    if not others and alike and first.direct and lefts[0] > LOST:
         return f"{first.name}: {_one(first)}; a step along {first.state} is {first.factor}"
     if others and alike and (said := _compared(first, lefts[0], lefts[1:])):
         return said
-    if others and alike and min(lefts) > 0:
+    if others and alike and min(lefts) > LOST:
         return f"Of the last gradient, {_back(first)}: " + ", ".join(f"{row.name} {percent(row.left)}" for row in rows)
     return "; ".join(f"{row.name}: {_one(row)}" for row in rows)
 
@@ -239,7 +253,7 @@ def _compared(first: Kept, left: float, theirs: Sequence[float]) -> str:
     """What is left in the first row against the others; "" where no sentence says it."""
     most, least, alone = max(theirs), min(theirs), first.alone
     name, step = f"{first.name}’s gradient", f"a step back along {first.state} is"
-    if most >= 1 or left == 0 or any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
+    if most >= 1 or left <= LOST or any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
         return ""
     if left > most and alone is not None and alone > most:
         less = f"vanishes less: {step} only {first.factor}" if left < 1 else f"does not vanish: {step} {_is(first)}"
@@ -268,8 +282,8 @@ def _one(row: Kept) -> str:
         return "the gradient is 0 at the last step already"
     if not math.isfinite(row.left):
         return "the gradient is no finite number"
-    if row.left == 0:
-        return f"the gradient is 0 in floating point {_back(row)}"
+    if row.left <= LOST:
+        return f"the gradient is {'0' if row.left == 0 else 'too small to measure'} {_back(row)}"
     what = f"{percent(row.left)} of the {'gradient is left' if row.left < 1 else 'last gradient'}"
     return f"{what} {_back(row)}" if row.back else "one step, no step back"
 

@@ -103,8 +103,11 @@ class _Grid:
     def shown(self, row: Kept) -> list[int]:
         """The positions of the steps that are drawn."""
         count = len(row.steps)
-        every = range(count) if count <= _ALL else {round(k * (count - 1) / (_SAMPLE - 1)) for k in range(_SAMPLE)}
-        return sorted({*every, *(step - 1 for step in self.keep if 1 <= step <= count)})
+        if count <= _ALL:
+            return list(range(count))
+        kept = {step - 1 for step in self.keep if 1 <= step <= count}
+        spread = max(2, _SAMPLE - len(kept))
+        return sorted(kept | {round(k * (count - 1) / (spread - 1)) for k in range(spread)})
 
     def word(self, step: CellStep, position: int) -> str:
         """What stands below a step: its word, or x with its number."""
@@ -166,8 +169,10 @@ class _Row:
         room = 536 - width(lead, 11) - width(factor, 15, bold=True)
         html = font(lead, 11, theme.MUTED) + font(factor, 15, self.ink, bold=True) + font("  ", 12)
         sheet.text(f"{self.prefix}-factor", "factor", (176, y), html + sized(row.why, 12, room), 540)
-        if row.pace is not None:
-            html = font("measured  ", 11, theme.MUTED) + font(f"× {number(row.pace)}", 15, self.ink, bold=True)
+        mean = row.mean_factor() if row.pace is None else None
+        measured, words = (row.pace, "measured  ") if mean is None else (mean, "on average  ")
+        if measured is not None:
+            html = font(words, 11, theme.MUTED) + font(f"× {number(measured)}", 15, self.ink, bold=True)
             sheet.text(f"{self.prefix}-pace", "factor", (_RIGHT, y), html, 122, right=True)
         left, y = self.x(1 % self.grid.per) + self.grid.first - 21, self.top + 32
         right = left + self.grid.pitch
