@@ -119,11 +119,9 @@ class Kept:
         first = self.nodes[0]
         if not (self.back and self.direct and first and self.left is not None and math.isfinite(self.left)):
             return None
-        recorded = self.flow.cell_steps
-        weights = [mark for step in recorded for state in step.scope.states for mark in step.reads(state)]
-        beside = [edge for step in self.steps[1:] for state in step.states for edge in step.beside(state)]
-        sooner = [edge for at in self.reads if at < self.back for edges in self.read(at).values() for edge in edges]
-        return self.share(norm(self.flow.cut(self.flow.tensor(first), [*weights, *beside, *sooner])))
+        along = [edge for step in self.steps[1:] for edge in step.direct[self.state]]
+        away = [use for edge in along for use in edge.source.uses if use != edge]
+        return self.share(norm(self.flow.cut(self.flow.tensor(first), away)))
 
     @cached_property
     def pace(self) -> float | None:
