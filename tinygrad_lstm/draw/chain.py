@@ -182,7 +182,7 @@ def _self_contained(flow: Flow, steps: list[CellStep]) -> bool:
         if node in inside:
             if sources & beyond:
                 return False
-        elif sources & (inside | beyond):
+        elif not (sources.isdisjoint(inside) and sources.isdisjoint(beyond)):
             if not sources & inside <= out:
                 return False
             beyond.add(node)

@@ -21,7 +21,7 @@ def dot_text(picture: Picture) -> str:
 
 def _lines(picture: Picture) -> Iterator[str]:
     graph = {"id": "graph", "bgcolor": theme.PAPER, "fontname": theme.FONT, "pad": "0.2", "outputorder": "edgesfirst"}
-    graph["tooltip"] = picture.title
+    graph["tooltip"] = picture.said or picture.title
     if picture.placed:
         graph["layout"] = "nop2"
     else:  # newrank with clusters reads well; the default ranking tangles them
@@ -70,6 +70,8 @@ def _cluster(cluster: Cluster) -> dict[str, str]:
     }  # fmt: skip
     if cluster.css == "title":  # text alone
         attributes |= {"style": "", "peripheries": "0", "fontsize": "15"}
+    if cluster.css in theme.BANDS:
+        attributes |= {"label": "", "color": theme.BANDS[cluster.css], "fillcolor": theme.BANDS[cluster.css]}
     if cluster.box is not None:
         x0, y0, x1, y1 = cluster.box
         # Graphviz centres a cluster's label on lp; this puts it inside the top left corner.

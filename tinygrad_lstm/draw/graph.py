@@ -74,7 +74,8 @@ class Cluster:
 class Picture:
     """A whole drawing. `placed` says that every shape has its position and every arrow its path.
 
-    `notes` are sentences about what the drawing leaves out; the legend shows them.
+    `notes` are sentences about what the drawing leaves out; the legend shows them. `said` is the whole in a sentence,
+    for those who cannot see it.
     """
 
     title: str
@@ -84,3 +85,4 @@ class Picture:
     clusters: list[Cluster] = field(default_factory=list)
     legend: Html | None = None
     notes: list[str] = field(default_factory=list)
+    said: str = ""

@@ -21,6 +21,7 @@ STATE, HIDDEN, INPUT = "#0072B2", "#009E73", "#56B4E9"
 PARAMETER, NONLINEARITY, GRADIENT = "#E69F00", "#CC79A7", "#D55E00"
 STATE_TEXT, GRADIENT_TEXT, INPUT_TEXT, NONLINEAR_TEXT = "#0062A0", "#B34A00", "#00588A", "#8A3A68"
 CELL_FILL, CELL_BORDER, BAND = "#F7F9FB", "#CBD5E1", "#D9E8F2"
+BANDS = {"band": BAND, "track": "#F1F2F4"}  # under a state with a direct path, and under one without
 UNKNOWN, NOT_A_NUMBER = "#9AA5B1", "#000000"  # of a gradient that was not computed, or is NaN
 
 # The pale ends are just dark enough to be followed across the fill of a step.

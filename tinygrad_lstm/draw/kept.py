@@ -1,0 +1,317 @@
+"""What is left of a gradient, step by step along a state: the numbers of a strip, and sentences chosen by them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..flow import Edge, Flow, Node
+from ..flow.graph import norm
+from . import theme
+from .chain import BENDS, CellStep, cotangent_norm
+
+LOST = 5e-324  # a share of which nothing is known but that the norm was too small to keep its digits
+
+
+@dataclass(eq=False)
+class Kept:
+    """One flow with its chain of steps: every number is a share of the norm at the last step of its `state`."""
+
+    flow: Flow
+    steps: Sequence[CellStep]
+    title: str = ""
+
+    @cached_property
+    def name(self) -> str:
+        """What the row is called: its title up to the first comma, or its cell."""
+        kind = self.steps[0].kind
+        return self.title.partition(",")[0].strip() or (kind.upper() if len(kind) <= 4 else kind.capitalize())
+
+    @cached_property
+    def state(self) -> str:
+        """What is followed: a state on which the root depends to the end, with a direct path where one has it."""
+        read = [s for s, node in self.steps[-1].after.items() if node.norm is not None]
+        return [*(s for s in read if s in self.lines), *read, *self.lines, *self.steps[-1].after][0]
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The states with a direct path in every step."""
+        made = {s for step in self.steps for s in step.after}
+        return [s for s in self.steps[0].states if s in made and all(s in t.direct for t in self.steps if s in t.after)]
+
+    @cached_property
+    def bands(self) -> list[str]:
+        """The states with a direct path, the one that is followed first."""
+        return sorted(self.lines, key=lambda s: s != self.state)
+
+    @cached_property
+    def others(self) -> list[str]:
+        """The states that have none: they go through weights, or are handed on."""
+        return [s for s in self.steps[0].states if s not in self.lines]
+
+    @property
+    def direct(self) -> bool:
+        """Whether the state that is followed has a direct path."""
+        return self.state in self.lines
+
+    @property
+    def back(self) -> int:
+        """How many steps back the first one is."""
+        return len(self.steps) - 1
+
+    @cached_property
+    def nodes(self) -> list[Node | None]:
+        """The state after each step."""
+        return [step.after.get(self.state) for step in self.steps]
+
+    @cached_property
+    def _inside(self) -> set[Node]:
+        return {op for step in self.steps for op in step.operations}
+
+    def read(self, at: int) -> dict[str, list[Edge]]:
+        """Of a step the states that leave the cell, as to a loss, with the edges by which they do."""
+        uses = {s: [e for e in node.uses if e.consumer not in self._inside] for s, node in self.steps[at].after.items()}
+        return {s: edges for s, edges in uses.items() if edges}
+
+    @cached_property
+    def reads(self) -> list[int]:
+        """The positions of the steps of which a state is read."""
+        return [at for at in range(len(self.steps)) if self.read(at)]
+
+    # ── numbers ────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def end(self) -> float | None:
+        """The norm of the gradient at the last step, of which all others are shares."""
+        return self.nodes[-1].norm if self.nodes[-1] else None
+
+    @cached_property
+    def tiny(self) -> float:
+        """Smaller norms have lost digits, and stop shrinking by rounding."""
+        node = self.nodes[-1]
+        return float(np.finfo(node.gradient.dtype).tiny) if node and node.gradient is not None else 0.0
+
+    def share(self, norm: float | None) -> float | None:
+        """A norm as a share of the last, or LOST; None where not computed, NaN where nothing is to compare with."""
+        if norm is None or self.end is None:
+            return None
+        if not 0 < self.end < math.inf:
+            return math.nan
+        return LOST if 0 < norm < self.tiny else norm / self.end
+
+    @cached_property
+    def shares(self) -> list[float | None]:
+        """What is left at each step, by all paths."""
+        return [self.share(node.norm if node else None) for node in self.nodes]
+
+    @property
+    def left(self) -> float | None:
+        """What is left at the first step."""
+        return self.shares[0]
+
+    @cached_property
+    def alone(self) -> float | None:
+        """What of the last gradient is left at the first step along the direct path alone; None without one."""
+        first = self.nodes[0]
+        if not (self.back and self.direct and first and self.left is not None and math.isfinite(self.left)):
+            return None
+        along = [edge for step in self.steps[1:] for edge in step.direct[self.state]]
+        away = [use for edge in along for use in edge.source.uses if use != edge]
+        return self.share(norm(self.flow.cut(self.flow.tensor(first), away)))
+
+    @cached_property
+    def pace(self) -> float | None:
+        """What one step back multiplies the norm by, along the direct path alone where there is one."""
+        if self.direct:
+            return self.alone ** (1 / self.back) if self.alone and self.alone != LOST else None
+        return _mean(None if a is None or b is None else a * b for a, b in self._factors)
+
+    @cached_property
+    def weights(self) -> tuple[float | None, float | None]:
+        """The part of `pace` that is the matrix, and the part that is the squashing of a state squashed last."""
+        return _mean(a for a, _ in self._factors), _mean(b for _, b in self._factors)
+
+    @cached_property
+    def bend(self) -> str | None:
+        """The nonlinearity that makes the state, where that is the last that its step does."""
+        node = self.nodes[-1]
+        return node.op if node and node.op in BENDS and len(node.inputs) == 1 else None
+
+    @cached_property
+    def _factors(self) -> list[tuple[float | None, float | None]]:
+        """Of each step but the first: the factor of the matrix, and before it that of the squashing.
+
+        Steps at which nothing that can be measured is left have none.
+        """
+        lost = [t for t, share in enumerate(self.shares) if share is None or share in (0, LOST)]
+        start, found = lost[-1] + 2 if lost else 1, []
+        for step, node in zip(self.steps[start:], self.nodes[start:], strict=True):
+            whole = node.norm if node else None
+            between = node.inputs[0].norm if node and self.bend else whole
+            found.append((_ratio(cotangent_norm(step.beside(self.state)), between), _ratio(between, whole)))
+        return found
+
+    def mean_factor(self) -> float | None:
+        """The mean of the factor of the direct path, over all elements of all steps back."""
+        means = [step.factor(self.state).mean for step in self.steps[1:]] if self.direct else []
+        known = [mean for mean in means if mean is not None]
+        return float(np.mean(known)) if known and len(known) == len(means) else None
+
+    # ── words ──────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def factor(self) -> str:
+        """What one step back multiplies by, as a formula."""
+        if self.direct:
+            return f"× {self.steps[-1].factor(self.state).words}"
+        return (
+            "× Wᵀ …" if not self.bend else f"× Wᵀ (1 − {self.state}²)" if self.bend == "tanh" else f"× Wᵀ {self.bend}′"
+        )
+
+    @cached_property
+    def why(self) -> str:
+        """What that means."""
+        if not self.direct:
+            matrix, squash = map(number, self.weights)
+            named = f"matrix W (× {matrix}), squashing {self.bend} (× {squash})"
+            return named if self.bend else "no way one step back without a matrix"
+        ops = [edge.consumer.op or "" for edge in self.steps[-1].direct[self.state]]
+        bends = ", ".join(op for op in ops if op in BENDS)
+        through = "+ lets it through: " if {"add", "sub"} & {*ops} else ""
+        return f"{through}no matrix, {f'but squashed by {bends}' if bends else 'no squashing'}"
+
+    @cached_property
+    def formula(self) -> str:
+        """How a step makes the state, where that can be said without its weights."""
+        step, node = self.steps[-1], self.nodes[-1]
+        sign = {"add": "+", "sub": "−", "mul": "×"}.get(node.op or "") if node else None
+        if self.bend and len(step.products) == 1:
+            return f"new {self.state} = {self.bend}(W [{', '.join(step.states)}, x])"
+        text = f" {sign} ".join(step.written(e.source) for e in node.inputs) if node and sign else "@"
+        return "" if "@" in text else f"new {self.state} = {text}"
+
+
+def _ratio(a: float | None, b: float | None) -> float | None:
+    return a / b if a is not None and b else None
+
+
+def _mean(factors: Iterable[float | None]) -> float | None:
+    """The geometric mean; None where a factor is missing, 0 or not finite."""
+    found = [f if f and math.isfinite(f) else None for f in factors]
+    logs = [math.log(f) for f in found if f is not None]
+    return math.exp(sum(logs) / len(logs)) if logs and len(logs) == len(found) else None
+
+
+# ── numbers as text ────────────────────────────────────────────────────────────────────────────
+
+
+def percent(share: float | None) -> str:
+    """A share in percent with two digits; 0 % is exactly 0."""
+    if share is None or share == LOST or not math.isfinite(share):
+        return "–" if share is None else "≈ 0 %" if share == LOST else theme.number(share)
+    p = 100 * share
+    if p == 0 or 99.5 <= p < 9999.5:
+        return f"{p:.0f} %"
+    return (f"{p:#.2g}".rstrip(".") if 0.000995 <= p < 99.5 else theme.number(p, 1)) + " %"
+
+
+def number(factor: float | None) -> str:
+    """A factor with two digits."""
+    if factor is None:
+        return "–"
+    return f"{factor:#.2g}".rstrip(".") if 0.0095 <= factor < 99.5 else theme.number(factor)
+
+
+# ── sentences ──────────────────────────────────────────────────────────────────────────────────
+
+
+def headline(rows: Sequence[Kept]) -> str:
+    """The title of a strip: what its numbers show, and nothing that they do not."""
+    first, *others = rows
+    if all(row.end is None for row in rows):
+        return f"{_steps(first)} through {' and '.join(_names(rows))}: gradients were not computed"
+    if not any(row.back for row in rows):
+        return "One step: no step back yet, on which a gradient could vanish"
+    lefts = [row.left for row in rows if row.left is not None and math.isfinite(row.left)]
+    alike = len(_names(rows)) == len(rows) == len(lefts) and len({row.back for row in rows}) == 1
+    if not others and alike and first.direct and lefts[0] > LOST:
+        return f"{first.name}: {_one(first)}; a step along {first.state} is {first.factor}"
+    if others and alike and (said := _compared(first, lefts[0], lefts[1:])):
+        return said
+    if others and alike and min(lefts) > LOST:
+        return f"Of the last gradient, {_back(first)}: " + ", ".join(f"{row.name} {percent(row.left)}" for row in rows)
+    return "; ".join(f"{row.name}: {_one(row)}" for row in rows)
+
+
+def _compared(first: Kept, left: float, theirs: Sequence[float]) -> str:
+    """What is left in the first row against the others; "" where no sentence says it."""
+    most, least, alone = max(theirs), min(theirs), first.alone
+    name, step = f"{first.name}’s gradient", f"a step back along {first.state} is"
+    if most >= 1 or left <= LOST or any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
+        return ""
+    if left > most and alone is not None and alone > most:
+        less = f"vanishes less: {step} only {first.factor}" if left < 1 else f"does not vanish: {step} {_is(first)}"
+        return f"Why the {name} {less}"
+    if left < least and alone is not None and alone < least:
+        return f"Why the {name} vanishes more: {step} {_is(first)}"
+    if most < left < 1 and alone is not None:
+        return f"The {name} vanishes less, but not by {first.state} alone: {_is(first).rpartition(', and ')[2]}"
+    if left < least or most < left < 1:
+        return f"The {name} vanishes {'more' if left < least else 'less'}, {_back(first)}"
+    return ""
+
+
+def _is(row: Kept) -> str:
+    """The factor of a direct path, and how large it is where that is not a number already: × f, and f is 0.73."""
+    words, mean = row.factor.removeprefix("× "), row.mean_factor()
+    known = mean is None or words.replace(".", "").isdigit()
+    return row.factor if known else f"{row.factor}, and {words} is {number(mean)}"
+
+
+def _one(row: Kept) -> str:
+    """What is left in one row."""
+    if row.end is None or row.left is None:
+        return "the gradient was not computed"
+    if row.end == 0:
+        return "the gradient is 0 at the last step already"
+    if not math.isfinite(row.left):
+        return "the gradient is no finite number"
+    if row.left <= LOST:
+        return f"the gradient is {'0' if row.left == 0 else 'too small to measure'} {_back(row)}"
+    what = f"{percent(row.left)} of the {'gradient is left' if row.left < 1 else 'last gradient'}"
+    return f"{what} {_back(row)}" if row.back else "one step, no step back"
+
+
+def _back(row: Kept) -> str:
+    return f"{row.back:,} step{'s' * (row.back > 1)} back"
+
+
+def _steps(row: Kept) -> str:
+    return f"{len(row.steps):,} step{'s' * (len(row.steps) > 1)}"
+
+
+def _names(rows: Sequence[Kept]) -> list[str]:
+    return list(dict.fromkeys(row.name for row in rows))
+
+
+def subtitle(rows: Sequence[Kept], root: str) -> str:
+    """How to read the strip, in one line."""
+    if all(row.end is None for row in rows):
+        return "No gradient was computed: every line is dashed, and there is no share to print."
+    reads, count = max((row.reads for row in rows), key=len), len(rows[0].steps)
+    read = f"{root} is read after the last step" if reads else "It begins at the last state"
+    if len(reads) > 1:
+        read = f"{root} is read after {'every step' if len(reads) == count else f'{len(reads):,} of {count:,} steps'}"
+    names = dict.fromkeys(f"{row.state} ({row.name})" for row in rows)
+    of = ", ".join(names) if len(rows) > 1 else rows[0].state
+    return f"{read}; the gradient goes back, right to left. Percent: its norm at {of}, of that at the last step."
+
+
+def sentence(rows: Sequence[Kept]) -> str:
+    """The strip in one sentence, for those who cannot see it."""
+    parts = [f"{row.name}, followed along {row.state}: {_one(row)}" for row in rows]
+    return f"{_steps(rows[0])} through {' and '.join(_names(rows))}. {'; '.join(parts)}."

@@ -1,0 +1,417 @@
+"""Several steps of any recurrent cell at 900 px: what is left of the gradient on the way back, and why.
+
+A state with a direct path runs along a band, with the operations that it meets there; everything else goes through the
+weights, on one line below. Of long sequences, wrapped into lines, the weights are not drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+
+from ..flow import Edge, Flow
+from . import labels, theme
+from .chain import BENDS, CellStep, cotangent_norm
+from .graph import Html, Picture, Point
+from .kept import Kept, headline, number, percent, sentence, subtitle
+from .labels import font
+from .sheet import GRADIENT_TEXT, STATE_TEXT, Sheet, sized, width
+
+_WIDTH, _MARGIN, _PAD = 900.0, 22.0, 14.76  # the last is what Graphviz adds
+_LEFT, _RIGHT = 158.0, 840.0  # the steps; what was differentiated stands right of them
+_A_LINE = 15  # steps
+_ALL, _SAMPLE = 120, 60  # so many steps are all drawn; of more, so many
+_ROOMY, _WIDEST = 56.0, 140.0  # a step's width from which the weights are drawn too, and the largest
+_APART = 40.0  # from a band to the next one, or to the weights
+_SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "neg": "−", "": "…"}
+_HANDS_ON = {"concat", "reshape", "getitem", "cast"}
+
+
+def layout_strip(
+    flows: Sequence[Flow],
+    chains: Sequence[Sequence[CellStep]],
+    title: str,
+    titles: Sequence[str] | None = None,
+    words: Sequence[str] | None = None,
+    keep: Collection[int] = (),
+    beside: Sequence[tuple[Flow, Sequence[CellStep]]] = (),
+) -> Picture:
+    """Every flow a row, with `titles` and, below the steps, `words`; one scale for them and for the flows `beside`.
+
+    Of very many steps some are drawn, evenly spaced, with those to `keep` (counted from 1).
+    """
+    rows = [Kept(*row) for row in zip(flows, chains, titles or [""] * len(flows), strict=True)]
+    grid = _Grid(rows, words, keep)
+    sheet = Sheet(Picture(title, placed=True, said=sentence(rows)), _scale([*rows, *(Kept(*row) for row in beside)]))
+    room = _WIDTH - 2 * _MARGIN
+    sheet.text("headline", "title", (_MARGIN, 31), sized(headline(rows), 16.5, room, bold=True), room)
+    sheet.text("subtitle", "note", (_MARGIN, 54), sized(subtitle(rows, _root(rows[0])), 10.5, room, theme.MUTED), room)
+    y = 80.0
+    for k, row in enumerate(rows):
+        y = _Row(sheet, row, grid, f"r{k}", y).draw() + 26
+    sheet.point("corner0", (_PAD, _PAD))
+    sheet.point("corner1", (_WIDTH - _PAD, _legend(sheet, rows, grid, y)))
+    return sheet.picture
+
+
+def _scale(rows: Sequence[Kept]) -> theme.Scale:
+    """From the largest share down to the smallest, by decades: at least two, at most twelve."""
+    shares = [share for row in rows for share in row.shares if share and math.isfinite(share)]
+    low, high = math.log10(min(shares, default=1)), math.log10(max([1.0, *shares]))
+    return theme.Scale(min(max(math.floor(low + 0.05), math.floor(high) - 12), -2), high)
+
+
+def _root(row: Kept) -> str:
+    return theme.clip(theme.one_line(row.flow.root.name or ("L" if row.flow.traced else "output")), 12)
+
+
+def _legend(sheet: Sheet, rows: Sequence[Kept], grid: _Grid, y: float) -> float:
+    """What widths, colours and numbers are; return where it ends."""
+    sheet.wire("rule", [(_MARGIN, y), (_WIDTH - _MARGIN, y)], "#D5DCE4")
+    if grid.left_out:
+        sheet.picture.notes.append(grid.left_out)
+    computed = any(row.end is not None for row in rows)
+    notes = [
+        "By all paths; the norms of parts do not add up.",
+        "× measured: the geometric mean of one step.",
+    ] * computed
+    notes.append("Grey: wires of gates, not coloured." if grid.roomy else "Ways through gates are not drawn.")
+    for k, note in enumerate([*notes, *sheet.picture.notes]):
+        sheet.text(f"note{k}", "legend", (560, y + 17 + 13 * k), sized(note, 10, 318, theme.MUTED), 318)
+    said = "Norm of the gradient:" if computed else "Dashed: the gradient was not computed."
+    sheet.text("legend", "legend", (_MARGIN, y + 17), font(said, 10, theme.MUTED), 250)
+    if computed:
+        sheet.wedges((_LEFT, y + 15), 190, any(row.bands for row in rows))
+    return y + 10 + 13 * max(3, len(notes) + len(sheet.picture.notes))
+
+
+class _Grid:
+    """Which steps are drawn and where: the same columns for every row."""
+
+    def __init__(self, rows: Sequence[Kept], words: Sequence[str] | None, keep: Collection[int]) -> None:
+        self.words, self.keep = words, keep
+        longest, count = max(len(row.steps) for row in rows), max(len(self.shown(row)) for row in rows)
+        self.left_out = f"{longest - count:,} of {longest:,} steps are left out (dotted)." if longest > count else ""
+        self.per = math.ceil(count / math.ceil(count / _A_LINE))
+        self.pitch = min(_WIDEST, (_RIGHT - _LEFT) / self.per)
+        self.roomy = self.pitch >= _ROOMY
+        # What a step holds stands together in its middle: first and second place, and where one state becomes the next.
+        shift = max(0.0, (self.pitch - 62) / 2)
+        self.first, self.second = shift + min(12.5, 0.24 * self.pitch), shift + min(33.0, 0.58 * self.pitch)
+        self.joint = self.pitch - min(10.0, 0.16 * self.pitch)
+
+    def shown(self, row: Kept) -> list[int]:
+        """The positions of the steps that are drawn."""
+        count = len(row.steps)
+        if count <= _ALL:
+            return list(range(count))
+        kept = {step - 1 for step in self.keep if 1 <= step <= count}
+        spread = max(2, _SAMPLE - len(kept))
+        return sorted(kept | {round(k * (count - 1) / (spread - 1)) for k in range(spread)})
+
+    def word(self, step: CellStep, position: int) -> str:
+        """What stands below a step: its word, or x with its number."""
+        if self.words is None:
+            return f"x{theme.subscript(step.number)}"
+        word = self.words[position]
+        return theme.one_line(word) or theme.visible(word).replace(" ", "␣")
+
+
+class _Row:
+    """Draws one row."""
+
+    def __init__(self, sheet: Sheet, row: Kept, grid: _Grid, prefix: str, top: float) -> None:
+        self.sheet, self.row, self.grid, self.prefix, self.top = sheet, row, grid, prefix, top
+        self.shown = grid.shown(row)
+        self.ink = STATE_TEXT if row.direct else GRADIENT_TEXT
+        self.weighs = not row.bands or (grid.roomy and any(step.products for step in row.steps))
+        self.down = _APART if grid.roomy else 28.0
+        self.below = self.down * (len(row.bands) - (not self.weighs))
+        self.height = self.below + (84 if grid.roomy else 72) + (10 if grid.left_out else 0)
+        longest = max(width(percent(row.shares[position]), 1, bold=True) for position in self.shown)
+        self.size = max(9.0, min(12.0, (grid.pitch - 4) / longest)) if grid.roomy else 9.0
+
+    def draw(self) -> float:
+        """Draw everything below the top; return where the row ends."""
+        self.heading()
+        self.kept()
+        for k, position in enumerate(self.shown):
+            step = self.row.steps[position]
+            if k % self.grid.per == 0:
+                self.bands(k)
+            for state in self.row.bands:
+                if state in step.after:
+                    self.along(k, step, state)
+            if self.weighs:
+                self.weights(k, step)
+            self.number(k, position)
+            self.word(k, step, position)
+        self.read()
+        below = (46 if self.grid.roomy else 30) + (12 if self.grid.left_out else 0)
+        return max(self.y(k) + below, self.top + (128 if self.row.direct else 0))
+
+    # ── words round the row ────────────────────────────────────────────────────────────────────
+
+    def heading(self) -> None:
+        """The cell, what one step back multiplies by, in words and measured."""
+        row, sheet, y = self.row, self.sheet, self.top + 11
+        name, more = sized(row.name, 15, 130, bold=True), row.title.partition(",")[2].strip()
+        if more and (room := 142 - width(row.name, 15, bold=True)) > 40:
+            name += font("  ", 10) + sized(more, 10, room - 7, theme.MUTED)
+        sheet.text(f"{self.prefix}-name", "title", (_MARGIN, y), name, 150)
+        if not row.back:
+            return
+        if width(row.formula, 10) < 182:
+            formula = font(row.formula, 10, theme.MUTED)
+            sheet.text(f"{self.prefix}-formula", "formula", (_MARGIN, y + 20), formula, 182)
+        lead = f"one step back along {theme.clip(row.state, 12)}  "
+        factor = theme.fit(row.factor, 220, 15)
+        room = 536 - width(lead, 11) - width(factor, 15, bold=True)
+        html = font(lead, 11, theme.MUTED) + font(factor, 15, self.ink, bold=True) + font("  ", 12)
+        sheet.text(f"{self.prefix}-factor", "factor", (176, y), html + sized(row.why, 12, room), 540)
+        mean = row.mean_factor() if row.pace is None else None
+        measured, words = (row.pace, "measured  ") if mean is None else (mean, "on average  ")
+        if measured is not None:
+            html = font(words, 11, theme.MUTED) + font(f"× {number(measured)}", 15, self.ink, bold=True)
+            sheet.text(f"{self.prefix}-pace", "factor", (_RIGHT, y), html, 122, right=True)
+        left, y = self.x(1 % self.grid.per) + self.grid.first - 21, self.top + 32
+        right = left + self.grid.pitch
+        sheet.wire(f"{self.prefix}-back", [(right, y), (left, y)], theme.MUTED, head=True)
+        for k, x in enumerate((left, right)):
+            sheet.wire(f"{self.prefix}-tick{k}", [(x, y - 4), (x, y + 4)], theme.MUTED)
+
+    def kept(self) -> None:
+        """What is left at the first step, and what of that came along the direct path alone."""
+        row, y = self.row, self.y(0, self.row.state)
+        if not row.back:
+            return
+        big = percent(row.left) if row.left is not None else "not computed"
+        html = font(big, min(27.0, 108 / width(big, 1, bold=True)), self.ink, bold=True)
+        self.sheet.text(f"{self.prefix}-left", "kept", (_MARGIN, y - 5), html, 112)
+        said = [("left at the first step", theme.MUTED)] * (row.left is not None)
+        if row.alone is not None and row.left is not None:
+            through = ", ".join(row.others) or "W"
+            said.append((f"{row.state} alone: {percent(row.alone)}", STATE_TEXT))
+            if abs(row.alone - row.left) > 0.05 * row.left:
+                words = "rest: through" if row.alone < row.left else "less by ways through"
+                said.append((f"{words} {through}", GRADIENT_TEXT))
+        for k, (text, colour) in enumerate(said):
+            at = (_MARGIN, y + 16 + 12.5 * k)
+            self.sheet.text(f"{self.prefix}-left{k}", "kept", at, sized(text, 10, 108 if k else 130, colour), 132)
+
+    def number(self, k: int, position: int) -> None:
+        """What is left at a step, above it."""
+        text = percent(self.row.shares[position])
+        if not self.grid.roomy and position < self.row.back:
+            text = text.removesuffix(" %")
+        y = self.y(k, self.row.bands[0] if self.row.bands else None) - (23 if self.row.bands else 20)
+        at = (self.x(k) + self.grid.pitch / 2, y)
+        self.sheet.text(self.id(k, "norm"), "norm", at, font(text, round(self.size, 1), self.ink, bold=True))
+
+    def word(self, k: int, step: CellStep, position: int) -> None:
+        """The word of a step below it, and its number where others are left out."""
+        grid, size = self.grid, 11.5 if self.grid.roomy else 9.5
+        text = font(theme.fit(grid.word(step, position), grid.pitch - (9 if grid.roomy else 2), size), size)
+        at = (self.x(k) + grid.pitch / 2, self.y(k) + (32.5 if grid.roomy else 21))
+        if grid.roomy:
+            room, paint = (grid.pitch - 4, 21.0), theme.INPUT_VALUE
+            self.sheet.shape(self.id(k, "word"), "input", Html(text), at, room, paint, labels.tooltip(step.x))
+        else:
+            self.sheet.text(self.id(k, "word"), "input", at, text)
+        if grid.left_out:
+            below = (at[0], at[1] + (17 if grid.roomy else 12))
+            self.sheet.text(self.id(k, "at"), "note", below, font(f"{position + 1:,}", 9, theme.MUTED))
+
+    # ── places ─────────────────────────────────────────────────────────────────────────────────
+
+    def x(self, k: int, at: float = 0) -> float:
+        """A place in a column."""
+        return _LEFT + k % self.grid.per * self.grid.pitch + at
+
+    def y(self, k: int, state: str | None = None) -> float:
+        """The height of a state's line: its band, or that of the weights."""
+        bands = self.row.bands
+        at = bands.index(state) * self.down if state in bands else self.below
+        return self.top + 76 + k // self.grid.per * self.height + at
+
+    def joint(self, k: int) -> float:
+        """Where the state after a step begins, at the end of a line its right side."""
+        wraps = (k + 1) % self.grid.per == 0 and k + 1 < len(self.shown)
+        return self.x(k, self.grid.pitch if wraps else self.grid.joint)
+
+    def id(self, k: int, *rest: object) -> str:
+        return "-".join(map(str, (self.prefix, f"s{self.shown[k] + 1}", *rest)))
+
+    # ── lines ──────────────────────────────────────────────────────────────────────────────────
+
+    def line(
+        self, ident: str, path: Sequence[Point], norm: float | None, direct: bool, what: str, skips: bool = False
+    ) -> None:
+        """A line, with its number in its tooltip."""
+        share = self.row.share(norm)
+        known = "not computed" if norm is None else f"norm {norm:.4g}, {percent(share)} of that at the last step"
+        self.sheet.line(ident, path, share, direct, f"gradient {what}: {known}", skips)
+
+    def after(self, k: int, state: str, x: float, norm: float | None) -> None:
+        """The line from the next step back to what made a state."""
+        y, direct, right = self.y(k, state), state in self.row.bands, self.joint(k)
+        if k + 1 == len(self.shown) and direct and self.shows(state):
+            right -= 9  # the corner of `read`
+        what = f"of {state} after step {self.shown[k] + 1}"
+        self.line(self.id(k, state), [(right, y), (x, y)], norm, direct, what)
+
+    def before(self, k: int, state: str, x: float, norm: float | None) -> None:
+        """The line to the step before; a tip where a line of steps begins."""
+        y, direct, what = self.y(k, state), state in self.row.bands, f"of {state} into step {self.shown[k] + 1}"
+        begins = k % self.grid.per == 0
+        left = _LEFT - 14 if begins else self.x(k, self.grid.joint - self.grid.pitch)
+        skips = k > 0 and self.shown[k] != self.shown[k - 1] + 1
+        self.line(self.id(k, state, "in"), [(x, y), (left, y)], norm, direct, what, skips)
+        if begins:
+            self.sheet.head(self.id(k, state, "tip"), [(left + 2, y), (left - 12, y)], self.row.share(norm), direct)
+
+    def bands(self, k: int) -> None:
+        """What the states run along in the line of steps that begins here."""
+        right = self.x(min(k + self.grid.per, len(self.shown)) - 1, self.grid.pitch - 2)
+        for state in self.row.bands:
+            words = f"{state}: {self.row.steps[0].factor(state).words} a step back"
+            self.sheet.band(self.id(k, "band", state), (_LEFT - 14, right), self.y(k, state), 24, "band", words)
+        if not self.row.bands:
+            self.sheet.band(self.id(k, "track"), (_LEFT - 14, right), self.y(k), 12, "track", "no direct path")
+
+    def along(self, k: int, step: CellStep, state: str) -> None:
+        """A direct path in one step: its operations, the state after them and the edge from the state before."""
+        grid, y, path = self.grid, self.y(k, state), step.direct[state]
+        ops = [edge for edge in path if edge.consumer.op not in _HANDS_ON]
+        names = [edge.consumer.op or "" for edge in ops]
+        if len(ops) > 3:
+            ops, names = [ops[0], ops[len(ops) // 2], ops[-1]], [names[0], "", names[-1]]
+        middle = (grid.first + grid.second) / 2 + 2.5
+        places = [[grid.second], [grid.second], [grid.first, grid.second], [middle - 19, middle, middle + 19]][len(ops)]
+        xs = [self.x(k, x) for x in places]
+        for j, (edge, name, x) in enumerate(zip(ops, names, xs, strict=False)):
+            self.glyph(self.id(k, state, f"op{j}"), [name], (x, y), labels.tooltip(edge.consumer))
+        made, first = step.after[state].norm, path[0].norm if path else step.after[state].norm
+        self.after(k, state, xs[-1], made)
+        if len(xs) > 1:
+            what = f"inside the direct path of {state}"
+            self.line(self.id(k, state, "op"), [(xs[-1], y), (xs[0], y)], path[-1].norm, True, what)
+        self.before(k, state, xs[0], first)
+        if self.weighs:
+            self.beside(k, step, state, list(zip(ops, xs, strict=False)))
+
+    def beside(self, k: int, step: CellStep, state: str, ops: Sequence[tuple[Edge, float]]) -> None:
+        """What joins a direct path from the weights and what leaves it for them, and the factor in words."""
+        y, low, joint = self.y(k, state), self.y(k), self.x(k, self.grid.joint)
+        for edge, x in ops:
+            if any(e.source in step.inside and e.slot != edge.slot for e in edge.consumer.inputs):
+                self.sheet.wire(f"{self.id(k, state, 'wire')}{x:.0f}", [(x, y), (x, low)])
+        if k + 1 < len(self.shown) and any(e.consumer in step.inside for e in step.after[state].uses):
+            self.sheet.wire(self.id(k, state, "wire"), [(joint, y), (joint, low)])
+        if away := step.beside(state):
+            left = joint - self.grid.pitch
+            path = [(self.x(k, self.grid.first), low), (left, low), (left, y + 4)]
+            what = f"of {state} from the weights and gates of step {self.shown[k] + 1}"
+            self.line(self.id(k, state, "beside"), path, cotangent_norm(away), False, what)
+        words = step.factor(state).words.removeprefix("(").removesuffix(")").replace(" ", "")
+        room = self.grid.first + self.grid.pitch - self.grid.joint - 5
+        if words != "1" and width(words, 9.5, bold=True) <= room:
+            html = f"<I>{font(words, 9.5, STATE_TEXT, bold=True)}</I>"
+            at = (self.x(k, self.grid.first - 3), y + 21)
+            self.sheet.text(self.id(k, state, "factor"), "factor", at, html, room, right=True)
+
+    def weights(self, k: int, step: CellStep) -> None:
+        """The line of all that goes through weights: [W], its squashing, what comes in and what goes out."""
+        y, first, second = self.y(k), self.x(k, self.grid.first), self.x(k, self.grid.second)
+        squash = dict.fromkeys(op.op or "" for op in step.operations if op.op in BENDS)
+        uses = [e.source for op in step.products for e in op.inputs if e.source.kind == "parameter"]
+        names = dict.fromkeys(labels.name_of(node) for node in uses)
+        self.glyph(self.id(k, "W"), ["W"], (first, y), "weights: " + ", ".join(names))
+        if squash:
+            self.glyph(self.id(k, "squash"), [*squash], (second, y), "nonlinearities")
+        if self.row.others:
+            made = [step.after[s].norm for s in self.row.others if s in step.after]
+            self.after(k, self.row.others[0], second, _together(made))
+            self.before(
+                k, self.row.others[0], first, _together([cotangent_norm(step.beside(s)) for s in self.row.others])
+            )
+        if self.grid.roomy:
+            norm = cotangent_norm([edge for edge in step.x.uses if edge.consumer in step.inside])
+            self.line(self.id(k, "x"), [(first, y), (first, y + 22)], norm, False, f"of x of step {self.shown[k] + 1}")
+
+    def glyph(self, ident: str, names: list[str], at: Point, tooltip: str) -> None:
+        """An operation, weights or nonlinearities; where there is no room, without letters."""
+        bends, roomy = names[0] in BENDS, self.grid.roomy
+        if not bends:
+            weight = names == ["W"]
+            side = (18.0 if weight else 15.0) if roomy else (10.0 if weight else 12.0)
+            text = ("W" if roomy else "") if weight else _SIGNS.get(names[0], "·")
+            label = Html(font(text, 10 if weight else 11 if roomy else 9, bold=not weight)) if text else ""
+            paint, css = (theme.WEIGHT, "parameter") if weight else (theme.OP, "op state")
+            self.sheet.shape(ident, css, label, at, (side, side), paint, tooltip)
+            return
+        names = [{"sigmoid": "σ"}.get(name, name) for name in names]
+        lines = names if len(names) <= 2 else [names[0], "…"]
+        room = max(20.0, 5 + max(theme.text_width(line, 9.5) for line in lines)) if roomy else 12.0
+        label = labels.table([labels.cell(line, 9.5) for line in lines], CELLPADDING="0") if roomy else ""
+        size = (room, 10.0 if not roomy else 18.0 if len(lines) == 1 else 25.0)
+        at = (at[0] + (room / 2 - 10.5 if roomy else 0), at[1])
+        self.sheet.shape(ident, "gate", label, at, size, theme.NONLINEAR, f"{tooltip}: {', '.join(names)}")
+
+    # ── the end ────────────────────────────────────────────────────────────────────────────────
+
+    def shows(self, state: str) -> bool:
+        """Whether the last step makes of a state with a direct path what is read of it."""
+        step = self.row.steps[-1]
+        made = [e for e in step.after[state].uses if e.consumer in step.inside] if state in step.after else []
+        return self.weighs and bool(made) and any(s in self.row.others for s in self.row.read(self.row.back))
+
+    def read(self) -> None:
+        """What was differentiated, with the ways from it into the states; marks where it reads earlier ones."""
+        row, sheet, grid, k = self.row, self.sheet, self.grid, len(self.shown) - 1
+        read, right, joint = row.read(row.back), self.x(k, grid.pitch), self.joint(k)
+        heights = [self.y(k, s) for s in read if s in row.bands or self.weighs]
+        y = max(heights or [self.y(k, row.bands[0] if row.bands else None)])
+        for state in row.bands if grid.roomy else ():
+            if state not in read:
+                words = row.steps[0].factor(state).words
+                html = font(state, 13, STATE_TEXT, bold=True)
+                html += font(" ×" + words, 9, STATE_TEXT) if state != row.state and len(words) < 5 else ""
+                sheet.text(f"{self.prefix}-{state}", "name", (right + 8, self.y(k, state)), html, 36)
+        if read:
+            label = Html(sized(_root(row), 14, 25, bold=True))
+            sheet.shape(
+                f"{self.prefix}-loss",
+                "loss",
+                label,
+                (right + 26, y),
+                (28, 28),
+                theme.LOSS,
+                labels.tooltip(row.flow.root),
+            )
+        for state, edges in read.items():
+            direct, at = state in row.bands, self.y(k, state) if state in row.bands or self.weighs else y
+            path = [(right + 26, y), (right + 26, at), (joint, at)] if at != y else [(right + 14, y), (joint, y)]
+            self.line(f"{self.prefix}-read-{state}", path, cotangent_norm(edges), direct, f"of {state} as it is read")
+            ink = STATE_TEXT if direct else GRADIENT_TEXT
+            sheet.text(
+                f"{self.prefix}-read-{state}-name", "name", (right + 5, at - 14), font(state, 10.5, ink, bold=True)
+            )
+        for state in filter(self.shows, row.bands):
+            step, high = row.steps[-1], self.y(k, state)
+            made = [e for e in step.after[state].uses if e.consumer in step.inside]
+            path = [(right + 12, y), (joint, y), (joint, high), (joint - 9, high)]
+            self.line(f"{self.prefix}-shown-{state}", path, cotangent_norm(made), False, f"of {state} as it is shown")
+        for j, position in enumerate(self.shown[:-1]):
+            for state in row.read(position):
+                height = self.y(j, state if self.weighs or state in row.bands else row.bands[0])
+                place, label = (self.x(j, grid.joint + 4), height), Html(font("L", 9))
+                sheet.shape(
+                    self.id(j, "read", state), "loss", label, place, (11, 13), theme.LOSS, f"{state} is read here"
+                )
+
+
+def _together(norms: Sequence[float | None]) -> float | None:
+    """The norm of several gradients as one."""
+    known = [norm for norm in norms if norm is not None]
+    return math.hypot(*known) if known else None
