@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,19 @@ from ..files import write_atomically
 from ..flow import Flow, read_graph, trace_backward, trace_gradients
 from ..tensor import Tensor
 from . import render, theme
-from .cell_places import Row
+from .chain import find_chain
 from .dot import dot_text
 from .folding import LIMIT
 from .graph import Picture
 from .json_graph import graph_dict, json_text
 from .labels import sampled
+from .lanes import NoLanes
 from .layout_backward import layout_backward
-from .layout_cells import layout_cells
 from .layout_graph import layout_graph
-from .layout_strip import layout_strip
-from .steps import CellStep, find_chain
+from .layout_lanes import layout_lanes
+from .strip import layout_strip
 
 DETAILS = ("auto", "ops", "cell", "step")
-_OPEN_AT_MOST = 5  # steps that are still read side by side
-_COLUMNS = 24  # folded steps between the open ones
-_BOXES = 2000  # steps drawn as one node each, in all rows together
 _LARGE = 300  # shapes and arrows beyond which dot may take long: laid out in a child process
 _BACKWARD = 1000  # nodes of a graph and its backward pass
 _TIMEOUT = 30.0  # seconds
@@ -52,24 +50,25 @@ def draw(
     """Draw the graph of a Tensor, or a traced Flow; several are drawn one above another on one scale.
 
     A Tensor that can be differentiated without a cotangent is traced first (`.grad` stays untouched), unless
-    `gradients=False`; otherwise every gradient is marked "not computed". Steps of `nn.LSTMCell` and `nn.RNNCell` are
-    drawn by a table of roles, with all that follows them as one node; any other graph by Graphviz's dot.
+    `gradients=False`; otherwise every gradient is marked "not computed". Of the steps of any `nn.Cell` one is drawn in
+    lanes, a line for each state and a box for each gate, several as a strip: what is left of the gradient at each step,
+    and what one step back multiplies by. Any other graph is drawn by Graphviz's dot.
 
-    `detail`: "ops" shows every operation, "cell" folds W·z + b into its gate, "step" is one node a step; "auto" takes
-    ops for one step, cell for a few, step for very many. Of more than five steps ops and cell open the first, second
-    and last. A graph drawn by dot is folded, most steps to one node, by "cell" and "step", and by "auto" beyond 300
-    nodes. The drawing says what it leaves out. `values=False` leaves the numbers out of a graph drawn by dot.
-    `titles` name the rows, `labels` (tokens) the inputs of the steps. Steps to `keep`, counted from 1, are drawn where
-    others are left out. The scale of widths and colours is that of all Flows drawn, and of those that the drawing will
-    stand `beside`.
+    `detail`: "step" draws the strip, "cell" three steps in lanes, "ops" one, with every parameter and its share of the
+    gradient; these are the last ones, or those round the first to `keep`. "auto" takes ops for one step, step for more.
+    A step that lanes would not make clearer is left to dot. A graph drawn by dot is folded, most steps to one node, by
+    "cell" and "step", and by "auto" beyond 300 nodes. The drawing says what it leaves out. `values=False` leaves the
+    numbers out of a graph drawn by dot. `titles` name the rows, `labels` (tokens) the inputs of the steps. Steps to
+    `keep`, counted from 1, are drawn where others are left out. The scale of widths and colours is that of all Flows
+    drawn, and of those that the drawing will stand `beside`.
 
     `backward=True` draws one Tensor's graph with its backward pass beside it: by each operation the adjoint of each of
     its edges, what it multiplies by, and dotted the forward values it keeps; with `detail="ops"` every single
     operation of both.
 
     Raises ValueError for an unknown detail, titles or labels that are too few or too many, several graphs of which
-    one is not a chain of cell steps, or a backward pass of more than one graph, of a Flow, or of a very large graph;
-    TypeError for a title or a label that is no string.
+    one is not a chain of cell steps or whose steps are to be opened, or a backward pass of more than one graph, of a
+    Flow, or of a very large graph; TypeError for a title or a label that is no string.
     """
     if detail not in DETAILS:
         raise ValueError(f"detail must be one of {', '.join(DETAILS)}, got {detail!r}")
@@ -99,13 +98,16 @@ def draw(
         longest = max(map(len, chains))
         if labels is not None and len(labels) != longest:
             raise ValueError(f"{len(labels)} labels for {longest} steps")
-        rows, detail = _rows(flows, chains, detail, titles, labels, keep)
-        notes += _left_out(rows)
-        if detail == "step":
-            return drawing(layout_strip(rows, scale, name, notes))
-        return drawing(layout_cells(rows, detail, scale, name, notes))
+        if detail == "step" or (detail == "auto" and longest + len(flows) > 2):
+            others = [(flow, chain) for flow in beside if (chain := find_chain(flow)) is not None]
+            return drawing(layout_strip(flows, chains, name, titles, labels, keep, others))
+        if len(flows) > 1:
+            raise ValueError(f"detail {detail!r} opens the steps of one graph: draw each by itself, or as 'step'")
+        title, ops = heading or chains[0][0].kind, detail != "cell"
+        with suppress(NoLanes):
+            return drawing(layout_lanes(flows[0], chains[0], keep, scale, name, title, labels or (), ops, notes))
     if len(flows) > 1:
-        raise ValueError("several graphs are drawn together only when each is one chain of RNNCell or LSTMCell steps")
+        raise ValueError("several graphs are drawn together only when each is one chain of a cell's steps")
     collapse = detail in ("cell", "step") or (detail == "auto" and len(flows[0].nodes) > LIMIT)
     return drawing(layout_graph(flows[0], scale, name, heading, labels or (), values, collapse, notes))
 
@@ -136,45 +138,6 @@ def _flow(target: Any, gradients: bool) -> Flow:
 def _norms(flow: Flow) -> Iterator[float]:
     """What a scale is made of."""
     return (norm for norm in (edge.norm for edge in flow.edges) if norm is not None)
-
-
-def _rows(
-    flows: Sequence[Flow],
-    chains: Sequence[list[CellStep]],
-    detail: str,
-    titles: Sequence[str] | None,
-    labels: Sequence[str] | None,
-    keep: Collection[int],
-) -> tuple[list[Row], str]:
-    """Which steps each row shows, and in which detail."""
-    longest = max(map(len, chains))
-    if detail == "auto":
-        detail = "ops" if longest == 1 else "cell" if longest <= 8 * _COLUMNS else "step"
-    rows = []
-    for k, (flow, steps) in enumerate(zip(flows, chains, strict=True)):
-        shown, opened = _shown(len(steps), detail, _BOXES // len(flows))
-        shown = sorted({*shown, *(step - 1 for step in keep if 1 <= step <= len(steps))})
-        rows.append(Row(flow, steps, shown, opened, titles[k] if titles else None, labels))
-    return rows, detail
-
-
-def _shown(count: int, detail: str, boxes: int) -> tuple[list[int], set[int]]:
-    """Which steps to draw, and which of them open: all of a few; of many the first two and the last."""
-    if detail == "step":
-        ends = boxes // 2
-        return list(range(count)) if count <= boxes else [*range(ends), *range(count - ends, count)], set()
-    if count <= _OPEN_AT_MOST:
-        return list(range(count)), set(range(count))
-    between = range(2, count - 1)
-    every = -(-len(between) // _COLUMNS)
-    return [0, 1, *between[::every], count - 1], {0, 1, count - 1}
-
-
-def _left_out(rows: Sequence[Row]) -> list[str]:
-    """A sentence about steps that are not drawn."""
-    row = max(rows, key=lambda row: len(row.steps) - len(row.shown))
-    left_out = len(row.steps) - len(row.shown)
-    return [f"{left_out:,} of {len(row.steps):,} steps are left out: a dashed edge stands for them"] if left_out else []
 
 
 def _notes(flows: Sequence[Flow]) -> list[str]:
