@@ -57,6 +57,43 @@ def lightness(colour):
     return 0.299 * r + 0.587 * g + 0.114 * b
 
 
+PAINTS = [paint for paint in vars(theme).values() if isinstance(paint, theme.Paint)]
+HEATS = [theme.heat(x / 50, 1) for x in range(-50, 51)] + [theme.heat(math.nan, 1)]
+RAMPS = [theme.ramp(colours, k / 200) for colours in (theme.GRADIENT_RAMP, theme.STATE_RAMP) for k in range(201)]
+
+
+def contrast(a, b):
+    """As WCAG 2 defines it, written anew."""
+    c = np.array([[int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in (a, b)])
+    luminance = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+    return (luminance.max() + 0.05) / (luminance.min() + 0.05)
+
+
+def test_text_can_be_read_on_all_that_it_is_drawn_on():
+    """Ink, muted ink and what a shape names on every fill; names and norms where they stand; numbers on their colours."""
+    fills = {theme.PAPER, theme.CELL_FILL, theme.BAND, *(paint.fill for paint in PAINTS)}
+    pairs = [(text, fill) for fill in fills for text in (theme.INK, theme.MUTED)]
+    pairs += [(paint.text, paint.fill) for paint in PAINTS]
+    pairs += [
+        (text, fill)
+        for text in (theme.STATE, theme.HIDDEN, theme.GRADIENT_TEXT)
+        for fill in (theme.PAPER, theme.CELL_FILL, theme.WEIGHT.fill, theme.CONSTANT.fill)
+    ]
+    pairs += [(theme.ink_on(fill), fill) for fill in (*HEATS, *RAMPS)]
+    assert len(PAINTS) == 9
+    assert [(pair, round(contrast(*pair), 2)) for pair in pairs if contrast(*pair) < 4.5] == []
+
+
+def test_a_dashed_line_of_what_is_unknown_can_be_seen():
+    assert min(contrast(theme.UNKNOWN, fill) for fill in (theme.PAPER, theme.CELL_FILL)) >= 3
+
+
+@given(*[st.from_regex("#[0-9A-F]{6}", fullmatch=True)] * 2)
+def test_contrast_is_that_of_wcag_and_some_ink_is_readable_on_any_colour(a, b):
+    assert theme.contrast(a, b) == theme.contrast(b, a) == pytest.approx(contrast(a, b), rel=1e-3)
+    assert contrast(theme.ink_on(a), a) >= 4.5
+
+
 def test_a_scale_spans_two_to_six_decades_and_ignores_what_is_no_norm():
     assert Scale.of([1.0, 1.0]) == Scale(-2, 0)
     assert Scale.of([1.0, 1e-4]) == Scale(-4, 0)

@@ -1,6 +1,7 @@
 """Colours, widths and numbers: everything about how a drawing looks and nothing about what it shows.
 
-Colours are those of Okabe and Ito, safe for every colour vision; ramps are monotone in lightness.
+Colours are those of Okabe and Ito, safe for every colour vision, darker where they are words; ramps are monotone in
+lightness. Text has a contrast of at least 4.5 on whatever it stands on.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy.typing as npt
 
 FONT = "DejaVu Sans,Verdana,sans-serif"
 
-INK, MUTED, PAPER = "#1F2933", "#6B7280", "#FFFFFF"
-STATE, HIDDEN, INPUT = "#0072B2", "#009E73", "#56B4E9"
+INK, MUTED, PAPER = "#1F2933", "#565F6D", "#FFFFFF"
+STATE, HIDDEN, INPUT = "#0072B2", "#007A59", "#56B4E9"
 PARAMETER, NONLINEARITY, GRADIENT = "#E69F00", "#CC79A7", "#D55E00"
+GRADIENT_TEXT = "#B34A00"
 CELL_FILL, CELL_BORDER, BAND = "#F7F9FB", "#CBD5E1", "#D9E8F2"
-UNKNOWN, NOT_A_NUMBER = "#9AA5B1", "#000000"  # of a gradient that was not computed, or is NaN
+UNKNOWN, NOT_A_NUMBER = "#87919E", "#000000"  # of a gradient that was not computed, or is NaN
 
 # The pale ends are just dark enough to be followed across the fill of a step.
 GRADIENT_RAMP = ("#D6D9DF", "#F6CDA4", "#E88B3E", "#C4520A", "#7A2A00")
@@ -205,9 +207,19 @@ def heat(x: float, largest: float) -> str:
 
 
 def ink_on(colour: str) -> str:
-    """Dark or white text, whichever reads better on this colour."""
-    r, g, b = _rgb(colour)
-    return INK if 0.299 * r + 0.587 * g + 0.114 * b > 140 else PAPER
+    """Text that can be read on this colour: dark, else white, else black."""
+    return next((ink for ink in (INK, PAPER) if contrast(ink, colour) >= 4.5), "#000000")
+
+
+def contrast(a: str, b: str) -> float:
+    """How far two colours are apart in lightness, from 1 to 21, as WCAG measures it."""
+    dark, bright = sorted(map(_luminance, (a, b)))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    r, g, b = (x / 3294.6 if x <= 10 else ((x / 255 + 0.055) / 1.055) ** 2.4 for x in _rgb(colour))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
 
 def largest(value: npt.NDArray[Any]) -> float:
