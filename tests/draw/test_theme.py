@@ -78,6 +78,20 @@ def test_text_can_be_read_on_all_that_it_is_drawn_on():
     assert [(pair, round(contrast(*pair), 2)) for pair in pairs if contrast(*pair) < 4.5] == []
 
 
+@given(st.lists(st.sampled_from(["RNN", "LSTM, chrono", "forget bias -2", *"abcdefg"]), unique=True, max_size=10))
+def test_a_series_looks_like_itself_and_like_no_other(names):
+    looks = dict(zip(names, theme.looks(names), strict=True))
+    assert len({colour for colour, _ in looks.values()}) == len({marker for _, marker in looks.values()}) == len(names)
+    assert all(contrast(colour, theme.PAPER) >= 4.5 for colour, _ in looks.values())
+    assert all(look == theme.looks([name])[0] for name, look in looks.items() if len(name) > 1)
+
+
+def test_more_series_than_looks_begin_again():
+    looks = theme.looks(map(str, range(25)))
+    assert looks[:10] == looks[10:20]
+    assert len(set(looks)) == 10
+
+
 def test_a_dashed_line_of_what_is_unknown_can_be_seen():
     assert min(contrast(theme.UNKNOWN, fill) for fill in (theme.PAPER, theme.CELL_FILL)) >= 3
 

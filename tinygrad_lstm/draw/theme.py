@@ -9,7 +9,9 @@ from __future__ import annotations
 import html
 import math
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +29,19 @@ UNKNOWN, NOT_A_NUMBER = "#87919E", "#000000"  # of a gradient that was not compu
 # The pale ends are just dark enough to be followed across the fill of a step.
 GRADIENT_RAMP = ("#D6D9DF", "#F6CDA4", "#E88B3E", "#C4520A", "#7A2A00")
 STATE_RAMP = ("#C6D6E4", "#A9CDE8", "#4C9BD0", "#0072B2", "#003F66")
+
+# Of a series in every chart: colour and marker belong together, so that colour never stands alone.
+_SERIES = {
+    "forget bias 1": (STATE, "s"),
+    "RNN": (GRADIENT_TEXT, "o"),
+    "forget bias 3": (HIDDEN, "D"),
+    "forget bias 0": ("#9C3D78", "v"),
+    "chrono": ("#7A5C00", "^"),
+    "LSTM of 1997": (INK, "X"),
+    "RNN, orthogonal": ("#7A2A00", "<"),
+    "forget bias −2": ("#5B4B9A", "P"),
+}
+_OTHER_SERIES = [("#0E7490", ">"), (MUTED, "h")]
 
 
 class Paint(NamedTuple):
@@ -220,6 +235,19 @@ def contrast(a: str, b: str) -> float:
 def _luminance(colour: str) -> float:
     r, g, b = (x / 3294.6 if x <= 10 else ((x / 255 + 0.055) / 1.055) ** 2.4 for x in _rgb(colour))
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def series(name: str) -> str:
+    """A series by the short name that it has in every chart: an LSTM by what sets it apart."""
+    return name.removeprefix("LSTM, ").replace("-", "−")
+
+
+def looks(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Colour and marker of each series: its own wherever it is drawn, else those that no other here has."""
+    own = [_SERIES.get(series(name)) for name in names]
+    every = [*_SERIES.values(), *_OTHER_SERIES]
+    free = cycle([look for look in every if look not in own] or every)
+    return [look or next(free) for look in own]
 
 
 def largest(value: npt.NDArray[Any]) -> float:
