@@ -199,6 +199,13 @@ def test_curves_of_ones_own_are_drawn_as_given_with_levels_dashed():
         assert apart, (text, other)
 
 
+def test_a_long_name_is_cut_before_the_edge():
+    figure = agg(charts.curves({"Wide names of mine " * 9: [1, 2], "short": [2, 1]}, "", "", "", levels={"MW" * 40: 1}))
+    width, _ = figure.canvas.get_width_height()
+    assert max(box.x1 for _, box in boxes(figure)) <= width
+    assert sum(t.endswith("…") for t in texts(figure)) == 2
+
+
 def test_curves_on_a_log_axis_leave_out_what_is_not_above_0():
     (axes,) = charts.curves({"mine": [1e-3, 0.0, 10.0]}, "", "", "", log=True, levels={"one": 1.0}).axes
     (line,) = (line for line in curves(axes) if not line.is_dashed())

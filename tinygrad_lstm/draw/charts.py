@@ -477,9 +477,10 @@ def _place_labels(axes: Axes, curves: Sequence[_Curve]) -> None:
             axes.plot(x, y, marker=marker, markersize=5, **line)
         else:
             axes.plot([x - 5 / width, x + 5 / width], [y, y], linewidth=1.0, linestyle=(0, (3, 2)), **line)
+        size = _SMALL if marker else _SMALLEST
         axes.text(
-            x + 8 / width, y, curves[k].label, transform=axes.transAxes, va="center", color=colour,
-            fontsize=_SMALL if marker else _SMALLEST, fontweight="bold" if marker else "normal",
+            x + 8 / width, y, theme.fit(curves[k].label, 72 * _ROOM - 42, size), transform=axes.transAxes,
+            va="center", color=colour, fontsize=size, fontweight="bold" if marker else "normal",
         )  # fmt: skip
 
 
