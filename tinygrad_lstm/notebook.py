@@ -246,7 +246,7 @@ def _grid(rows: Array, label_of: Callable[[int], str] | None) -> str:
     texts = iter(_written(picked))
     whole = theme.largest(rows)
     heads = "".join(f"<th>{'…' if k is None else k}</th>" for k in across)
-    corner = "<th></th>" if label_of else ""
+    corner = "<td></td>" if label_of else ""
     lines = []
     for r in down:
         label = f"<th class=left>{'…' if r is None else label_of(r)}</th>" if label_of else ""
