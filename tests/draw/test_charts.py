@@ -206,6 +206,17 @@ def test_a_long_name_is_cut_before_the_edge():
     assert sum(t.endswith("…") for t in texts(figure)) == 2
 
 
+def test_a_name_is_led_from_where_its_curve_ends():
+    (axes,) = charts.curves({"whole": [0.0, 1.0, 2.0, 4.0], "half": [4.0, 3.0, np.nan, np.nan]}, "", "", "").axes
+    leaders = [
+        line.get_xydata()
+        for line in axes.lines
+        if len(line.get_xydata()) == 3 and line.get_transform() == axes.transAxes
+    ]
+    places = [axes.transAxes.transform(xy[0]) for xy in leaders]
+    assert sorted(axes.transData.inverted().transform(places).round(9).tolist()) == [[1, 3], [3, 4]]
+
+
 def test_curves_on_a_log_axis_leave_out_what_is_not_above_0():
     (axes,) = charts.curves({"mine": [1e-3, 0.0, 10.0]}, "", "", "", log=True, levels={"one": 1.0}).axes
     (line,) = (line for line in curves(axes) if not line.is_dashed())

@@ -43,7 +43,7 @@ _WIDTH, _LEFT = 10.4, 0.8  # inches: of a figure, and left of its axes
 _ROOM = 2.75  # inches right of the axes for the labels at the ends of lines
 _SMALL, _SMALLEST, _PITCH = 8.5, 8.0, 12.5  # points: of labels, of notes, and from one label to the next
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_DASHED = (0, (5, 3))
+_DASHED, _DOTTED = (0, (5, 3)), (0, (1, 2))
 _LAG = "lag (steps before the end, T)"
 _PARTS = (("along the cell state alone", theme.STATE), ("by k detours", theme.GRADIENT))
 _THREE: tuple[tuple[str, Any, float], ...] = (
@@ -158,16 +158,17 @@ def curves(
     first, last = min(x.min() for _, x, _ in drawn), max(x.max() for _, x, _ in drawn)
     if first == last:
         first, last = first - 0.5, last + 0.5
-    found = [_Curve(y, look, name, x) for (name, x, y), look in zip(drawn, theme.looks(lines), strict=True)]
+    found = []
+    for (name, x, y), look in zip(drawn, theme.looks(lines), strict=True):
+        held = np.flatnonzero(np.isfinite(y))[-1] + 1  # the name stands where the line ends
+        found.append(_Curve(y[:held], look, name, x[:held]))
     for name, level in (levels or {}).items():
         y = np.full(2, float(level))
         found.append(_Curve(_log10(y) if log else y, (theme.MUTED, ""), name, np.array([first, last])))
     low, high = (_limits if log else _around)([curve.y for curve in found])
     figure = _figure(title, 4.2)
     axes = _axes(figure, 0.62, 3.0)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.set_xlim(first, last)
+    axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(first, last))
     _ticks(axes.xaxis, 6, whole=last - first > 2)
     if log:
         _decades(axes, low, high)
@@ -227,21 +228,17 @@ def direct(found: Study) -> Figure:
         found.settings(found.seeds),
     )
     above, below = _axes(figure, 2.85, 3.05), _axes(figure, 0.78, 1.6)
-    measured = [
-        (cell.relative(), cell.cosine(), look, _name(cell))
-        for cell, look in zip(cells, _looks(found, cells), strict=True)
-    ]
-    found_curves = [_Curve(_log10(y), look, _with_end(name, y)) for y, _, look, name in measured if y is not None]
-    _decades(above, *_limits([curve.y for curve in found_curves]))
+    looks = _looks(found)
+    norms = [_Curve(_log10(y), looks[c], _with_end(_name(c), y)) for c in cells if (y := c.relative()) is not None]
+    _decades(above, *_limits([curve.y for curve in norms]))
     _lag_axis(above, found.lag, "")
     above.set_ylabel("norm relative to the whole (log scale)")
-    _curves(above, found_curves)
+    _curves(above, norms)
     _lag_axis(below, found.lag)
-    below.set_ylim(-1.1, 1.1)
+    below.set(ylim=(-1.1, 1.1), ylabel="cosine with the whole")
     below.set_yticks([-1, -0.5, 0, 0.5, 1], ["−1", "", "0", "", "1"])
     below.axhline(0, color=theme.MUTED, linewidth=0.8, zorder=1)
-    below.set_ylabel("cosine with the whole")
-    _curves(below, [_Curve(y, look, name) for _, y, look, name in measured if y is not None])
+    _curves(below, [_Curve(y, looks[c], _name(c)) for c in cells if (y := c.cosine()) is not None])
     return figure
 
 
@@ -299,12 +296,9 @@ def split(found: Study) -> Figure:
 def _bars(axes: Axes, parts: Sequence[Part]) -> None:
     first = parts[0]
     if math.isnan(first.share):
-        said = (
-            "the whole is exactly 0 in float64" if all(p.norm == 0 for p in parts) else "the whole is lost in float64"
-        )
+        said = f"the whole is {'lost' if any(p.norm for p in parts) else 'exactly 0'} in float64"
         axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", fontsize=_SMALL, color=theme.MUTED)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.set(xticks=[], yticks=[])
         return
     angle = "" if math.isnan(first.cosine) else f", cosine {first.cosine:.2f}".replace("-", "−")
     said = f"norm {theme.number(first.relative)} of the whole{angle}" if first.norm else "exactly 0"
@@ -328,7 +322,7 @@ def _bars(axes: Axes, parts: Sequence[Part]) -> None:
     low, high = min(0.0, *(p.share for p in shown)), max(p.share for p in shown)
     axes.set_ylim(low - 0.08 * (high - low) if low < 0 else 0, high + 0.1 * (high - low))
     power = math.floor(math.log10(most)) if most >= 1000 else 0  # parts that cancel can be far larger than the whole
-    _ticks(axes.yaxis, 5, unit=10**power)
+    _ticks(axes.yaxis, 5, said=lambda y: _plain(y / 10**power))
     if power:
         axes.text(0.02, 0.9, f"× {_power(power)}", transform=axes.transAxes, fontsize=_SMALL, color=theme.MUTED)
 
@@ -343,8 +337,12 @@ class _Curve:
     y: Floats
     look: tuple[str, str]
     label: str
-    x: Floats | None = None
+    given_x: Floats | None = None
     seeds: Sequence[Floats] = ()
+
+    @property
+    def x(self) -> Floats:
+        return np.arange(float(len(self.y))) if self.given_x is None else self.given_x
 
 
 def _figure(title: str, height: float, said: str = "", settings: str = "") -> Figure:
@@ -374,15 +372,13 @@ def _panels(
     figure = _figure(title, height, said, found.settings(found.seeds[:1]))
     width = (_WIDTH - _LEFT - 0.25 - 2 * 0.55) / 3
     panels = []
-    for k, (cell, (colour, _)) in enumerate(zip(cells, _looks(found, cells), strict=True)):
+    for k, cell in enumerate(cells):
         x, y = _LEFT + (k % 3) * (width + 0.55), height - top - (k // 3) * pitch - gap - one
         axes = figure.add_axes((x / _WIDTH, y / height, width / _WIDTH, one / height))
-        axes.set_xlabel(xlabel if k + 3 >= len(cells) else "")
-        axes.set_ylabel(ylabel if k % 3 == 0 else "")
-        name = cell.variant.label.replace("-", "−")
-        figure.text(
-            x / _WIDTH, (y + one + gap - 0.2) / height, name, fontsize=10, fontweight="bold", color=colour
-        )  # fmt: skip
+        axes.set(xlabel=xlabel if k + 3 >= len(cells) else "", ylabel=ylabel if k % 3 == 0 else "")
+        name, (colour, _) = cell.variant.label.replace("-", "−"), _looks(found)[cell]
+        place = x / _WIDTH, (y + one + gap - 0.2) / height
+        figure.text(*place, name, fontsize=10, fontweight="bold", color=colour)
         panels.append((axes, colour))
     return figure, panels
 
@@ -408,11 +404,14 @@ def _against_lag(
     """Medians with the band of all seeds, and closed forms, by their decimal logarithms: the smallest stay exact."""
     figure = _figure(title, 6.4, said, found.settings(found.seeds))
     axes = _axes(figure, 0.98, 4.35)
-    curves = []
-    for cell, look, (values, seeds, closed) in zip(found.cells, _looks(found, found.cells), measured, strict=True):
+    curves, gone = [], []
+    for cell, (values, seeds, closed) in zip(found.cells, measured, strict=True):
+        look, name = _looks(found)[cell], _name(cell)
         if closed is not None:
             curves.append(_Curve(_log10(closed), (look[0], ""), _closed_said(cell)))
-        curves.append(_Curve(_log10(values), look, _with_end(_name(cell), values), seeds=[_log10(s) for s in seeds]))
+        curves.append(_Curve(_log10(values), look, _with_end(name, values), seeds=[_log10(s) for s in seeds]))
+        if zeros := sum(s[-1] == 0 for s in seeds):
+            gone.append(f"{name} in {zeros} of {len(seeds)}")
     low, high = _limits([y for curve in curves for y in (curve.y, *curve.seeds)])
     for end in (math.log10(_TINY32), math.log10(TINY)):
         if end <= low < end + 0.15 * (high - low):  # a little further, and the mark is on the chart
@@ -420,11 +419,7 @@ def _against_lag(
     _decades(axes, low, high)
     _lag_axis(axes, found.lag)
     axes.set_ylabel(ylabel)
-    zeros = [
-        (_name(cell), sum(s[-1] == 0 for s in seeds)) for cell, (_, seeds, _) in zip(found.cells, measured, strict=True)
-    ]
-    gone = ", ".join(f"{name} in {count} of {len(found.seeds)}" for name, count in zeros if count)
-    notes = [f"exactly 0 at the whole lag, so not drawn: {gone} seeds"] if gone else []
+    notes = [f"exactly 0 at the whole lag, so not drawn: {', '.join(gone)} seeds"] if gone else []
     for k, note in enumerate(reversed([*notes, *_underflow(axes, low, high)])):
         at = (0.3 + 0.16 * k) / figure.get_figheight()
         figure.text(1 - 0.2 / _WIDTH, at, note, fontsize=_SMALLEST, color=theme.MUTED, ha="right")
@@ -436,21 +431,20 @@ def _curves(axes: Axes, curves: Sequence[_Curve]) -> None:
     """Curves with about eight markers each, shifted a little from those of others, and their names."""
     for k, curve in enumerate(curves):
         colour, marker = curve.look
-        x = np.arange(float(len(curve.y))) if curve.x is None else curve.x
         if len(curve.seeds) > 1:
             every = np.array(curve.seeds)
             held = np.isfinite(every).any(axis=0)  # a norm of 0 is not on the chart, not even as the edge of a band
             least = np.where(np.isfinite(every), every, np.inf).min(axis=0)
             most = np.where(np.isfinite(every), every, -np.inf).max(axis=0)
-            axes.fill_between(x, least, most, where=held, color=colour, alpha=0.1, linewidth=0)
+            axes.fill_between(curve.x, least, most, where=held, color=colour, alpha=0.1, linewidth=0)
         if not marker:
-            axes.plot(x, curve.y, color=colour, linewidth=1.0, linestyle=_DASHED, zorder=2)
+            axes.plot(curve.x, curve.y, color=colour, linewidth=1.0, linestyle=_DASHED, zorder=2)
             continue
-        axes.plot(x, curve.y, color=colour, linewidth=1.8, zorder=3)
-        every_so_many = max((len(x) - 1) / 8, 1)
-        at = np.unique(np.arange(k / len(curves) * every_so_many, len(x), every_so_many).astype(int))
+        axes.plot(curve.x, curve.y, color=colour, linewidth=1.8, zorder=3)
+        apart = max((len(curve.y) - 1) / 8, 1)
+        at = np.unique(np.arange(k / len(curves) * apart, len(curve.y), apart).astype(int))
         axes.plot(
-            x[at], curve.y[at], color=colour, linestyle="none", marker=marker, markersize=5,
+            curve.x[at], curve.y[at], color=colour, linestyle="none", marker=marker, markersize=5,
             markeredgecolor=theme.PAPER, markeredgewidth=0.6, zorder=3,
         )  # fmt: skip
     _place_labels(axes, curves)
@@ -459,20 +453,19 @@ def _curves(axes: Axes, curves: Sequence[_Curve]) -> None:
 def _place_labels(axes: Axes, curves: Sequence[_Curve]) -> None:
     """Names right of the axes at the height where their lines end, moved apart where they would overlap."""
     figure: Any = axes.figure
-    low, high = axes.get_ylim()
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     height = axes.get_position().height * figure.get_figheight() * 72
     width = axes.get_position().width * figure.get_figwidth() * 72
-    shown = [bool(np.isfinite(curve.y[-1])) for curve in curves]
-    ends = [
-        float(np.clip((c.y[-1] - low) / (high - low), 0, 1)) if s else 0.0 for c, s in zip(curves, shown, strict=True)
-    ]
+    places = [(curve.y[-1] - low) / (high - low) for curve in curves]
+    ends = np.nan_to_num(np.clip(places, 0, 1)).tolist()
     order = sorted(range(len(curves)), key=lambda k: (ends[k], curves[k].look[1] != ""))
     for k, place in zip(order, _apart([ends[k] * height for k in order], _PITCH, height), strict=True):
         colour, marker = curves[k].look
         y, x = place / height, 1 + 20 / width
         line: dict[str, Any] = {"transform": axes.transAxes, "color": colour, "clip_on": False}
-        if shown[k]:
-            axes.plot([1.0, 1 + 14 / width], [ends[k], y], linewidth=0.7, alpha=0.7, **line)
+        if np.isfinite(places[k]):
+            end = (curves[k].x[-1] - left) / (right - left)
+            axes.plot([end, 1, 1 + 14 / width], [ends[k], ends[k], y], linewidth=0.8, linestyle=_DOTTED, **line)
         if marker:
             axes.plot(x, y, marker=marker, markersize=5, **line)
         else:
@@ -508,7 +501,7 @@ def _underflow(axes: Axes, low: float, high: float) -> list[str]:
     for value, name in ((_TINY32, "float32"), (TINY, "float64")):
         said = f"smallest normal number of {name}, {theme.number(value)}"
         if low < math.log10(value) < high:
-            axes.axhline(math.log10(value), color=theme.INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=2)
+            axes.axhline(math.log10(value), color=theme.INK, linewidth=0.9, linestyle=_DOTTED, zorder=2)
             axes.annotate(
                 said, (1, math.log10(value)), (-4, 4), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
                 fontsize=_SMALLEST, ha="right",
@@ -524,24 +517,26 @@ def _underflow(axes: Axes, low: float, high: float) -> list[str]:
 
 def _decades(axes: Axes, low: float, high: float) -> None:
     """An axis of decimal logarithms, labelled as powers of ten."""
-    every = next(e for e in (1, 2, 5, 10, 20, 50, 100) if (high - low) / e <= 8)
-    ticks = [k for k in range(math.ceil(low), math.floor(high) + 1) if k % every == 0]
     axes.set_ylim(low, high)
-    axes.set_yticks(ticks, [_power(k) for k in ticks])
+    _ticks(axes.yaxis, 8, whole=True, said=_power)
 
 
-def _power(k: int) -> str:
-    return {0: "1", 1: "10"}.get(k) or "10" + str(k).translate(_RAISED)
+def _power(k: float) -> str:
+    return {0.0: "1", 1.0: "10"}.get(k) or "10" + f"{k:.0f}".translate(_RAISED)
 
 
-def _ticks(axis: Axis, count: int, whole: bool = False, unit: float = 1.0) -> None:
+def _plain(x: float) -> str:
+    return f"{x:,.10g}".replace("-", "−")
+
+
+def _ticks(axis: Axis, count: int, whole: bool = False, said: Callable[[float], str] = _plain) -> None:
     """Round numbers inside an axis's range."""
     from matplotlib.ticker import MaxNLocator
 
     low, high = sorted(axis.get_view_interval())
     round_ones = MaxNLocator(count, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     places = [t for t in round_ones if low <= t <= high]
-    axis.set_ticks(places, [f"{t / unit:,.10g}".replace("-", "−") for t in places])
+    axis.set_ticks(places, [said(t) for t in places])
 
 
 def _lag_axis(axes: Axes, lag: int, words: str = _LAG, count: int = 6) -> None:
@@ -599,10 +594,8 @@ def _spread(found: Study) -> str:
     return " Lines: medians; bands: all seeds." if len(found.seeds) > 1 else ""
 
 
-def _looks(found: Study, cells: Sequence[CellStudy]) -> list[tuple[str, str]]:
-    """Of these cells, as on all charts of the study."""
-    every = dict(zip(found.cells, theme.looks(c.variant.label for c in found.cells), strict=True))
-    return [every[cell] for cell in cells]
+def _looks(found: Study) -> dict[CellStudy, tuple[str, str]]:
+    return dict(zip(found.cells, theme.looks(c.variant.label for c in found.cells), strict=True))
 
 
 def _name(cell: CellStudy) -> str:
