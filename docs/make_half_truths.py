@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lstm as tl
+from tinygrad_lstm.draw import charts, theme
 from tinygrad_lstm.files import write_atomically
 
 PAGE = Path(__file__).parent / "half-truths.md"
@@ -62,17 +63,21 @@ def read(page: str) -> tuple[str, list[Section]]:
 
 Rows = list[dict[str, Any]]
 
-BLUE, GREEN, SKY, ORANGE, PINK, RED, GREY = "#0072B2", "#009E73", "#56B4E9", "#E69F00", "#CC79A7", "#D55E00", "#6B7280"
-COLOURS = {
-    "RNN": GREEN,
-    "RNN, orthogonal W": "#004D38",
-    "LSTM, forget bias -2": "#7A2A00",
-    "LSTM, forget bias 0": RED,
-    "LSTM, forget bias 1": ORANGE,
-    "LSTM, forget bias 3": BLUE,
-    "LSTM, chrono": SKY,
-    "LSTM of 1997": PINK,
-}
+WIDTH = 10.4  # inches, of every chart
+
+
+def look(name: str) -> tuple[str, str]:
+    """Colour and marker of a cell, as in every other chart."""
+    return theme.looks([name.removesuffix(" W")])[0]
+
+
+def figure_of(title: str, height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), facecolor="white", layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.16, h_pad=0.12)
+    figure.suptitle(title, x=0.2 / WIDTH, ha="left", fontsize=14, fontweight="bold")
+    return figure
 
 
 def split_rows(v: dict[str, Any]) -> Rows:
@@ -83,23 +88,26 @@ def split_rows(v: dict[str, Any]) -> Rows:
     ]
 
 
-def plot_split(figure: Any, rows: Rows) -> None:
+def plot_split(rows: Rows) -> Any:
+    figure = figure_of("How much of the gradient came straight", 3.9)
     axes = figure.subplots(1, 3, sharey=True)
     for ax, bias in zip(axes, (0, 1, 3), strict=True):
         mine = [r for r in rows if r["forget bias"] == bias and r["detours"] <= 8]
-        ax.bar([r["detours"] for r in mine], [r["share"] for r in mine], color=[BLUE] + [RED] * 8, width=0.72)
-        ax.axhline(0, color="#1F2933", linewidth=0.8)
-        ax.set_title(f"forget bias {bias}", fontsize=10)
+        colours = [theme.STATE] + [theme.GRADIENT] * 8
+        ax.bar([r["detours"] for r in mine], [r["share"] for r in mine], color=colours, width=0.72)
+        ax.axhline(0, color=theme.INK, linewidth=0.8)
+        ax.set_title(f"forget bias {bias}", color=look(f"forget bias {bias}")[0], fontsize=10, fontweight="bold")
         ax.set_xticks(range(9))
-        ax.set_xlabel("detours k")
+        ax.set_xlabel("number of detours, k")
         straight = mine[0]["share"]
         for y, colour, text in (
-            (0.96, BLUE, f"straight {straight:.2f}"),
-            (0.86, RED, f"with detours {1 - straight:.2f}"),
+            (0.96, theme.STATE, f"straight, k = 0: {straight:.2f}"),
+            (0.88, theme.GRADIENT_TEXT, f"with detours: {1 - straight:.2f}"),
         ):
             ax.text(0.98, y, text, color=colour, ha="right", va="top", transform=ax.transAxes)
         ax.set_xlim(-0.7, 8.6)
     axes[0].set_ylabel("share of the gradient of c₀")
+    return figure
 
 
 def growth_rows(v: dict[str, Any]) -> Rows:
@@ -108,25 +116,21 @@ def growth_rows(v: dict[str, Any]) -> Rows:
     ]
 
 
-def plot_growth(figure: Any, rows: Rows) -> None:
-    ax = figure.subplots()
-    styles = {
-        "open, U_g = 0": ("f = 1 and U$_g$ = 0:  1", GREEN, "-", (0, 8)),
-        "open, U_g = 1": ("f = 1 and U$_g$ = 1:  2$^{lag − 1}$", RED, "-", (0, 10)),
-        "open, U_g = -1/2": ("f = 1 and U$_g$ = −½:  2$^{−(lag − 1)}$", BLUE, "-", (0, 12)),
-        "all weights 0, forget bias 0": ("all weights 0:  2$^{−lag}$", ORANGE, "--", (0, -18)),
+def curves_of(rows: Rows, of: str, x: str, y: str, names: dict[str, str]) -> dict[str, Any]:
+    """The columns x and y of each case under the name that the chart gives it."""
+    return {name: tuple(np.array([[r[x], r[y]] for r in rows if r[of] == case]).T) for case, name in names.items()}
+
+
+def plot_growth(rows: Rows) -> Any:
+    names = {
+        "open, U_g = 1": "f = 1 and U = 1:  2ˡᵃᵍ⁻¹",
+        "open, U_g = 0": "f = 1 and U = 0:  1",
+        "open, U_g = -1/2": "f = 1 and U = −½:  2⁻⁽ˡᵃᵍ⁻¹⁾",
+        "all weights 0, forget bias 0": "all weights 0:  2⁻ˡᵃᵍ",
     }
-    for name, (label, colour, line, offset) in styles.items():
-        mine = [r for r in rows if r["cell"] == name]
-        ax.semilogy([r["lag"] for r in mine], [r["derivative"] for r in mine], line, color=colour, linewidth=2)
-        at = mine[58]
-        ax.annotate(
-            label, (at["lag"], at["derivative"]), xytext=offset, textcoords="offset points", color=colour, fontsize=9,
-            ha="left" if offset[1] > 0 and colour != RED else "right",
-        )  # fmt: skip
-    ax.set_xlabel("lag")
-    ax.set_ylabel("dc$_T$ / dc$_{T − lag}$")
-    ax.set_xlim(0, 100)
+    curves = curves_of(rows, "cell", "lag", "derivative", names)
+    title = "An open forget gate and a weight U from h to g"
+    return charts.curves(curves, title, "lag (steps back)", "d$c_T$ / d$c_{T − lag}$ (log scale)", log=True)
 
 
 def singular_rows(v: dict[str, Any]) -> Rows:
@@ -136,22 +140,19 @@ def singular_rows(v: dict[str, Any]) -> Rows:
     return rows
 
 
-def plot_singular(figure: Any, rows: Rows) -> None:
-    ax = figure.subplots()
-    styles = {
-        "eigenvalues 0": ("all eigenvalues 0", RED),
-        "1.2, inputs 0.0": ("singular values 1.2, no input", ORANGE),
-        "1.0, inputs 0.0": ("orthogonal, no input", GREEN),
-        "0.9, inputs 1.0": ("singular values 0.9, inputs of size 1", SKY),
-        "1.2, inputs 3.0": ("singular values 1.2, inputs of size 3", BLUE),
+def plot_singular(rows: Rows) -> Any:
+    names = {
+        "eigenvalues 0": "all eigenvalues 0",
+        "1.2, inputs 0.0": "1.2, no input",
+        "1.0, inputs 0.0": "1: orthogonal, no input",
+        "0.9, inputs 1.0": "0.9, inputs of size 1",
+        "1.2, inputs 3.0": "1.2, inputs of size 3",
     }
-    for case, (label, colour) in styles.items():
-        mine = [r for r in rows if r["case"] == case]
-        ax.semilogy([r["lag"] for r in mine], [r["norm"] for r in mine], color=colour, linewidth=2)
-        _label_end(ax, mine[-1]["lag"], mine[-1]["norm"], label, colour)
-    ax.set_xlabel("lag")
-    ax.set_ylabel("largest singular value of dh$_T$ / dh$_{T − lag}$")
-    ax.set_xlim(0, 40)
+    curves = curves_of(rows, "case", "lag", "norm", names)
+    ylabel = "singular value of d$h_T$ / d$h_{T − lag}$ (log scale)"
+    return charts.curves(
+        curves, "The largest singular value of the Jacobian by those of W", "lag (steps back)", ylabel, log=True
+    )
 
 
 def curves_rows(v: dict[str, Any]) -> Rows:
@@ -163,46 +164,54 @@ def curves_rows(v: dict[str, Any]) -> Rows:
     ]
 
 
-def plot_curves(figure: Any, rows: Rows) -> None:
+def plot_curves(rows: Rows) -> Any:
+    figure = figure_of("The gradient of the state at each lag", 5.2)
     ax = figure.subplots()
     ends = {"LSTM of 1997": 1.5, "LSTM, forget bias 3": 0.3, "LSTM, chrono": -1.4}  # moved apart, in decades
     for name in dict.fromkeys(r["cell"] for r in rows):
+        colour, marker = look(name)
         table = np.array([[r["norm"] for r in rows if r["cell"] == name and r["seed"] == s] for s in range(5)])
         lags = np.arange(table.shape[1])
-        ax.fill_between(lags, table.min(axis=0), table.max(axis=0), color=COLOURS[name], alpha=0.16, linewidth=0)
+        ax.fill_between(lags, table.min(axis=0), table.max(axis=0), color=colour, alpha=0.1, linewidth=0)
         for norms in table:
-            ax.semilogy(lags, norms, color=COLOURS[name], linewidth=0.6, alpha=0.7)
+            ax.semilogy(lags, norms, color=colour, linewidth=0.6, alpha=0.7)
         middle = np.median(table, axis=0)
-        ax.semilogy(lags, middle, color=COLOURS[name], linewidth=2)
-        _label_end(ax, 99, middle[-1] * 10 ** ends.get(name, 0), name.replace("-", "−"), COLOURS[name])
+        ax.semilogy(lags, middle, color=colour, linewidth=2, marker=marker, markevery=12, markeredgecolor="white")
+        label, at = name.replace("-", "−"), (99, middle[-1] * 10 ** ends.get(name, 0))
+        ax.annotate(label, at, (6, 0), textcoords="offset points", color=colour, va="center", annotation_clip=False)
         if "bias" in name:
             decay = (1 / (1 + np.exp(-float(name.split()[-1])))) ** lags
-            ax.semilogy(lags, middle[0] * decay, "--", color=COLOURS[name], linewidth=1.1)
-    ax.set_xlabel("lag: steps before the last")
-    ax.set_ylabel("norm of the gradient of the state")
+            ax.semilogy(lags, middle[0] * decay, "--", color=colour, linewidth=1.1)
+    ax.set_xlabel("lag (steps before the last)")
+    ax.set_ylabel("norm of the gradient of the state (log scale)")
     ax.set_xlim(0, 99)
-    ax.annotate("dashed: σ(forget bias)$^{lag}$", (0.02, 0.03), xycoords="axes fraction", fontsize=8.5, color=GREY)
+    said = "thin: 5 seeds, thick: their median, dashed: σ(forget bias)ˡᵃᵍ"
+    ax.annotate(said, (0.02, 0.03), xycoords="axes fraction", fontsize=8.5, color=theme.MUTED)
+    return figure
 
 
 def race_rows(v: dict[str, Any]) -> Rows:
     return [{"cell": name, "seed": s, "norm": n} for name, found in v["arrived"].items() for s, n in enumerate(found)]
 
 
-def plot_race(figure: Any, rows: Rows) -> None:
+def plot_race(rows: Rows) -> Any:
+    figure = figure_of("What reaches the first of 50 inputs", 4.2)
     ax = figure.subplots()
     names = list(dict.fromkeys(r["cell"] for r in rows))
     names.sort(key=lambda name: np.median([r["norm"] for r in rows if r["cell"] == name]))
     for y, name in enumerate(names):
         found = [r["norm"] for r in rows if r["cell"] == name]
-        ax.plot(found, [y] * len(found), "o", color=COLOURS[name], alpha=0.55, markersize=6, markeredgewidth=0)
-        ax.plot([np.median(found)] * 2, [y - 0.3, y + 0.3], color=COLOURS[name], linewidth=2.5)
+        colour, marker = look(name)
+        ax.plot(found, [y] * len(found), marker, color=colour, alpha=0.55, markersize=6, markeredgewidth=0)
+        ax.plot([np.median(found)] * 2, [y - 0.3, y + 0.3], color=colour, linewidth=2.5)
     ax.set_xscale("log")
     ax.set_yticks(range(len(names)), [name.replace("-", "−") for name in names])
     for tick, name in zip(ax.get_yticklabels(), names, strict=True):
-        tick.set_color(COLOURS[name])
-    ax.set_xlabel("norm of the gradient of the first of 50 inputs; bar: median of 9 seeds")
+        tick.set_color(look(name)[0])
+    ax.set_xlabel("norm of the gradient of the first input (log scale); bar: median of 9 seeds")
     ax.grid(axis="x", color="#E5E7EB", linewidth=0.8)
     ax.tick_params(axis="y", length=0)
+    return figure
 
 
 def drift_rows(v: dict[str, Any]) -> Rows:
@@ -214,39 +223,19 @@ def drift_rows(v: dict[str, Any]) -> Rows:
     ]
 
 
-def plot_drift(figure: Any, rows: Rows) -> None:
-    ax = figure.subplots()
-    for name, colour in (("1997", PINK), ("with forget gate", BLUE)):
-        mine = [r for r in rows if r["cell"] == name]
-        ax.plot([r["step"] for r in mine], [r["size"] for r in mine], color=colour, linewidth=2)
-        _label_end(ax, 2000, mine[-1]["size"], "cell of 1997" if name == "1997" else name, colour)
-    ax.set_xlim(0, 2000)
-    ax.set_ylim(-3, None)
-    ax.set_xlabel("time step")
-    ax.set_ylabel("average size of c")
+def plot_drift(rows: Rows) -> Any:
+    names = {"1997": "LSTM of 1997", "with forget gate": "with forget gate"}
+    curves = curves_of(rows, "cell", "step", "size", names)
+    return charts.curves(curves, "The cell state of 2000 steps", "time step", "average size of c")
 
 
-def _label_end(ax: Any, x: float, y: float, text: str, colour: str) -> None:
-    ax.annotate(
-        text, (x, y), xytext=(6, 0), textcoords="offset points", color=colour, fontsize=9, va="center",
-        annotation_clip=False,
-    )  # fmt: skip
-
-
-@dataclass
-class Chart:
-    rows: Callable[[dict[str, Any]], Rows]
-    plot: Callable[[Any, Rows], None]
-    size: tuple[float, float] = (7.2, 3.4)
-
-
-CHARTS = {
-    "split": Chart(split_rows, plot_split, (7.2, 2.8)),
-    "growth": Chart(growth_rows, plot_growth),
-    "singular": Chart(singular_rows, plot_singular),
-    "curves": Chart(curves_rows, plot_curves, (7.2, 4.4)),
-    "race": Chart(race_rows, plot_race, (7.2, 3.2)),
-    "drift": Chart(drift_rows, plot_drift, (7.2, 2.6)),
+CHARTS: dict[str, tuple[Callable[[dict[str, Any]], Rows], Callable[[Rows], Any]]] = {
+    "split": (split_rows, plot_split),
+    "growth": (growth_rows, plot_growth),
+    "singular": (singular_rows, plot_singular),
+    "curves": (curves_rows, plot_curves),
+    "race": (race_rows, plot_race),
+    "drift": (drift_rows, plot_drift),
 }
 
 
@@ -296,27 +285,14 @@ def pictures(section: Section) -> list[str]:
 
 def save_chart(name: str, rows: Rows) -> None:
     import matplotlib
-    from matplotlib.figure import Figure
 
-    chart = CHARTS[name]
-    style = {
-        "svg.hashsalt": name,
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": "#9AA5B1",
-        "text.color": "#1F2933",
-        "axes.labelcolor": "#1F2933",
-        "xtick.color": "#1F2933",
-        "ytick.color": "#1F2933",
-    }
+    style: Any = {
+        "font.family": "DejaVu Sans", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
+        "axes.edgecolor": theme.CELL_BORDER, "text.color": theme.INK, "axes.labelcolor": theme.INK,
+        "xtick.color": theme.INK, "ytick.color": theme.INK,
+    }  # fmt: skip
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=chart.size, facecolor="white", layout="constrained")
-        chart.plot(figure, rows)
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
-    write_atomically(PICTURES / f"{name}.svg", drawn.getvalue())
+        charts.save(CHARTS[name][1](rows), PICTURES / f"{name}.svg")
 
 
 def main() -> None:
@@ -332,7 +308,7 @@ def main() -> None:
             if name in DRAWINGS:
                 DRAWINGS[name](section.variables).save(PICTURES / f"{name}.svg")
                 continue
-            rows = CHARTS[name].rows(section.variables)
+            rows = CHARTS[name][0](section.variables)
             write_atomically(PICTURES / f"{name}.csv", table(rows).encode())
             try:
                 save_chart(name, rows)

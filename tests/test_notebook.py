@@ -249,6 +249,30 @@ def test_a_step_shows_every_gate_it_has():
     assert re.findall(r"[figoch](?=0\.|−0\.)", old) == list("igoch")
 
 
+def test_the_colours_of_a_step_are_on_one_scale_that_is_told():
+    """A number has the colour that it has in any other row: its part of the largest of all."""
+    state = np.zeros(2), np.array([4.0, -1.0])
+    html = tl.nn.LSTMCell(1, 2, rng=0).step(np.ones(1), state)._repr_html_()
+    cells = re.findall(r'background:rgba\((\S+),([\d.]+)\)">([^<]+)<', html)
+    numbers = [float(text.replace("−", "-")) for _, _, text in cells]
+    assert len(numbers) == 12
+    most = max(map(abs, numbers))
+    for (colour, alpha, _), x in zip(cells, numbers, strict=True):
+        assert float(alpha) == pytest.approx(0.55 * abs(x) / most, abs=0.006)
+        assert colour == ("0,114,178" if x > 0 else "213,94,0")
+    orange, blue = "rgba(213,94,0,0.55)", "rgba(0,114,178,0.55)"
+    assert f"linear-gradient(90deg,{orange},transparent,{blue})" in html
+    said = theme.number(most)
+    assert f"−{said}  {said}: one scale for all rows" in Page(html).text
+
+
+def test_lines_differ_by_their_dashes_too():
+    lines = re.findall(
+        '<path [^>]*stroke="([^"]*)"[^>]*stroke-dasharray="([^"]*)"', unrolled(5, wrt_x=True)._repr_html_()
+    )
+    assert len(lines) == len({colour for colour, _ in lines}) == len({dashes for _, dashes in lines}) == 3
+
+
 def test_a_flow_shows_the_norms_that_it_has():
     flow = unrolled(5, wrt_x=True)
     page = Page(flow._repr_html_())
@@ -300,15 +324,20 @@ def test_a_norm_of_0_is_a_gap_in_the_curve():
     assert lines([0.0, 0.0]) == []
 
 
-def test_a_drawing_is_as_wide_as_the_page_or_scrolls():
+def test_a_drawing_is_as_wide_as_the_page_and_its_parts_say_what_they_are():
     html = tl.draw(unrolled(3))._repr_mimebundle_()["text/html"]
-    assert Page(html).tags[:5] == ["div", "style", "div", "div", "svg"]
-    assert '<div style="overflow-x:auto"><svg ' in html
-    assert re.search(r"<svg [^>]*width:100%;min-width:\d+px;max-width:\d+pt;height:auto", html)
-    assert "viewBox=" in html
-    assert "wider than the page: scroll sideways" in html
+    page = Page(html)
+    assert page.tags[:3] == ["svg", "title", "rect"]
+    assert re.match(r'<svg [^>]*style="max-width:100%;height:auto"[^>]*viewBox=', html)
+    assert "× " in page.text
     assert "<?xml" not in html
     assert "<!DOCTYPE" not in html
+
+
+@pytest.mark.parametrize("make", [lambda: tl.draw(unrolled(12))._repr_mimebundle_()["text/html"],
+                                  lambda: unrolled(12)._repr_html_()])  # fmt: skip
+def test_no_picture_is_wider_than_its_page(make):
+    assert "min-width" not in make()
 
 
 # ── runs ───────────────────────────────────────────────────────────────────────────────────────
@@ -361,8 +390,8 @@ def test_a_loss_that_falls_far_is_drawn_on_a_logarithmic_scale():
     rows = [{"step": k, "sequences": 32 * k, "loss": loss} for k, loss in ((1, 1.0), (2, 0.01))]
     assert "logarithmic" in notebook.run(about, rows)
     assert "logarithmic" not in notebook.run(about, rows[:1])
-    assert "stroke-dasharray" in notebook.run(about, rows)
-    assert "stroke-dasharray" not in notebook.run(about | {"baseline": [0.0, "nothing"]}, rows)  # has no place there
+    assert 'dasharray="5 4"' in notebook.run(about, rows)
+    assert 'dasharray="5 4"' not in notebook.run(about | {"baseline": [0.0, "nothing"]}, rows)  # has no place there
 
 
 def test_a_curve_without_a_number_has_no_name_at_its_end():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import html
 import math
-import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +36,7 @@ font-variant-numeric:tabular-nums;vertical-align:middle}
 .tinygrad-lstm .wrap{text-align:left!important;white-space:normal;max-width:48em}
 .tinygrad-lstm .parts{display:flex;flex-wrap:wrap;gap:4px 28px;align-items:flex-start}
 .tinygrad-lstm img{image-rendering:pixelated;outline:1px solid rgba(128,128,128,.45);margin:0;max-width:none}
+.tinygrad-lstm .scale{display:inline-block;width:120px;height:.9em;vertical-align:-.1em}
 .tinygrad-lstm svg{display:block;height:auto}
 </style>"""
 
@@ -45,7 +45,6 @@ _POINTS = 1000  # of a curve with more, every n-th is drawn
 _DOTS = 40  # a curve of at most so many points shows each
 _CURVES = 6
 _ROWS, _COLUMNS = 64, 240  # of a heat map; of a larger array every n-th is shown
-_LEGIBLE = 0.8  # CSS pixels for a point of a drawing: below it scrolls instead of shrinking
 
 
 # ── the objects ────────────────────────────────────────────────────────────────────────────────
@@ -90,7 +89,12 @@ def step(gates: Mapping[str, Array | None]) -> str:
     if value.ndim > 1:
         notes.append(f"of {len(value)} sequence{'s' * (len(value) != 1)} the first is shown")
     stacked = np.array([value if value.ndim == 1 else value[0] for value in known.values()])
-    return _page("one LSTM step", notes, _grid(stacked, list(known).__getitem__, each_row=True))
+    most = theme.largest(stacked)
+    low, high = (theme.number(end) for end in (-most or 0.0, most))
+    colours = f"{_tint(-most, most)},transparent,{_tint(most, most)}"
+    bar = f'<span class=scale style="background:linear-gradient(90deg,{colours})"></span>'
+    legend = f"<p>{low} {bar} {high}: one scale for all rows</p>"
+    return _page("one LSTM step", notes, _grid(stacked, list(known).__getitem__) + legend)
 
 
 def flow(root: str, nodes: Sequence[Node], edges: int, traced: bool) -> str:
@@ -161,19 +165,8 @@ def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
 
 
 def drawing(svg: str) -> str:
-    """A drawing inside a page: as wide as the page if it can be read there, else to be scrolled; on white paper."""
-    svg = svg[svg.index("<svg ") :]
-    wide = float(re.findall(r'width="([\d.]+)pt"', svg)[0])
-    least = round(_LEGIBLE * wide)
-    style = f"display:block;width:100%;min-width:{least}px;max-width:{wide:.0f}pt;height:auto;border-radius:6px"
-    inner = re.sub(r'style="[^"]*"', f'style="{style}"', svg, count=1)
-    # Some systems show no scroll bar before one scrolls: where there is more to see, it says so.
-    hint = (
-        f"<style>@container (max-width:{least - 1}px){{.tinygrad-lstm-{least}{{display:block!important}}}}</style>"
-        f'<div class="tinygrad-lstm-{least}" style="display:none;font:12px system-ui,sans-serif;opacity:.72">'
-        "wider than the page: scroll sideways →</div>"
-    )
-    return f'<div style="container-type:inline-size">{hint}<div style="overflow-x:auto">{inner}</div></div>'
+    """A drawing inside a page, where each of its parts says what it is under the pointer: as an image it would not."""
+    return svg[svg.index("<svg ") :]
 
 
 # ── pieces ─────────────────────────────────────────────────────────────────────────────────────
@@ -246,14 +239,14 @@ def _numbers(value: Array) -> str:
     return text + _heat(rows, 480, 128) if max(rows.shape) > _MANY else text
 
 
-def _grid(rows: Array, label_of: Callable[[int], str] | None, each_row: bool = False) -> str:
-    """A matrix as a table of numbers on their colours, abbreviated; `each_row` gives each row a scale of its own."""
+def _grid(rows: Array, label_of: Callable[[int], str] | None) -> str:
+    """A matrix as a table of numbers on their colours, abbreviated."""
     down, across = _kept(len(rows)), _kept(rows.shape[1])
     picked = rows[np.ix_([k for k in down if k is not None], [k for k in across if k is not None])]
     texts = iter(_written(picked))
     whole = theme.largest(rows)
     heads = "".join(f"<th>{'…' if k is None else k}</th>" for k in across)
-    corner = "<th></th>" if label_of else ""
+    corner = "<td></td>" if label_of else ""
     lines = []
     for r in down:
         label = f"<th class=left>{'…' if r is None else label_of(r)}</th>" if label_of else ""
@@ -262,8 +255,7 @@ def _grid(rows: Array, label_of: Callable[[int], str] | None, each_row: bool = F
             if r is None or c is None:
                 cells += "<td class=dim>…</td>"
             else:
-                part = theme.largest(rows[r]) if each_row else whole
-                cells += f'<td style="background:{_tint(rows[r, c], part)}">{next(texts)}</td>'
+                cells += f'<td style="background:{_tint(rows[r, c], whole)}">{next(texts)}</td>'
         lines.append(f"<tr>{label}{cells}</tr>")
     head = f"<thead><tr>{corner}{heads}</tr></thead>" if rows.shape[1] > 1 else ""
     return f"<table>{head}<tbody>{''.join(lines)}</tbody></table>"
@@ -431,9 +423,9 @@ def _chart(
             at_y = at(first, y)[1]
             parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{at_y:.1f}" y2="{at_y:.1f}" stroke-dasharray="5 4"/>')
             ends.append((at_y, name, ""))
-    for curve in drawn:
+    for k, curve in enumerate(drawn):
         points = [(x, y) for x, y in _thinned(curve) if math.isfinite(y)]
-        parts += _path([at(x, y) if math.isfinite(y) else None for x, y in _thinned(curve)], curve.colour)
+        parts.append(_path([at(x, y) if math.isfinite(y) else None for x, y in _thinned(curve)], curve.colour, k))
         if len(points) <= _DOTS:
             for x, y in points:
                 value = theme.number(10**y if log else y, 3)
@@ -444,7 +436,7 @@ def _chart(
     said = _escaped("curves of " + ", ".join(curve.label for curve in curves))
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{said}" fill="none" stroke="currentColor" '
-        f'style="width:100%;min-width:420px;max-width:{_WIDTH}px;margin-bottom:6px" '
+        f'style="width:100%;max-width:{_WIDTH}px;margin-bottom:6px" '
         f'font-family="system-ui,sans-serif" font-size="11">{"".join(parts)}</svg>'
     )
 
@@ -463,8 +455,8 @@ def _thinned(curve: _Curve) -> list[tuple[float, float]]:
     return points if every == 1 else [*points[:-1:every], points[-1]]
 
 
-def _path(points: Iterable[tuple[float, float] | None], colour: str) -> Iterator[str]:
-    """The line through points, broken where there is none."""
+def _path(points: Iterable[tuple[float, float] | None], colour: str, k: int) -> str:
+    """The line through points, broken where there is none; the k-th has its own dashes, so that colour is not alone."""
     steps, pen = [], "M"
     for point in points:
         if point is None:
@@ -472,7 +464,8 @@ def _path(points: Iterable[tuple[float, float] | None], colour: str) -> Iterator
         else:
             steps.append(f"{pen}{point[0]:.1f} {point[1]:.1f}")
             pen = "L"
-    yield f'<path d="{"".join(steps)}" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>'
+    dashes = ("none", "8 3", "2 3")[k % 3]
+    return f'<path d="{"".join(steps)}" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>'
 
 
 def _dot(x: float, y: float, colour: str, said: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_lstm as tl
 
-_SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
+_SVG = "{http://www.w3.org/2000/svg}"
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Svg:
             if g.get("class"):
                 own = self._own(g)
                 text = "".join(t for e in own if e.tag == f"{_SVG}text" for t in e.itertext())
-                tooltip = next((e.get(f"{_LINK}title") for e in own if e.tag == f"{_SVG}a"), "")
+                tooltip = next((e.text for e in own if e.tag == f"{_SVG}title"), "")
                 paths = [e for e in own if e.tag == f"{_SVG}path" and e.get("stroke") not in (None, "none")]
                 strokes = [(e.get("stroke"), float(e.get("stroke-width") or 1)) for e in paths]
                 item = Item(g.get("id"), g.get("class").split(), text.replace("\xa0", " "), tooltip or "", strokes)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import combinations, pairwise
 
@@ -10,10 +11,13 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import charts
-from tinygrad_lstm.flow.study import VARIANTS, Part, study
+from tinygrad_lstm.draw import charts, theme
+from tinygrad_lstm.flow.study import Part, study
 
 pytest.importorskip("matplotlib", reason='the charts need matplotlib: pip install ".[charts]"')
+
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +199,24 @@ def test_curves_of_ones_own_are_drawn_as_given_with_levels_dashed():
         assert apart, (text, other)
 
 
+def test_a_long_name_is_cut_before_the_edge():
+    figure = agg(charts.curves({"Wide names of mine " * 9: [1, 2], "short": [2, 1]}, "", "", "", levels={"MW" * 40: 1}))
+    width, _ = figure.canvas.get_width_height()
+    assert max(box.x1 for _, box in boxes(figure)) <= width
+    assert sum(t.endswith("…") for t in texts(figure)) == 2
+
+
+def test_a_name_is_led_from_where_its_curve_ends():
+    (axes,) = charts.curves({"whole": [0.0, 1.0, 2.0, 4.0], "half": [4.0, 3.0, np.nan, np.nan]}, "", "", "").axes
+    leaders = [
+        line.get_xydata()
+        for line in axes.lines
+        if len(line.get_xydata()) == 3 and line.get_transform() == axes.transAxes
+    ]
+    places = [axes.transAxes.transform(xy[0]) for xy in leaders]
+    assert sorted(axes.transData.inverted().transform(places).round(9).tolist()) == [[1, 3], [3, 4]]
+
+
 def test_curves_on_a_log_axis_leave_out_what_is_not_above_0():
     (axes,) = charts.curves({"mine": [1e-3, 0.0, 10.0]}, "", "", "", log=True, levels={"one": 1.0}).axes
     (line,) = (line for line in curves(axes) if not line.is_dashed())
@@ -212,10 +234,60 @@ def test_curves_that_cannot_be_drawn_are_refused(line, log, said):
         charts.curves({"mine": line}, "", "", "", log=log)
 
 
-def test_cells_differ_by_marker_too():
-    looks = [*charts._LOOKS.values(), *charts._OTHERS]
-    assert set(charts._LOOKS) == set(VARIANTS)
-    assert len({colour for colour, _ in looks}) == len({marker for _, marker in looks}) == len(looks)
+def colours(figure):
+    """The colours of the names at the ends of curves, by the name alone."""
+    return {t.get_text().split("  ")[0]: t.get_color() for axes in figure.axes for t in axes.texts}
+
+
+def test_a_series_has_one_colour_in_every_chart(found):
+    """In every study, whatever else is in it, and on a chart of one's own."""
+    own = {"a": [1, 2], "LSTM, forget bias 3": [1, 2], "RNN": [2, 1], "chrono": [3, 1]}
+    every = [charts.norms(found), charts.weights(found), charts.direct(found), charts.curves(own, "", "", "")]
+    every.append(charts.norms(study(["lstm3", "lstm-8"], 2, 2, 2, [0])))
+    seen = {}
+    for figure in every:
+        for name, colour in colours(figure).items():
+            seen.setdefault(theme.series(name), set()).add(colour)
+    for label in ("RNN", "LSTM of 1997", "forget bias 0", "forget bias 1", "forget bias 3", "chrono"):
+        assert len(seen[label]) == 1, label
+    panels = charts.singular(found)
+    titles = {theme.series(t.get_text()): t.get_color() for t in panels.texts if t.get_fontsize() == 10}
+    assert {name: {colour} for name, colour in titles.items()} == {name: seen[name] for name in titles}
+    assert len(titles) == len(found.cells)
+
+
+@pytest.mark.parametrize("name", charts.CHARTS)
+def test_axes_say_what_they_are_and_no_title_has_a_comma(found, name):
+    figure = charts.CHARTS[name](found)
+    title = figure.texts[0].get_text()
+    assert "," not in title
+    assert any(axes.get_xlabel() for axes in figure.axes)
+    left = min(axes.get_position().x0 for axes in figure.axes)
+    for axes in figure.axes:
+        assert bool(axes.get_ylabel()) == (axes.get_position().x0 == left)
+        assert ("log scale" in axes.get_ylabel()) == any(
+            "10⁻" in t.get_text() for t in axes.get_yticklabels()
+        ) or not axes.get_ylabel()
+
+
+@pytest.mark.parametrize("name", charts.CHARTS)
+def test_text_can_be_read_where_a_chart_is_900_pixels_wide(found, lost, name):
+    for figure in (charts.CHARTS[name](found), charts.CHARTS[name](lost)):
+        seen = [t for t in figure.findobj(Text) if t.get_text().strip()]
+        assert len(seen) >= 10
+        for text in seen:
+            assert text.get_fontsize() * 900 / (figure.get_figwidth() * 72) >= 9, text
+            assert theme.contrast(to_hex(text.get_color()).upper(), theme.PAPER) >= 4.5, text
+
+
+def test_a_chart_as_svg_is_a_card_with_a_name(found, tmp_path):
+    root = ET.fromstring(charts.save(charts.norms(found), tmp_path / "a.svg").read_bytes())
+    svg = "{http://www.w3.org/2000/svg}"
+    assert (root.get("role"), root.get("aria-label")) == ("img", "How much gradient is left at each lag")
+    assert (root[0].tag, root[0].text) == (f"{svg}title", root.get("aria-label"))
+    assert root[1].get("rx") == "14"
+    whole = root.find(f"{svg}g[@id='figure_1']/{svg}g[@id='patch_1']/{svg}path")
+    assert whole.get("style") == "fill: none"  # no corner of another's on the card
 
 
 def test_a_study_without_an_lstm_has_no_cell_state_to_split():

@@ -165,6 +165,16 @@ def test_nodes_may_be_added_as_to_any_digraph(drawing):
     assert "only here" not in drawing.source
 
 
+def test_a_drawing_says_what_it_is_and_how_it_is_written(small):
+    small.name = "L"
+    drawing = tl.draw(small)
+    said = '<drawing of "computation graph of L": 3 shapes, 3 arrows; .save("file.svg") writes it>'
+    assert repr(drawing) == said
+    assert str(drawing) == drawing.source
+    small.name = "a\nb"
+    assert "\n" not in repr(tl.draw(small))
+
+
 def test_a_notebook_shows_the_svg(drawing):
     bundle = drawing._repr_mimebundle_()
     assert set(bundle) == {"image/svg+xml", "text/html"}

@@ -57,6 +57,51 @@ def lightness(colour):
     return 0.299 * r + 0.587 * g + 0.114 * b
 
 
+PAINTS = [paint for paint in vars(theme).values() if isinstance(paint, theme.Paint)]
+HEATS = [theme.heat(x / 50, 1) for x in range(-50, 51)] + [theme.heat(math.nan, 1)]
+RAMPS = [theme.ramp(colours, k / 200) for colours in (theme.GRADIENT_RAMP, theme.STATE_RAMP) for k in range(201)]
+
+
+def contrast(a, b):
+    """As WCAG 2 defines it, written anew."""
+    c = np.array([[int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in (a, b)])
+    luminance = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+    return (luminance.max() + 0.05) / (luminance.min() + 0.05)
+
+
+def test_text_can_be_read_on_all_that_it_is_drawn_on():
+    fills = {theme.PAPER, theme.CELL_FILL, *(paint.fill for paint in PAINTS)}
+    texts = {theme.INK, theme.MUTED, theme.STATE, theme.HIDDEN, theme.GRADIENT_TEXT, *(paint.text for paint in PAINTS)}
+    pairs = [(text, fill) for text in texts for fill in fills] + [(t, theme.BAND) for t in (theme.INK, theme.MUTED)]
+    pairs += [(theme.ink_on(fill), fill) for fill in (*HEATS, *RAMPS)]
+    assert len(PAINTS) == 9
+    assert [(pair, round(contrast(*pair), 2)) for pair in pairs if contrast(*pair) < 4.5] == []
+
+
+@given(st.lists(st.sampled_from(["RNN", "LSTM, chrono", "forget bias -2", *"abcdefg"]), unique=True, max_size=10))
+def test_a_series_looks_like_itself_and_like_no_other(names):
+    looks = dict(zip(names, theme.looks(names), strict=True))
+    assert len({colour for colour, _ in looks.values()}) == len({marker for _, marker in looks.values()}) == len(names)
+    assert all(contrast(colour, theme.PAPER) >= 4.5 for colour, _ in looks.values())
+    assert all(look == theme.looks([name])[0] for name, look in looks.items() if len(name) > 1)
+
+
+def test_more_series_than_looks_begin_again():
+    looks = theme.looks(map(str, range(25)))
+    assert looks[:10] == looks[10:20]
+    assert len(set(looks)) == 10
+
+
+def test_a_dashed_line_of_what_is_unknown_can_be_seen():
+    assert min(contrast(theme.UNKNOWN, fill) for fill in (theme.PAPER, theme.CELL_FILL)) >= 3
+
+
+@given(*[st.from_regex("#[0-9A-F]{6}", fullmatch=True)] * 2)
+def test_contrast_is_that_of_wcag_and_some_ink_is_readable_on_any_colour(a, b):
+    assert theme.contrast(a, b) == theme.contrast(b, a) == pytest.approx(contrast(a, b), rel=1e-3)
+    assert contrast(theme.ink_on(a), a) >= 4.5
+
+
 def test_a_scale_spans_two_to_six_decades_and_ignores_what_is_no_norm():
     assert Scale.of([1.0, 1.0]) == Scale(-2, 0)
     assert Scale.of([1.0, 1e-4]) == Scale(-4, 0)

@@ -10,7 +10,7 @@ import math
 import os
 import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -27,9 +27,11 @@ from ..flow.sequence import TINY
 from ..flow.study import CellStudy, Part, Study
 from ..machine import free_in_forks
 from . import theme
+from .render import card
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
@@ -37,21 +39,18 @@ Floats = npt.NDArray[np.float64]
 INSTALL = 'pip install ".[charts]"'
 FORMATS = ("svg", "png", "pdf")
 _TINY32 = float(np.finfo(np.float32).tiny)
-# Colour and marker belong together, so that colour never stands alone; dashed are the closed forms alone.
-_LOOKS = {
-    "rnn": ("#D55E00", "o"),
-    "lstm1997": ("#1F2933", "X"),
-    "lstm0": ("#B5578F", "v"),
-    "lstm1": ("#C98A00", "s"),
-    "lstm3": ("#0072B2", "D"),
-    "chrono": ("#009E73", "^"),
-}
-_OTHERS = (("#2F93CF", "P"), ("#6B7280", "h"), ("#7A2A00", "<"), ("#5B4B9A", ">"))
 _WIDTH, _LEFT = 10.4, 0.8  # inches: of a figure, and left of its axes
-_ROOM = 2.6  # inches right of the axes for the labels at the ends of lines
-_SMALL, _PITCH = 8.5, 12.5  # points: of labels, and from one to the next
+_ROOM = 2.75  # inches right of the axes for the labels at the ends of lines
+_SMALL, _SMALLEST, _PITCH = 8.5, 8.0, 12.5  # points: of labels, of notes, and from one label to the next
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_GRID = "#E5E7EB"
+_DASHED, _DOTTED = (0, (5, 3)), (0, (1, 2))
+_LAG = "lag (steps before the end, T)"
+_PARTS = (("along the cell state alone", theme.STATE), ("by k detours", theme.GRADIENT))
+_THREE: tuple[tuple[str, Any, float], ...] = (
+    ("largest", "-", 2.0),
+    ("median", (0, (6, 1.5)), 1.4),
+    ("smallest", (0, (1, 1.2)), 1.6),
+)
 
 
 class ChartsMissing(RuntimeError):
@@ -63,6 +62,29 @@ def available() -> bool:
     return find_spec("matplotlib") is not None
 
 
+_one_at_a_time = free_in_forks(threading.RLock())  # matplotlib's settings belong to the whole process
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    if not available():
+        raise ChartsMissing(f"the charts need matplotlib: {INSTALL}")
+    from matplotlib import rc_context
+
+    look: Any = {
+        "font.family": "DejaVu Sans", "font.size": 9, "text.color": theme.INK, "axes.labelcolor": theme.INK,
+        "axes.edgecolor": theme.CELL_BORDER, "axes.linewidth": 0.8, "axes.spines.top": False,
+        "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": "#E5E7EB",
+        "grid.linewidth": 0.6, "xtick.color": theme.CELL_BORDER, "ytick.color": theme.CELL_BORDER,
+        "xtick.labelcolor": theme.INK, "ytick.labelcolor": theme.INK, "xtick.labelsize": _SMALL,
+        "ytick.labelsize": _SMALL, "lines.solid_capstyle": "round", "hatch.linewidth": 1.0,
+        "svg.hashsalt": "tinygrad_lstm", "svg.fonttype": "path", "mathtext.default": "regular",
+    }  # fmt: skip
+    with _one_at_a_time, rc_context(look):
+        yield
+
+
+@_style()
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a chart as svg, png or pdf by its suffix, whole or not at all; the same chart gives the same bytes.
 
@@ -76,11 +98,16 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
 
 
 def _rendered(figure: Figure, form: str) -> bytes:
-    dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    from matplotlib.colors import to_hex
+
+    about: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
+    ground = figure.get_facecolor()
+    if form == "svg":
+        about["Title"] = figure.texts[0].get_text() if figure.texts else "chart"
+        ground = "none" if to_hex(ground).upper() == theme.PAPER else ground  # it stands on the card
     data = io.BytesIO()
-    with _style():
-        figure.savefig(data, format=form, dpi=150, metadata=dated.get(form))
-    return data.getvalue()
+    figure.savefig(data, format=form, dpi=150, metadata=about, facecolor=ground)
+    return card(data.getvalue()) if form == "svg" else data.getvalue()
 
 
 @cache
@@ -89,12 +116,14 @@ def _chart() -> type[Figure]:
     from matplotlib.figure import Figure
 
     class Chart(Figure):
+        @_style()
         def _repr_svg_(self) -> str:
             return _rendered(self, "svg").decode()
 
     return Chart
 
 
+@_style()
 def curves(
     lines: Mapping[str, npt.ArrayLike | tuple[npt.ArrayLike, npt.ArrayLike]],
     title: str,
@@ -126,76 +155,65 @@ def curves(
         drawn.append((name, x, y))
     for name, level in (levels or {}).items():
         as_number(f"{name}, a level,", level)
-    across = {name: _log10(np.array([y])) if log else np.array([float(y)]) for name, y in (levels or {}).items()}
-    low, high = _limits([y for _, _, y in drawn] + list(across.values())) if log else _around(drawn, across.values())
-    with _style():
-        figure = _chart()(figsize=(_WIDTH, 4.2), facecolor=theme.PAPER)
-        figure.text(0.2 / _WIDTH, 1 - 0.36 / 4.2, title, fontsize=14, fontweight="bold")
-        axes = _axes(figure, 0.62, 3.0)
-        axes.set_xlabel(xlabel)
-        axes.set_ylabel(ylabel)
-        first, last = min(x.min() for _, x, _ in drawn), max(x.max() for _, x, _ in drawn)
-        if first == last:
-            first, last = first - 0.5, last + 0.5
-        axes.set_xlim(first, last)
-        ticks = _few_ticks(first, last, 6, whole=last - first > 2)
-        axes.set_xticks(ticks, [f"{t:,.10g}".replace("-", "−") for t in ticks])
-        if log:
-            _decades(axes, low, high)
-        else:
-            axes.set_ylim(low, high)
-            heights = _few_ticks(low, high, 7)
-            axes.set_yticks(heights, [f"{t:,.10g}".replace("-", "−") for t in heights])
-        labels = []
-        looks = [_LOOKS[key] for key in ("lstm3", "rnn", "chrono", "lstm0", "lstm1", "lstm1997")] + [*_OTHERS]
-        for k, (name, x, y) in enumerate(drawn):
-            colour, marker = looks[k % len(looks)]
-            _curve(axes, y, colour, marker, k / len(drawn), x)
-            labels.append(_Label(y[np.isfinite(y)], colour, marker, name, True))
-        for name, y in across.items():
-            axes.axhline(y[0], color=theme.MUTED, linewidth=1.0, linestyle=(0, (5, 3)), zorder=2)
-            labels.append(_Label(y, theme.MUTED, None, name, False))
-        _place_labels(axes, labels, low, high)
-        return figure
+    first, last = min(x.min() for _, x, _ in drawn), max(x.max() for _, x, _ in drawn)
+    if first == last:
+        first, last = first - 0.5, last + 0.5
+    found = []
+    for (name, x, y), look in zip(drawn, theme.looks(lines), strict=True):
+        held = np.flatnonzero(np.isfinite(y))[-1] + 1  # the name stands where the line ends
+        found.append(_Curve(y[:held], look, name, x[:held]))
+    for name, level in (levels or {}).items():
+        y = np.full(2, float(level))
+        found.append(_Curve(_log10(y) if log else y, (theme.MUTED, ""), name, np.array([first, last])))
+    low, high = (_limits if log else _around)([curve.y for curve in found])
+    figure = _figure(title, 4.2)
+    axes = _axes(figure, 0.62, 3.0)
+    axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(first, last))
+    _ticks(axes.xaxis, 6, whole=last - first > 2)
+    if log:
+        _decades(axes, low, high)
+    else:
+        axes.set_ylim(low, high)
+        _ticks(axes.yaxis, 7)
+    _curves(axes, found)
+    return figure
 
 
 # ── the charts ─────────────────────────────────────────────────────────────────────────────────
 
 
+@_style()
 def norms(found: Study) -> Figure:
     """The gradient's norm against lag, log scale: medians as lines, all seeds as bands, closed forms dashed.
 
     Norms that are exactly 0 have no place on a log axis: the line ends, and its label says so. The smallest normal
     number of float64 and that of float32 are marked where the chart reaches them, and named where it does not.
     """
-    lines = [
-        _Line(*_look(found, c), _name(c), c.norms(), [r.norms for r in c.runs], c.closed(), _closed_said(c))
-        for c in found.cells
-    ]
     return _against_lag(
         found,
-        lines,
-        "How much gradient is left, against lag",
+        [(c.norms(), [r.norms for r in c.runs], c.closed()) for c in found.cells],
+        "How much gradient is left at each lag",
         f"Norm of dL/dc of the LSTMs and of dL/dh of the RNN, through every path.{_spread(found)} "
         "Dashed: closed forms, for the LSTMs of the direct path alone at zero weights, dL/d$c_T$ · σ(b)ˡᵃᵍ; for the "
         "RNN its weights without tanh.",
-        "norm of the gradient, log scale",
+        "norm of the gradient (log scale)",
     )
 
 
+@_style()
 def weights(found: Study) -> Figure:
     """The norm of what each step contributed to dL/dW, by its distance from the end, log scale."""
-    lines = [_Line(*_look(found, c), _name(c), c.weights(), [r.weights for r in c.runs]) for c in found.cells]
     return _against_lag(
         found,
-        lines,
+        [(c.weights(), [r.weights for r in c.runs], None) for c in found.cells],
         "What each step contributes to dL/dW",
         "dL/dW is a sum over the steps. Norm of each step's term, all weight matrices of a cell together; lag 0 is the "
         f"last step.{_spread(found)}",
-        "norm of the step's term, log scale",
+        "norm of the step's term (log scale)",
     )
 
 
+@_style()
 def direct(found: Study) -> Figure:
     """The part of dL/dc_{T-lag} that came along the cell state alone: its norm relative to the whole, its cosine.
 
@@ -203,44 +221,42 @@ def direct(found: Study) -> Figure:
     """
     cells = _with_cell_state(found)
     figure = _figure(
-        found,
         "How much of the gradient came along the cell state alone",
+        6.9,
         "The direct part of dL/dc, without any detour through h: its norm relative to the whole, and its cosine with "
         f"the whole; 1 and 1 where it is all there is.{' Medians of the seeds.' if len(found.seeds) > 1 else ''}",
-        6.9,
+        found.settings(found.seeds),
     )
     above, below = _axes(figure, 2.85, 3.05), _axes(figure, 0.78, 1.6)
-    lines = []
-    for cell in cells:
-        colour, marker = _look(found, cell)
-        relative, cosine = cell.relative(), cell.cosine()
-        assert relative is not None
-        assert cosine is not None
-        lines.append(_Line(colour, marker, _name(cell), relative))
-        _curve(below, cosine, colour, marker)
-    _log_lines(above, lines, found.lag, "norm relative to the whole, log scale", underflow=False)
-    above.set_xlabel("")
+    looks = _looks(found)
+    norms = [_Curve(_log10(y), looks[c], _with_end(_name(c), y)) for c in cells if (y := c.relative()) is not None]
+    _decades(above, *_limits([curve.y for curve in norms]))
+    _lag_axis(above, found.lag, "")
+    above.set_ylabel("norm relative to the whole (log scale)")
+    _curves(above, norms)
     _lag_axis(below, found.lag)
-    below.set_ylim(-1.1, 1.1)
+    below.set(ylim=(-1.1, 1.1), ylabel="cosine with the whole")
     below.set_yticks([-1, -0.5, 0, 0.5, 1], ["−1", "", "0", "", "1"])
     below.axhline(0, color=theme.MUTED, linewidth=0.8, zorder=1)
-    below.set_ylabel("cosine with the whole")
+    _curves(below, [_Curve(y, looks[c], _name(c)) for c in cells if (y := c.cosine()) is not None])
     return figure
 
 
+@_style()
 def singular(found: Study) -> Figure:
     """The largest, median and smallest singular value of d state_T / d state_{T-lag}, a panel for each cell."""
     figure, panels = _panels(
         found,
         found.cells,
-        "Singular values of the state's Jacobian, against lag",
-        "∂$c_T$/∂c of the LSTMs with the h of the same step held fixed, ∂$h_T$/∂h of the RNN, log scale. "
+        "Singular values of the state's Jacobian at each lag",
+        "∂$c_T$/∂c of the LSTMs with the h of the same step held fixed, ∂$h_T$/∂h of the RNN. "
         "A line ends where float64 cannot tell its value from rounding (n · 2.2·10⁻¹⁶ of the largest).",
+        "singular value (log scale)",
+        _LAG,
     )
     shown = [_log10(np.where(c.resolved, c.singular, np.nan)) for c in found.cells]
     low, high = _limits(shown)
-    for k, (axes, cell, values) in enumerate(zip(panels, found.cells, shown, strict=True)):
-        colour, _ = _look(found, cell)
+    for (axes, colour), values in zip(panels, shown, strict=True):
         axes.axhline(0, color=theme.MUTED, linewidth=0.7, zorder=1)
         for column, (name, style, width) in enumerate(_THREE):
             y = values[:, column]
@@ -248,19 +264,13 @@ def singular(found: Study) -> Figure:
             last = np.flatnonzero(np.isfinite(y))
             if last.size and last[-1] < found.lag:
                 axes.plot(last[-1], y[last[-1]], marker="|", color=colour, markersize=7, markeredgewidth=1.4)
-        _lag_axis(axes, found.lag, "lag" if k + 3 >= len(found.cells) else "", 5)
+        _lag_axis(axes, found.lag, axes.get_xlabel(), 5)
         _decades(axes, low, high)
     _key(figure, [(name, {"color": theme.INK, "linestyle": style, "linewidth": w}) for name, style, w in _THREE])
     return figure
 
 
-_THREE: tuple[tuple[str, Any, float], ...] = (
-    ("largest", "-", 2.0),
-    ("median", (0, (6, 1.5)), 1.4),
-    ("smallest", (0, (1, 1.2)), 1.6),
-)
-
-
+@_style()
 def split(found: Study) -> Figure:
     """The gradient of c_0 by detours k through h, as signed shares that add up to 1: a panel for each LSTM.
 
@@ -270,36 +280,25 @@ def split(found: Study) -> Figure:
     figure, panels = _panels(
         found,
         cells,
-        f"The gradient {_steps(found.lag)} back, by detours through h",
+        f"Detours through h of the gradient {'1 step' if found.lag == 1 else f'{found.lag:,} steps'} back",
         "Signed share: the part of all paths with k detours, projected on the whole, relative to it. The shares of a "
         "cell add up to 1, to rounding of the largest; where some are negative, parts cancel.",
+        "signed share of the whole",
+        "number of detours, k",
         0.42,
     )
-    for k, (axes, cell) in enumerate(zip(panels, cells, strict=True)):
+    for (axes, _), cell in zip(panels, cells, strict=True):
         _bars(axes, cell.parts)
-        if k + 3 >= len(cells):
-            axes.set_xlabel("detours k")
-        if k % 3 == 0:
-            axes.set_ylabel("signed share")
-    _key(
-        figure,
-        [
-            ("along the cell state alone", {"color": theme.STATE, "linewidth": 6}),
-            ("by k detours", {"color": "#E88B3E", "linewidth": 6}),
-        ],
-    )
+    _key(figure, [(name, {"color": colour, "linewidth": 6}) for name, colour in _PARTS])
     return figure
 
 
 def _bars(axes: Axes, parts: Sequence[Part]) -> None:
     first = parts[0]
     if math.isnan(first.share):
-        said = (
-            "the whole is exactly 0 in float64" if all(p.norm == 0 for p in parts) else "the whole is lost in float64"
-        )
+        said = f"the whole is {'lost' if any(p.norm for p in parts) else 'exactly 0'} in float64"
         axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", fontsize=_SMALL, color=theme.MUTED)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.set(xticks=[], yticks=[])
         return
     angle = "" if math.isnan(first.cosine) else f", cosine {first.cosine:.2f}".replace("-", "−")
     said = f"norm {theme.number(first.relative)} of the whole{angle}" if first.norm else "exactly 0"
@@ -309,7 +308,7 @@ def _bars(axes: Axes, parts: Sequence[Part]) -> None:
     shown = [p for p in parts if p.detours <= visible[-1].detours]
     axes.axhline(0, color=theme.MUTED, linewidth=0.8, zorder=1)
     for p in shown:
-        colour = theme.STATE if p.detours == 0 else "#E88B3E"
+        _, colour = _PARTS[p.detours > 0]
         axes.bar(p.detours, p.share, width=0.78, color=colour, hatch="////" if p.more else None, edgecolor="#FFFFFF",
                  linewidth=0)  # fmt: skip
     span = max(shown[-1].detours, 4)
@@ -322,9 +321,8 @@ def _bars(axes: Axes, parts: Sequence[Part]) -> None:
     axes.set_xticks(ticks, names)
     low, high = min(0.0, *(p.share for p in shown)), max(p.share for p in shown)
     axes.set_ylim(low - 0.08 * (high - low) if low < 0 else 0, high + 0.1 * (high - low))
-    heights = _few_ticks(*axes.get_ylim(), 5)
     power = math.floor(math.log10(most)) if most >= 1000 else 0  # parts that cancel can be far larger than the whole
-    axes.set_yticks(heights, [f"{y / 10**power:g}".replace("-", "−") for y in heights])
+    _ticks(axes.yaxis, 5, said=lambda y: _plain(y / 10**power))
     if power:
         axes.text(0.02, 0.9, f"× {_power(power)}", transform=axes.transAxes, fontsize=_SMALL, color=theme.MUTED)
 
@@ -333,81 +331,55 @@ def _bars(axes: Axes, parts: Sequence[Part]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Line:
-    """A measured curve over the lag; with all seeds its band, with a closed form a dashed curve and its name."""
+class _Curve:
+    """A curve named at its end; with all seeds its band; without a marker thin and dashed: a closed form or a level."""
 
-    colour: str
-    marker: str
+    y: Floats
+    look: tuple[str, str]
     label: str
-    values: Floats
+    given_x: Floats | None = None
     seeds: Sequence[Floats] = ()
-    closed: Floats | None = None
-    closed_label: str = ""
+
+    @property
+    def x(self) -> Floats:
+        return np.arange(float(len(self.y))) if self.given_x is None else self.given_x
 
 
-_one_at_a_time = free_in_forks(threading.RLock())  # matplotlib's settings belong to the whole process
+def _figure(title: str, height: float, said: str = "", settings: str = "") -> Figure:
+    """An empty figure with its heading, and below it what was run."""
+    figure = _chart()(figsize=(_WIDTH, height), facecolor=theme.PAPER)
+    left = 0.2 / _WIDTH
+    figure.text(left, 1 - 0.36 / height, title, fontsize=14, fontweight="bold")
+    for k, line in enumerate(textwrap.wrap(said, 138)):
+        figure.text(left, 1 - (0.62 + 0.18 * k) / height, line, fontsize=9, color=theme.MUTED)
+    if settings:
+        settings = f"{settings[0].upper()}{settings[1:]}; L = u · $h_T$, |u| = 1."
+        figure.text(left, 0.12 / height, settings, fontsize=_SMALLEST, color=theme.MUTED)
+    return figure
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    if not available():
-        raise ChartsMissing(f"the charts need matplotlib: {INSTALL}")
-    from matplotlib import rc_context
-
-    look: Any = {
-        "font.family": "DejaVu Sans", "font.size": 9, "text.color": theme.INK, "axes.labelcolor": theme.INK,
-        "axes.edgecolor": theme.CELL_BORDER, "axes.linewidth": 0.8, "axes.spines.top": False,
-        "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": _GRID,
-        "grid.linewidth": 0.6, "xtick.color": theme.CELL_BORDER, "ytick.color": theme.CELL_BORDER,
-        "xtick.labelcolor": theme.INK, "ytick.labelcolor": theme.INK, "xtick.labelsize": _SMALL,
-        "ytick.labelsize": _SMALL, "lines.solid_capstyle": "round", "hatch.linewidth": 1.0,
-        "svg.hashsalt": "tinygrad_lstm", "svg.fonttype": "path", "mathtext.default": "regular",
-    }  # fmt: skip
-    with _one_at_a_time, rc_context(look):
-        yield
-
-
-def _figure(found: Study, title: str, said: str, height: float, seeds: Sequence[int] = ()) -> Figure:
-    """An empty figure with its heading, and below it what was run, with which seeds (all unless told)."""
-    with _style():
-        figure = _chart()(figsize=(_WIDTH, height), facecolor=theme.PAPER)
-        left = 0.2 / _WIDTH
-        figure.text(left, 1 - 0.34 / height, title, fontsize=14, fontweight="bold")
-        for k, line in enumerate(textwrap.wrap(said, 138)):
-            figure.text(left, 1 - (0.6 + 0.18 * k) / height, line, fontsize=9, color=theme.MUTED)
-        settings = found.settings(seeds or found.seeds)
-        settings = settings[0].upper() + settings[1:]
-        figure.text(left, 0.1 / height, f"{settings}; L = u · $h_T$, |u| = 1.", fontsize=8, color=theme.MUTED)
-        return figure
-
-
-def _axes(figure: Figure, bottom: float, height: float, right: float = _ROOM) -> Axes:
-    with _style():
-        whole = figure.get_figheight()
-        return figure.add_axes((_LEFT / _WIDTH, bottom / whole, (_WIDTH - _LEFT - right) / _WIDTH, height / whole))
+def _axes(figure: Figure, bottom: float, height: float) -> Axes:
+    whole = figure.get_figheight()
+    return figure.add_axes((_LEFT / _WIDTH, bottom / whole, (_WIDTH - _LEFT - _ROOM) / _WIDTH, height / whole))
 
 
 def _panels(
-    found: Study, cells: Sequence[CellStudy], title: str, said: str, gap: float = 0.34
-) -> tuple[Figure, list[Axes]]:
-    """A figure of three panels a row, each under its cell's name; `gap` is between name and panel, in inches."""
-    rows, one = -(-len(cells) // 3), 1.8
-    pitch = one + gap + 0.36
-    top = 0.95
-    height = top + rows * pitch + 0.45
-    figure = _figure(found, title, said, height, found.seeds[:1])
-    panels = []
+    found: Study, cells: Sequence[CellStudy], title: str, said: str, ylabel: str, xlabel: str, gap: float = 0.34
+) -> tuple[Figure, list[tuple[Axes, str]]]:
+    """Three panels a row, each with its cell's colour and under its name; `gap` is between the two, in inches."""
+    one, pitch, top = 1.8, 2.16 + gap, 0.95
+    height = top + -(-len(cells) // 3) * pitch + 0.45
+    figure = _figure(title, height, said, found.settings(found.seeds[:1]))
     width = (_WIDTH - _LEFT - 0.25 - 2 * 0.55) / 3
-    with _style():
-        for k, cell in enumerate(cells):
-            x, y = _LEFT + (k % 3) * (width + 0.55), height - top - (k // 3) * pitch - gap - one
-            axes = figure.add_axes((x / _WIDTH, y / height, width / _WIDTH, one / height))
-            colour, _ = _look(found, cell)
-            figure.text(
-                x / _WIDTH, (y + one + gap - 0.2) / height, _name(cell),
-                fontsize=10, fontweight="bold", color=colour,
-            )  # fmt: skip
-            panels.append(axes)
+    panels = []
+    for k, cell in enumerate(cells):
+        x, y = _LEFT + (k % 3) * (width + 0.55), height - top - (k // 3) * pitch - gap - one
+        axes = figure.add_axes((x / _WIDTH, y / height, width / _WIDTH, one / height))
+        axes.set(xlabel=xlabel if k + 3 >= len(cells) else "", ylabel=ylabel if k % 3 == 0 else "")
+        name, (colour, _) = cell.variant.label.replace("-", "−"), _looks(found)[cell]
+        place = x / _WIDTH, (y + one + gap - 0.2) / height
+        figure.text(*place, name, fontsize=10, fontweight="bold", color=colour)
+        panels.append((axes, colour))
     return figure, panels
 
 
@@ -415,93 +387,93 @@ def _key(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """What the lines of all panels are, above them at the right."""
     from matplotlib.lines import Line2D
 
-    with _style():
-        figure.legend(
-            [Line2D([], [], **look) for _, look in entries], [name for name, _ in entries], ncols=len(entries),
-            loc="upper right", bbox_to_anchor=(1 - 0.25 / _WIDTH, 1 - 0.26 / figure.get_figheight()), frameon=False,
-            fontsize=_SMALL, handlelength=2.2, borderpad=0, borderaxespad=0, columnspacing=1.4,
-        )  # fmt: skip
+    figure.legend(
+        [Line2D([], [], **look) for _, look in entries], [name for name, _ in entries], ncols=len(entries),
+        loc="upper right", bbox_to_anchor=(1 - 0.25 / _WIDTH, 1 - 0.26 / figure.get_figheight()), frameon=False,
+        fontsize=_SMALL, handlelength=2.2, borderpad=0, borderaxespad=0, columnspacing=1.4,
+    )  # fmt: skip
 
 
-def _against_lag(found: Study, lines: Sequence[_Line], title: str, said: str, ylabel: str) -> Figure:
-    figure = _figure(found, title, said, 6.4)
-    _log_lines(_axes(figure, 0.98, 4.35), lines, found.lag, ylabel)
-    return figure
-
-
-def _log_lines(axes: Axes, lines: Sequence[_Line], lag: int, ylabel: str, underflow: bool = True) -> None:
-    """Curves by their decimal logarithm, drawn on a linear axis: numbers near the smallest ones stay exact."""
-    curves = [_log10(v) for line in lines for v in (line.values, *line.seeds)]
-    low, high = _limits(curves + [_log10(line.closed) for line in lines if line.closed is not None])
-    for end in (math.log10(_TINY32), math.log10(TINY)) if underflow else ():
+def _against_lag(
+    found: Study,
+    measured: Sequence[tuple[Floats, Sequence[Floats], Floats | None]],
+    title: str,
+    said: str,
+    ylabel: str,
+) -> Figure:
+    """Medians with the band of all seeds, and closed forms, by their decimal logarithms: the smallest stay exact."""
+    figure = _figure(title, 6.4, said, found.settings(found.seeds))
+    axes = _axes(figure, 0.98, 4.35)
+    curves, gone = [], []
+    for cell, (values, seeds, closed) in zip(found.cells, measured, strict=True):
+        look, name = _looks(found)[cell], _name(cell)
+        if closed is not None:
+            curves.append(_Curve(_log10(closed), (look[0], ""), _closed_said(cell)))
+        curves.append(_Curve(_log10(values), look, _with_end(name, values), seeds=[_log10(s) for s in seeds]))
+        if zeros := sum(s[-1] == 0 for s in seeds):
+            gone.append(f"{name} in {zeros} of {len(seeds)}")
+    low, high = _limits([y for curve in curves for y in (curve.y, *curve.seeds)])
+    for end in (math.log10(_TINY32), math.log10(TINY)):
         if end <= low < end + 0.15 * (high - low):  # a little further, and the mark is on the chart
             low = end - 0.03 * (high - low)
     _decades(axes, low, high)
-    _lag_axis(axes, lag)
+    _lag_axis(axes, found.lag)
     axes.set_ylabel(ylabel)
-    labels: list[_Label] = []
-    for order, line in enumerate(lines):
-        y = _log10(line.values)
-        if len(line.seeds) > 1:
-            every = np.array([_log10(v) for v in line.seeds])
+    notes = [f"exactly 0 at the whole lag, so not drawn: {', '.join(gone)} seeds"] if gone else []
+    for k, note in enumerate(reversed([*notes, *_underflow(axes, low, high)])):
+        at = (0.3 + 0.16 * k) / figure.get_figheight()
+        figure.text(1 - 0.2 / _WIDTH, at, note, fontsize=_SMALLEST, color=theme.MUTED, ha="right")
+    _curves(axes, curves)
+    return figure
+
+
+def _curves(axes: Axes, curves: Sequence[_Curve]) -> None:
+    """Curves with about eight markers each, shifted a little from those of others, and their names."""
+    for k, curve in enumerate(curves):
+        colour, marker = curve.look
+        if len(curve.seeds) > 1:
+            every = np.array(curve.seeds)
             held = np.isfinite(every).any(axis=0)  # a norm of 0 is not on the chart, not even as the edge of a band
             least = np.where(np.isfinite(every), every, np.inf).min(axis=0)
             most = np.where(np.isfinite(every), every, -np.inf).max(axis=0)
-            axes.fill_between(np.arange(len(y)), least, most, where=held, color=line.colour, alpha=0.1, linewidth=0)
-        if line.closed is not None:
-            dashed = _log10(line.closed)
-            axes.plot(dashed, color=line.colour, linewidth=1.0, linestyle=(0, (5, 3)), zorder=2)
-            labels.append(_Label(dashed, line.colour, None, line.closed_label, False))
-        _curve(axes, y, line.colour, line.marker, order / len(lines))
-        labels.append(
-            _Label(y, line.colour, line.marker, f"{line.label.removeprefix('LSTM, ')}  {_end_said(line.values)}", True)
-        )
-    if underflow:
-        _notes(axes.figure, [*_zeros_said(lines), *_underflow(axes, low, high)])
-    _place_labels(axes, labels, low, high)
+            axes.fill_between(curve.x, least, most, where=held, color=colour, alpha=0.1, linewidth=0)
+        if not marker:
+            axes.plot(curve.x, curve.y, color=colour, linewidth=1.0, linestyle=_DASHED, zorder=2)
+            continue
+        axes.plot(curve.x, curve.y, color=colour, linewidth=1.8, zorder=3)
+        apart = max((len(curve.y) - 1) / 8, 1)
+        at = np.unique(np.arange(k / len(curves) * apart, len(curve.y), apart).astype(int))
+        axes.plot(
+            curve.x[at], curve.y[at], color=colour, linestyle="none", marker=marker, markersize=5,
+            markeredgecolor=theme.PAPER, markeredgewidth=0.6, zorder=3,
+        )  # fmt: skip
+    _place_labels(axes, curves)
 
 
-@dataclass(frozen=True, eq=False)
-class _Label:
-    y: Floats
-    colour: str
-    marker: str | None
-    text: str
-    bold: bool
-
-
-def _place_labels(axes: Axes, labels: Sequence[_Label], low: float, high: float) -> None:
+def _place_labels(axes: Axes, curves: Sequence[_Curve]) -> None:
     """Names right of the axes at the height where their lines end, moved apart where they would overlap."""
     figure: Any = axes.figure
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     height = axes.get_position().height * figure.get_figheight() * 72
     width = axes.get_position().width * figure.get_figwidth() * 72
-    ends = [
-        (min(max((label.y[-1] - low) / (high - low), 0.0), 1.0) if np.isfinite(label.y[-1]) else 0.0)
-        for label in labels
-    ]
-    order = sorted(range(len(labels)), key=lambda k: (ends[k], labels[k].bold))
-    places = _apart([ends[k] * height for k in order], _PITCH, height)
-    for k, place in zip(order, places, strict=True):
-        label, y = labels[k], place / height
-        shown = np.isfinite(label.y[-1])
-        if shown:
-            axes.plot(
-                [1.0, 1 + 14 / width], [ends[k], y], transform=axes.transAxes, color=label.colour, linewidth=0.7,
-                clip_on=False, linestyle="-" if label.bold else (0, (3, 2)), alpha=0.7,
-            )  # fmt: skip
-        x = 1 + 20 / width
-        if label.marker:
-            axes.plot(
-                x, y, transform=axes.transAxes, color=label.colour, marker=label.marker, markersize=5, clip_on=False
-            )
+    places = [(curve.y[-1] - low) / (high - low) for curve in curves]
+    ends = np.nan_to_num(np.clip(places, 0, 1)).tolist()
+    order = sorted(range(len(curves)), key=lambda k: (ends[k], curves[k].look[1] != ""))
+    for k, place in zip(order, _apart([ends[k] * height for k in order], _PITCH, height), strict=True):
+        colour, marker = curves[k].look
+        y, x = place / height, 1 + 20 / width
+        line: dict[str, Any] = {"transform": axes.transAxes, "color": colour, "clip_on": False}
+        if np.isfinite(places[k]):
+            end = (curves[k].x[-1] - left) / (right - left)
+            axes.plot([end, 1, 1 + 14 / width], [ends[k], ends[k], y], linewidth=0.8, linestyle=_DOTTED, **line)
+        if marker:
+            axes.plot(x, y, marker=marker, markersize=5, **line)
         else:
-            axes.plot(
-                [x - 5 / width, x + 5 / width], [y, y], transform=axes.transAxes, color=label.colour, linewidth=1.0,
-                linestyle=(0, (3, 2)), clip_on=False,
-            )  # fmt: skip
+            axes.plot([x - 5 / width, x + 5 / width], [y, y], linewidth=1.0, linestyle=(0, (3, 2)), **line)
+        size = _SMALL if marker else _SMALLEST
         axes.text(
-            x + 8 / width, y, label.text, transform=axes.transAxes, va="center", fontsize=_SMALL if label.bold else 7.5,
-            color=label.colour, fontweight="bold" if label.bold else "normal",
+            x + 8 / width, y, theme.fit(curves[k].label, 72 * _ROOM - 42, size), transform=axes.transAxes,
+            va="center", color=colour, fontsize=size, fontweight="bold" if marker else "normal",
         )  # fmt: skip
 
 
@@ -523,65 +495,54 @@ def _apart(wanted: Sequence[float], least: float, room: float) -> list[float]:
     return [start(group) + k * least for group in groups for k in range(int(group[1]))]
 
 
-def _curve(axes: Axes, y: Floats, colour: str, marker: str, shift: float = 0.0, x: Floats | None = None) -> None:
-    """A line with about eight markers, shifted a little from those of other lines."""
-    x = np.arange(float(len(y))) if x is None else x
-    axes.plot(x, y, color=colour, linewidth=1.8, zorder=3)
-    every = max((len(y) - 1) / 8, 1)
-    places = np.unique(np.arange(shift * every, len(y), every).astype(int))
-    axes.plot(
-        x[places], y[places], color=colour, linestyle="none", marker=marker, markersize=5, markeredgecolor=theme.PAPER,
-        markeredgewidth=0.6, zorder=3,
-    )  # fmt: skip
-
-
 def _underflow(axes: Axes, low: float, high: float) -> list[str]:
     """Mark where float64 and float32 end; return in words what the chart does not reach."""
     unseen = []
     for value, name in ((_TINY32, "float32"), (TINY, "float64")):
         said = f"smallest normal number of {name}, {theme.number(value)}"
         if low < math.log10(value) < high:
-            axes.axhline(math.log10(value), color=theme.INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=2)
+            axes.axhline(math.log10(value), color=theme.INK, linewidth=0.9, linestyle=_DOTTED, zorder=2)
             axes.annotate(
                 said, (1, math.log10(value)), (-4, 4), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-                fontsize=7.5, ha="right", bbox={"facecolor": theme.PAPER, "alpha": 0.8, "linewidth": 0, "pad": 1.5},
+                fontsize=_SMALLEST, ha="right",
+                bbox={"facecolor": theme.PAPER, "alpha": 0.8, "linewidth": 0, "pad": 1.5},
             )  # fmt: skip
             if name == "float64":
                 axes.axhspan(low, math.log10(value), color="#F3F4F6", zorder=0, linewidth=0)
         elif low >= math.log10(value):
             decades = round(low - math.log10(value))
-            unseen.append(f"{said}: {decades} decades below this chart")  # never fewer than a few, see _log_lines
+            unseen.append(f"{said}: {decades} decades below this chart")  # never fewer than a few, see _against_lag
     return unseen
 
 
 def _decades(axes: Axes, low: float, high: float) -> None:
     """An axis of decimal logarithms, labelled as powers of ten."""
-    every = next(e for e in (1, 2, 5, 10, 20, 50, 100) if (high - low) / e <= 8)
-    ticks = [k for k in range(math.ceil(low), math.floor(high) + 1) if k % every == 0]
     axes.set_ylim(low, high)
-    axes.set_yticks(ticks, [_power(k) for k in ticks])
+    _ticks(axes.yaxis, 8, whole=True, said=_power)
 
 
-def _power(k: int) -> str:
-    return {0: "1", 1: "10"}.get(k) or "10" + str(k).translate(_RAISED)
+def _power(k: float) -> str:
+    return {0.0: "1", 1.0: "10"}.get(k) or "10" + f"{k:.0f}".translate(_RAISED)
 
 
-def _few_ticks(low: float, high: float, count: int, whole: bool = False) -> list[float]:
-    """Round numbers inside a range."""
+def _plain(x: float) -> str:
+    return f"{x:,.10g}".replace("-", "−")
+
+
+def _ticks(axis: Axis, count: int, whole: bool = False, said: Callable[[float], str] = _plain) -> None:
+    """Round numbers inside an axis's range."""
     from matplotlib.ticker import MaxNLocator
 
-    return [
-        float(t)
-        for t in MaxNLocator(count, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-        if low <= t <= high
-    ]
+    low, high = sorted(axis.get_view_interval())
+    round_ones = MaxNLocator(count, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    places = [t for t in round_ones if low <= t <= high]
+    axis.set_ticks(places, [said(t) for t in places])
 
 
-def _lag_axis(axes: Axes, lag: int, words: str = "lag: steps before the end, T", count: int = 6) -> None:
+def _lag_axis(axes: Axes, lag: int, words: str = _LAG, count: int = 6) -> None:
     axes.set_xlim(0, lag)
     axes.set_xlabel(words)
-    ticks = _few_ticks(0, lag, count, whole=True)
-    axes.set_xticks(ticks, [f"{t:,.0f}" for t in ticks])
+    _ticks(axes.xaxis, count, whole=True)
 
 
 def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
@@ -595,9 +556,9 @@ def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
     return (low, high) if high - low >= 2 else (high - 2, high)
 
 
-def _around(drawn: Sequence[tuple[str, Floats, Floats]], levels: Iterable[Floats]) -> tuple[float, float]:
+def _around(curves: Sequence[Floats]) -> tuple[float, float]:
     """The range of all finite values with a little air; one that is nearly above 0 starts there."""
-    every = np.concatenate([*(y for _, _, y in drawn), *levels])
+    every = np.concatenate(curves)
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
     if not math.isfinite(2 * (high - low)):
         raise ValueError(f"numbers from {low:g} to {high:g} are too far apart for one axis")
@@ -611,29 +572,13 @@ def _log10(values: Floats) -> Floats:
     return np.where(positive, np.log10(np.where(positive, values, 1.0)), np.nan)
 
 
-def _notes(figure: Any, notes: Sequence[str]) -> None:
-    """Sentences at the lower right, above what was run."""
-    for k, said in enumerate(reversed(notes)):
-        at = (0.27 + 0.15 * k) / figure.get_figheight()
-        figure.text(1 - 0.2 / _WIDTH, at, said, fontsize=7.5, color=theme.MUTED, ha="right")
-
-
-def _zeros_said(lines: Sequence[_Line]) -> list[str]:
-    """In how many seeds the last value is exactly 0."""
-    counts = [
-        (line.label.removeprefix("LSTM, "), sum(v[-1] == 0 for v in line.seeds), len(line.seeds)) for line in lines
-    ]
-    said = [f"{label} in {zeros} of {count}" for label, zeros, count in counts if zeros]
-    return [f"exactly 0 at the whole lag, so not drawn: {', '.join(said)} seeds"] if said else []
-
-
-def _end_said(values: Floats) -> str:
-    """The last value, or from where on it is exactly 0."""
+def _with_end(name: str, values: Floats) -> str:
+    """The name with the last value, or from where on it is exactly 0."""
     if math.isnan(values[-1]):
-        return "lost"
+        return f"{name}  lost"
     if values[-1] > 0:
-        return theme.number(float(values[-1]))
-    return f"0 from lag {int(np.flatnonzero(values > 0)[-1]) + 1 if (values > 0).any() else 0:,}"
+        return f"{name}  {theme.number(float(values[-1]))}"
+    return f"{name}  0 from lag {int(np.flatnonzero(values > 0)[-1]) + 1 if (values > 0).any() else 0:,}"
 
 
 def _closed_said(cell: CellStudy) -> str:
@@ -649,20 +594,12 @@ def _spread(found: Study) -> str:
     return " Lines: medians; bands: all seeds." if len(found.seeds) > 1 else ""
 
 
-def _steps(count: int) -> str:
-    return "1 step" if count == 1 else f"{count:,} steps"
-
-
-def _look(found: Study, cell: CellStudy) -> tuple[str, str]:
-    """Colour and marker of a cell, its own or the next that is free."""
-    if cell.variant.key in _LOOKS:
-        return _LOOKS[cell.variant.key]
-    others = [c for c in found.cells if c.variant.key not in _LOOKS]
-    return _OTHERS[others.index(cell) % len(_OTHERS)]
+def _looks(found: Study) -> dict[CellStudy, tuple[str, str]]:
+    return dict(zip(found.cells, theme.looks(c.variant.label for c in found.cells), strict=True))
 
 
 def _name(cell: CellStudy) -> str:
-    return cell.variant.label.replace("-", "−")
+    return theme.series(cell.variant.label)
 
 
 def _with_cell_state(found: Study) -> list[CellStudy]:

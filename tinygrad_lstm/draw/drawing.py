@@ -171,6 +171,10 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         self._graphs = flows, titles, labels
         self._lines = dot_text(picture).splitlines(keepends=True)
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.picture.shapes)} shapes, {len(self.picture.arrows)} arrows"
+        return f'<drawing of "{theme.one_line(self.picture.title)}": {counts}; .save("file.svg") writes it>'
+
     def __iter__(self, subgraph: bool = False) -> Iterator[str]:
         yield from self._lines[:-1]
         yield from self.body

@@ -70,7 +70,7 @@ def render(dot: str, format: str, timeout: float | None = None) -> bytes:
             "nothing to draw with: `pip install pygraphviz` (it carries Graphviz), or install Graphviz so that "
             "`dot` is on the PATH"
         )
-    return _fluid(picture) if format == "svg" else picture
+    return card(picture) if format == "svg" else picture
 
 
 def _render_next(dot: str, format: str) -> bytes:
@@ -310,12 +310,29 @@ def _fonts() -> Iterator[None]:
             del os.environ["FONTCONFIG_FILE"]
 
 
-def _fluid(svg: bytes) -> bytes:
-    """An SVG that shrinks to the width of its page as far as its words can be read, and is scrolled from there."""
-    width = re.search(rb'<svg width="(\d+)', svg)
-    least = f";min-width:{0.8 * int(width[1]):.0f}px" if width else ""
-    style = f'<svg style="max-width:100%;height:auto{least}" role="img" '
-    return svg.replace(b"<svg ", style.encode(), 1)
+_VIEW = re.compile(r'<svg ([^>]*viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"[^>]*>)')
+_TITLE = re.compile(r"<title>(.*?)</title>\n?", re.DOTALL)
+_TOOLTIP = re.compile(r'<g id="[^"]*"><a xlink:title="([^"]*)">(.*?)\n</a>(?=\n</g>)', re.DOTALL)
+_BACKGROUND = re.compile(r'<polygon fill="(?:white|#ffffff)" stroke="(?:none|transparent)" points="[^"]*"/>\n')
+
+
+def card(svg: bytes) -> bytes:
+    """An SVG as it is handed out: on a ground of its own, as wide as its page lets it be, its parts named in words.
+
+    Graphviz names parts by their ids, and hides our words in an attribute that not every browser shows.
+    """
+    text = svg.decode()
+    view, title = _VIEW.search(text), _TITLE.search(text)
+    if view is None or title is None:
+        return svg
+    text = _TOOLTIP.sub(r"<g><title>\1</title>\2", _TITLE.sub("", _BACKGROUND.sub("", text, count=1)))
+    width, height = (float(length) - 1 for length in view.groups()[1:])
+    named = title[1].replace('"', "&quot;")
+    root = (
+        f'<svg role="img" aria-label="{named}" style="max-width:100%;height:auto" {view[1]}\n{title[0]}'
+        f'<rect x=".5" y=".5" width="{width:g}" height="{height:g}" rx="14" fill="#FFFFFF" stroke="#D5DCE4"/>'
+    )
+    return text.replace(view[0], root, 1).encode()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Colours, widths and numbers: everything about how a drawing looks and nothing about what it shows.
 
-Colours are those of Okabe and Ito, safe for every colour vision; ramps are monotone in lightness.
+Colours are those of Okabe and Ito, safe for every colour vision, darker where they are words; ramps are monotone in
+lightness. Text has a contrast of at least 4.5 on whatever it stands on.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import html
 import math
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,17 +19,30 @@ import numpy.typing as npt
 
 FONT = "DejaVu Sans,Verdana,sans-serif"
 
-INK, MUTED, PAPER = "#1F2933", "#6B7280", "#FFFFFF"
-STATE, HIDDEN, INPUT = "#0072B2", "#009E73", "#56B4E9"
+INK, MUTED, PAPER = "#1F2933", "#565F6D", "#FFFFFF"
+STATE, HIDDEN, INPUT = "#0072B2", "#007A59", "#56B4E9"
 PARAMETER, NONLINEARITY, GRADIENT = "#E69F00", "#CC79A7", "#D55E00"
 STATE_TEXT, GRADIENT_TEXT, INPUT_TEXT, NONLINEAR_TEXT = "#0062A0", "#B34A00", "#00588A", "#8A3A68"
 CELL_FILL, CELL_BORDER, BAND = "#F7F9FB", "#CBD5E1", "#D9E8F2"
 BANDS = {"band": BAND, "track": "#F1F2F4"}  # under a state with a direct path, and under one without
-UNKNOWN, NOT_A_NUMBER = "#9AA5B1", "#000000"  # of a gradient that was not computed, or is NaN
+UNKNOWN, NOT_A_NUMBER = "#87919E", "#000000"  # of a gradient that was not computed, or is NaN
 
 # The pale ends are just dark enough to be followed across the fill of a step.
 GRADIENT_RAMP = ("#D6D9DF", "#F6CDA4", "#E88B3E", "#C4520A", "#7A2A00")
 STATE_RAMP = ("#C6D6E4", "#A9CDE8", "#4C9BD0", "#0072B2", "#003F66")
+
+# Of a series in every chart: colour and marker belong together, so that colour never stands alone.
+_SERIES = {
+    "forget bias 1": (STATE, "s"),
+    "RNN": (GRADIENT_TEXT, "o"),
+    "forget bias 3": (HIDDEN, "D"),
+    "forget bias 0": ("#9C3D78", "v"),
+    "chrono": ("#7A5C00", "^"),
+    "LSTM of 1997": (INK, "X"),
+    "RNN, orthogonal": ("#7A2A00", "<"),
+    "forget bias −2": ("#5B4B9A", "P"),
+}
+_OTHER_SERIES = [("#0E7490", ">"), (MUTED, "h")]
 
 
 class Paint(NamedTuple):
@@ -38,9 +54,9 @@ class Paint(NamedTuple):
 
 
 OP = Paint(PAPER, INK)
-NONLINEAR = Paint("#F9E3EE", NONLINEARITY)
+NONLINEAR = Paint("#FCECF4", NONLINEARITY)
 WEIGHT = Paint("#FDEFD3", PARAMETER)
-LOSS = Paint("#FBDFD0", GRADIENT)
+LOSS = Paint("#FDEDE4", GRADIENT)
 CONSTANT = Paint("#F3F4F6", CELL_BORDER, MUTED)
 FOLDED = Paint(CELL_FILL, CELL_BORDER)
 INPUT_VALUE, STATE_VALUE, HIDDEN_VALUE = Paint(PAPER, INPUT), Paint(PAPER, STATE), Paint(PAPER, HIDDEN)
@@ -207,9 +223,32 @@ def heat(x: float, largest: float) -> str:
 
 
 def ink_on(colour: str) -> str:
-    """Dark or white text, whichever reads better on this colour."""
-    r, g, b = _rgb(colour)
-    return INK if 0.299 * r + 0.587 * g + 0.114 * b > 140 else PAPER
+    """Text that can be read on this colour: dark, else white, else black."""
+    return next((ink for ink in (INK, PAPER) if contrast(ink, colour) >= 4.5), "#000000")
+
+
+def contrast(a: str, b: str) -> float:
+    """How far two colours are apart in lightness, from 1 to 21, as WCAG measures it."""
+    dark, bright = sorted(map(_luminance, (a, b)))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    r, g, b = (x / 3294.6 if x <= 10 else ((x / 255 + 0.055) / 1.055) ** 2.4 for x in _rgb(colour))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def series(name: str) -> str:
+    """A series by the short name that it has in every chart: an LSTM by what sets it apart."""
+    return name.removeprefix("LSTM, ").replace("-", "−")
+
+
+def looks(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Colour and marker of each series: its own wherever it is drawn, else those that no other here has."""
+    own = [_SERIES.get(series(name)) for name in names]
+    every = [*_SERIES.values(), *_OTHER_SERIES]
+    free = cycle([look for look in every if look not in own] or every)
+    return [look or next(free) for look in own]
 
 
 def largest(value: npt.NDArray[Any]) -> float:
