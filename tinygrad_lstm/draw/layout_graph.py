@@ -8,11 +8,10 @@ from collections.abc import Sequence
 
 from ..flow import Edge, Flow, Node
 from . import labels, theme
-from .cell_step import parameter_shape
 from .folding import Group, fold
 from .graph import Arrow, Cluster, Html, Picture, Shape
 from .legend import legend
-from .pieces import flow_arrow, loss_value, said
+from .pieces import flow_arrow, loss_value, parameter_shape, said
 from .theme import number
 
 _NONLINEAR = {"sigmoid", "tanh", "relu", "softplus", "softmax", "log_softmax"}
