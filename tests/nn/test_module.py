@@ -86,9 +86,9 @@ def test_what_is_set_late_or_put_into_a_list_is_called_by_its_path_when_it_is_li
 
 def test_a_name_of_ones_own_is_kept_however_deep_it_lies() -> None:
     outer, inner = Module(), Module()
-    inner.a = Parameter([1.0], name="given")
+    inner.a, inner.b = Parameter([1.0], name="given"), Parameter([1.0], name="b")
     outer.inner = inner
-    assert [(name, p.name) for name, p in outer.named_parameters()] == [("inner.a", "given")]
+    assert [(name, p.name) for name, p in outer.named_parameters()] == [("inner.a", "given"), ("inner.b", "b")]
 
 
 class Held(Module):

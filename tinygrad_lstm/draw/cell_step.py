@@ -176,9 +176,8 @@ class StepDrawer:
 def parameter_shape(ident: str, edge: Edge, cluster: str | None, room: float = 46) -> Shape:
     """A parameter at one of its uses; its name has so much room."""
     node = edge.source
-    name = theme.fit(theme.one_line(labels.name_of(node)), room, 10.5)
-    label = labels.parameter_label(name, node.value, edge.norm)
-    share = "not computed" if edge.norm is None else f"{edge.norm:.4g}"
+    label = labels.parameter_label(edge, room)
+    share = "not computed" if edge.norm is None else labels.exact(edge, edge.norm)
     tooltip = f"{labels.tooltip(node)} · this use contributes {share}"
     return Shape(ident, "pill", label, paint=theme.WEIGHT, tooltip=tooltip, css="parameter", cluster=cluster)
 

@@ -21,7 +21,7 @@ from .dot import dot_text
 from .folding import LIMIT
 from .graph import Picture
 from .json_graph import graph_dict, json_text
-from .labels import sampled
+from .labels import in_part
 from .layout_backward import layout_backward
 from .layout_cells import layout_cells
 from .layout_graph import layout_graph
@@ -87,7 +87,8 @@ def draw(
         " and ".join(titles) if titles else f"computation graph of {flows[0].root.name or flows[0].root.op or 'a leaf'}"
     )
     name = theme.clip(name, 200)
-    notes = _notes(flows)
+    cells = len(chains) == len(flows) and not (backward and detail != "ops")
+    notes = _notes(flows, cells)
     heading = titles[0] if titles else None
 
     def drawing(picture: Picture) -> Drawing:
@@ -95,7 +96,7 @@ def draw(
 
     if backward and detail != "ops":
         return drawing(layout_backward(flows[0], scale, name, heading, labels or (), values, notes))
-    if len(chains) == len(flows):
+    if cells:
         longest = max(map(len, chains))
         if labels is not None and len(labels) != longest:
             raise ValueError(f"{len(labels)} labels for {longest} steps")
@@ -177,14 +178,14 @@ def _left_out(rows: Sequence[Row]) -> list[str]:
     return [f"{left_out:,} of {len(row.steps):,} steps are left out: a dashed edge stands for them"] if left_out else []
 
 
-def _notes(flows: Sequence[Flow]) -> list[str]:
-    """Sentences about values that are drawn in part."""
+def _notes(flows: Sequence[Flow], cells: bool) -> list[str]:
+    """Sentences about values that are drawn in part: in cells of a batch one row."""
     shown = (node for flow in flows for node in flow.nodes if node.kind != "parameter" and (node.name or not node.op))
     values = [node.value for node in shown]
     notes = []
-    if any(value.ndim > 1 and value.size > value.shape[-1] for value in values):
+    if cells and any(value.ndim > 1 and value.size > value.shape[-1] for value in values):
         notes.append("of a batch the first element is shown; norms are of all")
-    if any(value.ndim and sampled(value.shape[-1]) > 1 for value in values):
+    if any(in_part(value, cells) for value in values):
         notes.append("of a long array every n-th element is shown; norms are of all")
     return notes
 

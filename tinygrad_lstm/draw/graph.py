@@ -74,7 +74,8 @@ class Cluster:
 class Picture:
     """A whole drawing. `placed` says that every shape has its position and every arrow its path.
 
-    `notes` are sentences about what the drawing leaves out; the legend shows them.
+    `notes` are sentences about what the drawing leaves out; the legend shows them. Where Graphviz places the shapes, it
+    keeps a `gap` between those beside each other, and those of one of the `rows` at one height.
     """
 
     title: str
@@ -84,3 +85,5 @@ class Picture:
     clusters: list[Cluster] = field(default_factory=list)
     legend: Html | None = None
     notes: list[str] = field(default_factory=list)
+    gap: float = 14
+    rows: list[list[str]] = field(default_factory=list)

@@ -27,8 +27,9 @@ def flow_arrow(
 
 def said(edge: Edge, norm: float | None) -> str:
     """The tooltip of an edge."""
-    what = "not computed" if norm is None else f"{norm:.4g}"
-    return f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}: ‖cotangent‖ {what}"
+    what = "not computed" if norm is None else labels.exact(edge, norm)
+    sign = "cotangent" if edge.source.value.size == 1 else "‖cotangent‖"
+    return f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}: {sign} {what}"
 
 
 def numbered(ident: str, step: CellStep, node: Node, at: Point, size: Point, scale: theme.Scale, state: bool) -> Shape:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..primitives import TABLE
-from .graph import Edge, norm
+from .graph import Edge, Node, norm
 
 # {0} and {1} stand for the names of the inputs.
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -57,6 +57,25 @@ _ELEMENTWISE = {
 }  # fmt: skip
 
 
+def called(node: Node, inside: bool = False) -> str:
+    """A value by its name; one without by what it is made of, (1 − u), or where that has no names by its sign, (@)."""
+    if node.name:
+        return node.name
+    if node.op is None:
+        return f"{node.value.item():.4g}".replace("-", "−") if node.value.size == 1 else "input"
+    sign = node.symbol or node.op
+    parts = [] if inside else [called(edge.source, inside=True) for edge in node.inputs]
+    if not parts or not all(map(_is_word, parts)):
+        return sign if inside or sign.isalpha() else f"({sign})"
+    return (
+        f"({parts[0]} {sign} {parts[1]})" if len(parts) == 2 and not sign.isalpha() else f"{sign}({', '.join(parts)})"
+    )
+
+
+def _is_word(text: str) -> bool:
+    return any(ch.isalnum() for ch in text)
+
+
 class Factor(NamedTuple):
     """A local derivative: `words`, and `value`, its root mean square (None where it is not a number an element).
 
@@ -75,7 +94,7 @@ def factor(edge: Edge) -> Factor:
     """The local derivative of an edge: × 1 on +, × f on f × c, × (1 − tanh²) on tanh, @ Wᵀ on a matrix product."""
     consumer = edge.consumer
     op = consumer.op or ""
-    names = [source.source.name or source.source.op or source.source.kind for source in consumer.inputs]
+    names = [called(source.source) for source in consumer.inputs]
     templates = _WORDS.get(op)
     words = templates[min(edge.slot, len(templates) - 1)].format(*names) if templates else f"× ∂{op}"
     if op in _ELEMENTWISE:

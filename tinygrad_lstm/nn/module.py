@@ -16,19 +16,20 @@ from ..tensor import Tensor, tensor
 class Parameter(Tensor):
     """A leaf Tensor that training changes, through `assign`. It always requires a gradient."""
 
-    __slots__ = ()
+    __slots__ = ("_path",)
+    _path: str | None  # the name that a module gave it
 
     def __init__(self, data: Any, name: str | None = None, dtype: npt.DTypeLike | None = None) -> None:
         super().__init__(data, requires_grad=True, name=name, dtype=dtype)
+        self._path = None
 
 
 class Module:
     """Something with parameters: those set as attributes, and those of modules set as attributes.
 
     An attribute may also be a list, a tuple or a dict of them, one inside another too. Names read `cell.W_f`,
-    `layers.0.W_f`, `heads.a.W`. A parameter's own name, which drawings and messages use, follows: set as `W` it is "W",
-    and when its module is set as `update` of another, "update.W". A name that is not the end of its path is kept, as one
-    of your own, or that of a shared parameter's first place.
+    `layers.0.W_f`, `heads.a.W`. A parameter without a name of its own is called so, in drawings and messages too: set
+    as `W` it is "W", and once its module is set as `update` of another, "update.W"; a shared one keeps its first place.
 
     Raises TypeError for those in a set, which has no names for them, and where they are listed ValueError for two of
     one name.
@@ -112,9 +113,9 @@ class Module:
 
 
 def _call(found: Module | Parameter, path: str) -> None:
-    """A parameter without a name is called by its path, and a name that is the path's end grows into it."""
-    if isinstance(found, Parameter) and (found.name is None or path.endswith(f".{found.name}")):
-        found.name = path
+    """A parameter without a name of its own is called by its path, which grows as its module is put into others."""
+    if isinstance(found, Parameter) and found.name == found._path and f".{path}".endswith(f".{found.name or path}"):
+        found.name = found._path = path
 
 
 def given(x: Any, dtype: npt.DTypeLike, name: str | None = None) -> Tensor:
