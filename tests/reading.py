@@ -76,8 +76,12 @@ class Reading:
 def box(text: ET.Element) -> Box:
     """About where a text stands."""
     size, x, y = (float(str(text.get(name))) for name in ("font-size", "x", "y"))
-    width = 0.9 * theme.text_width("".join(text.itertext()).replace("\xa0", " ").strip(), size)
-    left = x - width / 2 if text.get("text-anchor") == "middle" else x
+    words = "".join(text.itertext()).replace("\xa0", " ")
+    before, width, after = (
+        0.9 * theme.text_width(part, size)
+        for part in (words[: len(words) - len(words.lstrip())], words.strip(), words[len(words.rstrip()) :])
+    )
+    left = x + before - ((before + width + after) / 2 if text.get("text-anchor") == "middle" else 0)
     return left, y - 0.75 * size, left + width, y
 
 

@@ -65,7 +65,7 @@ def test_what_comes_back_to_a_number_adds_up_to_its_gradient(leaves, steps):
             continue
         (box,) = (shape for shape in forward.shapes if shape.id == f"n{node.id}")
         shown = numbers(box.label)[-1]
-        edges = [numbers(a.label) for a in forward.arrows if a.source == box.id and a.label]
+        edges = [numbers(f">{a.label.strip()}<") for a in forward.arrows if a.source == box.id and a.label]
         ids = {f"a{e.consumer.id}-{e.slot}" for e in node.uses if e.cotangent is not None}
         adjoints = [numbers(shape.label) for shape in backward.shapes if shape.id in ids]
         assert len(edges) == len(adjoints) == len(ids) > 0

@@ -21,7 +21,7 @@ from .dot import dot_text
 from .folding import LIMIT
 from .graph import Picture
 from .json_graph import graph_dict, json_text
-from .labels import in_part
+from .labels import sampled
 from .layout_backward import layout_backward
 from .layout_cells import layout_cells
 from .layout_graph import layout_graph
@@ -181,11 +181,12 @@ def _left_out(rows: Sequence[Row]) -> list[str]:
 def _notes(flows: Sequence[Flow], cells: bool) -> list[str]:
     """Sentences about values that are drawn in part: in cells of a batch one row."""
     shown = (node for flow in flows for node in flow.nodes if node.kind != "parameter" and (node.name or not node.op))
-    values = [node.value for node in shown]
+    values = [node.value for node in shown if node.value.ndim and node.value.size]
     notes = []
     if cells and any(value.ndim > 1 and value.size > value.shape[-1] for value in values):
         notes.append("of a batch the first element is shown; norms are of all")
-    if any(in_part(value, cells) for value in values):
+    lengths = (n for v in values for n in (v.shape[-1], 0 if cells else v.size // v.shape[-1]))
+    if any(sampled(n) > 1 for n in lengths):
         notes.append("of a long array every n-th element is shown; norms are of all")
     return notes
 

@@ -29,9 +29,10 @@ def graph_dict(
     """The graphs of some flows as what `json.dumps` takes: every node and edge of each, whatever a drawing folds.
 
     A norm is a number, None where it was not computed, and "NaN" or "Infinity" where it is that: JSON has no such
-    numbers. What has one element also has its value and gradient, with their signs. Ids count in the order the graph was made, so that the same program gives the same ids; they are those of
-    the shapes and arrows in an SVG that Graphviz's dot laid out (a parameter's shape adds its edge's). `title` is
-    of all, `titles` one a flow, `labels` one a step.
+    numbers. What has one element also has its value and gradient, with their signs. Ids count in the order the graph
+    was made, so that the same program gives the same ids; they are those of the shapes and arrows in an SVG that
+    Graphviz's dot laid out (a parameter's shape adds its edge's). `title` is of all, `titles` one a flow, `labels` one
+    a step.
 
     Raises ValueError without a flow, and for a number of titles that does not fit; TypeError for what is no Flow.
     """

@@ -20,7 +20,6 @@ NUMBERS = 4  # as many values as can still be read as numbers
 _CELLS = 16  # as many as can still be seen as colours
 _NUMBER = 29  # points for a number
 _ROOM = 88  # and for a row of cells
-_MAP = _ROOM, 48  # and for a map of them
 
 
 def table(rows: list[str], **attributes: str) -> Html:
@@ -79,8 +78,8 @@ def amount(of: Node | Edge) -> str:
 
 def heat(value: Array, size: float) -> Html:
     """A value of any graph: a vector as a row of cells, with its numbers where there are few; a matrix as a map."""
-    if _is_matrix(value):
-        return heat_map(value, *_MAP)
+    if value.ndim > 1 and value.size > value.shape[-1]:
+        return heat_map(value, 4 * _CELLS, 4 * _CELLS)
     if value.size == 1:
         return table([cell(_texts(value)[0], size)], CELLPADDING="0")
     texts = _texts(value) if value.size <= NUMBERS else []
@@ -122,32 +121,15 @@ def sampled(count: int) -> int:
     return -(-count // _CELLS)
 
 
-def in_part(value: Array, first: bool) -> bool:
-    """Whether only every so manieth element is drawn, of a batch's first row or of all."""
-    if first or not _is_matrix(value):
-        return value.ndim > 0 and sampled(value.shape[-1]) > 1
-    return any(step > 1 for step in _steps(value, *_MAP))
-
-
 def heat_map(value: Array, width: int, height: int) -> Html:
     """A matrix as a small picture at most so wide and high, its rows as rows; a large one sampled."""
     if not value.size:
         return table([cell("empty", 8)])
     matrix = np.atleast_2d(value.reshape(-1, value.shape[-1]) if value.ndim else value)
-    rows, columns = _steps(matrix, width, height)
+    rows, columns = (-(-n // (most // 4)) for n, most in zip(matrix.shape, (height, width), strict=True))
     shown = matrix[::rows, ::columns]
     side = min(8, width // shown.shape[1], height // shown.shape[0])
     return grid(shown, side, side, largest=theme.largest(matrix))
-
-
-def _is_matrix(value: Array) -> bool:
-    return value.ndim > 1 and value.size > value.shape[-1]
-
-
-def _steps(value: Array, width: int, height: int) -> tuple[int, int]:
-    """Of how many rows, and of how many columns, one is drawn where a cell takes at least four points."""
-    columns = value.shape[-1]
-    return -(-(value.size // columns) // (height // 4)), -(-columns // (width // 4))
 
 
 def grid(

@@ -10,7 +10,7 @@ from ..flow import Edge, Flow, Node
 from . import labels, theme
 from .cell_step import parameter_shape
 from .folding import Group, fold
-from .graph import Arrow, Cluster, Html, Picture, Shape
+from .graph import Arrow, Cluster, Picture, Shape
 from .legend import legend
 from .pieces import flow_arrow, loss_value, said
 
@@ -75,7 +75,7 @@ class GraphDrawer:
             parent = self.cluster(scopes[:-1])
             plain = re.sub(r"[^A-Za-z0-9]+", "-", "/".join(map(str, scopes))).strip("-")[:60]
             ident = f"scope{len(self._scopes)}-{plain}".rstrip("-")
-            label = theme.fit(theme.one_line(str(scopes[-1])), 200, 11)
+            label = theme.fit(theme.one_line(str(scopes[-1])), 140, 11)
             self._scopes[scopes] = ident
             self.picture.clusters.append(Cluster(ident, label, parent, css="scope"))
         return self._scopes[scopes]
@@ -126,7 +126,7 @@ class GraphDrawer:
         self.add(shape)
 
     def root(self, ident: str, node: Node) -> Shape:
-        name = theme.fit(theme.one_line(node.name or "output"), 180, 11)
+        name = theme.fit(theme.one_line(node.name or "output"), 140, 11)
         rows = [labels.cell(node.symbol or node.op or "", 12), labels.cell(name, 11, bold=True)]
         label = labels.table([*rows, labels.cell(loss_value(node), 9, theme.MUTED)], CELLPADDING="0")
         return Shape(ident, "pill", label, paint=theme.LOSS, tooltip=labels.tooltip(node), css="loss")
@@ -145,7 +145,7 @@ class GraphDrawer:
         gate = node.op in _NONLINEAR
         text = labels.font(symbol, 12)
         if node.name:
-            name = theme.fit(theme.one_line(node.name), 180, 11)
+            name = theme.fit(theme.one_line(node.name), 140, 11)
             text = labels.font(name, 11, colour or theme.INK, bold=True) + labels.font(f"  {symbol}", 11)
         rows = [labels.td(text)]
         if self.values and node.name:
@@ -165,7 +165,7 @@ class GraphDrawer:
         name = theme.one_line(labels.name_of(node))
         if (step := node.step) and step <= len(self.words) and _is_input_of_cell(node):
             name += f"  {theme.one_line(self.words[step - 1])}"
-        rows = [labels.cell(theme.fit(name, 200, 12), 12, theme.STATE, bold=True)]
+        rows = [labels.cell(theme.fit(name, 140, 12), 12, theme.STATE, bold=True)]
         if node.value.ndim:
             rows.append(labels.cell(f"{node.value.shape}", 9, theme.MUTED))
         if self.values:
@@ -186,7 +186,7 @@ class GraphDrawer:
 
     def edge(self, edge: Edge) -> None:
         parameter = edge.source not in self.names
-        source, target = self.source(edge, room=200), self.names[edge.consumer]
+        source, target = self.source(edge, room=110), self.names[edge.consumer]
         state = edge.consumer.name in _STATE and (edge.source.name in _STATE or edge.source.name == "c0")
         ends, tooltip = (source, target), said(edge, edge.norm)
         arrow = flow_arrow(edge_id(edge), ends, None, edge.norm, self.scale, state, tooltip)
@@ -221,13 +221,10 @@ def weight(edge: Edge, most: int) -> int:
     return most if edge.source.op is not None and len(edge.source.uses) == 1 else 1
 
 
-def edge_label(edge: Edge, width: float) -> Html:
-    """A gradient beside its edge: room keeps it clear of a wide line, and of the tip of the next one."""
-    before, after = (
-        labels.td("", WIDTH=f"{round(width / 2) + room}", HEIGHT="1", FIXEDSIZE="TRUE") for room in (4, 10)
-    )
-    text = labels.cell(labels.amount(edge), 9, theme.GRADIENT)
-    return labels.table([before + text + after], CELLPADDING="0")
+def edge_label(edge: Edge, width: float) -> str:
+    """A gradient beside its edge; spaces keep it clear of a wide line, and of the tip of the next one."""
+    before, after = (round(width / 2 + room) // 3 * "\xa0" for room in (6, 12))  # one is about 3 points wide
+    return before + labels.amount(edge) + after
 
 
 def _is_input_of_cell(node: Node) -> bool:
