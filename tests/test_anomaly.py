@@ -99,7 +99,10 @@ def test_a_layer_names_the_weight_that_is_not_finite() -> None:
         weight = model.cells[0].W_g.numpy().copy()
         weight[1, 2] = np.nan
         model.cells[0].W_g.assign(weight)
-        with tl.detect_anomaly(), pytest.raises(FloatingPointError, match=r"'W_g' .* was given with nan at \[1, 2\]"):
+        with (
+            tl.detect_anomaly(),
+            pytest.raises(FloatingPointError, match=r"'cells.0.W_g' .* with nan at \[1, 2\]"),
+        ):
             model(np.ones((5, 1, 2), np.float32))
 
 

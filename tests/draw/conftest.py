@@ -32,10 +32,11 @@ class Svg:
             if g.get("class"):
                 own = self._own(g)
                 text = "".join(t for e in own if e.tag == f"{_SVG}text" for t in e.itertext())
+                text = text.replace("\xa0", " ").strip()
                 tooltip = next((e.text for e in own if e.tag == f"{_SVG}title"), "")
                 paths = [e for e in own if e.tag == f"{_SVG}path" and e.get("stroke") not in (None, "none")]
                 strokes = [(e.get("stroke"), float(e.get("stroke-width") or 1)) for e in paths]
-                item = Item(g.get("id"), g.get("class").split(), text.replace("\xa0", " "), tooltip or "", strokes)
+                item = Item(g.get("id"), g.get("class").split(), text, tooltip or "", strokes)
                 assert item.id not in self.items, f"two items with id {item.id}"
                 self.items[item.id] = item
 

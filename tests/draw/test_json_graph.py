@@ -94,7 +94,7 @@ def test_the_schema_refuses_what_does_not_follow_it(tmp_path, unrolled):
         return document
 
     for change in (
-        lambda d, g: d.update(version=2),
+        lambda d, g: d.update(version=1),
         lambda d, g: d.pop("labels"),
         lambda d, g: d.update(graphs=[]),
         lambda d, g: g.update(more=1),
@@ -106,6 +106,8 @@ def test_the_schema_refuses_what_does_not_follow_it(tmp_path, unrolled):
         lambda d, g: g["nodes"][-1].update(params={"axis": {"unknown": 1}}),
         lambda d, g: g["edges"][0].update(cotangent_norm="nan"),
         lambda d, g: g["edges"][0].pop("cotangent_norm"),
+        lambda d, g: g["nodes"][0].update(value=[1.0]),
+        lambda d, g: g["edges"][0].update(cotangent="nan"),
         lambda d, g: g["scopes"][0].update(id="0"),
     ):
         assert not validator.is_valid(changed(change))
@@ -129,6 +131,20 @@ def test_the_page_lists_the_keys_of_the_schema():
 
 
 # ── the content ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_a_single_number_has_its_value_and_gradient_with_their_signs():
+    x = tl.tensor(3.0, requires_grad=True, name="x")
+    (graph,) = tl.draw.graph_dict(tl.trace_gradients(x * x - x))["graphs"]
+    (node,) = (n for n in graph["nodes"] if n["name"] == "x")
+    back = [e["cotangent"] for e in graph["edges"] if e["source"] == node["id"]]
+    assert (node["value"], node["gradient"], node["gradient_norm"]) == (3, 5, 5)
+    assert sorted(back) == [-1, 3, 3]
+    with np.errstate(all="ignore"):
+        (graph,) = tl.draw.graph_dict(tl.trace_gradients(-tl.log(x * 0)))["graphs"]
+    assert [n["value"] for n in graph["nodes"]] == [3, 0, 0, "-Infinity", "Infinity"]
+    (graph,) = tl.draw.graph_dict(read_graph(tl.tensor(np.ones(2)) * np.array([True, False])))["graphs"]
+    assert {n["value"] for n in graph["nodes"]} == {n["gradient"] for n in graph["nodes"]} == {None}
 
 
 def test_every_reference_names_something_of_the_same_graph(drawing, tmp_path):

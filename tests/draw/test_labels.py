@@ -44,18 +44,43 @@ def test_a_batch_shows_its_first_row():
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (5, 3), (16, 8), (300, 200), (1,), (64,)])
-def test_a_map_has_a_row_for_each_unit_and_keeps_its_size(shape):
+def test_a_map_has_the_rows_of_its_matrix_and_keeps_its_size(shape):
     label = labels.heat_map(np.ones(shape), 32, 28)
     width, height = (int(n) for n in re.search(r'WIDTH="(\d+)" HEIGHT="(\d+)" FIXEDSIZE="TRUE"><TR>', label).groups())
     assert width <= 32
     assert height <= 28
-    if shape == (5, 3):
-        assert label.count("<TR>") == 3
+    if shape == (5, 3):  # as it is stored, rows as rows
+        assert label.count("<TR>") == 5
+
+
+def test_a_matrix_is_drawn_whole_and_a_number_as_a_number():
+    assert len(cells(labels.heat(np.arange(12.0).reshape(3, 4) - 5, 9))) == 12
+    assert labels.heat(np.ones((1, 3)), 9) == labels.heat(np.ones(3), 9)
+    assert texts(labels.heat(np.array(-1.5), 9)) == ["−1.50"]
+    assert cells(labels.heat(np.array(-1.5), 9)) == []
+
+
+@pytest.mark.parametrize("value", [np.zeros(3), np.zeros(10), np.zeros((4, 5)), np.eye(3), np.eye(20)[3]])
+def test_what_is_exactly_zero_is_seen_to_be_zero(value):
+    label = labels.heat(value, 9)
+    outlined = re.findall(r'BGCOLOR="#FFFFFF"[^>]* BORDER="1"', label)
+    shown = value.reshape(-1)[:: labels.sampled(value.size)] if value.ndim == 1 else value
+    assert len(outlined) == (shown == 0).sum() > 0
+    if value.size <= labels.NUMBERS:
+        assert texts(label) == ["0"] * value.size
+    assert 'BORDER="1"' not in labels.heat(value + 1e-9, 9)
+
+
+def test_a_parameter_keeps_the_end_of_its_path_where_there_is_little_room():
+    flow = tl.flow.read_graph(tl.nn.Parameter([1.0], name="encoder.cells.0.W_f") * 2)
+    assert labels.parameter_name(flow.nodes[0], 50) == "W_f"
+    assert labels.parameter_name(flow.nodes[0], 200) == "encoder.cells.0.W_f"
 
 
 def test_a_name_with_an_index_is_written_as_in_a_textbook():
-    assert "<SUB>" in labels.symbol("W_f", 10)
-    for name in ("W", "my_weight", "W_", "W_long_index", "_f"):
+    for name in ("W_f", "cells.0.W_f", "p_out"):
+        assert "<SUB>" in labels.symbol(name, 10)
+    for name in ("W", "my_weight", "W_", "W_long_index", "_f", "a.my_f"):
         assert "<SUB>" not in labels.symbol(name, 10)
 
 
@@ -63,8 +88,9 @@ def test_a_gradient_that_was_not_computed_is_said_so_and_not_zero():
     flow = tl.flow.read_graph(tl.tensor([1.0], requires_grad=True, name="x") * 2)
     assert "not computed" in labels.gradient(flow.nodes[0])
     assert "not computed" in labels.tooltip(flow.nodes[0])
-    assert "not computed" in labels.parameter_label("W", np.ones(2), None)
-    assert "∇ 0<" in labels.parameter_label("W", np.ones(2), 0.0)
+    assert "not computed" in labels.parameter_label(flow.nodes[0].uses[0], 50)
+    zero = tl.trace_gradients(tl.tensor([1.0], requires_grad=True, name="x") * 0)
+    assert "∇ 0<" in labels.parameter_label(zero.nodes[0].uses[0], 50)
 
 
 def test_a_tooltip_says_all_in_one_line():

@@ -34,10 +34,16 @@ def test_every_traced_edge_has_its_adjoint_with_its_factor_and_norm() -> None:
     loss = lstm_loss()
     flow = tl.flow.trace_backward(loss)
     forward = [n for n in flow.nodes if n.adjoint_of is None and n.op]
-    expected = {f"a{n.id}-{e.slot}" for n in forward for e in n.inputs if e.cotangent is not None}
+    traced = [e for n in forward for e in n.inputs if e.cotangent is not None]
     drawing = tl.draw(loss, backward=True)
-    adjoints = groups(drawing, "adjoint")
-    assert expected <= adjoints.keys()
+    adjoints, parameters = groups(drawing, "adjoint"), groups(drawing, "parameter")
+    assert {f"a{e.consumer.id}-{e.slot}" for e in traced if e.source.kind != "parameter"} <= adjoints.keys()
+    weights = [e for e in traced if e.source.kind == "parameter"]
+    assert len(parameters) == len(weights) == 8
+    for e in weights:  # a parameter's own shape says what comes back to it
+        words = parameters[f"n{e.source.id}-e{e.consumer.id}-{e.slot}"]
+        assert ("zᵀ @" if e.consumer.op == "matmul" else "× 1") in words
+        assert f"∇ {tl.draw.theme.number(e.norm)}" in words
     at = {n.name: n for n in forward if n.name}
     assert "× f" in adjoints[f"a{at['f × c'].id}-1"]
     assert "× (1 − tanh²)" in adjoints[f"a{at['tanh c'].id}-0"]

@@ -30,7 +30,8 @@ def test_every_node_and_edge_is_drawn_and_a_parameter_once_a_use(small, svg):
     edges = list(flow.edges)
     assert {item.id for item in page.of("edge")} == {f"e{e.consumer.id}-{e.slot}" for e in edges}
     inner = [n for n in flow.nodes if n.kind != "parameter"]
-    assert {item.id for item in page.of("node") if "parameter" not in item.classes} == {f"n{n.id}" for n in inner}
+    shapes = {item.id for item in page.of("node") if not {"parameter", "scope-title"} & {*item.classes}}
+    assert shapes == {f"n{n.id}" for n in inner}
     parameters = page.of("parameter")
     assert len(parameters) == 2
     for item in parameters:
@@ -42,7 +43,7 @@ def test_two_uses_of_one_value_are_two_edges(svg):
     a = tl.tensor(3.0, requires_grad=True, name="a")
     page = svg(tl.draw(a + a))
     assert [item.text for item in page.of("edge")] == ["1", "1"]
-    assert "‖∇‖ 2" in page.of("input")[0].text
+    assert page.of("input")[0].text == "a3.00∇ 2"
 
 
 def test_scopes_are_clusters_within_each_other(small, svg):
@@ -51,7 +52,12 @@ def test_scopes_are_clusters_within_each_other(small, svg):
         ("scope1-layer-2", None),
         ("scope2-layer-2-inner", "scope1-layer-2"),
     ]
-    assert [item.text for item in svg(drawing).of("cluster")] == ["layer[2]", "inner"]
+    page = svg(drawing)
+    assert {item.id: item.text for item in page.of("scope-title")} == {
+        "scope1-layer-2-title": "layer[2]",
+        "scope2-layer-2-inner-title": "inner",
+    }
+    assert [item.tooltip for item in page.of("cluster")] == ["layer[2]", "inner"]
 
 
 def test_width_colour_and_number_of_an_edge_are_those_of_its_cotangent(small, svg):
@@ -180,7 +186,8 @@ def test_every_operation_is_drawn_when_asked_for():
 def test_a_smaller_graph_is_folded_when_asked_for(unrolled, detail, svg):
     page = svg(tl.draw(unrolled(tl.nn.LSTMCell(1, 2, peephole=True), 6), detail=detail))
     assert [item.text[:7] for item in page.of("group")] == ["lstm[3]", "lstm[4]", "lstm[5]"]
-    assert [item.text for item in page.of("cluster") if "lstm" in item.text] == ["lstm[1]", "lstm[2]", "lstm[6]"]
+    titles = {item.text for item in page.of("scope-title") if "lstm" in item.text}
+    assert titles == {"lstm[1]", "lstm[2]", "lstm[6]"}
 
 
 def test_what_flows_into_a_fold_is_the_widest_of_its_edges(unrolled):
@@ -214,7 +221,7 @@ def test_a_name_is_drawn_literally_wherever_it_stands(name, svg):
     page = svg(tl.draw(z, titles=[name]))
     text = shown(name)
     assert page.items["title"].text.strip() == text.strip()
-    assert page.of("scope")[0].text.strip() == text.strip()
+    assert page.of("scope-title")[0].text.strip() == text.strip()
     for css in ("input", "parameter", "gate", "loss"):
         assert text.strip() in page.of(css)[0].text
     assert page.of("input")[0].tooltip.startswith("".join(map(theme.printable, name)))
@@ -228,7 +235,7 @@ def test_titles_and_tokens_of_cells_are_drawn_literally(name, detail, unrolled, 
     assert page.items["r0-title"].text.startswith(text or "RNN")
     ident = "r0-s3-word" if detail == "step" else "r0-s3-x"
     fitted = "".join(map(theme.printable, theme.fit(theme.one_line(name), 50, 8)))
-    assert page.items[ident].text.strip().startswith(fitted.strip().removesuffix("…")[:4])
+    assert page.items[ident].text.strip().startswith(fitted.strip().partition("…")[0][:4])
 
 
 @settings(max_examples=25, deadline=None)
@@ -244,4 +251,4 @@ def test_no_name_breaks_a_drawing(name):
 def test_a_long_name_is_cut(svg):
     drawing = tl.draw(tl.tensor([1.0], requires_grad=True, name="ab" * 5000) * 2, titles=["cd" * 5000])
     assert len(drawing.source) < 20_000
-    assert re.match(r"(ab)+a?…", svg(drawing).of("input")[0].text)
+    assert re.match(r"(ab)+a?…b?(ab)+", svg(drawing).of("input")[0].text)

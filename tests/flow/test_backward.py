@@ -101,7 +101,7 @@ def test_a_root_without_a_gradient_is_refused() -> None:
         (lambda x, y: tl.relu(x), 0, "× 1 where above 0", 1.0),
         (lambda x, y: tl.maximum(x, y), 0, "where x is larger", 0.0),
         (lambda x, y: tl.minimum(x, y), 1, "where y is smaller", 0.0),
-        (lambda x, y: tl.clip(x, 0, y), 0, "× 1 between constant and y", 1.0),
+        (lambda x, y: tl.clip(x, 0, y), 0, "× 1 between 0 and y", 1.0),
         (lambda x, y: abs(x), 0, "× sign of x", 1.0),
         (lambda x, y: tl.expm1(x), 0, "× exp x", np.exp(0.5)),
         (lambda x, y: tl.log1p(x), 0, "÷ (1 + x)", 1 / 1.5),
@@ -135,12 +135,24 @@ def test_the_factor_of_float16_is_a_number() -> None:
     assert factor(flow.node(x).uses[0]).value == pytest.approx(200, rel=1e-3)
 
 
-def test_a_factor_names_what_has_no_name_by_its_operation_or_kind() -> None:
-    x = tl.tensor([0.5], requires_grad=True, name="x")
-    flow = tl.trace_gradients((x * tl.exp(x) * 2.0).sum())
-    (by_exp, _), (by_constant, _) = (node.inputs for node in flow.nodes if node.op == "mul")
-    assert factor(by_exp).words == "× exp"
-    assert factor(by_constant).words == "× constant"
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (lambda x, y: tl.exp(x), "× exp(x)"),
+        (lambda x, y: 1 - y, "× (1 − y)"),
+        (lambda x, y: x * y, "× (x × y)"),
+        (lambda x, y: 1 - tl.sigmoid(y), "× (1 − σ)"),
+        (lambda x, y: tl.tanh(x * y), "× tanh"),
+        (lambda x, y: x * y + 1, "× (+)"),
+        (lambda x, y: -2.5, "× −2.5"),
+        (lambda x, y: np.ones(2), "× input"),
+    ],
+)
+def test_a_factor_without_a_name_is_written_out_or_called_by_its_sign(other: object, words: str) -> None:
+    x, y = (tl.tensor([0.5, 1.0], requires_grad=True, name=name) for name in "xy")
+    product = x * other(x, y)  # type: ignore[operator]
+    edge = tl.trace_gradients(product.sum()).node(product).inputs[0]
+    assert factor(edge).words == words
 
 
 @pytest.mark.parametrize("matrix", [np.zeros((2, 0)), np.array([[1.0, np.nan]] * 2), np.ones((3, 2, 2)), np.ones(2)])

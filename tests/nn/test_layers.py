@@ -165,7 +165,7 @@ def test_one_sequence_is_one_node() -> None:
     assert sequence.primitive is not None
     assert sequence.primitive.name == "scan"
     assert all(x.is_leaf for x in sequence.inputs)
-    assert {p.name for p in sequence.inputs} >= {"W_f", "b_o"}
+    assert {p.name for p in sequence.inputs} >= {"cells.0.W_f", "cells.0.b_o"}
     flow = tl.trace_gradients(out.sum())
     assert sum(node.op is not None for node in flow.nodes) == 3  # the sequence, its steps without the end, and the sum
 

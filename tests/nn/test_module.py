@@ -63,6 +63,34 @@ def test_a_parameter_takes_the_name_of_its_first_attribute_unless_it_has_one() -
     assert model.c.name == "given"
 
 
+def test_a_parameter_is_called_by_its_path_in_the_outermost_module() -> None:
+    outer = Module()
+    outer.stack = model = Stack()
+    assert [p.name for p in Stack().parameters()] == STACK_NAMES
+    assert [p.name for p in model.parameters()] == [f"stack.{name}" for name in STACK_NAMES]
+    outer.tied = model.first  # the first place names what is shared
+    outer.around = outer
+    outer.other = Module()
+    outer.other.stack = model
+    assert [p.name for p in outer.parameters()] == [f"stack.{name}" for name in STACK_NAMES]
+    assert [p.name for p in model.parameters()] == [p.name for p in outer.parameters()]
+
+
+def test_what_is_set_late_or_put_into_a_list_is_called_by_its_path_when_it_is_listed() -> None:
+    outer = Module()
+    outer.inner = Module()
+    outer.inner.late, outer.layers = nn.Linear(1, 1), []
+    outer.layers.append(nn.Linear(1, 1))
+    assert [p.name for p in outer.parameters()] == ["inner.late.W", "inner.late.b", "layers.0.W", "layers.0.b"]
+
+
+def test_a_name_of_ones_own_is_kept_however_deep_it_lies() -> None:
+    outer, inner = Module(), Module()
+    inner.a, inner.b = Parameter([1.0], name="given"), Parameter([1.0], name="b")
+    outer.inner = inner
+    assert [(name, p.name) for name, p in outer.named_parameters()] == [("inner.a", "given"), ("inner.b", "b")]
+
+
 class Held(Module):
     """Parameters and modules in lists, tuples and dicts, one inside another."""
 
@@ -82,7 +110,7 @@ def test_parameters_in_lists_and_dicts_are_listed_trained_saved_and_loaded() -> 
     names = [name for name, _ in model.named_parameters()]
     assert names == HELD_NAMES
     assert [name for name, _ in model.named_modules()] == ["", "heads.a", "grid.0.0"]
-    assert [p.name for p in model.parameters()] == [*HELD_NAMES[:5], "W", "W"]
+    assert [p.name for p in model.parameters()] == HELD_NAMES
     loss = sum((p.sum() for p in model.parameters()), tl.tensor(0.0))
     loss.backward()
     tl.optim.SGD(model.parameters(), lr=0.5).step()

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from ..flow import Edge, Flow, Node
+from ..flow.factors import local, written
 from ..flow.graph import Array, norm
 from ..flow.steps import Step
-from ..primitives import TABLE
 
 BENDS = {"sigmoid", "tanh", "relu", "softplus", "softmax", "log_softmax", "exp", "expm1", "log", "log1p", "sin", "cos"}
-_SHORT = 12  # characters that a function is written out with
-_SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷"}
+_KEEPS = {"concat", "reshape", "getitem", "cast"}
 
 
 class Along(NamedTuple):
@@ -83,60 +82,27 @@ class CellStep:
 
     def factor(self, state: str) -> Along:
         """What one step back along the direct path of a state multiplies by: "f", "(1 − u)", "1" for a bare sum."""
-        words, local = [], np.ones(())
-        lost = False
-        for edge in self.direct[state]:
-            said, value = self._local(edge)
-            words += [said] if said else []
-            lost |= value is None
-            if value is not None:
-                local = local * value
-        return Along(" · ".join(words) or "1", None if lost else local)
+        parts = [self.local(edge) for edge in self.direct[state]]
+        known = [part.local for part in parts if part.local is not None]
+        whole = reduce(np.multiply, known, np.ones(())) if len(known) == len(parts) else None
+        return Along(" · ".join(part.words for part in parts if part.words) or "1", whole)
 
-    def _local(self, edge: Edge) -> tuple[str, Array | None]:
-        op, (node, slot) = edge.consumer.op or "", (edge.consumer, edge.slot)
-        primitive = TABLE.get(op)
-        if primitive is None or not primitive.elementwise or primitive.rules[slot] is None:
-            return ("", np.ones(())) if op in ("concat", "reshape", "getitem", "cast") else (f"∂{op}", None)
-        values = [e.source.value for e in node.inputs]
-        local = np.asarray(primitive.rules[slot](np.ones_like(node.value), node.value, *values))  # type: ignore[misc]
-        others = [e.source for e in node.inputs if e.slot != slot]
-        if op == "mul":
-            return self.written(others[0], bound=True), local
-        if op == "div" and slot == 0:
-            return f"1 ÷ {self.written(others[0], bound=True)}", local
-        if op == "neg" or (op == "sub" and slot == 1):
-            return "(−1)", local
-        if op in ("add", "sub"):
-            return "", local
-        out = self.names.get(node)
-        if op == "tanh":
-            return f"(1 − {out or 'tanh'}²)", local
-        return f"{out or 'σ'} (1 − {out or 'σ'})" if op == "sigmoid" else f"{op}′", local
+    def local(self, edge: Edge) -> Along:
+        """What an edge of a direct path multiplies by; no words where that is 1."""
+        node, op, found = edge.consumer, edge.consumer.op or "", local(edge)
+        if found is None:
+            return Along("", np.ones(())) if op in _KEEPS else Along(f"∂{op}", None)
+        other = self.written(node.inputs[1 - edge.slot].source, bound=True) if len(node.inputs) == 2 else ""
+        out = self.names.get(node) or node.symbol
+        words = {
+            "add": "", "sub": "(−1)" * edge.slot, "neg": "(−1)", "mul": other, "tanh": f"(1 − {out}²)",
+            "div": f"1 ÷ {other}" if edge.slot == 0 else f"∂{op}", "sigmoid": f"{out} (1 − {out})",
+        }  # fmt: skip
+        return Along(words.get(op, f"∂{op}"), found)
 
-    def written(self, node: Node, bound: bool = False, named: bool = True) -> str:
-        """A value by its name, or by what it is made of: "1 − u"; in brackets where that is several and `bound`.
-
-        With `named` False its own name is not used.
-        """
-        name = self.names.get(node) or node.name
-        if name and named:
-            return name
-        if node.op is None:
-            return f"{node.value.reshape(-1)[0]:.4g}" if node.value.size == 1 else "constant"
-        # Only a sum at the start of a sum needs no brackets.
-        texts = [self.written(e.source, bound=node.op not in ("add", "sub") or e.slot > 0) for e in node.inputs]
-        if node.op in _SIGNS:
-            text = f" {_SIGNS[node.op]} ".join(texts)
-            return f"({text})" if bound and node.op in ("add", "sub") else text
-        if node.op == "neg":
-            return f"(−{texts[0]})" if bound else f"−{texts[0]}"
-        if node.op == "matmul":
-            return " ".join(texts)
-        if node.op == "concat":
-            return f"[{', '.join(texts)}]"
-        inner = ", ".join(texts)
-        return f"{node.symbol or node.op}({inner if len(inner) <= _SHORT else '…'})"
+    def written(self, node: Node, bound: bool = False, own: bool = True) -> str:
+        """A value as the step calls it, or by what it is made of: "1 − u"."""
+        return written(node, self.names, bound, own)
 
 
 def find_chain(flow: Flow) -> list[CellStep] | None:

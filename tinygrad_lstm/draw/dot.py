@@ -25,16 +25,18 @@ def _lines(picture: Picture) -> Iterator[str]:
     if picture.placed:
         graph["layout"] = "nop2"
     else:  # newrank with clusters reads well; the default ranking tangles them
-        graph |= {"layout": "dot", "rankdir": "LR", "newrank": "true", "nodesep": "0.22", "ranksep": "0.34"}
+        graph |= {"layout": "dot", "rankdir": "TB", "newrank": "true"}
+        graph |= {"nodesep": f"{picture.gap / 72:.2f}", "ranksep": "0.45"}
         if picture.legend is not None:
             graph |= {"label": picture.legend, "labelloc": "b", "labeljust": "l"}
     yield f"digraph {quote(picture.title)} {{"
     yield f"  graph {_attributes(graph)}"
     yield "  node " + _attributes({"fontname": theme.FONT, "fontcolor": theme.INK, "color": theme.INK})
-    yield "  edge " + _attributes({"fontname": theme.FONT, "fontsize": "8", "fontcolor": theme.GRADIENT})
+    yield "  edge " + _attributes({"fontname": theme.FONT, "fontsize": "9", "fontcolor": theme.GRADIENT_TEXT})
     # Edges are drawn in the order of their first node: the bands under everything come first.
     yield from ("  " + _shape(shape) for shape in picture.shapes if shape.kind == "point")
     yield from _inside(picture, "  ")
+    yield from (f"  {{rank=same; {'; '.join(map(quote, row))}}}" for row in picture.rows)
     for arrow in picture.arrows:
         yield "  " + _arrow(arrow)
     yield "}"
@@ -64,9 +66,10 @@ def _inside(picture: Picture, indent: str) -> Iterator[str]:
 def _cluster(cluster: Cluster) -> dict[str, str]:
     attributes = {
         "id": cluster.id, "class": cluster.css, "tooltip": cluster.label,
-        "label": Html(f"<B>{theme.escape(cluster.label)}</B>") if cluster.label else "",
+        "label": "" if cluster.css == "scope" or not cluster.label else Html(f"<B>{theme.escape(cluster.label)}</B>"),
         "style": "rounded,filled", "color": theme.CELL_BORDER, "fillcolor": theme.CELL_FILL,
-        "fontsize": "11", "fontcolor": theme.INK, "labeljust": "l", "labelloc": "t", "margin": "8", "peripheries": "1",
+        "fontsize": "11", "fontcolor": theme.INK, "labeljust": "l", "labelloc": "t",
+        "margin": "8" if cluster.box else "6", "peripheries": "1",
     }  # fmt: skip
     if cluster.css == "title":  # text alone
         attributes |= {"style": "", "peripheries": "0", "fontsize": "15"}
@@ -106,7 +109,7 @@ def _shape(shape: Shape) -> str:
 
 
 def _arrow(arrow: Arrow) -> str:
-    head = 0.45 + 0.08 * arrow.width
+    head = 0.45 + (0.08 if arrow.path else 0.04) * arrow.width
     attributes = {
         "id": arrow.id, "class": arrow.css, "penwidth": f"{arrow.width:g}", "color": arrow.colour,
         "tooltip": arrow.tooltip, "edgetooltip": arrow.tooltip, "arrowsize": f"{head:.2f}",

@@ -86,7 +86,8 @@ def draw(
         " and ".join(titles) if titles else f"computation graph of {flows[0].root.name or flows[0].root.op or 'a leaf'}"
     )
     name = theme.clip(name, 200)
-    notes = _notes(flows)
+    cells = len(chains) == len(flows) and not (backward and detail != "ops")
+    notes = _notes(flows, cells)
     heading = titles[0] if titles else None
 
     def drawing(picture: Picture) -> Drawing:
@@ -94,7 +95,7 @@ def draw(
 
     if backward and detail != "ops":
         return drawing(layout_backward(flows[0], scale, name, heading, labels or (), values, notes))
-    if len(chains) == len(flows):
+    if cells:
         longest = max(map(len, chains))
         if labels is not None and len(labels) != longest:
             raise ValueError(f"{len(labels)} labels for {longest} steps")
@@ -140,14 +141,15 @@ def _norms(flow: Flow) -> Iterator[float]:
     return (norm for norm in (edge.norm for edge in flow.edges) if norm is not None)
 
 
-def _notes(flows: Sequence[Flow]) -> list[str]:
-    """Sentences about values that are drawn in part."""
+def _notes(flows: Sequence[Flow], cells: bool) -> list[str]:
+    """Sentences about values that are drawn in part: in cells of a batch one row."""
     shown = (node for flow in flows for node in flow.nodes if node.kind != "parameter" and (node.name or not node.op))
-    values = [node.value for node in shown]
+    values = [node.value for node in shown if node.value.ndim and node.value.size]
     notes = []
-    if any(value.ndim > 1 and value.size > value.shape[-1] for value in values):
+    if cells and any(value.ndim > 1 and value.size > value.shape[-1] for value in values):
         notes.append("of a batch the first element is shown; norms are of all")
-    if any(value.ndim and sampled(value.shape[-1]) > 1 for value in values):
+    lengths = (n for v in values for n in (v.shape[-1], 0 if cells else v.size // v.shape[-1]))
+    if any(sampled(n) > 1 for n in lengths):
         notes.append("of a long array every n-th element is shown; norms are of all")
     return notes
 

@@ -113,7 +113,7 @@ class Elements:
         terms = self._terms(node.inputs[0], parameters) if bends else self._affine(node, parameters)
         if not terms or not parameters or (not bends and not all(term.crosses for term in terms)):
             return None
-        text = self.step.written(node.inputs[0].source) if bends else self.step.written(node, named=False)
+        text = self.step.written(node.inputs[0].source) if bends else self.step.written(node, own=False)
         label = (node.symbol or node.op or "") if bends else ""
         gate = Element("gate", node, label, self._name(node), text, parameters=parameters)
         products = [term for term in terms if term.crosses]

@@ -75,7 +75,8 @@ class Picture:
     """A whole drawing. `placed` says that every shape has its position and every arrow its path.
 
     `notes` are sentences about what the drawing leaves out; the legend shows them. `said` is the whole in a sentence,
-    for those who cannot see it.
+    for those who cannot see it. Where Graphviz places the shapes, it keeps a `gap` between those beside each other, and
+    those of one of the `rows` at one height.
     """
 
     title: str
@@ -86,3 +87,5 @@ class Picture:
     legend: Html | None = None
     notes: list[str] = field(default_factory=list)
     said: str = ""
+    gap: float = 14
+    rows: list[list[str]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The graph under a drawing as plain data and as JSON text: nodes, edges, cotangent norms, scopes.
+"""The graph under a drawing as plain data and as JSON text: nodes, edges, single numbers, cotangent norms, scopes.
 
 `graph.schema.json` beside this file is the JSON Schema of it, docs/graph-json.md says what each key means.
 """
@@ -14,10 +14,11 @@ import numpy as np
 
 from ..arguments import as_words
 from ..flow import Flow, Node, ScopeName
+from .labels import Array
 from .layout_graph import edge_id
 
 FORMAT = "tinygrad_lstm.graph"
-VERSION = 1
+VERSION = 2
 
 Json = dict[str, Any]
 
@@ -28,9 +29,10 @@ def graph_dict(
     """The graphs of some flows as what `json.dumps` takes: every node and edge of each, whatever a drawing folds.
 
     A norm is a number, None where it was not computed, and "NaN" or "Infinity" where it is that: JSON has no such
-    numbers. Ids count in the order the graph was made, so that the same program gives the same ids; they are those of
-    the shapes and arrows in an SVG that Graphviz's dot laid out (a parameter's shape adds its edge's). `title` is
-    of all, `titles` one a flow, `labels` one a step.
+    numbers. What has one element also has its value and gradient, with their signs. Ids count in the order the graph
+    was made, so that the same program gives the same ids; they are those of the shapes and arrows in an SVG that
+    Graphviz's dot laid out (a parameter's shape adds its edge's). `title` is of all, `titles` one a flow, `labels` one
+    a step.
 
     Raises ValueError without a flow, and for a number of titles that does not fit; TypeError for what is no Flow.
     """
@@ -69,6 +71,7 @@ def _graph(flow: Flow, title: str | None) -> Json:
                 "source": _id(edge.source),
                 "consumer": _id(edge.consumer),
                 "slot": edge.slot,
+                "cotangent": _single(edge.cotangent),
                 "cotangent_norm": _number(edge.norm),
             }
             for edge in flow.edges
@@ -87,12 +90,19 @@ def _node(node: Node, scope: str | None) -> Json:
         "name": _text(node.name),
         "shape": list(node.value.shape),
         "dtype": node.value.dtype.name,
+        "value": _single(node.value),
         "scope": scope,
         "step": _param(node.step),
         "params": {name: _param(value) for name, value in node.params.items()},
+        "gradient": _single(node.gradient),
         "gradient_norm": _number(node.norm),
         "adjoint_of": adjoint,
     }
+
+
+def _single(array: Array | None) -> Any:
+    """A single number with its sign; None for an array of any other size, and where nothing was computed."""
+    return _param(array.item()) if array is not None and array.size == 1 else None
 
 
 def _id(node: Node) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,19 +49,43 @@ def font(text: str, size: float, colour: str | None = None, bold: bool = False) 
 
 
 def name_of(node: Node) -> str:
-    """What a drawing calls a node: its name, or what made it."""
-    return theme.clip(node.name or node.op or node.kind, 200)
+    """What a drawing calls a node: its name, or what made it; data without a name is an input."""
+    return theme.clip(node.name or node.op or (node.kind if node.value.size == 1 else "input"), 200)
+
+
+def parameter_name(node: Node, room: float) -> str:
+    """A parameter's path, or the end of it where there is not so much room for all."""
+    name = theme.one_line(name_of(node))
+    return theme.fit(name if theme.text_width(name, 10.5) <= room else name.rpartition(".")[2], room, 10.5)
 
 
 def symbol(name: str, size: float) -> str:
-    """A name in bold as mathematics writes it: W_f with its f as a subscript."""
-    stem, _, index = name.partition("_")
-    if len(stem) == 1 and 0 < len(index) <= 3:
-        return f"{font(stem, size, bold=True)}<SUB>{font(index, max(7, round(0.75 * size)), bold=True)}</SUB>"
+    """A name in bold as mathematics writes it: W_f, or the last part of cell.W_f, with its f as a subscript."""
+    found = re.fullmatch(r"(.*\.)?([^._])_(.{1,3})", name)
+    if found:
+        stem = font(f"{found[1] or ''}{found[2]}", size, bold=True)
+        return f"{stem}<SUB>{font(found[3], max(7, round(0.75 * size)), bold=True)}</SUB>"
     return font(name, size, bold=True)
 
 
+def amount(of: Node | Edge) -> str:
+    """The gradient of a node or along an edge as it is printed: a single number with its sign, of an array the norm."""
+    array = of.gradient if isinstance(of, Node) else of.cotangent
+    return theme.number(of.norm) if array is None or array.size != 1 else theme.number(array.item(), 3)
+
+
 # ── values ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def heat(value: Array, size: float) -> Html:
+    """A value of any graph: a vector as a row of cells, with its numbers where there are few; a matrix as a map."""
+    if value.ndim > 1 and value.size > value.shape[-1]:
+        return heat_map(value, 4 * _CELLS, 4 * _CELLS)
+    if value.size == 1:
+        return table([cell(_texts(value)[0], size)], CELLPADDING="0")
+    texts = _texts(value) if value.size <= NUMBERS else []
+    width = max([16, *(round(theme.text_width(text, size) + 4) for text in texts)])
+    return heat_row(value, size, room=width * value.size if texts else None)
 
 
 def heat_row(value: Array, size: float = 8, numbers: bool = True, room: int | None = None, least: float = 0.0) -> Html:
@@ -73,13 +99,16 @@ def heat_row(value: Array, size: float = 8, numbers: bool = True, room: int | No
         return table([cell("empty", size)])
     largest = max(theme.largest(row), least)
     width, height = room // row.size if room else _NUMBER, 16
-    texts = [theme.value(x) for x in row] if numbers and row.size <= NUMBERS else []
+    texts = _texts(row) if numbers and row.size <= NUMBERS else []
     if not texts or max(theme.text_width(text, 0.95 * size) for text in texts) > width:
         row = row[:: sampled(row.size)]
-        width, height = max(4, min(24 if room else 14, (room or _ROOM) // row.size)), 12
-        texts = [""] * row.size
-    cells = [(theme.heat(float(x), largest), text) for x, text in zip(row, texts, strict=True)]
-    return _grid([cells], width, height, size)
+        width, height, texts = max(4, min(24 if room else 14, (room or _ROOM) // row.size)), 12, []
+    return grid(row[None], width, height, texts, size, largest)
+
+
+def _texts(row: Array) -> list[str]:
+    """The elements as they are printed; what is exactly 0 is 0 and not 0.00."""
+    return [theme.value(x) if x or row.dtype.kind == "b" else "0" for x in row.reshape(-1)]
 
 
 def first_row(value: Array) -> Array:
@@ -93,24 +122,31 @@ def sampled(count: int) -> int:
 
 
 def heat_map(value: Array, width: int, height: int) -> Html:
-    """A weight as a small picture at most so wide and high, one row a unit (the textbook's W); large ones sampled."""
+    """A matrix as a small picture at most so wide and high, its rows as rows; a large one sampled."""
     if not value.size:
         return table([cell("empty", 8)])
-    grid = np.atleast_2d(value.reshape(-1, value.shape[-1]) if value.ndim else value).T
-    rows, columns = (range(0, n, -(-n // most)) for n, most in zip(grid.shape, (height // 4, width // 4), strict=True))
-    side = min(6, width // len(columns), height // len(rows))
-    largest = theme.largest(grid)
-    return _grid([[(theme.heat(float(grid[r, c]), largest), "") for c in columns] for r in rows], side, side)
+    matrix = np.atleast_2d(value.reshape(-1, value.shape[-1]) if value.ndim else value)
+    rows, columns = (-(-n // (most // 4)) for n, most in zip(matrix.shape, (height, width), strict=True))
+    shown = matrix[::rows, ::columns]
+    side = min(8, width // shown.shape[1], height // shown.shape[0])
+    return grid(shown, side, side, largest=theme.largest(matrix))
 
 
-def _grid(rows: list[list[tuple[str, str]]], width: int, height: int, size: float = 8) -> Html:
-    """Coloured cells of one size; the table's own size is fixed too, or Graphviz stretches it."""
+def grid(
+    values: Array, width: int, height: int, texts: Sequence[str] = (), size: float = 8, largest: float | None = None
+) -> Html:
+    """Coloured cells of one size, 0 with an outline; the table's own size is fixed too, or Graphviz stretches it."""
+    largest = theme.largest(values) if largest is None else largest
     box = {"WIDTH": f"{width}", "HEIGHT": f"{height}", "FIXEDSIZE": "TRUE"}
+    zero = box | {"BORDER": "1", "COLOR": theme.CELL_BORDER}
     lines = []
-    for row in rows:
-        texts = (font(text, size, theme.ink_on(colour)) if text else "" for colour, text in row)
-        lines.append("".join(td(text, BGCOLOR=colour, **box) for (colour, _), text in zip(row, texts, strict=True)))
-    whole = {"WIDTH": f"{width * len(rows[0])}", "HEIGHT": f"{height * len(rows)}", "FIXEDSIZE": "TRUE"}
+    for row in values:
+        colours = [theme.heat(float(x), largest) for x in row]
+        inner = [font(text, size, theme.ink_on(colour)) for text, colour in zip(texts, colours, strict=False)]
+        inner = inner or [""] * len(row)
+        cells = zip(inner, colours, row, strict=True)
+        lines.append("".join(td(text, BGCOLOR=colour, **box if x else zero) for text, colour, x in cells))
+    whole = {"WIDTH": f"{width * values.shape[1]}", "HEIGHT": f"{height * len(values)}", "FIXEDSIZE": "TRUE"}
     return table(lines, CELLPADDING="0", **whole)
 
 
@@ -123,16 +159,29 @@ def value_label(title: str, node: Node, colour: str) -> Html:
 
 
 def gradient(node: Node, size: float = 8.5) -> str:
-    """One <TD>: ‖∇‖ 0.37, or that it was not computed."""
-    return cell(f"‖∇‖ {theme.number(node.norm)}", size, theme.GRADIENT)
+    """One <TD>: ‖∇‖ 0.37, of a single number ∇ −0.37; or that it was not computed."""
+    return cell(gradient_text(node, "‖∇‖"), size, theme.GRADIENT_TEXT)
 
 
-def parameter_label(name: str, value: Array, norm: float | None, room: tuple[int, int] = (32, 28)) -> Html:
-    """A parameter: its name and the norm of this use's contribution, beside its matrix as a heat map."""
-    said, size = ("not computed", 6.5) if norm is None else (f"∇ {theme.number(norm)}", 8)
-    rows = [td(symbol(name, 10.5), ALIGN="LEFT"), cell(said, size, theme.GRADIENT, ALIGN="LEFT")]
-    text = table(rows, CELLPADDING="0")
-    return table([td(text) + td(heat_map(value, *room))], CELLPADDING="2")
+def parameter_label(edge: Edge, room: float, factor: str = "") -> Html:
+    """A parameter at one use: its name in so much room and this use's contribution, beside a map of its matrix.
+
+    `factor` is what made the contribution from the gradient.
+    """
+    said, size = ("not computed", 7) if edge.norm is None else (f"∇ {amount(edge)}", 9)
+    name = td(symbol(parameter_name(edge.source, room), 10.5), ALIGN="LEFT")
+    made = [cell(factor, 9, theme.INK, bold=True, ALIGN="LEFT")] if factor else []
+    text = table([name, *made, cell(said, size, theme.GRADIENT_TEXT, ALIGN="LEFT")], CELLPADDING="0")
+    if factor:
+        return text
+    return table([td(text) + td(heat_map(edge.source.value, 32, 28))], CELLPADDING="2")
+
+
+def exact(of: Node | Edge, norm: float) -> str:
+    """The gradient for a tooltip, four figures: a single number with its sign where the norm is its own."""
+    array = of.gradient if isinstance(of, Node) else of.cotangent
+    single = array is not None and array.size == 1 and of.norm == norm
+    return f"{array.item() if single and array is not None else norm:.4g}"
 
 
 def tooltip(node: Node) -> str:
@@ -140,7 +189,8 @@ def tooltip(node: Node) -> str:
     where = " / ".join(map(str, node.scopes))
     flat = node.value.reshape(-1)
     values = ", ".join(f"{x:.4g}" for x in flat[:6].tolist()) + (", …" if flat.size > 6 else "")
-    norm = "gradient not computed" if node.norm is None else f"‖∂L/∂·‖ = {node.norm:.4g}"
+    sign = "∂L/∂·" if flat.size == 1 else "‖∂L/∂·‖"
+    norm = "gradient not computed" if node.norm is None else f"{sign} = {exact(node, node.norm)}"
     parts = [name_of(node), node.op if node.name else None, where, f"shape {node.value.shape}", values, norm]
     return " · ".join(theme.clip(part, 400) for part in parts if part)
 
@@ -150,11 +200,9 @@ def shown(node: Node) -> str:
     return theme.number(float(node.value.reshape(-1)[0]), 3)
 
 
-def gradient_text(node: Node, sign: str) -> str:
+def gradient_text(node: Node, sign: str = "∇") -> str:
     """The gradient of a node: of one number with its sign, of an array its norm after `sign`."""
-    if node.gradient is not None and node.value.size == 1:
-        return f"∇ {theme.number(float(node.gradient.reshape(-1)[0]))}"
-    return f"{sign} {theme.number(node.norm)}".strip()
+    return f"{'∇' if node.value.size == 1 else sign} {amount(node)}"
 
 
 def share(edges: list[Edge], room: float) -> Html:

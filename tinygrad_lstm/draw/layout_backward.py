@@ -8,7 +8,8 @@ from ..flow import Edge, Flow, Node
 from ..flow.factors import factor
 from . import labels, theme
 from .graph import Arrow, Html, Picture, Shape
-from .layout_graph import GraphDrawer, edge_id, use_id
+from .layout_graph import GraphDrawer, edge_id, use_id, weight
+from .legend import bars, from_to, lines, words
 from .pieces import flow_arrow, said
 from .theme import number
 
@@ -16,16 +17,17 @@ _FORWARD = "#9AA5B1"  # the forward edges step back: the gradient is what is loo
 
 
 def layout_backward(
-    flow: Flow, scale: theme.Scale, title: str, heading: str | None, words: Sequence[str], values: bool,
+    flow: Flow, scale: theme.Scale, title: str, heading: str | None, tokens: Sequence[str], values: bool,
     notes: Sequence[str],
 ) -> Picture:  # fmt: skip
     """Every forward operation, and one shape for the adjoint of each of its edges, in the same clusters.
 
-    An adjoint shows its local factor in words and as a number; dotted edges lead to it from the forward values its rule
-    keeps. Where a value is used more than once a Σ adds up what comes back.
+    An adjoint shows its local factor in words and as a number; that of a parameter is the parameter's own shape. Dotted
+    edges lead to it from the forward values its rule keeps. Where a value is used more than once a Σ adds up what comes
+    back.
     """
-    picture = Picture(title, placed=False, notes=[*notes])
-    drawer = GraphDrawer(picture, scale, words, values)
+    picture = Picture(title, placed=False, notes=[*notes], gap=6)
+    drawer = GraphDrawer(picture, scale, tokens, values)
     if heading:
         drawer.heading(heading)
     backward = _Backward(drawer, flow)
@@ -36,6 +38,7 @@ def layout_backward(
             backward.forward_edge(edge)
     for node in reversed(backward.forward):
         backward.adjoints(node)
+    drawer.titles()
     picture.legend = _legend(scale, picture)
     return picture
 
@@ -56,10 +59,23 @@ class _Backward:
 
     def forward_edge(self, edge: Edge) -> None:
         drawer = self.drawer
-        source, target = drawer.source(edge, room=140), drawer.names[edge.consumer]
+        parameter = edge.source not in drawer.names
+        source, target = drawer.source(edge, room=110), drawer.names[edge.consumer]
+        if parameter and edge.cotangent is not None:
+            drawer.picture.shapes[-1].label = labels.parameter_label(edge, 110, factor(edge).words)
         tooltip = f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}"
         drawer.picture.arrows.append(
-            Arrow(edge_id(edge), source, target, None, 1.1, _FORWARD, tooltip=tooltip, css="edge forward", weight=3)
+            Arrow(
+                edge_id(edge),
+                source,
+                target,
+                None,
+                1.1,
+                _FORWARD,
+                tooltip=tooltip,
+                css="edge forward",
+                weight=weight(edge, 3),
+            )
         )
 
     def adjoints(self, node: Node) -> None:
@@ -68,28 +84,33 @@ class _Backward:
         if not traced:
             return
         incoming = self.incoming(node)
+        beside = [self.drawer.names[node]]
         for edge in traced:
-            ident = _name(edge)
-            self.drawer.add(self.adjoint(ident, edge))
+            parameter = edge.source not in self.drawer.names
+            ident = use_id(edge) if parameter else _name(edge)  # a parameter's own shape says what it receives
+            if not parameter:
+                self.drawer.add(self.adjoint(ident, edge))
+                beside.append(ident)
             for source, norm, tooltip in incoming:
                 self.back(source, ident, norm, tooltip)
             for residual in self.kept.get((node, edge.slot), []):
                 self.residual(residual, ident, edge)
-            if edge.source.op is None:
-                end = self.drawer.names.get(edge.source) or use_id(edge)
-                self.back(ident, end, edge.norm, said(edge, edge.norm))
+            if edge.source.op is None and not parameter:
+                self.back(ident, self.drawer.names[edge.source], edge.norm, said(edge, edge.norm))
+        if node is not self.flow.root:  # what the seed goes to stands above it
+            self.drawer.picture.rows.append(beside)
 
     def adjoint(self, ident: str, edge: Edge) -> Shape:
         local = factor(edge)
-        value = "" if local.value is None else f"  {number(local.value)}"
-        name = theme.fit(theme.one_line(edge.source.name or edge.source.op or edge.source.kind), 90, 9)
-        label = labels.table(
-            [
-                labels.td(labels.font(local.words, 11, theme.INK, bold=True) + labels.font(value, 10, theme.MUTED)),
-                labels.cell(f"∂L/∂{name}  {number(edge.norm)}", 8.5, theme.GRADIENT),
-            ],
-            CELLPADDING="1",
-        )
+        value = None if local.words in ("× 1", "× −1") else local.value
+        name = theme.fit(theme.one_line(edge.source.name or edge.source.symbol or edge.source.kind), 50, 9)
+        rows = [
+            labels.cell(local.words, 9, theme.INK, bold=True),
+            *([] if value is None else [labels.cell(number(value), 9, theme.MUTED)]),
+            labels.cell(f"∂L/∂{name}", 9, theme.GRADIENT_TEXT),
+            labels.cell(labels.amount(edge), 9, theme.GRADIENT_TEXT),
+        ]
+        label = labels.table(rows, CELLPADDING="0")
         tooltip = f"adjoint of input {edge.slot} of {labels.name_of(edge.consumer)} · {said(edge, edge.norm)}"
         cluster = self.drawer.clusters_of[self.drawer.names[edge.consumer]]
         return Shape(ident, "pill", label, None, None, theme.LOSS, 9, tooltip, "adjoint", cluster)
@@ -106,8 +127,8 @@ class _Backward:
         tooltip = f"{labels.name_of(node)} is used {len(uses)} times: its gradient is the sum"
         cluster = self.drawer.clusters_of[self.drawer.names[node]]
         self.drawer.add(Shape(ident, "circle", "Σ", None, (22, 22), theme.LOSS, 11, tooltip, "adjoint", cluster))
-        for source, norm, words in sources:
-            self.back(source, ident, norm, words)
+        for source, norm, what in sources:
+            self.back(source, ident, norm, what)
         return [(ident, node.norm, tooltip)]
 
     def back(self, source: str, target: str, norm: float | None, tooltip: str) -> None:
@@ -138,19 +159,13 @@ def _name(edge: Edge) -> str:
 
 
 def _legend(scale: theme.Scale, picture: Picture) -> Html:
-    low, high = number(scale.marks[0]), number(scale.marks[-1])
-    rows = [
-        ("grey: forward", theme.MUTED),
-        (
-            f"orange: the gradient on its way back, width and colour by its norm, log scale, {low} to {high}",
-            theme.GRADIENT,
-        ),
-        ("dotted: a forward value that the rule keeps until then", theme.STATE),
-        (
-            "on each adjoint: what it multiplies by, in words and as root mean square "
-            "(of @ the largest singular value)",
-            theme.INK,
-        ),
-        *((note, theme.INK) for note in picture.notes),
+    """Which way arrows point, and what the boxes of the way back say."""
+    arrows = [
+        words("arrows point the way things go: grey the values, dotted those that a rule keeps,"),
+        bars(scale),
+        words(f"the gradient, {from_to(scale)}"),
     ]
-    return labels.table([labels.cell(words, 9, colour, ALIGN="LEFT") for words, colour in rows])
+    factors = words(
+        "in a box: what it multiplies by, its root mean square (of @ the largest singular value), the result"
+    )
+    return lines([labels.table([row], ALIGN="LEFT") for row in ("".join(arrows), factors)], picture.notes)

@@ -1,4 +1,4 @@
-"""Any traced graph, left to right, placed by Graphviz's dot; a large one folded."""
+"""Any traced graph, top to bottom, placed by Graphviz's dot; a large one folded."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from ..flow import Edge, Flow, Node
 from . import labels, theme
 from .folding import Group, fold
-from .graph import Arrow, Cluster, Html, Picture, Shape
+from .graph import Arrow, Cluster, Picture, Shape
 from .legend import legend
 from .pieces import flow_arrow, loss_value, parameter_shape, said
-from .theme import number
 
 _NONLINEAR = {"sigmoid", "tanh", "relu", "softplus", "softmax", "log_softmax"}
 _STATE = {"c", "f × c"}  # what lies on the cell-state path, by the names the cell gives
@@ -45,8 +44,9 @@ def layout_graph(
         if edge.consumer not in home or source not in (None, target):
             drawer.edge(edge)
     drawer.merge_parallel()
+    drawer.titles()
     if picture.arrows:
-        picture.legend = legend(picture, scale, flow.traced)
+        picture.legend = legend(picture, scale, flow.traced, any(node.value.size != 1 for node in flow.nodes))
     return picture
 
 
@@ -74,17 +74,35 @@ class GraphDrawer:
             parent = self.cluster(scopes[:-1])
             plain = re.sub(r"[^A-Za-z0-9]+", "-", "/".join(map(str, scopes))).strip("-")[:60]
             ident = f"scope{len(self._scopes)}-{plain}".rstrip("-")
-            label = theme.fit(theme.one_line(str(scopes[-1])), 200, 11)
+            label = theme.fit(theme.one_line(str(scopes[-1])), 140, 11)
             self._scopes[scopes] = ident
             self.picture.clusters.append(Cluster(ident, label, parent, css="scope"))
         return self._scopes[scopes]
+
+    def titles(self) -> None:
+        """The name of every scope at the left of its first row: an edge runs through a cluster's own label."""
+        outer = {cluster.id: cluster.parent for cluster in self.picture.clusters}
+        weights = {shape.id for shape in self.picture.shapes if shape.css == "parameter"}
+        above = {arrow.target: arrow.source for arrow in self.picture.arrows if arrow.source in weights}
+        first: dict[str, str] = {}
+        for shape in self.picture.shapes:
+            cluster = shape.cluster
+            while cluster is not None:
+                first.setdefault(cluster, above.get(shape.id, shape.id))
+                cluster = outer[cluster]
+        for scope in self.picture.clusters:
+            if scope.css == "scope":
+                label = labels.table([labels.cell(scope.label, 11, bold=True)], CELLPADDING="0")
+                ident = f"{scope.id}-title"
+                self.picture.shapes.insert(0, Shape(ident, "plain", label, css="scope-title", cluster=scope.id))
+                self.picture.rows.append([ident, first[scope.id]])
 
     # ── shapes ─────────────────────────────────────────────────────────────────────────────────
 
     def group(self, group: Group, members: int) -> None:
         """A folded part of the graph as one shape."""
         label = theme.fit(theme.one_line(group.label), 160, 11)
-        text = labels.table([labels.cell(label, 11, bold=True), labels.cell(f"{members} nodes", 8, theme.MUTED)])
+        text = labels.table([labels.cell(label, 11, bold=True), labels.cell(f"{members} nodes", 9, theme.MUTED)])
         tooltip = f"{theme.clip(group.label, 200)} · {members} nodes folded"
         ident, cluster = f"group{group.number}", self.cluster(group.around)
         self.add(Shape(ident, "pill", text, paint=theme.FOLDED, tooltip=tooltip, css="group", cluster=cluster))
@@ -107,7 +125,7 @@ class GraphDrawer:
         self.add(shape)
 
     def root(self, ident: str, node: Node) -> Shape:
-        name = theme.fit(theme.one_line(node.name or "output"), 180, 11)
+        name = theme.fit(theme.one_line(node.name or "output"), 140, 11)
         rows = [labels.cell(node.symbol or node.op or "", 12), labels.cell(name, 11, bold=True)]
         label = labels.table([*rows, labels.cell(loss_value(node), 9, theme.MUTED)], CELLPADDING="0")
         return Shape(ident, "pill", label, paint=theme.LOSS, tooltip=labels.tooltip(node), css="loss")
@@ -126,11 +144,11 @@ class GraphDrawer:
         gate = node.op in _NONLINEAR
         text = labels.font(symbol, 12)
         if node.name:
-            name = theme.fit(theme.one_line(node.name), 180, 11)
+            name = theme.fit(theme.one_line(node.name), 140, 11)
             text = labels.font(name, 11, colour or theme.INK, bold=True) + labels.font(f"  {symbol}", 11)
         rows = [labels.td(text)]
         if self.values and node.name:
-            rows.append(labels.td(labels.heat_row(node.value, 7.5)))
+            rows.append(labels.td(labels.heat(node.value, 9)))
         paint = theme.NONLINEAR if gate else theme.OP
         if colour:
             paint = paint._replace(border=colour)
@@ -143,14 +161,15 @@ class GraphDrawer:
         if node.kind == "constant" and node.value.size == 1:
             text = f"{node.value.reshape(-1)[0].item():.6g}"
             return Shape(ident, "pill", text, None, None, theme.CONSTANT, 10, tooltip, "constant")
-        name = theme.one_line(node.name or node.kind)
+        name = theme.one_line(labels.name_of(node))
         if (step := node.step) and step <= len(self.words) and _is_input_of_cell(node):
             name += f"  {theme.one_line(self.words[step - 1])}"
-        rows = [labels.cell(theme.fit(name, 200, 12), 12, theme.STATE, bold=True)]
-        rows.append(labels.cell(f"{node.value.shape}", 8, theme.MUTED))
+        rows = [labels.cell(theme.fit(name, 140, 12), 12, theme.STATE, bold=True)]
+        if node.value.ndim:
+            rows.append(labels.cell(f"{node.value.shape}", 9, theme.MUTED))
         if self.values:
-            rows.append(labels.td(labels.heat_row(node.value, 7.5)))
-        rows.append(labels.gradient(node))
+            rows.append(labels.td(labels.heat(node.value, 9)))
+        rows.append(labels.gradient(node, 9))
         label = labels.table(rows, CELLPADDING="1")
         return Shape(ident, "pill", label, paint=theme.INPUT_VALUE, tooltip=tooltip, css=node.kind)
 
@@ -166,13 +185,13 @@ class GraphDrawer:
 
     def edge(self, edge: Edge) -> None:
         parameter = edge.source not in self.names
-        source, target = self.source(edge, room=200), self.names[edge.consumer]
+        source, target = self.source(edge, room=110), self.names[edge.consumer]
         state = edge.consumer.name in _STATE and (edge.source.name in _STATE or edge.source.name == "c0")
         ends, tooltip = (source, target), said(edge, edge.norm)
         arrow = flow_arrow(edge_id(edge), ends, None, edge.norm, self.scale, state, tooltip)
-        arrow.weight = 1 if edge.source.op is None else 8 if state else 3
+        arrow.weight = weight(edge, 8 if state else 3)
         if edge.norm is not None and not parameter:
-            arrow.label = edge_label(edge.norm, arrow.width)
+            arrow.label = edge_label(edge, arrow.width)
         self.picture.arrows.append(arrow)
 
     def merge_parallel(self) -> None:
@@ -196,10 +215,15 @@ def use_id(edge: Edge) -> str:
     return f"n{edge.source.id}-{edge_id(edge)}"
 
 
-def edge_label(norm: float, width: float) -> Html:
-    """A norm beside its edge: room below the text keeps it clear of a wide line."""
-    room = labels.td("", HEIGHT=f"{round(width) + 1}", WIDTH="1", FIXEDSIZE="TRUE")
-    return labels.table([labels.cell(number(norm), 8, theme.GRADIENT), room], CELLPADDING="0")
+def weight(edge: Edge, most: int) -> int:
+    """How short and straight an edge is kept: one to the only use of a value most, so that what it is for is near."""
+    return most if edge.source.op is not None and len(edge.source.uses) == 1 else 1
+
+
+def edge_label(edge: Edge, width: float) -> str:
+    """A gradient beside its edge; spaces keep it clear of a wide line, and of the tip of the next one."""
+    before, after = (round(width / 2 + room) // 3 * "\xa0" for room in (6, 12))  # one is about 3 points wide
+    return before + labels.amount(edge) + after
 
 
 def _is_input_of_cell(node: Node) -> bool:

@@ -269,7 +269,7 @@ class _Drawing:
             sign = theme.fit(e.label or "@", size[0] - 2, 9.5)
             rows = [labels.td(name or " "), labels.td(labels.font(sign, 9.5)), labels.td(self.heat(e, room, False))]
             return labels.table(rows, CELLPADDING="1")
-        gradient = labels.gradient_text(e.node, "∇")
+        gradient = labels.gradient_text(e.node)
         wide = round(theme.text_width(gradient, _SMALLEST))
         left = labels.td(f"{name} {labels.font(e.label or 'linear', 10.5)}", ALIGN="LEFT", WIDTH=f"{room - wide:.0f}")
         right = labels.td(labels.font(gradient, _SMALLEST, theme.GRADIENT_TEXT), ALIGN="RIGHT", WIDTH=f"{wide}")
@@ -285,7 +285,7 @@ class _Drawing:
         """A value: its name, its numbers, the gradient that arrives."""
         rows = [labels.td(labels.font(title, 12, colour, bold=True)), labels.td(self.heat(e, size[0] - 8, self.few))]
         if self.few or e.kind != "x":
-            text = labels.gradient_text(e.node, "‖∇‖" if self.few else "")
+            text = labels.gradient_text(e.node, "‖∇‖") if self.few else labels.amount(e.node)
             rows.append(labels.td(labels.font(text, _SMALLEST, theme.GRADIENT_TEXT)))
         return labels.table(rows, CELLPADDING="0", CELLSPACING="1")
 
@@ -373,7 +373,7 @@ class _Drawing:
             self.add(Shape(f"s{step.number}-{state}-factor", "plain", Html(text), css="note"), (middle, at))
             return
         for edge in step.direct[state]:
-            words, _ = step._local(edge)
+            words = step.local(edge).words
             if words and edge.consumer in laid:
                 x = self.point(k, self.lanes.at[laid[edge.consumer]])[0]
                 text = labels.font(f"× {theme.fit(words, 120, 11)}", 11, theme.STATE_TEXT, bold=True)

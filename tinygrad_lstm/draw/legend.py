@@ -1,92 +1,130 @@
-"""What the marks of a drawing mean: the scale of widths and colours, a key of those shapes that occur, and notes."""
+"""What the marks of a drawing mean, in one line: of those that occur, and below it the notes."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
+
 from . import theme
 from .graph import Html, Picture, Point
-from .labels import cell, font, table, td
-from .pieces import text
+from .labels import cell, font, grid, table, td
+from .pieces import text as shape
 
-_HEAD = "width and colour: norm of the gradient flowing back along the edge, log scale; arrows point forward"
-_KEYS = (  # the class of a shape, how the key shows it, its paint, what it is
-    ("op", "×", theme.OP, "elementwise operation or product"),
-    ("gate", "σ", theme.NONLINEAR, "nonlinearity"),
-    ("folded", "f σ", theme.NONLINEAR, "gate, W·z + b folded in; cells are its values"),
-    ("parameter", "W", theme.WEIGHT, "parameter, drawn at each use with that use's share ∇ of its gradient"),
-    ("loss", "L", theme.LOSS, "what is differentiated"),
-)
-_ARRAY = "values of one array: − … 0 … +, each array by its own largest"
+_SIZE = 9.0
+_BAR = 14
+_WIDE = 740.0  # of a line, so that a picture is not shrunk for its legend
 
 
-def legend(picture: Picture, scale: theme.Scale, traced: bool) -> Html:
-    """One label: the scale beside the key, the notes below."""
-    parts = [_scale(picture, scale, traced), *_keys(picture)]
-    rows = ["".join(td(part, ALIGN="LEFT", VALIGN="TOP") for part in parts)]
-    rows += [cell(note, 10, bold=True, ALIGN="LEFT", COLSPAN="2") for note in picture.notes]
-    return table(rows, CELLPADDING="4")
+class _Part(NamedTuple):
+    """A mark with its words: two <TD>, and about how wide they are."""
+
+    html: str
+    width: float
+
+
+def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = True) -> Html:
+    """One label: a line for the marks that occur, one for each note. `arrays` says that not every value is a number."""
+    return _table(picture, _parts(picture, scale, traced, arrays))
 
 
 def place_legend(picture: Picture, scale: theme.Scale, traced: bool, at: Point) -> None:
-    """The legend in a placed picture, its upper left corner at a place."""
-    classes = _classes(picture)
-    keys = [words for name, _, _, words in _KEYS if name in classes] + [_ARRAY]
+    """The legend in a placed picture, its upper left corner at a place; nothing where there is nothing to say."""
+    parts = _parts(picture, scale, traced, arrays=True)
+    if not parts and not picture.notes:
+        return
+    rows = _wrapped(parts)
     # Its size is not known before it is drawn, and a frame that is too large stretches what is inside.
-    key_width = 36 + max(theme.text_width(words, 9) for words in keys) if _keys(picture) else 0
-    width = round((theme.text_width(_HEAD, 9) if traced else 250) + key_width)
-    height = max(86, 19 * len(keys)) + 22 * len(picture.notes)
-    frame = td(legend(picture, scale, traced), WIDTH=f"{width}", HEIGHT=f"{height}", ALIGN="LEFT", VALIGN="TOP")
-    middle = (at[0] + width / 2, at[1] - height / 2)
-    picture.shapes.append(text("legend", "legend", table([frame], CELLPADDING="0"), middle))
+    width = round(max(0, *map(_width, rows), *(theme.text_width(note, 10) for note in picture.notes)))
+    height = 22 * (len(rows) + len(picture.notes))
+    where = {"WIDTH": f"{width}", "HEIGHT": f"{height}", "ALIGN": "LEFT", "VALIGN": "TOP"}
+    frame = table([td(_table(picture, parts), **where)], CELLPADDING="0")
+    picture.shapes.append(shape("legend", "legend", frame, (at[0] + width / 2, at[1] - height / 2)))
 
 
-def _scale(picture: Picture, scale: theme.Scale, traced: bool) -> Html:
-    """Five widths and colours with their norms; or that there are none."""
-    dashes = font("- - -", 9, theme.UNKNOWN, bold=True) + font("  gradient not computed", 9, theme.MUTED)
-    if not traced:
-        return table([td(dashes, ALIGN="LEFT") + cell("   arrows point forward", 9, ALIGN="LEFT")])
-    rows = [cell(_HEAD, 9, COLSPAN="6", ALIGN="LEFT")]
-    rows.append(_lines(scale, False) + cell("any edge", 9, theme.MUTED, ALIGN="LEFT"))
-    if any("state" in arrow.css.split() for arrow in picture.arrows):
-        rows.append(_lines(scale, True) + cell("cell-state path", 9, theme.MUTED, ALIGN="LEFT"))
-    marks = [theme.number(norm) for norm in scale.marks]
-    rows.append("".join(cell(mark, 9, theme.MUTED) for mark in ["≤ " + marks[0], *marks[1:]]) + cell("", 9))
-    if any(arrow.colour == theme.UNKNOWN for arrow in picture.arrows):
-        rows.append(td(dashes, ALIGN="LEFT", COLSPAN="6"))
-    if any(arrow.colour == theme.NOT_A_NUMBER for arrow in picture.arrows):
-        rows.append(td(font("━━", 9) + font("  gradient is NaN", 9, theme.MUTED), ALIGN="LEFT", COLSPAN="6"))
-    return table(rows, CELLPADDING="3")
+def lines(rows: list[Html], notes: list[str]) -> Html:
+    """One row below the other, and the notes below."""
+    return table([td(r, ALIGN="LEFT") for r in rows] + [cell(note, 10, bold=True, ALIGN="LEFT") for note in notes])
 
 
-def _lines(scale: theme.Scale, state: bool) -> str:
-    bars = ((scale.colour(norm, state), max(1, round(scale.width(norm)))) for norm in scale.marks)
-    size = {"WIDTH": "44", "FIXEDSIZE": "TRUE"}
-    return "".join(td(table([td("", BGCOLOR=c, HEIGHT=f"{h}", **size)], CELLPADDING="0")) for c, h in bars)
+def words(text: str) -> str:
+    """One <TD> of the legend's text."""
+    return cell(text, _SIZE, theme.MUTED, ALIGN="LEFT")
 
 
-def _classes(picture: Picture) -> set[str]:
-    return {name for shape in picture.shapes for name in shape.css.split()}
+def bars(scale: theme.Scale, state: bool = False) -> str:
+    """One <TD>: widths and colours from the smallest norm to the largest."""
+    size = {"WIDTH": f"{_BAR}", "FIXEDSIZE": "TRUE"}
+    marks = ((scale.colour(norm, state), max(1, round(scale.width(norm)))) for norm in scale.marks)
+    return td(
+        table(["".join(td(table([td("", BGCOLOR=c, HEIGHT=f"{h}", **size)])) for c, h in marks)], CELLPADDING="0")
+    )
 
 
-def _keys(picture: Picture) -> list[Html]:
-    """The shapes that this picture has; nothing where there is little to explain."""
-    classes = _classes(picture)
-    found = [_key(sign, paint, words) for name, sign, paint, words in _KEYS if name in classes]
-    if classes & {"gate", "parameter", "input"}:
-        found.append(_cells())
-    return [table(found)] if len(found) > 1 else []
+def from_to(scale: theme.Scale) -> str:
+    """The norms at the two ends of a scale."""
+    return f"{theme.number(scale.marks[0])} to {theme.number(scale.marks[-1])}"
 
 
-def _key(sign: str, paint: theme.Paint, words: str) -> str:
-    size = {"WIDTH": "16" if paint == theme.OP else "30", "HEIGHT": "16", "FIXEDSIZE": "TRUE"}
+def _table(picture: Picture, parts: list[_Part]) -> Html:
+    rows = _wrapped(parts)
+    fixed = {"FIXEDSIZE": "TRUE", "HEIGHT": "20"} if len(rows) > 1 else {}  # or the widest row stretches the others
+    tables = [
+        table(["".join(part.html for part in row)], ALIGN="LEFT", CELLPADDING="1", WIDTH=f"{_width(row):.0f}", **fixed)
+        if fixed
+        else table(["".join(part.html for part in row)], CELLPADDING="1")
+        for row in rows
+    ]
+    return lines(tables, picture.notes)
+
+
+def _width(row: list[_Part]) -> float:
+    return sum(part.width for part in row)
+
+
+def _wrapped(parts: list[_Part]) -> list[list[_Part]]:
+    """One line where they fit."""
+    rows: list[list[_Part]] = []
+    for part in parts:
+        if not rows or _width([*rows[-1], part]) > _WIDE:
+            rows.append([])
+        rows[-1].append(part)
+    return rows
+
+
+def _parts(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool) -> list[_Part]:
+    """The key of every mark that this picture has."""
+    classes = {name for shape in picture.shapes for name in shape.css.split()}
+    colours = {arrow.colour for arrow in picture.arrows}
+    parts = []
+    if traced:
+        what = "gradient coming back, of arrays the norm" if arrays else "gradient coming back"
+        parts.append(_part(bars(scale), 5 * _BAR, f"{from_to(scale)}: {what}"))
+        if "edge state" in {arrow.css for arrow in picture.arrows}:
+            parts.append(_part(bars(scale, state=True), 5 * _BAR, "along the cell state"))
+        if "parameter" in classes:
+            parts.append(_part(_swatch("W", theme.WEIGHT), 18, "∇ this use's share"))
+    if "folded" in classes:
+        parts.append(_part(_swatch("σ", theme.NONLINEAR), 18, "gate with its W·z + b"))
+    if any("BGCOLOR" in shape.label for shape in picture.shapes):
+        parts.append(_part(_cells(), 35, "− 0 +"))
+    if theme.UNKNOWN in colours:
+        parts.append(_part(td(font("- - -", _SIZE, theme.UNKNOWN, bold=True)), 24, "not computed"))
+    if theme.NOT_A_NUMBER in colours:
+        parts.append(_part(td(font("━━", _SIZE)), 20, "gradient is NaN"))
+    return parts
+
+
+def _part(mark: str, width: float, what: str) -> _Part:
+    return _Part(mark + words(f"{what}   "), width + 4 + theme.text_width(f"{what}   ", _SIZE))
+
+
+def _swatch(sign: str, paint: theme.Paint) -> str:
+    size = {"WIDTH": "18", "HEIGHT": "14", "FIXEDSIZE": "TRUE"}
     paints = {"BORDER": "1", "STYLE": "ROUNDED", "BGCOLOR": paint.fill, "COLOR": paint.border}
-    swatch = table([td(font(sign, 9), **size)], CELLPADDING="0", **paints, **size)
-    return td(swatch) + cell(words, 9, theme.MUTED, ALIGN="LEFT")
+    return td(table([td(font(sign, _SIZE), **size)], CELLPADDING="0", **paints, **size))
 
 
 def _cells() -> str:
     """From the most negative value to the most positive one of an array."""
-    size = {"WIDTH": "7", "HEIGHT": "12", "FIXEDSIZE": "TRUE"}
-    colours = (theme.heat(x, 2) for x in (-2, -1, 0, 1, 2))
-    cells = "".join(td("", BGCOLOR=colour, **size) for colour in colours)
-    swatch = table([cells], CELLPADDING="0", **size | {"WIDTH": "35"})
-    return td(swatch) + cell(_ARRAY, 9, theme.MUTED, ALIGN="LEFT")
+    return td(grid(np.array([[-2.0, -1.0, 0.0, 1.0, 2.0]]), 7, 12))

@@ -20,8 +20,9 @@ def flow_arrow(
 
 def said(edge: Edge, norm: float | None) -> str:
     """The tooltip of an edge."""
-    what = "not computed" if norm is None else f"{norm:.4g}"
-    return f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}: ‖cotangent‖ {what}"
+    what = "not computed" if norm is None else labels.exact(edge, norm)
+    sign = "cotangent" if edge.source.value.size == 1 else "‖cotangent‖"
+    return f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}: {sign} {what}"
 
 
 def text(ident: str, css: str, label: Html, at: Point, tooltip: str = "", cluster: str | None = None) -> Shape:
@@ -46,8 +47,7 @@ def loss_value(root: Node) -> str:
 def parameter_shape(ident: str, edge: Edge, cluster: str | None, room: float = 46) -> Shape:
     """A parameter at one of its uses; its name has so much room."""
     node = edge.source
-    name = theme.fit(theme.one_line(labels.name_of(node)), room, 10.5)
-    label = labels.parameter_label(name, node.value, edge.norm)
-    share = "not computed" if edge.norm is None else f"{edge.norm:.4g}"
+    label = labels.parameter_label(edge, room)
+    share = "not computed" if edge.norm is None else labels.exact(edge, edge.norm)
     tooltip = f"{labels.tooltip(node)} · this use contributes {share}"
     return Shape(ident, "pill", label, paint=theme.WEIGHT, tooltip=tooltip, css="parameter", cluster=cluster)

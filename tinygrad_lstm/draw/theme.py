@@ -11,7 +11,7 @@ import math
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import accumulate, cycle, takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,8 +128,11 @@ def printable(ch: str) -> str:
 
 
 def clip(text: str, length: int) -> str:
-    """Text cut to a length, with … where something is missing."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    """Text shortened to a length, with … in its middle: names differ at their ends."""
+    if len(text) <= length:
+        return text
+    end = (length - 1) // 2
+    return f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
 
 
 def one_line(text: str) -> str:
@@ -143,13 +146,17 @@ def text_width(text: str, size: float) -> float:
 
 
 def fit(text: str, width: float, size: float) -> str:
-    """Text cut to a width in points, with … where something is missing."""
+    """Text shortened to a width in points, with … in its middle."""
     if text_width(text[:1000], size) <= width and len(text) <= 1000:
         return text
-    kept, room = 0, width - size
-    while kept < len(text) and (room := room - size * _em(text[kept])) >= 0:
-        kept += 1
-    return text[:kept] + "…"
+    room = (width - size) / 2
+    end = _fitting(reversed(text), room, size)
+    return f"{text[: _fitting(text, room, size)]}…{text[len(text) - end :]}"
+
+
+def _fitting(characters: Iterable[str], width: float, size: float) -> int:
+    """How many of these characters fit, the first ones first."""
+    return sum(1 for _ in takewhile(lambda so_far: so_far <= width, accumulate(size * _em(ch) for ch in characters)))
 
 
 def _em(ch: str) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from ..primitives import TABLE
-from .graph import Edge, norm
+from .graph import Array, Edge, Node, norm
 
+_SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷"}
+_SHORT = 12  # characters that a function is written out with
 # {0} and {1} stand for the names of the inputs.
 _WORDS: dict[str, tuple[str, ...]] = {
     "add": ("× 1", "× 1"),
@@ -53,6 +57,46 @@ _WORDS: dict[str, tuple[str, ...]] = {
 }
 
 
+def written(
+    node: Node, names: Mapping[Node, str] = MappingProxyType({}), bound: bool = False, own: bool = True, depth: int = 4
+) -> str:
+    """A value by its name, in `names` or its own, or by what it is made of: 1 − u, [h, x] W + b; in so many levels.
+
+    In brackets where that is a sum or a product and `bound`. Without `own` its own name is not used.
+    """
+    if own and (name := names.get(node) or node.name):
+        return name
+    if node.op is None:
+        return f"{node.value.item():.4g}".replace("-", "−") if node.value.size == 1 else "input"
+    if not depth:
+        return "…"
+    tight, sums = node.op in ("mul", "div", "pow", "neg", "matmul"), ("add", "sub")
+    texts = [
+        written(e.source, names, tight or (node.op in sums and e.slot > 0 and e.source.op in sums), depth=depth - 1)
+        for e in node.inputs
+    ]
+    if node.op in _SIGNS or node.op == "matmul":
+        text = (f" {_SIGNS[node.op]} " if node.op in _SIGNS else " ").join(texts)
+        return f"({text})" if bound else text
+    if node.op == "neg":
+        return f"(−{texts[0]})" if bound else f"−{texts[0]}"
+    if node.op == "concat":
+        return f"[{', '.join(texts)}]"
+    inner = ", ".join(texts)
+    return f"{node.symbol or node.op}({inner if len(inner) <= _SHORT else '…'})"
+
+
+def local(edge: Edge) -> Array | None:
+    """The derivative of an elementwise operation by one of its inputs, element by element; None for any other."""
+    consumer = edge.consumer
+    primitive = TABLE.get(consumer.op or "")
+    rule = primitive.rules[edge.slot] if primitive and primitive.elementwise else None
+    if rule is None:
+        return None
+    found = rule(np.ones_like(consumer.value), consumer.value, *(e.source.value for e in consumer.inputs))
+    return np.broadcast_to(found, consumer.value.shape)
+
+
 class Factor(NamedTuple):
     """A local derivative: `words`, and `value`, its root mean square (None where it is not a number an element).
 
@@ -71,14 +115,13 @@ def factor(edge: Edge) -> Factor:
     """The local derivative of an edge: × 1 on +, × f on f × c, × (1 − tanh²) on tanh, @ Wᵀ on a matrix product."""
     consumer = edge.consumer
     op = consumer.op or ""
-    names = [source.source.name or source.source.op or source.source.kind for source in consumer.inputs]
+    names = [written(source.source, bound=True) for source in consumer.inputs]
     templates = _WORDS.get(op)
     words = templates[min(edge.slot, len(templates) - 1)].format(*names) if templates else f"× ∂{op}"
-    if op in TABLE and TABLE[op].elementwise and (rule := TABLE[op].rules[edge.slot]):
-        values = [e.source.value for e in consumer.inputs]
-        local = np.broadcast_to(rule(np.ones_like(consumer.value), consumer.value, *values), consumer.value.shape)
-        size = norm(local) / float(np.sqrt(local.size)) if local.size else None
-        return Factor(words, -size if size and (local < 0).all() else size)
+    found = local(edge)
+    if found is not None:
+        size = norm(found) / float(np.sqrt(found.size)) if found.size else None
+        return Factor(words, -size if size and (found < 0).all() else size)
     if op == "matmul" and edge.slot == 0 and consumer.inputs[1].source.value.ndim == 2:
         matrix = consumer.inputs[1].source.value
         return Factor(words, float(np.linalg.norm(matrix, 2)) if matrix.size and np.isfinite(matrix).all() else None)

@@ -137,7 +137,7 @@ class Cell(Module):
                 )
 
     def _input(self, x: Any) -> Tensor:
-        x = given(x, self.dtype)
+        x = given(x, self.dtype, "x")
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             raise ValueError(
                 f"{self._label} takes x of shape (batch, {self.input_size}) or ({self.input_size},), got {describe(x)}"
@@ -149,7 +149,7 @@ class Cell(Module):
         if s is None:
             # With a gradient, so that the first step is recorded, and drawn, like every other.
             return tensor(np.zeros(shape, self.dtype), requires_grad=True, name=f"{name}0")
-        s = given(s, self.dtype)
+        s = given(s, self.dtype, name)
         if s.shape != shape:
             raise ValueError(
                 f"{self._label} takes {name} of shape {shape} beside x of shape {x.shape}, got {describe(s)}: "

@@ -16,27 +16,30 @@ from ..tensor import Tensor, tensor
 class Parameter(Tensor):
     """A leaf Tensor that training changes, through `assign`. It always requires a gradient."""
 
-    __slots__ = ()
+    __slots__ = ("_path",)
+    _path: str | None  # the name that a module gave it
 
     def __init__(self, data: Any, name: str | None = None, dtype: npt.DTypeLike | None = None) -> None:
         super().__init__(data, requires_grad=True, name=name, dtype=dtype)
+        self._path = None
 
 
 class Module:
     """Something with parameters: those set as attributes, and those of modules set as attributes.
 
     An attribute may also be a list, a tuple or a dict of them, one inside another too. Names read `cell.W_f`,
-    `layers.0.W_f`, `heads.a.W`. A parameter without a name takes that of its attribute.
+    `layers.0.W_f`, `heads.a.W`. A parameter without a name of its own is called so, in drawings and messages too: set
+    as `W` it is "W", and once its module is set as `update` of another, "update.W"; a shared one keeps its first place.
 
     Raises TypeError for those in a set, which has no names for them, and where they are listed ValueError for two of
     one name.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
-        for path, held in _held("", {name: value}):
-            if isinstance(held, Parameter) and held.name is None:
-                held.name = path
+        held = any(_held("", {name: value}))
         super().__setattr__(name, value)
+        for path, found in self._walk("", set()) if held else ():
+            _call(found, path)
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module (named "") and every module inside it, with dotted names; a shared one once."""
@@ -50,6 +53,7 @@ class Module:
                 if name in names:
                     raise ValueError(f"two parameters are named {name}: give their attributes or keys other names")
                 names.add(name)
+                _call(found, name)  # put into a list or an inner module later, it is first met here
                 yield name, found
 
     def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module | Parameter]]:
@@ -108,11 +112,20 @@ class Module:
         return module(title, [(name, p.numpy(), p.grad) for name, p in self.named_parameters()])
 
 
-def given(x: Any, dtype: npt.DTypeLike) -> Tensor:
-    """What a layer was given as a Tensor: an array keeps its dtype, in native byte order; a list takes `dtype`."""
+def _call(found: Module | Parameter, path: str) -> None:
+    """A parameter without a name of its own is called by its path, which grows as its module is put into others."""
+    if isinstance(found, Parameter) and found.name == found._path and f".{path}".endswith(f".{found.name or path}"):
+        found.name = found._path = path
+
+
+def given(x: Any, dtype: npt.DTypeLike, name: str | None = None) -> Tensor:
+    """What a layer was given as a Tensor: an array keeps its dtype, in native byte order; a list takes `dtype`.
+
+    What is no Tensor yet is called `name`.
+    """
     if isinstance(x, np.ndarray):
         x = x.astype(x.dtype.newbyteorder("="), copy=False)
-    return x if isinstance(x, Tensor) else tensor(x, dtype=None if hasattr(x, "dtype") else dtype)
+    return x if isinstance(x, Tensor) else tensor(x, name=name, dtype=None if hasattr(x, "dtype") else dtype)
 
 
 _PLAIN = {int, float, bool, str, type(None)}  # passed over at once: a list of numbers may be long
