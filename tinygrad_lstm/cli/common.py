@@ -74,12 +74,17 @@ def add_cell_options(parser: argparse.ArgumentParser) -> None:
         "--detail",
         choices=DETAILS,
         default="auto",
-        help="of the pictures: every operation, gates folded, or one node a step (default: by length)",
+        help="ops opens one step, cell three, step shows them all (default: by length)",
+    )
+    parser.add_argument(
+        "--step", type=whole(1, 10**9), metavar="N", help="which step ops and cell open (default: the last)"
     )
 
 
 def make_cells(kinds: Sequence[str], steps: int, args: argparse.Namespace) -> list[Cell]:
     """One untrained cell of each kind. Raises UserError where that many steps would not fit into memory."""
+    if args.step is not None and args.step > steps:
+        raise UserError(f"--step {args.step}: there {'is 1 step' if steps == 1 else f'are {steps:,} steps'}")
     size = args.input or args.hidden
     cells = [make_cell(kind, size, args.hidden, args.forget_bias, args.seed) for kind in kinds]
     check_memory(sum(memory_needed(cell, steps) for cell in cells), steps, args.hidden)

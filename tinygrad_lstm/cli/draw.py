@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     vectors = np.random.default_rng([args.seed, 2]).standard_normal((args.steps, cell.input_size))
     passage = trace_sequence(cell, vectors, seed=args.seed)
     try:
-        written, note = save([passage], out, args.detail)
+        written, note = save([passage], out, args.detail, keep=[args.step] if args.step else [])
     except OSError as error:
         raise UserError(f"cannot write '{out}': {reason(error)}") from error
     if note:

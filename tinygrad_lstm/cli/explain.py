@@ -1,9 +1,10 @@
 """How much gradient reaches each word of a text, through an LSTM and a plain RNN of the same hidden size.
 
 The text is split into words, each word gets a vector of its own (the same word always the same), and the words go one
-after another through untrained cells. Written into a directory: a drawing of each cell (lstm.svg, rnn.svg) and of all
-on one scale (compare.svg), the gates and the cell state at every word as heat maps (gates.svg, and their numbers in
-gates.csv), and gradients.csv with the norm of the gradient at every word. Printed: that table, and what it says.
+after another through untrained cells. Written into a directory: what is left of the gradient at every word, in all
+cells on one scale (compare.svg), the last step of each cell opened (lstm.svg, rnn.svg; --step and --detail open others),
+the gates and the states at every word as heat maps (gates.svg, and their numbers in gates.csv), and gradients.csv with
+the norm of the gradient at every word. Printed: that table, and what it says.
 --forget-bias 3, 0 or -2 and --cells lstm,rnn,lstm1997 show when the LSTM keeps a gradient and when not.
 
 With --model RUN a network that `tinygrad-lstm train` kept reads the text, by character, or without a text a sequence of
@@ -180,15 +181,13 @@ def _cells(text: str) -> list[str]:
 def _pictures(
     by_kind: dict[str, Passage], alone: Sequence[str], folder: Path, args: argparse.Namespace, keep: Sequence[int]
 ) -> tuple[list[str], list[str]]:
-    """Draw each of `alone` and, if there are several, all, on one scale; return the names of the files, and notes."""
+    """Draw all as a strip, then a step of each of `alone`, on one scale; return the names of the files, and notes."""
     everything = list(by_kind.values())
-    shown = {kind: [by_kind[kind]] for kind in alone}
-    if len(everything) > 1:
-        shown["compare"] = everything
-    saved = [
-        save(rows, folder / f"{name}.{args.format}", args.detail, everything[0].tokens, keep=keep, beside=everything)
-        for name, rows in shown.items()
-    ]
+    saved = [save(everything, folder / f"compare.{args.format}", "step", everything[0].tokens, keep=keep)]
+    detail, opened = "ops" if args.detail == "auto" else args.detail, [*([args.step] if args.step else []), *keep]
+    for kind in alone:
+        path = folder / f"{kind}.{args.format}"
+        saved.append(save([by_kind[kind]], path, detail, everything[0].tokens, keep=opened, beside=everything))
     return [path.name for path, _ in saved], list(dict.fromkeys(note for _, note in saved if note))
 
 
