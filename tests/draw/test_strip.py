@@ -16,6 +16,7 @@ from tinygrad_lstm.draw.chain import find_chain
 from tinygrad_lstm.draw.drawing import Drawing
 from tinygrad_lstm.draw.kept import Kept, headline, number, percent, sentence, subtitle
 from tinygrad_lstm.draw.strip import layout_strip
+from tinygrad_lstm.flow import read_graph
 from tinygrad_lstm.flow.graph import norm
 from tinygrad_lstm.flow.sequence import embed, make_cell, tokenize, trace_sequence
 
@@ -203,16 +204,16 @@ def test_gradients_that_are_0_nan_lost_or_not_computed(svg):
     nan = kept(unroll(tl.nn.LSTMCell(3, 4, rng=0), scale=np.nan))
     assert headline([nan]) == "LSTM: the gradient is no finite number"
     assert svg(strip(nan.flow)).items["r0-left"].text == "NaN"
-    lost = kept(unroll(tl.nn.RNNCell(3, 4, rng=0), scale=1e-307))
+    lost = kept(unroll(tl.nn.RNNCell(3, 4, rng=0), 30, scale=1e-305))
     assert lost.shares[-1] == 1
     assert percent(lost.left) == "≈ 0 %"
-    assert headline([lost]) == "RNN: the gradient is too small to measure 5 steps back"
+    assert headline([lost]) == "RNN: the gradient is too small to measure 29 steps back"
     zero = kept(unroll(tl.nn.RNNCell(3, 4, rng=0), 2000))
     assert headline([zero]) == "RNN: the gradient is 0 1,999 steps back"
     assert 0.1 < zero.pace < 0.9  # over the steps where there is something to measure
     cell = tl.nn.LSTMCell(3, 4)
     h, _ = cell([1.0] * 3, cell([1.0] * 3))
-    flow = tl.read_graph((h * 2).sum())
+    flow = read_graph((h * 2).sum())
     page = svg(strip(flow))
     assert headline([kept(flow)]) == "2 steps through LSTM: gradients were not computed"
     assert page.items["r0-left"].text == "not computed"
@@ -309,12 +310,11 @@ def contrast(colour):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 11, 14, 20])
-@pytest.mark.parametrize("cell", [*cells.OWN, tl.nn.LSTMCell, tl.nn.RNNCell])
+@pytest.mark.parametrize(
+    "cell", [*(c for c in cells.OWN if c is not cells.ThreeStatesCell), tl.nn.LSTMCell, tl.nn.RNNCell]
+)
 def test_any_cell(cell, steps):
-    flow = unroll(cell(3, 4), steps)
-    if find_chain(flow) is None:
-        pytest.skip("no chain")
-    drawing = strip(flow)
+    drawing = strip(unroll(cell(3, 4), steps))
     assert all(shape.at for shape in drawing.picture.shapes)
     assert all(arrow.path for arrow in drawing.picture.arrows)
     data = drawing.pipe("svg")

@@ -62,7 +62,7 @@ def _scale(rows: Sequence[Kept]) -> theme.Scale:
 
 
 def _root(row: Kept) -> str:
-    return theme.clip(theme.one_line(row.flow.root.name or ("L" if row.flow.traced else "output")), 12)
+    return theme.clip(theme.one_line(row.flow.root.name or ("L" if row.flow.traced else "out")), 12)
 
 
 def _legend(sheet: Sheet, rows: Sequence[Kept], grid: _Grid, y: float) -> float:
@@ -75,7 +75,8 @@ def _legend(sheet: Sheet, rows: Sequence[Kept], grid: _Grid, y: float) -> float:
         "By all paths; the norms of parts do not add up.",
         "× measured: the geometric mean of one step.",
     ] * computed
-    notes.append("Grey: wires of gates, not coloured." if grid.roomy else "Ways through gates are not drawn.")
+    small = "Gates are not drawn. Circle: weights, box: squashing."
+    notes.append("Grey: wires of gates, not coloured." if grid.roomy else small)
     for k, note in enumerate([*notes, *sheet.picture.notes]):
         sheet.text(f"note{k}", "legend", (560, y + 17 + 13 * k), sized(note, 10, 318, theme.MUTED), 318)
     said = "Norm of the gradient:" if computed else "Dashed: the gradient was not computed."
@@ -286,8 +287,9 @@ class _Row:
         names = [edge.consumer.op or "" for edge in ops]
         if len(ops) > 3:
             ops, names = [ops[0], ops[len(ops) // 2], ops[-1]], [names[0], "", names[-1]]
-        middle = (grid.first + grid.second) / 2 + 2.5
-        places = [[grid.second], [grid.second], [grid.first, grid.second], [middle - 19, middle, middle + 19]][len(ops)]
+        middle, apart = (grid.first + grid.second) / 2, 19.0 if grid.roomy else 12.5
+        three = [middle + (j - 1) * apart + 1 for j in range(3)]
+        places = {2: [grid.first, grid.second], 3: three}.get(len(ops), [grid.second])
         xs = [self.x(k, x) for x in places]
         for j, (edge, name, x) in enumerate(zip(ops, names, xs, strict=False)):
             self.glyph(self.id(k, state, f"op{j}"), [name], (x, y), labels.tooltip(edge.consumer))
