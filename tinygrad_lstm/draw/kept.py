@@ -82,6 +82,11 @@ class Kept:
         """The positions of the steps of which a state is read."""
         return [at for at in range(len(self.steps)) if self.read(at)]
 
+    @property
+    def once(self) -> bool:
+        """Whether all of the gradient enters at the end, so that what is less further back was lost on the way."""
+        return self.reads in ([], [self.back])
+
     # ── numbers ────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
@@ -189,7 +194,7 @@ class Kept:
         """How a step makes the state, where that can be said without its weights."""
         step, node = self.steps[-1], self.nodes[-1]
         sign = {"add": "+", "sub": "−", "mul": "×"}.get(node.op or "") if node else None
-        if self.bend and len(step.products) == 1:
+        if self.bend and not self.direct and len(step.products) == 1:
             return f"new {self.state} = {self.bend}(W [{', '.join(step.states)}, x])"
         text = f" {sign} ".join(step.written(e.source) for e in node.inputs) if node and sign else "@"
         return "" if "@" in text else f"new {self.state} = {text}"
@@ -238,9 +243,10 @@ def headline(rows: Sequence[Kept]) -> str:
         return "One step: no step back yet, on which a gradient could vanish"
     lefts = [row.left for row in rows if row.left is not None and math.isfinite(row.left)]
     alike = len(_names(rows)) == len(rows) == len(lefts) and len({row.back for row in rows}) == 1
-    if not others and alike and first.direct and lefts[0] > LOST:
+    once = all(row.once for row in rows)
+    if not others and alike and once and first.direct and lefts[0] > LOST:
         return f"{first.name}: {_one(first)}; a step along {first.state} is {first.factor}"
-    if others and alike and (said := _compared(first, lefts[0], lefts[1:])):
+    if others and alike and once and (said := _compared(first, lefts[0], lefts[1:])):
         return said
     if others and alike and min(lefts) > LOST:
         return f"Of the last gradient, {_back(first)}: " + ", ".join(f"{row.name} {percent(row.left)}" for row in rows)
@@ -282,8 +288,10 @@ def _one(row: Kept) -> str:
         return "the gradient is no finite number"
     if row.left <= LOST:
         return f"the gradient is {'0' if row.left == 0 else 'too small to measure'} {_back(row)}"
-    what = f"{percent(row.left)} of the {'gradient is left' if row.left < 1 else 'last gradient'}"
-    return f"{what} {_back(row)}" if row.back else "one step, no step back"
+    if not row.back:
+        return "one step, no step back"
+    what = "gradient is left" if row.left < 1 and row.once else "last gradient"
+    return f"{percent(row.left)} of the {what} {_back(row)}"
 
 
 def _back(row: Kept) -> str:
@@ -302,12 +310,14 @@ def subtitle(rows: Sequence[Kept], root: str) -> str:
     """How to read the strip, in one line."""
     if all(row.end is None for row in rows):
         return "No gradient was computed: every line is dashed, and there is no share to print."
-    reads, count = max((row.reads for row in rows), key=len), len(rows[0].steps)
+    most = max(rows, key=lambda row: len(row.reads))
+    reads, count = most.reads, len(most.steps)
     read = f"{root} is read after the last step" if reads else "It begins at the last state"
     if len(reads) > 1:
         read = f"{root} is read after {'every step' if len(reads) == count else f'{len(reads):,} of {count:,} steps'}"
     names = dict.fromkeys(f"{row.state} ({row.name})" for row in rows)
     of = ", ".join(names) if len(rows) > 1 else rows[0].state
+    of = of if len(of) < 60 else "the state of each row"
     return f"{read}; the gradient goes back, right to left. Percent: its norm at {of}, of that at the last step."
 
 

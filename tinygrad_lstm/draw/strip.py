@@ -62,7 +62,7 @@ def _scale(rows: Sequence[Kept]) -> theme.Scale:
 
 
 def _root(row: Kept) -> str:
-    return theme.clip(theme.one_line(row.flow.root.name or ("L" if row.flow.traced else "output")), 12)
+    return theme.clip(theme.one_line(row.flow.root.name or ("L" if row.flow.traced else "out")), 12)
 
 
 def _legend(sheet: Sheet, rows: Sequence[Kept], grid: _Grid, y: float) -> float:
@@ -75,7 +75,8 @@ def _legend(sheet: Sheet, rows: Sequence[Kept], grid: _Grid, y: float) -> float:
         "By all paths; the norms of parts do not add up.",
         "× measured: the geometric mean of one step.",
     ] * computed
-    notes.append("Grey: wires of gates, not coloured." if grid.roomy else "Ways through gates are not drawn.")
+    small = "Gates are not drawn. Circle: weights, box: squashing."
+    notes.append("Grey: wires of gates, not coloured." if grid.roomy else small)
     for k, note in enumerate([*notes, *sheet.picture.notes]):
         sheet.text(f"note{k}", "legend", (560, y + 17 + 13 * k), sized(note, 10, 318, theme.MUTED), 318)
     said = "Norm of the gradient:" if computed else "Dashed: the gradient was not computed."
@@ -161,7 +162,7 @@ class _Row:
         sheet.text(f"{self.prefix}-name", "title", (_MARGIN, y), name, 150)
         if not row.back:
             return
-        if width(row.formula, 10) < 182:
+        if 0 < width(row.formula, 10) < 182:
             formula = font(row.formula, 10, theme.MUTED)
             sheet.text(f"{self.prefix}-formula", "formula", (_MARGIN, y + 20), formula, 182)
         lead = f"one step back along {theme.clip(row.state, 12)}  "
@@ -188,9 +189,9 @@ class _Row:
         big = percent(row.left) if row.left is not None else "not computed"
         html = font(big, min(27.0, 108 / width(big, 1, bold=True)), self.ink, bold=True)
         self.sheet.text(f"{self.prefix}-left", "kept", (_MARGIN, y - 5), html, 112)
-        said = [("left at the first step", theme.MUTED)] * (row.left is not None)
+        said = [(f"{'left ' * row.once}at the first step", theme.MUTED)] * (row.left is not None)
         if row.alone is not None and row.left is not None:
-            through = ", ".join(row.others) or "W"
+            through = (", ".join(row.others) or "W") + f", {_root(row)}" * (not row.once)
             said.append((f"{row.state} alone: {percent(row.alone)}", STATE_TEXT))
             if abs(row.alone - row.left) > 0.05 * row.left:
                 words = "rest: through" if row.alone < row.left else "less by ways through"
@@ -286,8 +287,9 @@ class _Row:
         names = [edge.consumer.op or "" for edge in ops]
         if len(ops) > 3:
             ops, names = [ops[0], ops[len(ops) // 2], ops[-1]], [names[0], "", names[-1]]
-        middle = (grid.first + grid.second) / 2 + 2.5
-        places = [[grid.second], [grid.second], [grid.first, grid.second], [middle - 19, middle, middle + 19]][len(ops)]
+        middle, apart = (grid.first + grid.second) / 2, 19.0 if grid.roomy else 12.5
+        three = [middle + (j - 1) * apart + 1 for j in range(3)]
+        places = {2: [grid.first, grid.second], 3: three}.get(len(ops), [grid.second])
         xs = [self.x(k, x) for x in places]
         for j, (edge, name, x) in enumerate(zip(ops, names, xs, strict=False)):
             self.glyph(self.id(k, state, f"op{j}"), [name], (x, y), labels.tooltip(edge.consumer))
@@ -323,7 +325,8 @@ class _Row:
     def weights(self, k: int, step: CellStep) -> None:
         """The line of all that goes through weights: [W], its squashing, what comes in and what goes out."""
         y, first, second = self.y(k), self.x(k, self.grid.first), self.x(k, self.grid.second)
-        squash = dict.fromkeys(op.op or "" for op in step.operations if op.op in BENDS)
+        along = {edge.consumer for state in self.row.bands for edge in step.direct.get(state, ())}
+        squash = dict.fromkeys(op.op or "" for op in step.operations if op.op in BENDS and op not in along)
         uses = [e.source for op in step.products for e in op.inputs if e.source.kind == "parameter"]
         names = dict.fromkeys(labels.name_of(node) for node in uses)
         self.glyph(self.id(k, "W"), ["W"], (first, y), "weights: " + ", ".join(names))
@@ -331,7 +334,7 @@ class _Row:
             self.glyph(self.id(k, "squash"), [*squash], (second, y), "nonlinearities")
         if self.row.others:
             made = [step.after[s].norm for s in self.row.others if s in step.after]
-            self.after(k, self.row.others[0], second, _together(made))
+            self.after(k, self.row.others[0], second if squash else first, _together(made))
             self.before(
                 k, self.row.others[0], first, _together([cotangent_norm(step.beside(s)) for s in self.row.others])
             )
@@ -405,7 +408,7 @@ class _Row:
         for j, position in enumerate(self.shown[:-1]):
             for state in row.read(position):
                 height = self.y(j, state if self.weighs or state in row.bands else row.bands[0])
-                place, label = (self.x(j, grid.joint + 4), height), Html(font("L", 9))
+                place, label = (self.x(j, grid.joint + 4), height), Html(font(_root(row)[:1], 9))
                 sheet.shape(
                     self.id(j, "read", state), "loss", label, place, (11, 13), theme.LOSS, f"{state} is read here"
                 )
