@@ -1,10 +1,10 @@
 """How much gradient reaches each word of a text, through an LSTM and a plain RNN of the same hidden size.
 
 The text is split into words, each word gets a vector of its own (the same word always the same), and the words go one
-after another through untrained cells. Written into a directory: what is left of the gradient at every word, in all
-cells on one scale (compare.svg), the last step of each cell opened (lstm.svg, rnn.svg; --step and --detail open others),
-the gates and the states at every word as heat maps (gates.svg, and their numbers in gates.csv), and gradients.csv with
-the norm of the gradient at every word. Printed: that table, and what it says.
+after another through untrained cells. Written into a directory: what is left of the gradient at every word in all
+cells (compare.svg), the last step of each cell opened (lstm.svg, rnn.svg; --step and --detail open others), the gates
+and the states at every word as heat maps (gates.svg, and their numbers in gates.csv), and gradients.csv with the norm
+of the gradient at every word. Printed: that table, and what it says.
 --forget-bias 3, 0 or -2 and --cells lstm,rnn,lstm1997 show when the LSTM keeps a gradient and when not.
 
 With --model RUN a network that `tinygrad-lstm train` kept reads the text, by character, or without a text a sequence of
