@@ -189,7 +189,8 @@ class _Row:
         big = percent(row.left) if row.left is not None else "not computed"
         html = font(big, min(27.0, 108 / width(big, 1, bold=True)), self.ink, bold=True)
         self.sheet.text(f"{self.prefix}-left", "kept", (_MARGIN, y - 5), html, 112)
-        said = [(f"{'left ' * row.once}at the first step", theme.MUTED)] * (row.left is not None)
+        lost = row.once and row.left is not None and row.left < 1
+        said = [(f"{'left ' * lost}at the first step", theme.MUTED)] * (row.left is not None)
         if row.alone is not None and row.left is not None:
             through = (", ".join(row.others) or "W") + f", {_root(row)}" * (not row.once)
             said.append((f"{row.state} alone: {percent(row.alone)}", STATE_TEXT))
@@ -212,13 +213,13 @@ class _Row:
     def word(self, k: int, step: CellStep, position: int) -> None:
         """The word of a step below it, and its number where others are left out."""
         grid, size = self.grid, 11.5 if self.grid.roomy else 9.5
-        text = font(theme.fit(grid.word(step, position), grid.pitch - (9 if grid.roomy else 2), size), size)
+        text = theme.fit(grid.word(step, position), grid.pitch - (9 if grid.roomy else 2), size)
         at = (self.x(k) + grid.pitch / 2, self.y(k) + (32.5 if grid.roomy else 21))
         if grid.roomy:
             room, paint = (grid.pitch - 4, 21.0), theme.INPUT_VALUE
-            self.sheet.shape(self.id(k, "word"), "input", Html(text), at, room, paint, labels.tooltip(step.x))
+            self.sheet.shape(self.id(k, "word"), "input", text, at, room, paint, labels.tooltip(step.x), size)
         else:
-            self.sheet.text(self.id(k, "word"), "input", at, text)
+            self.sheet.text(self.id(k, "word"), "input", at, font(text, size))
         if grid.left_out:
             below = (at[0], at[1] + (17 if grid.roomy else 12))
             self.sheet.text(self.id(k, "at"), "note", below, font(f"{position + 1:,}", 9, theme.MUTED))
