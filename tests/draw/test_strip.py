@@ -248,6 +248,15 @@ def test_without_a_loss_the_last_state_is_the_root(svg):
     assert page.items["subtitle"].text.startswith("It begins at the last state; ")
 
 
+def test_a_long_name_of_what_is_differentiated_is_l_in_its_box(svg):
+    cell = tl.nn.RNNCell(3, 4)
+    loss = cell([1.0] * 3, cell([1.0] * 3)).sum()
+    loss.name = "squared error"
+    items = svg(strip(tl.trace_gradients(loss))).items
+    assert items["r0-loss"].text == "L"
+    assert items["subtitle"].text.startswith("squared error (L) is read after the last step; ")
+
+
 def test_it_says_itself_to_those_who_cannot_see_it(svg):
     flows = run("lstm"), run("rnn")
     said = svg(strip(*flows, words=WORDS)).of("graph")[0].tooltip
