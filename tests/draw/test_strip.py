@@ -195,7 +195,9 @@ def test_other_titles():
 
 def test_cells_without_weights_and_without_nonlinearities(svg):
     half = unroll(cells.Lines(lambda cell, x, h: h * 0.5 + tl.tanh(x), sizes=(3, 3)))
-    assert headline([kept(half, "Half"), kept(run("rnn", WORDS[:6]))]).endswith(": a step back along h is × 0.5")
+    assert headline([kept(half, "Half"), kept(run("rnn", WORDS[:6]))]) == (
+        "Why the Half’s gradient vanishes less: a step back along h is only × 0.5"
+    )
     items = svg(strip(half)).items
     assert "r0-s1-W" not in items
     assert items["r0-s1-h-op0"].text == "×"
@@ -244,6 +246,15 @@ def test_without_a_loss_the_last_state_is_the_root(svg):
     page = svg(strip(flow))
     assert "r0-loss" not in page.items
     assert page.items["subtitle"].text.startswith("It begins at the last state; ")
+
+
+def test_a_long_name_of_what_is_differentiated_is_l_in_its_box(svg):
+    cell = tl.nn.RNNCell(3, 4)
+    loss = cell([1.0] * 3, cell([1.0] * 3)).sum()
+    loss.name = "squared error"
+    items = svg(strip(tl.trace_gradients(loss))).items
+    assert items["r0-loss"].text == "L"
+    assert items["subtitle"].text.startswith("squared error (L) is read after the last step; ")
 
 
 def test_it_says_itself_to_those_who_cannot_see_it(svg):

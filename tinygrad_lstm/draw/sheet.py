@@ -31,11 +31,12 @@ class Sheet:
         return ident
 
     def shape(
-        self, ident: str, css: str, label: str, at: Point, size: Point, paint: theme.Paint, tooltip: str = ""
-    ) -> None:
+        self, ident: str, css: str, label: str, at: Point, size: Point, paint: theme.Paint, tooltip: str = "",
+        font: float = LEAST,
+    ) -> None:  # fmt: skip
         """A circle for what is done to single elements and for weights, a pill for all else."""
         kind = "circle" if paint in (theme.OP, theme.WEIGHT) else "pill"
-        self.picture.shapes.append(Shape(ident, kind, label, (at[0], -at[1]), size, paint, 9, tooltip, css))
+        self.picture.shapes.append(Shape(ident, kind, label, (at[0], -at[1]), size, paint, font, tooltip, css))
 
     def line(
         self, ident: str, path: Sequence[Point], share: float | None, direct: bool, tooltip: str, skips: bool = False

@@ -15,7 +15,7 @@ from .chain import BENDS, CellStep, cotangent_norm
 from .graph import Html, Picture, Point
 from .kept import Kept, headline, number, percent, sentence, subtitle
 from .labels import font
-from .sheet import GRADIENT_TEXT, STATE_TEXT, Sheet, sized, width
+from .sheet import GRADIENT_TEXT, LEAST, STATE_TEXT, Sheet, sized, width
 
 _WIDTH, _MARGIN, _PAD = 900.0, 22.0, 14.76  # the last is what Graphviz adds
 _LEFT, _RIGHT = 158.0, 840.0  # the steps; what was differentiated stands right of them
@@ -45,7 +45,9 @@ def layout_strip(
     sheet = Sheet(Picture(title, placed=True, said=sentence(rows)), _scale([*rows, *(Kept(*row) for row in beside)]))
     room = _WIDTH - 2 * _MARGIN
     sheet.text("headline", "title", (_MARGIN, 31), sized(headline(rows), 16.5, room, bold=True), room)
-    sheet.text("subtitle", "note", (_MARGIN, 54), sized(subtitle(rows, _root(rows[0])), 10.5, room, theme.MUTED), room)
+    root, name = _root(rows[0]), _root_name(rows[0])
+    how = subtitle(rows, root if root == name else f"{name} ({root})")
+    sheet.text("subtitle", "note", (_MARGIN, 54), sized(how, 10.5, room, theme.MUTED), room)
     y = 80.0
     for k, row in enumerate(rows):
         y = _Row(sheet, row, grid, f"r{k}", y).draw() + 26
@@ -62,7 +64,13 @@ def _scale(rows: Sequence[Kept]) -> theme.Scale:
 
 
 def _root(row: Kept) -> str:
-    return theme.clip(theme.one_line(row.flow.root.name or ("L" if row.flow.traced else "out")), 12)
+    """What was differentiated by its name, by L where that is too long for its box."""
+    name = _root_name(row)
+    return name if width(name, LEAST, bold=True) <= 25 else "L"
+
+
+def _root_name(row: Kept) -> str:
+    return theme.clip(theme.one_line(row.flow.root.name or ("L" if row.flow.traced else "out")), 20)
 
 
 def _legend(sheet: Sheet, rows: Sequence[Kept], grid: _Grid, y: float) -> float:
@@ -189,7 +197,8 @@ class _Row:
         big = percent(row.left) if row.left is not None else "not computed"
         html = font(big, min(27.0, 108 / width(big, 1, bold=True)), self.ink, bold=True)
         self.sheet.text(f"{self.prefix}-left", "kept", (_MARGIN, y - 5), html, 112)
-        said = [(f"{'left ' * row.once}at the first step", theme.MUTED)] * (row.left is not None)
+        lost = row.once and row.left is not None and row.left < 1
+        said = [(f"{'left ' * lost}at the first step", theme.MUTED)] * (row.left is not None)
         if row.alone is not None and row.left is not None:
             through = (", ".join(row.others) or "W") + f", {_root(row)}" * (not row.once)
             said.append((f"{row.state} alone: {percent(row.alone)}", STATE_TEXT))
@@ -212,13 +221,13 @@ class _Row:
     def word(self, k: int, step: CellStep, position: int) -> None:
         """The word of a step below it, and its number where others are left out."""
         grid, size = self.grid, 11.5 if self.grid.roomy else 9.5
-        text = font(theme.fit(grid.word(step, position), grid.pitch - (9 if grid.roomy else 2), size), size)
+        text = theme.fit(grid.word(step, position), grid.pitch - (9 if grid.roomy else 2), size)
         at = (self.x(k) + grid.pitch / 2, self.y(k) + (32.5 if grid.roomy else 21))
         if grid.roomy:
             room, paint = (grid.pitch - 4, 21.0), theme.INPUT_VALUE
-            self.sheet.shape(self.id(k, "word"), "input", Html(text), at, room, paint, labels.tooltip(step.x))
+            self.sheet.shape(self.id(k, "word"), "input", text, at, room, paint, labels.tooltip(step.x), size)
         else:
-            self.sheet.text(self.id(k, "word"), "input", at, text)
+            self.sheet.text(self.id(k, "word"), "input", at, font(text, size))
         if grid.left_out:
             below = (at[0], at[1] + (17 if grid.roomy else 12))
             self.sheet.text(self.id(k, "at"), "note", below, font(f"{position + 1:,}", 9, theme.MUTED))
