@@ -203,7 +203,7 @@ def test_a_long_name_is_cut_before_the_edge():
     figure = agg(charts.curves({"Wide names of mine " * 9: [1, 2], "short": [2, 1]}, "", "", "", levels={"MW" * 40: 1}))
     width, _ = figure.canvas.get_width_height()
     assert max(box.x1 for _, box in boxes(figure)) <= width
-    assert sum(t.endswith("…") for t in texts(figure)) == 2
+    assert sum("…" in t for t in texts(figure)) == 2
 
 
 def test_a_name_is_led_from_where_its_curve_ends():

@@ -18,7 +18,7 @@ def cells(label):
 
 
 def test_few_values_are_numbers_and_many_are_colours():
-    assert texts(labels.heat_row(np.array([0.5, -0.25]))) == ["+0.50", "−0.25"]
+    assert texts(labels.heat_row(np.array([0.5, -0.25]))) == ["0.50", "−0.25"]
     assert texts(labels.heat_row(np.array([0.5, 0.25]))) == ["0.50", "0.25"]
     assert texts(labels.heat_row(np.arange(5.0))) == []
     assert len(cells(labels.heat_row(np.arange(5.0)))) == 5

@@ -42,11 +42,12 @@ def test_every_traced_edge_has_its_adjoint_with_its_factor_and_norm() -> None:
     assert len(parameters) == len(weights) == 8
     for e in weights:  # a parameter's own shape says what comes back to it
         words = parameters[f"n{e.source.id}-e{e.consumer.id}-{e.slot}"]
-        assert ("zᵀ @" if e.consumer.op == "matmul" else "× 1") in words
+        assert ("[h0, x]ᵀ @" if e.consumer.op == "matmul" else "× 1") in words
         assert f"∇ {tl.draw.theme.number(e.norm)}" in words
     at = {n.name: n for n in forward if n.name}
-    assert "× f" in adjoints[f"a{at['f × c'].id}-1"]
-    assert "× (1 − tanh²)" in adjoints[f"a{at['tanh c'].id}-0"]
+    kept, shown = at["c"].inputs[0].source, at["h"].inputs[1].source
+    assert "× f" in adjoints[f"a{kept.id}-1"]
+    assert "× (1 − tanh²)" in adjoints[f"a{shown.id}-0"]
     assert "× 1" in adjoints[f"a{at['c'].id}-0"]
     assert "× σ(1 − σ)" in adjoints[f"a{at['f'].id}-0"]
     for edge in at["c"].inputs:

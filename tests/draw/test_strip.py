@@ -354,7 +354,7 @@ def test_lines_are_as_wide_as_the_share_of_their_edge():
     picture = strip(flow, run("rnn")).picture
     lines = {arrow.id: arrow for arrow in picture.arrows}
     row = kept(flow)
-    edge = flow.named("f × c")[4].inputs[1]
+    edge = flow.named("c")[4].inputs[0].source.inputs[1]
     assert lines["r0-s5-c-in"].tooltip.endswith(
         f"norm {edge.norm:.4g}, {percent(row.share(edge.norm))} of that at the last step"
     )

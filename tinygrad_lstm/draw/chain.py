@@ -96,9 +96,9 @@ class CellStep:
         out = self.names.get(node) or node.symbol
         words = {
             "add": "", "sub": "(−1)" * edge.slot, "neg": "(−1)", "mul": other, "tanh": f"(1 − {out}²)",
-            "div": f"1 ÷ {other}" if edge.slot == 0 else f"∂{op}", "sigmoid": f"{out} (1 − {out})",
+            "div": f"1 ÷ {other}" if edge.slot == 0 else "div′", "sigmoid": f"{out} (1 − {out})",
         }  # fmt: skip
-        return Along(words.get(op, f"∂{op}"), found)
+        return Along(words.get(op, f"{op}′"), found)
 
     def written(self, node: Node, bound: bool = False, own: bool = True) -> str:
         """A value as the step calls it, or by what it is made of: "1 − u"."""

@@ -336,7 +336,9 @@ class _Row:
         y, first, second = self.y(k), self.x(k, self.grid.first), self.x(k, self.grid.second)
         along = {edge.consumer for state in self.row.bands for edge in step.direct.get(state, ())}
         squash = dict.fromkeys(op.op or "" for op in step.operations if op.op in BENDS and op not in along)
-        uses = [e.source for op in step.products for e in op.inputs if e.source.kind == "parameter"]
+        uses = [
+            e.source for op in step.operations if op in step.products for e in op.inputs if e.source.kind == "parameter"
+        ]
         names = dict.fromkeys(labels.name_of(node) for node in uses)
         self.glyph(self.id(k, "W"), ["W"], (first, y), "weights: " + ", ".join(names))
         if squash:
