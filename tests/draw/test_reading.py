@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,13 +98,29 @@ FORWARD: dict[str, Callable[[], tl.Tensor]] = {
 BOTH: dict[str, Callable[[], tl.Tensor]] = {"LSTM step": lstm_step, "one step of a GRU": lambda: gru(1), "a + a": twice}
 
 
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {
+    "lessons": ["01-update", "02-diamond", "02-three-uses", "03-gate", "04-way-back", "05-one-weight", "06-plus"],
+    "howto": ["expression", "gru", "sinh"],
+    ".": ["lstm_backward"],
+}
+IN_DOCS = [f"{page}/pictures/{name}.svg" for page, names in PAGES.items() for name in names]
+
+
 @cache
 def reading(name: str, backward: bool) -> Reading:
+    if name in IN_DOCS:
+        return Reading((DOCS / name).read_bytes())
     return Reading(tl.draw((BOTH if backward else FORWARD)[name](), backward=backward).pipe("svg"))
 
 
 each = pytest.mark.parametrize(
-    ("name", "backward"), [*((name, False) for name in FORWARD), *((name, True) for name in BOTH)]
+    ("name", "backward"),
+    [
+        *((name, False) for name in FORWARD),
+        *((name, True) for name in BOTH),
+        *((name, any(word in name for word in ("back", "three-uses"))) for name in IN_DOCS),
+    ],
 )
 
 

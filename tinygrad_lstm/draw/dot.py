@@ -120,6 +120,8 @@ def _arrow(arrow: Arrow) -> str:
         attributes["dir"] = "back"
     if arrow.free:
         attributes["constraint"] = "false"
+    if arrow.long:
+        attributes["minlen"] = "2"
     if arrow.label:
         attributes |= {"label": arrow.label, "labeltooltip": arrow.tooltip}
     if arrow.weight != 1:

@@ -39,7 +39,7 @@ class Arrow:
     """An edge of the drawing. `path` is a polyline whose corners are rounded; None leaves the route to Graphviz.
 
     Where Graphviz finds the route, it keeps edges of a larger `weight` straighter, places the two ends of one that goes
-    `back` the other way round, and lets a `free` one have no say in the placing.
+    `back` the other way round, lets a `free` one have no say in the placing, and leads a `long` one over two rows.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Arrow:
     dotted: bool = False
     back: bool = False
     free: bool = False
+    long: bool = False
 
 
 @dataclass

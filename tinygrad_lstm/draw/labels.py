@@ -83,7 +83,7 @@ def heat(value: Array, size: float) -> Html:
     if value.size == 1:
         return table([cell(_texts(value)[0], size)], CELLPADDING="0")
     texts = _texts(value) if value.size <= NUMBERS else []
-    width = max([16, *(round(theme.text_width(text, size) + 4) for text in texts)])
+    width = max([16, *(round(0.9 * theme.text_width(text, size) + 4) for text in texts)])
     return heat_row(value, size, room=width * value.size if texts else None)
 
 

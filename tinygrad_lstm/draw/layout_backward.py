@@ -64,19 +64,10 @@ class _Backward:
         if parameter and edge.cotangent is not None:
             drawer.picture.shapes[-1].label = labels.parameter_label(edge, 110, factor(edge).words)
         tooltip = f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}"
-        drawer.picture.arrows.append(
-            Arrow(
-                edge_id(edge),
-                source,
-                target,
-                None,
-                1.1,
-                _FORWARD,
-                tooltip=tooltip,
-                css="edge forward",
-                weight=weight(edge, 3),
-            )
-        )
+        arrow = Arrow(edge_id(edge), source, target, None, 1.1, _FORWARD, tooltip=tooltip, css="edge forward")
+        # What else goes into an operation below a scope then has room below it too, and not at its side.
+        arrow.weight, arrow.long = weight(edge, 3), bool(edge.source.scopes) > bool(edge.consumer.scopes)
+        drawer.picture.arrows.append(arrow)
 
     def adjoints(self, node: Node) -> None:
         """The adjoint of each edge that ends in `node`, what it receives, and where it sends it."""
@@ -102,7 +93,7 @@ class _Backward:
 
     def adjoint(self, ident: str, edge: Edge) -> Shape:
         local = factor(edge)
-        value = None if local.words in ("× 1", "× −1") else local.value
+        value = None if local.words == f"× {number(local.value)}" else local.value
         name = theme.fit(theme.one_line(edge.source.name or edge.source.symbol or edge.source.kind), 50, 9)
         rows = [
             labels.cell(local.words, 9, theme.INK, bold=True),
