@@ -211,7 +211,7 @@ def test_several_ways_of_a_state_into_the_loss_are_drawn_as_their_sum(rnn, svg):
 
 def test_batches_and_long_arrays_are_said_to_be_drawn_in_part(unrolled, lstm, svg):
     assert "of a batch the first element" in svg(tl.draw(unrolled(lstm, 1, batch=(2,)))).text
-    assert "every n-th element" in svg(tl.draw(unrolled(tl.nn.LSTMCell(1, 17), 1))).text
+    assert "the largest of every few elements" in svg(tl.draw(unrolled(tl.nn.LSTMCell(1, 17), 1))).text
     assert tl.draw(unrolled(lstm, 1)).picture.notes == []
 
 

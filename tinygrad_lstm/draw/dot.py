@@ -120,8 +120,8 @@ def _arrow(arrow: Arrow) -> str:
         attributes["dir"] = "back"
     if arrow.free:
         attributes["constraint"] = "false"
-    if arrow.long:
-        attributes["minlen"] = "2"
+    if arrow.rows > 1:
+        attributes["minlen"] = str(arrow.rows)
     if arrow.label:
         attributes |= {"label": arrow.label, "labeltooltip": arrow.tooltip}
     if arrow.weight != 1:

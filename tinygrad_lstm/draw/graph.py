@@ -39,7 +39,7 @@ class Arrow:
     """An edge of the drawing. `path` is a polyline whose corners are rounded; None leaves the route to Graphviz.
 
     Where Graphviz finds the route, it keeps edges of a larger `weight` straighter, places the two ends of one that goes
-    `back` the other way round, lets a `free` one have no say in the placing, and leads a `long` one over two rows.
+    `back` the other way round, lets a `free` one have no say in the placing, and leads one over so many `rows`.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Arrow:
     dotted: bool = False
     back: bool = False
     free: bool = False
-    long: bool = False
+    rows: int = 1
 
 
 @dataclass
@@ -86,5 +86,5 @@ class Picture:
     clusters: list[Cluster] = field(default_factory=list)
     legend: Html | None = None
     notes: list[str] = field(default_factory=list)
-    gap: float = 14
+    gap: float = 10
     rows: list[list[str]] = field(default_factory=list)

@@ -8,7 +8,7 @@ from ..flow import Edge, Flow, Node
 from ..flow.factors import factor
 from . import labels, theme
 from .graph import Arrow, Html, Picture, Shape
-from .layout_graph import GraphDrawer, edge_id, use_id, weight
+from .layout_graph import GraphDrawer, edge_id, rows, use_id, weight
 from .legend import bars, from_to, lines, words
 from .pieces import flow_arrow, said
 from .theme import number
@@ -65,8 +65,7 @@ class _Backward:
             drawer.picture.shapes[-1].label = labels.parameter_label(edge, 110, factor(edge).words)
         tooltip = f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}"
         arrow = Arrow(edge_id(edge), source, target, None, 1.1, _FORWARD, tooltip=tooltip, css="edge forward")
-        # What else goes into an operation below a scope then has room below it too, and not at its side.
-        arrow.weight, arrow.long = weight(edge, 3), bool(edge.source.scopes) > bool(edge.consumer.scopes)
+        arrow.weight, arrow.rows = weight(edge, 3), rows(edge)
         drawer.picture.arrows.append(arrow)
 
     def adjoints(self, node: Node) -> None:
