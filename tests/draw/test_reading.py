@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from reading import SVG, Reading, box, distance, overlap
 
 import tinygrad_lstm as tl
 
-ARRAY = np.random.default_rng(0).normal
+
+def array(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape)
 
 
 class Network(tl.nn.Module):
@@ -20,7 +23,7 @@ class Network(tl.nn.Module):
         self.second = tl.nn.Linear(8, 3, dtype=np.float64)
 
     def loss(self) -> tl.Tensor:
-        x = tl.tensor(ARRAY(size=(5, 4)), requires_grad=True)
+        x = tl.tensor(array(5, 4), requires_grad=True)
         p = tl.softmax(self.second(tl.tanh(self.first(x))))
         wrong = -(tl.log(p) * np.eye(3)[[0, 1, 2, 1, 0]]).sum(axis=-1).mean()
         return wrong + 0.01 * ((self.first.W * self.first.W).sum() + (self.second.W**2).sum())
@@ -42,7 +45,7 @@ class GRU(tl.nn.Module):
 def gru(steps: int) -> tl.Tensor:
     cell, h = GRU(), tl.tensor(np.zeros(3), requires_grad=True, name="h0")
     for _ in range(steps):
-        h = cell(tl.tensor(ARRAY(size=4), requires_grad=True, name="x"), h)
+        h = cell(tl.tensor(array(4), requires_grad=True, name="x"), h)
     return h.sum()
 
 
@@ -51,7 +54,7 @@ class Deep(tl.nn.Module):
         self.layers = [tl.nn.Linear(4, 4, dtype=np.float64) for _ in range(12)]
 
     def loss(self) -> tl.Tensor:
-        x = tl.tensor(ARRAY(size=4), requires_grad=True, name="x")
+        x = tl.tensor(array(4), requires_grad=True, name="x")
         for layer in self.layers:
             x = tl.tanh(layer(x))
         return x.sum()
@@ -66,7 +69,7 @@ def twelve() -> tl.Tensor:
 
 def lstm_step() -> tl.Tensor:
     cell = tl.nn.LSTMCell(2, 3)
-    h, _ = cell(tl.tensor(ARRAY(size=2), requires_grad=True, name="x"), None)
+    h, _ = cell(tl.tensor(array(2), requires_grad=True, name="x"), None)
     loss = (h * h).sum()
     loss.name = "L"
     return loss
@@ -81,6 +84,27 @@ def steps_of_one_weight() -> tl.Tensor:
     return h
 
 
+def layers_in_scopes() -> tl.Tensor:
+    x = tl.tensor(array(8, 6), requires_grad=True, name="x")
+    for k in range(4):
+        with tl.scope("layer", step=k + 1):
+            x = tl.relu(x @ tl.nn.Parameter(array(6, 6), name=f"layers.{k}.W") + tl.nn.Parameter(array(6), name="b"))
+    return (x * x).mean()
+
+
+def peepholes() -> tl.Tensor:
+    h, _ = tl.nn.LSTMCell(2, 3, peephole=True).step(array(2))[-2:]
+    return h.sum()
+
+
+def long_names() -> tl.Tensor:
+    x = tl.tensor(array(4), requires_grad=True, name="the input of the first layer of the encoder")
+    with tl.scope("the first layer of the encoder, which is followed by others"):
+        y = tl.tanh(x @ tl.nn.Parameter(array(4, 3), name="update_gate_of_the_encoder_W_hidden"))
+    y.name = "the state of the first layer after its gate was applied"
+    return y.sum()
+
+
 def twice() -> tl.Tensor:
     a = tl.tensor(3.0, requires_grad=True, name="a")
     return a + a
@@ -93,17 +117,36 @@ FORWARD: dict[str, Callable[[], tl.Tensor]] = {
     "twelve tanh": twelve,
     "twelve layers": lambda: Deep().loss(),
     "one weight": steps_of_one_weight,
+    "layers in scopes": layers_in_scopes,
+    "peepholes": peepholes,
+    "long names": long_names,
 }
 BOTH: dict[str, Callable[[], tl.Tensor]] = {"LSTM step": lstm_step, "one step of a GRU": lambda: gru(1), "a + a": twice}
 
 
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {
+    "lessons": ["01-update", "02-diamond", "02-three-uses", "03-gate", "04-way-back", "05-one-weight", "06-plus"],
+    "howto": ["expression", "gru", "sinh"],
+    ".": ["lstm_backward"],
+}
+IN_DOCS = [f"{page}/pictures/{name}.svg" for page, names in PAGES.items() for name in names]
+
+
 @cache
 def reading(name: str, backward: bool) -> Reading:
+    if name in IN_DOCS:
+        return Reading((DOCS / name).read_bytes())
     return Reading(tl.draw((BOTH if backward else FORWARD)[name](), backward=backward).pipe("svg"))
 
 
 each = pytest.mark.parametrize(
-    ("name", "backward"), [*((name, False) for name in FORWARD), *((name, True) for name in BOTH)]
+    ("name", "backward"),
+    [
+        *((name, False) for name in FORWARD),
+        *((name, True) for name in BOTH),
+        *((name, any(word in name for word in ("back", "three-uses"))) for name in IN_DOCS),
+    ],
 )
 
 
@@ -124,7 +167,7 @@ def test_a_number_stands_off_the_arrowheads_and_nearest_to_its_own_edge(name: st
     for ident, at in page.labels().items():
         assert [other for other, head in heads.items() if overlap(at, head)] == [], ident
         own = distance(at, paths[ident])
-        assert own < 16
+        assert own < 20
         assert [other for other, path in paths.items() if distance(at, path) < own] == [], ident
 
 
@@ -141,6 +184,17 @@ def test_an_ordinary_graph_runs_from_top_to_bottom_and_its_edges_are_long_enough
     assert page.height > 2 * page.width
     for path in page.paths().values():
         assert path[-1][1] - path[0][1] > 20
+
+
+def test_what_follows_in_another_scope_stands_below_it_and_not_at_its_side() -> None:
+    assert reading("layers in scopes", False).width < 675  # nothing is shrunk
+
+
+def test_a_long_name_is_shortened_in_its_middle() -> None:
+    shown = {"".join(text.itertext()) for text in reading("long names", False).texts}
+    assert {name[:5] + "…" + name[-5:] for name in shown if "…" in name for name in [name.replace("\xa0", " ")]} == {
+        "the i…coder", "the f…thers", "updat…idden", "the s…plied"
+    }  # fmt: skip
 
 
 def test_the_legend_is_one_line_that_names_only_what_occurs() -> None:

@@ -122,6 +122,8 @@ def _arrow(arrow: Arrow) -> str:
         attributes["dir"] = "back"
     if arrow.free:
         attributes["constraint"] = "false"
+    if arrow.rows > 1:
+        attributes["minlen"] = str(arrow.rows)
     if arrow.label:
         attributes |= {"label": arrow.label, "labeltooltip": arrow.tooltip}
     if arrow.weight != 1:

@@ -39,7 +39,7 @@ class Arrow:
     """An edge of the drawing. `path` is a polyline whose corners are rounded; None leaves the route to Graphviz.
 
     Where Graphviz finds the route, it keeps edges of a larger `weight` straighter, places the two ends of one that goes
-    `back` the other way round, and lets a `free` one have no say in the placing.
+    `back` the other way round, lets a `free` one have no say in the placing, and leads one over so many `rows`.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Arrow:
     dotted: bool = False
     back: bool = False
     free: bool = False
+    rows: int = 1
 
 
 @dataclass
@@ -87,5 +88,5 @@ class Picture:
     legend: Html | None = None
     notes: list[str] = field(default_factory=list)
     said: str = ""
-    gap: float = 14
+    gap: float = 10
     rows: list[list[str]] = field(default_factory=list)

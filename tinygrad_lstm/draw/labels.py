@@ -84,7 +84,7 @@ def heat(value: Array, size: float) -> Html:
     if value.size == 1:
         return table([cell(_texts(value)[0], size)], CELLPADDING="0")
     texts = _texts(value) if value.size <= NUMBERS else []
-    width = max([16, *(round(theme.text_width(text, size) + 4) for text in texts)])
+    width = max([16, *(round(0.9 * theme.text_width(text, size) + 4) for text in texts)])
     return heat_row(value, size, room=width * value.size if texts else None)
 
 
@@ -101,7 +101,7 @@ def heat_row(value: Array, size: float = 8, numbers: bool = True, room: int | No
     width, height = room // row.size if room else _NUMBER, 16
     texts = _texts(row) if numbers and row.size <= NUMBERS else []
     if not texts or max(theme.text_width(text, 0.95 * size) for text in texts) > width:
-        row = row[:: sampled(row.size)]
+        row = _thinned(row, sampled(row.size))
         width, height, texts = max(4, min(24 if room else 14, (room or _ROOM) // row.size)), 12, []
     return grid(row[None], width, height, texts, size, largest)
 
@@ -117,8 +117,17 @@ def first_row(value: Array) -> Array:
 
 
 def sampled(count: int) -> int:
-    """A vector of `count` elements is drawn as every so manieth of them."""
+    """A vector of `count` elements is drawn as one of every so many of them."""
     return -(-count // _CELLS)
+
+
+def _thinned(values: Array, step: int) -> Array:
+    """Of so many neighbours in the last axis the largest by magnitude: a single 1 among zeros stays."""
+    if step == 1:
+        return values
+    starts = np.arange(0, values.shape[-1], step)
+    low, high = (extreme.reduceat(values * 1.0, starts, axis=-1) for extreme in (np.minimum, np.maximum))
+    return np.where(high < -low, low, high)
 
 
 def heat_map(value: Array, width: int, height: int) -> Html:
@@ -127,7 +136,7 @@ def heat_map(value: Array, width: int, height: int) -> Html:
         return table([cell("empty", 8)])
     matrix = np.atleast_2d(value.reshape(-1, value.shape[-1]) if value.ndim else value)
     rows, columns = (-(-n // (most // 4)) for n, most in zip(matrix.shape, (height, width), strict=True))
-    shown = matrix[::rows, ::columns]
+    shown = _thinned(_thinned(matrix, columns).T, rows).T
     side = min(8, width // shown.shape[1], height // shown.shape[0])
     return grid(shown, side, side, largest=theme.largest(matrix))
 

@@ -8,7 +8,7 @@ from ..flow import Edge, Flow, Node
 from ..flow.factors import factor
 from . import labels, theme
 from .graph import Arrow, Html, Picture, Shape
-from .layout_graph import GraphDrawer, edge_id, use_id, weight
+from .layout_graph import GraphDrawer, edge_id, rows, use_id, weight
 from .legend import bars, from_to, lines, words
 from .pieces import flow_arrow, said
 from .theme import number
@@ -64,19 +64,9 @@ class _Backward:
         if parameter and edge.cotangent is not None:
             drawer.picture.shapes[-1].label = labels.parameter_label(edge, 110, factor(edge).words)
         tooltip = f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}"
-        drawer.picture.arrows.append(
-            Arrow(
-                edge_id(edge),
-                source,
-                target,
-                None,
-                1.1,
-                _FORWARD,
-                tooltip=tooltip,
-                css="edge forward",
-                weight=weight(edge, 3),
-            )
-        )
+        arrow = Arrow(edge_id(edge), source, target, None, 1.1, _FORWARD, tooltip=tooltip, css="edge forward")
+        arrow.weight, arrow.rows = weight(edge, 3), rows(edge)
+        drawer.picture.arrows.append(arrow)
 
     def adjoints(self, node: Node) -> None:
         """The adjoint of each edge that ends in `node`, what it receives, and where it sends it."""
@@ -102,7 +92,7 @@ class _Backward:
 
     def adjoint(self, ident: str, edge: Edge) -> Shape:
         local = factor(edge)
-        value = None if local.words in ("× 1", "× −1") else local.value
+        value = None if local.words == f"× {number(local.value)}" else local.value
         name = theme.fit(theme.one_line(edge.source.name or edge.source.symbol or edge.source.kind), 50, 9)
         rows = [
             labels.cell(local.words, 9, theme.INK, bold=True),

@@ -58,6 +58,7 @@ class GraphDrawer:
         self.names: dict[Node, str] = {}  # ids of shapes
         self.clusters_of: dict[str, str | None] = {}  # of shapes
         self._scopes: dict[tuple[object, ...], str | None] = {(): None}
+        self._accompanied: set[str] = set()  # shapes with a parameter beside them
 
     def add(self, shape: Shape) -> None:
         self.clusters_of[shape.id] = shape.cluster
@@ -189,9 +190,14 @@ class GraphDrawer:
         state = edge.consumer.name in _STATE and (edge.source.name in _STATE or edge.source.name == "c0")
         ends, tooltip = (source, target), said(edge, edge.norm)
         arrow = flow_arrow(edge_id(edge), ends, None, edge.norm, self.scale, state, tooltip)
-        arrow.weight = weight(edge, 8 if state else 3)
-        if edge.norm is not None and not parameter:
-            arrow.label = edge_label(edge, arrow.width)
+        arrow.weight, arrow.rows = weight(edge, 8 if state else 3), rows(edge)
+        if not parameter:
+            arrow.label = "" if edge.norm is None else edge_label(edge, arrow.width)
+        elif len(edge.consumer.scopes) < 2 and target not in self._accompanied:
+            # Beside its operation, far enough to see how wide the arrow is; scopes within scopes have no room there.
+            self.picture.rows.append([source, target])
+            self._accompanied.add(target)
+            arrow.rows = 3
         self.picture.arrows.append(arrow)
 
     def merge_parallel(self) -> None:
@@ -218,6 +224,17 @@ def use_id(edge: Edge) -> str:
 def weight(edge: Edge, most: int) -> int:
     """How short and straight an edge is kept: one to the only use of a value most, so that what it is for is near."""
     return most if edge.source.op is not None and len(edge.source.uses) == 1 else 1
+
+
+def rows(edge: Edge) -> int:
+    """Over how many rows an edge leads at least: two from one scope into another, or out of all.
+
+    What else goes into the operation there then has room below the first scope, and not at its side.
+    """
+    source, consumer = edge.source.scopes, edge.consumer.scopes
+    common = next((k for k, (a, b) in enumerate(zip(source, consumer, strict=False)) if a != b), len(source))
+    common = min(common, len(consumer))
+    return 2 if len(source) > common and (len(consumer) > common or not common) else 1
 
 
 def edge_label(edge: Edge, width: float) -> str:
