@@ -243,7 +243,7 @@ def test_titles_and_tokens_of_cells_are_drawn_literally(name, detail, unrolled, 
     page = svg(tl.draw(unrolled(rnn, 6), titles=[name], labels=[name] * 6, detail=detail))
     text = shown(name)
     assert page.items["r0-name" if detail == "step" else "title"].text.startswith(text.strip()[:8])
-    ident = "r0-s3-x" if detail == "step" else "s4-x0-word"
+    ident = "r0-s3-word" if detail == "step" else "s4-x0-word"
     fitted = "".join(map(theme.printable, theme.fit(theme.one_line(name), 50, 8)))
     assert page.items[ident].text.strip().startswith(fitted.strip().partition("…")[0][:4])
 

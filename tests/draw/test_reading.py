@@ -92,11 +92,6 @@ def layers_in_scopes() -> tl.Tensor:
     return (x * x).mean()
 
 
-def peepholes() -> tl.Tensor:
-    h, _ = tl.nn.LSTMCell(2, 3, peephole=True).step(array(2))[-2:]
-    return h.sum()
-
-
 def long_names() -> tl.Tensor:
     x = tl.tensor(array(4), requires_grad=True, name="the input of the first layer of the encoder")
     with tl.scope("the first layer of the encoder, which is followed by others"):
@@ -118,7 +113,6 @@ FORWARD: dict[str, Callable[[], tl.Tensor]] = {
     "twelve layers": lambda: Deep().loss(),
     "one weight": steps_of_one_weight,
     "layers in scopes": layers_in_scopes,
-    "peepholes": peepholes,
     "long names": long_names,
 }
 BOTH: dict[str, Callable[[], tl.Tensor]] = {"LSTM step": lstm_step, "one step of a GRU": lambda: gru(1), "a + a": twice}

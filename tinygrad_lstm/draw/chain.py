@@ -111,12 +111,17 @@ def find_chain(flow: Flow) -> list[CellStep] | None:
     Nothing but the states may leave a step, and nothing made of what left may come back into a later one: such a graph
     is more than its chain of steps.
     """
-    found = [_nodes(flow, step, at) for at, step in enumerate(flow.cell_steps, 1)]
-    if not found or any(step is None for step in found):
+    steps = cell_steps(flow)
+    if not steps or len(steps) < len(flow.cell_steps):
         return None
-    steps = [step for step in found if step is not None]
     linked = all(a.after.get(name) is b.before[name] for a, b in pairwise(steps) for name in b.states)
     return steps if linked and len({s.kind for s in steps}) == 1 and _self_contained(flow, steps) else None
+
+
+def cell_steps(flow: Flow) -> list[CellStep]:
+    """Every step of a cell in a graph, as far as x and the states that went in are in it too."""
+    found = (_nodes(flow, step, at) for at, step in enumerate(flow.cell_steps, 1))
+    return [step for step in found if step is not None]
 
 
 def _nodes(flow: Flow, step: Step, at: int) -> CellStep | None:

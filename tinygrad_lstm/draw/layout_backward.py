@@ -27,7 +27,7 @@ def layout_backward(
     back.
     """
     picture = Picture(title, placed=False, notes=[*notes], gap=6)
-    drawer = GraphDrawer(picture, scale, tokens, values)
+    drawer = GraphDrawer(picture, flow, scale, tokens, values)
     if heading:
         drawer.heading(heading)
     backward = _Backward(drawer, flow)

@@ -8,14 +8,11 @@ from collections.abc import Sequence
 
 from ..flow import Edge, Flow, Node
 from . import labels, theme
+from .chain import BENDS, cell_steps
 from .folding import Group, fold
 from .graph import Arrow, Cluster, Picture, Shape
 from .legend import legend
 from .pieces import flow_arrow, loss_value, parameter_shape, said
-
-_NONLINEAR = {"sigmoid", "tanh", "relu", "softplus", "softmax", "log_softmax"}
-_STATE = {"c", "f × c"}  # what lies on the cell-state path, by the names the cell gives
-_COLOURS = {"c": theme.STATE, "h": theme.HIDDEN}
 
 
 def layout_graph(
@@ -25,7 +22,7 @@ def layout_graph(
     """Every operation a shape, parameters once per use, scopes as clusters."""
     picture = Picture(title, placed=False, notes=[*notes])
     home = fold(flow) if collapse else {}
-    drawer = GraphDrawer(picture, scale, words, values)
+    drawer = GraphDrawer(picture, flow, scale, words, values)
     if heading:
         drawer.heading(heading)
     if home:
@@ -53,8 +50,16 @@ def layout_graph(
 class GraphDrawer:
     """Draws nodes and edges into the picture."""
 
-    def __init__(self, picture: Picture, scale: theme.Scale, words: Sequence[str], values: bool) -> None:
-        self.picture, self.scale, self.words, self.values = picture, scale, words, values
+    def __init__(self, picture: Picture, flow: Flow, scale: theme.Scale, words: Sequence[str], values: bool) -> None:
+        self.picture, self.scale, self.values = picture, scale, values
+        steps = cell_steps(flow)
+        self.words = {step.x: theme.one_line(words[step.number - 1]) for step in steps if step.number <= len(words)}
+        self.direct = {edge for step in steps for path in step.direct.values() for edge in path}
+        self.colours = {
+            node: theme.STATE_TEXT if name in step.direct else theme.HIDDEN
+            for step in steps
+            for name, node in step.after.items()
+        }
         self.names: dict[Node, str] = {}  # ids of shapes
         self.clusters_of: dict[str, str | None] = {}  # of shapes
         self._scopes: dict[tuple[object, ...], str | None] = {(): None}
@@ -135,14 +140,14 @@ class GraphDrawer:
         """An operation without a name whose sign is short."""
         symbol, tooltip = node.symbol or node.op or "", labels.tooltip(node)
         font = 13.0 if len(symbol) == 1 else 9.0
-        if node.op in _NONLINEAR:
+        if node.op in BENDS:
             return Shape(ident, "pill", symbol, None, (44, 26), theme.NONLINEAR, font, tooltip, "gate")
         return Shape(ident, "circle", symbol, None, (28, 28), theme.OP, font, tooltip, "op")
 
     def named_op(self, ident: str, node: Node) -> Shape:
         """An operation whose result has a name, or whose own name is a word."""
-        symbol, colour = node.symbol or node.op or "", _COLOURS.get(node.name or "")
-        gate = node.op in _NONLINEAR
+        symbol, colour = node.symbol or node.op or "", self.colours.get(node)
+        gate = node.op in BENDS
         text = labels.font(symbol, 12)
         if node.name:
             name = theme.fit(theme.one_line(node.name), 140, 11)
@@ -154,7 +159,7 @@ class GraphDrawer:
         if colour:
             paint = paint._replace(border=colour)
         label = labels.table(rows, CELLPADDING="1")
-        css = "gate" if gate else "op state" if node.name in _COLOURS else "op"
+        css = "gate" if gate else "op state" if colour else "op"
         return Shape(ident, "pill", label, paint=paint, tooltip=labels.tooltip(node), css=css)
 
     def leaf(self, ident: str, node: Node) -> Shape:
@@ -163,8 +168,8 @@ class GraphDrawer:
             text = f"{node.value.reshape(-1)[0].item():.6g}"
             return Shape(ident, "pill", text, None, None, theme.CONSTANT, 10, tooltip, "constant")
         name = theme.one_line(labels.name_of(node))
-        if (step := node.step) and step <= len(self.words) and _is_input_of_cell(node):
-            name += f"  {theme.one_line(self.words[step - 1])}"
+        if node in self.words:
+            name += f"  {self.words[node]}"
         rows = [labels.cell(theme.fit(name, 140, 12), 12, theme.STATE, bold=True)]
         if node.value.ndim:
             rows.append(labels.cell(f"{node.value.shape}", 9, theme.MUTED))
@@ -187,7 +192,7 @@ class GraphDrawer:
     def edge(self, edge: Edge) -> None:
         parameter = edge.source not in self.names
         source, target = self.source(edge, room=110), self.names[edge.consumer]
-        state = edge.consumer.name in _STATE and (edge.source.name in _STATE or edge.source.name == "c0")
+        state = edge in self.direct
         ends, tooltip = (source, target), said(edge, edge.norm)
         arrow = flow_arrow(edge_id(edge), ends, None, edge.norm, self.scale, state, tooltip)
         arrow.weight, arrow.rows = weight(edge, 8 if state else 3), rows(edge)
@@ -241,7 +246,3 @@ def edge_label(edge: Edge, width: float) -> str:
     """A gradient beside its edge; spaces keep it clear of a wide line, and of the tip of the next one."""
     before, after = (round(width / 2 + room) // 3 * "\xa0" for room in (6, 12))  # one is about 3 points wide
     return before + labels.amount(edge) + after
-
-
-def _is_input_of_cell(node: Node) -> bool:
-    return any(edge.consumer.name == "z" and edge.slot == 1 for edge in node.uses)

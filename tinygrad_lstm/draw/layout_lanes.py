@@ -16,7 +16,7 @@ from .lanes import Cell, NoLanes, lay_out, on_lane
 from .pieces import flow_arrow, text_from
 from .theme import number
 
-WIDTH = 871.0  # with the margins round it 900
+WIDTH = 870.0  # with the margins round it 900
 STEPS = 3  # side by side
 _TRACK = 13.0  # points from one track to the next below it
 _PITCH = 21.0  # and to the next beside it, at the least in a picture of one step
