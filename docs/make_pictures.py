@@ -10,22 +10,28 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_lstm as tl
+from tinygrad_lstm.flow.sequence import Passage, embed, make_cell, trace_sequence
 
 PICTURES = Path(__file__).parent / "pictures"
 
 
-def unrolled(cell: tl.nn.RNNCell | tl.nn.LSTMCell, steps: int, seed: int = 0) -> tl.Tensor:
-    """L = half the squared distance of h_T from a target; states, inputs and target from the seed."""
+SENTENCE = "the cities that I have seen in my life are ..."
+
+
+def passages() -> list[Passage]:
+    """The README's sentence through both cells, as `tinygrad-lstm explain` runs it."""
+    words = SENTENCE.split()
+    cells = [make_cell(kind, 8, 8) for kind in ("lstm", "rnn")]
+    return [trace_sequence(cell, embed(words, 8), words) for cell in cells]
+
+
+def one_step(cell: tl.nn.LSTMCell, seed: int = 0) -> tl.Tensor:
+    """L = half the squared distance of h from a target; states, input and target from the seed."""
     rng = np.random.default_rng(seed)
     h = tl.tensor(0.2 * rng.standard_normal(cell.hidden_size), requires_grad=True, name="h0")
     c = tl.tensor(0.3 * rng.standard_normal(cell.hidden_size), requires_grad=True, name="c0")
     target = tl.tensor(rng.standard_normal(cell.hidden_size), name="y")
-    for _ in range(steps):
-        x = tl.tensor(rng.standard_normal(cell.input_size), requires_grad=True, name="x")
-        if isinstance(cell, tl.nn.LSTMCell):
-            h, c = cell(x, (h, c))
-        else:
-            h = cell(x, h)
+    h, c = cell(tl.tensor(rng.standard_normal(cell.input_size), requires_grad=True, name="x"), (h, c))
     missing = h - target
     missing.name = "h − y"
     loss = (missing * missing).sum() * 0.5
@@ -41,7 +47,7 @@ def explorer(out: Path) -> None:
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page = Path(folder) / "page.html"
-        command(["explore", "the cities that I have seen in my life are ...", "--out", str(page), "--quiet"])
+        command(["explore", SENTENCE, "--out", str(page), "--quiet"])
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         screen = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme="light")
         screen.goto(page.as_uri())
@@ -50,11 +56,11 @@ def explorer(out: Path) -> None:
 
 
 def main() -> None:
-    lstm, rnn = tl.nn.LSTMCell(2, 3), tl.nn.RNNCell(2, 3)
-    titles = ["LSTM, forget bias 1", "RNN"]
-    tl.draw(unrolled(lstm, 3), unrolled(rnn, 3), titles=titles).save(PICTURES / "lstm_over_rnn.svg")
-    tl.draw(unrolled(lstm, 1), titles=["LSTM, one step"]).save(PICTURES / "lstm_step.svg")
-    tl.draw(unrolled(lstm, 1), backward=True).save(PICTURES / "lstm_backward.svg")
+    found, lstm = passages(), tl.nn.LSTMCell(2, 3)
+    strip = tl.draw(*(p.flow for p in found), titles=[p.title for p in found], labels=SENTENCE.split())
+    strip.save(PICTURES / "lstm_over_rnn.svg")
+    tl.draw(one_step(lstm), titles=["LSTM, one step"]).save(PICTURES / "lstm_step.svg")
+    tl.draw(one_step(lstm), backward=True).save(PICTURES / "lstm_backward.svg")
     if shutil.which("chromium"):
         explorer(PICTURES / "explorer.png")
 

@@ -50,7 +50,7 @@ def test_the_main_job_is_what_the_readme_shows(
         assert (tmp_path / "pictures" / name).stat().st_size
 
 
-def test_over_three_steps_the_inputs_of_the_rnn_get_more_gradient() -> None:
+def test_the_first_picture_is_of_its_run_and_the_readme_says_what_it_shows() -> None:
     import importlib.util
 
     spec = importlib.util.spec_from_file_location("make_pictures", ROOT / "docs" / "make_pictures.py")
@@ -58,10 +58,14 @@ def test_over_three_steps_the_inputs_of_the_rnn_get_more_gradient() -> None:
     assert spec.loader is not None
     pictures = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(pictures)
-    lstm, rnn = (tl.trace_gradients(pictures.unrolled(cell, 3)) for cell in (tl.nn.LSTMCell(2, 3), tl.nn.RNNCell(2, 3)))
-    norms = [[node.norm for node in flow.nodes if node.name == "x"] for flow in (lstm, rnn)]
-    assert len(norms[0]) == len(norms[1]) == 3
-    assert all(ours < theirs for ours, theirs in zip(*norms, strict=True))
+    lstm, rnn = pictures.passages()
+    assert shlex.split(blocks("sh")[0].split("&&")[1])[2] == pictures.SENTENCE
+    shares = lstm.c[0] / lstm.c[-1], lstm.direct / lstm.c[-1], rnn.h[0] / rnn.h[-1]
+    said = [f"{100 * share:.2g} %" for share in shares]
+    assert said == ["13 %", "3.6 %", "0.36 %"]
+    assert all(words in README for words in said)
+    drawn = (ROOT / "docs" / "pictures" / "lstm_over_rnn.svg").read_text(encoding="utf-8").replace("&#160;", " ")
+    assert all(words in drawn for words in said)
 
 
 def test_a_forget_bias_of_minus_two_does_worse_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,11 @@ class CellStep:
     products: set[Node]
     """The matrix products of what depends on x or a state with what does not: those that cross a weight."""
 
+    @property
+    def title(self) -> str:
+        """What the cell is called where nobody gave it a title: LSTM, GRU, Minimal."""
+        return self.kind.upper() if len(self.kind) <= 4 else self.kind.capitalize()
+
     @cached_property
     def names(self) -> dict[Node, str]:
         """What the step calls its nodes: x, h as it goes in, hₜ as it comes out, and every value with a name."""

@@ -104,7 +104,7 @@ def draw(
             return drawing(layout_strip(flows, chains, name, titles, labels, keep, others))
         if len(flows) > 1:
             raise ValueError(f"detail {detail!r} opens the steps of one graph: draw each by itself, or as 'step'")
-        title, ops = heading or chains[0][0].kind, detail != "cell"
+        title, ops = heading or chains[0][0].title, detail != "cell"
         with suppress(NoLanes):
             return drawing(layout_lanes(flows[0], chains[0], keep, scale, name, title, labels or (), ops, notes))
     if len(flows) > 1:

@@ -57,7 +57,7 @@ def gates(flow: Flow, labels: Sequence[str] | None = None, title: str | None = N
 
 
 def _layout(steps: Sequence[CellStep], tokens: Sequence[str] | None, title: str | None) -> Picture:
-    heading = title or steps[0].kind.upper()
+    heading = title or steps[0].title
     picture = Picture(f"{theme.one_line(heading)}: gates and state", placed=True)
     every = -(-len(steps) // _STEPS)
     shown = steps[::every]
