@@ -177,7 +177,7 @@ def parameter_shape(ident: str, edge: Edge, cluster: str | None, room: float = 4
     """A parameter at one of its uses; its name has so much room."""
     node = edge.source
     label = labels.parameter_label(edge, room)
-    share = "not computed" if edge.norm is None else labels.exact(edge, edge.norm)
+    share = "not computed" if edge.norm is None else f"{labels.figure(edge):.4g}"
     tooltip = f"{labels.tooltip(node)} · this use contributes {share}"
     return Shape(ident, "pill", label, paint=theme.WEIGHT, tooltip=tooltip, css="parameter", cluster=cluster)
 

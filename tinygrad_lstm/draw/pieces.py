@@ -27,7 +27,7 @@ def flow_arrow(
 
 def said(edge: Edge, norm: float | None) -> str:
     """The tooltip of an edge."""
-    what = "not computed" if norm is None else labels.exact(edge, norm)
+    what = "not computed" if norm is None else f"{labels.figure(edge) if norm == edge.norm else norm:.4g}"
     sign = "cotangent" if edge.source.value.size == 1 else "‖cotangent‖"
     return f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}: {sign} {what}"
 

@@ -65,15 +65,11 @@ def called(node: Node, inside: bool = False) -> str:
         return f"{node.value.item():.4g}".replace("-", "−") if node.value.size == 1 else "input"
     sign = node.symbol or node.op
     parts = [] if inside else [called(edge.source, inside=True) for edge in node.inputs]
-    if not parts or not all(map(_is_word, parts)):
+    if not parts or not all(any(ch.isalnum() for ch in part) for part in parts):
         return sign if inside or sign.isalpha() else f"({sign})"
     return (
         f"({parts[0]} {sign} {parts[1]})" if len(parts) == 2 and not sign.isalpha() else f"{sign}({', '.join(parts)})"
     )
-
-
-def _is_word(text: str) -> bool:
-    return any(ch.isalnum() for ch in text)
 
 
 class Factor(NamedTuple):
