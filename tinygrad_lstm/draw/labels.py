@@ -68,10 +68,15 @@ def symbol(name: str, size: float) -> str:
     return font(name, size, bold=True)
 
 
-def amount(of: Node | Edge) -> str:
-    """The gradient of a node or along an edge as it is printed: a single number with its sign, of an array the norm."""
+def figure(of: Node | Edge) -> float | None:
+    """The gradient of a node or along an edge in one number: a single one with its sign, of an array the norm."""
     array = of.gradient if isinstance(of, Node) else of.cotangent
-    return theme.number(of.norm) if array is None or array.size != 1 else theme.number(array.item(), 3)
+    return of.norm if array is None or array.size != 1 else float(array.item())
+
+
+def amount(of: Node | Edge) -> str:
+    """That number as it is printed, a single one with three figures."""
+    return theme.number(figure(of), 3 if (of if isinstance(of, Node) else of.source).value.size == 1 else 2)
 
 
 # ── values ─────────────────────────────────────────────────────────────────────────────────────
@@ -97,13 +102,12 @@ def heat_row(value: Array, size: float = 8, numbers: bool = True, room: int | No
     row = first_row(value)
     if not row.size:
         return table([cell("empty", size)])
-    largest = max(theme.largest(row), least)
     width, height = room // row.size if room else _NUMBER, 16
     texts = _texts(row) if numbers and row.size <= NUMBERS else []
     if not texts or max(theme.text_width(text, 0.95 * size) for text in texts) > width:
         row = _thinned(row, sampled(row.size))
         width, height, texts = max(4, min(24 if room else 14, (room or _ROOM) // row.size)), 12, []
-    return grid(row[None], width, height, texts, size, largest)
+    return grid(row[None], width, height, texts, size, least)
 
 
 def _texts(row: Array) -> list[str]:
@@ -138,25 +142,24 @@ def heat_map(value: Array, width: int, height: int) -> Html:
     rows, columns = (-(-n // (most // 4)) for n, most in zip(matrix.shape, (height, width), strict=True))
     shown = _thinned(_thinned(matrix, columns).T, rows).T
     side = min(8, width // shown.shape[1], height // shown.shape[0])
-    return grid(shown, side, side, largest=theme.largest(matrix))
+    return grid(shown, side, side)
 
 
 def grid(
-    values: Array, width: int, height: int, texts: Sequence[str] = (), size: float = 8, largest: float | None = None
+    values: Array, width: int, height: int, texts: Sequence[str] = (), size: float = 8, least: float = 0.0
 ) -> Html:
     """Coloured cells of one size, 0 with an outline; the table's own size is fixed too, or Graphviz stretches it."""
-    largest = theme.largest(values) if largest is None else largest
+    largest, words = max(theme.largest(values), least), iter(texts)
     box = {"WIDTH": f"{width}", "HEIGHT": f"{height}", "FIXEDSIZE": "TRUE"}
-    zero = box | {"BORDER": "1", "COLOR": theme.CELL_BORDER}
-    lines = []
-    for row in values:
-        colours = [theme.heat(float(x), largest) for x in row]
-        inner = [font(text, size, theme.ink_on(colour)) for text, colour in zip(texts, colours, strict=False)]
-        inner = inner or [""] * len(row)
-        cells = zip(inner, colours, row, strict=True)
-        lines.append("".join(td(text, BGCOLOR=colour, **box if x else zero) for text, colour, x in cells))
+    outline = {"BORDER": "1", "COLOR": theme.CELL_BORDER}
+
+    def one(x: Any) -> str:
+        colour = theme.heat(float(x), largest)
+        inner = font(next(words), size, theme.ink_on(colour)) if texts else ""
+        return td(inner, BGCOLOR=colour, **box, **({} if x else outline))
+
     whole = {"WIDTH": f"{width * values.shape[1]}", "HEIGHT": f"{height * len(values)}", "FIXEDSIZE": "TRUE"}
-    return table(lines, CELLPADDING="0", **whole)
+    return table(["".join(map(one, row)) for row in values], CELLPADDING="0", **whole)
 
 
 # ── whole labels ───────────────────────────────────────────────────────────────────────────────
@@ -175,22 +178,13 @@ def gradient(node: Node, size: float = 8.5) -> str:
 def parameter_label(edge: Edge, room: float, factor: str = "") -> Html:
     """A parameter at one use: its name in so much room and this use's contribution, beside a map of its matrix.
 
-    `factor` is what made the contribution from the gradient.
+    Or instead of the map the `factor` that made the contribution from the gradient.
     """
-    said, size = ("not computed", 7) if edge.norm is None else (f"∇ {amount(edge)}", 9)
-    name = td(symbol(parameter_name(edge.source, room), 10.5), ALIGN="LEFT")
-    made = [cell(factor, 9, theme.INK, bold=True, ALIGN="LEFT")] if factor else []
-    text = table([name, *made, cell(said, size, theme.GRADIENT_TEXT, ALIGN="LEFT")], CELLPADDING="0")
-    if factor:
-        return text
-    return table([td(text) + td(heat_map(edge.source.value, 32, 28))], CELLPADDING="2")
-
-
-def exact(of: Node | Edge, norm: float) -> str:
-    """The gradient for a tooltip, four figures: a single number with its sign where the norm is its own."""
-    array = of.gradient if isinstance(of, Node) else of.cotangent
-    single = array is not None and array.size == 1 and of.norm == norm
-    return f"{array.item() if single and array is not None else norm:.4g}"
+    said, size = ("not computed", 7) if edge.norm is None else (f"∇ {amount(edge)}", 9 if room > 60 else 8)
+    rows = [td(symbol(parameter_name(edge.source, room), 10.5), ALIGN="LEFT")]
+    rows += [cell(factor, 9, theme.INK, bold=True, ALIGN="LEFT")] if factor else []
+    text = table([*rows, cell(said, size, theme.GRADIENT_TEXT, ALIGN="LEFT")], CELLPADDING="0")
+    return text if factor else table([td(text) + td(heat_map(edge.source.value, 32, 28))], CELLPADDING="2")
 
 
 def tooltip(node: Node) -> str:
@@ -199,7 +193,7 @@ def tooltip(node: Node) -> str:
     flat = node.value.reshape(-1)
     values = ", ".join(f"{x:.4g}" for x in flat[:6].tolist()) + (", …" if flat.size > 6 else "")
     sign = "∂L/∂·" if flat.size == 1 else "‖∂L/∂·‖"
-    norm = "gradient not computed" if node.norm is None else f"{sign} = {exact(node, node.norm)}"
+    norm = "gradient not computed" if node.norm is None else f"{sign} = {figure(node):.4g}"
     parts = [name_of(node), node.op if node.name else None, where, f"shape {node.value.shape}", values, norm]
     return " · ".join(theme.clip(part, 400) for part in parts if part)
 

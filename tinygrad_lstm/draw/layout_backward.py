@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from ..flow import Edge, Flow, Node
 from ..flow.factors import factor
 from . import labels, theme
-from .graph import Arrow, Html, Picture, Shape
+from .graph import Arrow, Picture, Shape
 from .layout_graph import GraphDrawer, edge_id, rows, use_id, weight
-from .legend import bars, from_to, lines, words
+from .legend import legend
 from .pieces import flow_arrow, said
 from .theme import number
 
@@ -39,7 +39,7 @@ def layout_backward(
     for node in reversed(backward.forward):
         backward.adjoints(node)
     drawer.titles()
-    picture.legend = _legend(scale, picture)
+    picture.legend = legend(picture, scale, traced=True)
     return picture
 
 
@@ -146,16 +146,3 @@ def _is_forward(node: Node, root: Node) -> bool:
 
 def _name(edge: Edge) -> str:
     return f"a{edge.consumer.id}-{edge.slot}"
-
-
-def _legend(scale: theme.Scale, picture: Picture) -> Html:
-    """Which way arrows point, and what the boxes of the way back say."""
-    arrows = [
-        words("arrows point the way things go: grey the values, dotted those that a rule keeps,"),
-        bars(scale),
-        words(f"the gradient, {from_to(scale)}"),
-    ]
-    factors = words(
-        "in a box: what it multiplies by, its root mean square (of @ the largest singular value), the result"
-    )
-    return lines([labels.table([row], ALIGN="LEFT") for row in ("".join(arrows), factors)], picture.notes)

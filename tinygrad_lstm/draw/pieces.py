@@ -20,7 +20,7 @@ def flow_arrow(
 
 def said(edge: Edge, norm: float | None) -> str:
     """The tooltip of an edge."""
-    what = "not computed" if norm is None else labels.exact(edge, norm)
+    what = "not computed" if norm is None else f"{labels.figure(edge) if norm == edge.norm else norm:.4g}"
     sign = "cotangent" if edge.source.value.size == 1 else "‖cotangent‖"
     return f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}: {sign} {what}"
 
@@ -48,6 +48,6 @@ def parameter_shape(ident: str, edge: Edge, cluster: str | None, room: float = 4
     """A parameter at one of its uses; its name has so much room."""
     node = edge.source
     label = labels.parameter_label(edge, room)
-    share = "not computed" if edge.norm is None else labels.exact(edge, edge.norm)
+    share = "not computed" if edge.norm is None else f"{labels.figure(edge):.4g}"
     tooltip = f"{labels.tooltip(node)} · this use contributes {share}"
     return Shape(ident, "pill", label, paint=theme.WEIGHT, tooltip=tooltip, css="parameter", cluster=cluster)
