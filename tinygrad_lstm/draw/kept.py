@@ -28,10 +28,7 @@ class Kept:
     @cached_property
     def name(self) -> str:
         """What the row is called: its title up to the first comma, or its cell."""
-        kind = self.steps[0].kind
-        return theme.one_line(self.title).partition(",")[0].strip() or (
-            kind.upper() if len(kind) <= 4 else kind.capitalize()
-        )
+        return theme.one_line(self.title).partition(",")[0].strip() or self.steps[0].title
 
     @cached_property
     def state(self) -> str:

@@ -165,11 +165,6 @@ def grid(
 # ── whole labels ───────────────────────────────────────────────────────────────────────────────
 
 
-def value_label(title: str, node: Node, colour: str) -> Html:
-    """A value: its name, its cells, the norm of its gradient."""
-    return table([cell(title, 12, colour, bold=True), td(heat_row(node.value)), gradient(node)])
-
-
 def gradient(node: Node, size: float = 8.5) -> str:
     """One <TD>: ‖∇‖ 0.37, of a single number ∇ −0.37; or that it was not computed."""
     return cell(gradient_text(node, "‖∇‖"), size, theme.GRADIENT_TEXT)

@@ -14,7 +14,7 @@ from . import labels, theme
 from .chain import CellStep, find_chain
 from .drawing import Drawing
 from .graph import Picture, Point, Shape
-from .pieces import TITLE, text, text_from
+from .pieces import text, text_from
 
 Array = npt.NDArray[Any]
 
@@ -136,9 +136,9 @@ def _draw_block(picture: Picture, block: _Block, values: Array, corner: Point, s
 
 
 def _heading(picture: Picture, heading: str, words: str) -> None:
-    name = theme.fit(theme.one_line(heading), 400, TITLE)
-    html = labels.font(name, TITLE, bold=True) + labels.font(f"  {words}", 10, theme.MUTED)
-    width = theme.text_width(name, TITLE) + theme.text_width(words, 10) + 60
+    name = theme.fit(theme.one_line(heading), 400, 15)
+    html = labels.font(name, 15, bold=True) + labels.font(f"  {words}", 10, theme.MUTED)
+    width = theme.text_width(name, 15) + theme.text_width(words, 10) + 60
     picture.shapes.append(text_from("heading", "title", html, (-2.0, _HEADER + 22), width))
 
 

@@ -36,9 +36,6 @@ def text_from(ident: str, css: str, html: str, at: Point, width: float) -> Shape
     return Shape(ident, "plain", label, (at[0] + round(width) / 2, at[1]), css=css)
 
 
-TITLE = 15.0  # font size
-
-
 def loss_value(root: Node) -> str:
     """Its number, or the shape of several."""
     return number(float(root.value.reshape(-1)[0]), 3) if root.value.size == 1 else f"{root.value.shape}"
