@@ -147,9 +147,7 @@ class Sandbox:
         if find_spec("safetensors"):
             from tinygrad_lstm.interop import safetensors
 
-            safetensors.save(self.checkpoint.network(), root / "net.safetensors")
-            safetensors.save(self.checkpoint, root / "run.safetensors")
-            self.files |= {n: (root / n).read_bytes() for n in ("net.safetensors", "run.safetensors")}
+            self.files["net.safetensors"] = safetensors.save(self.checkpoint, root / "net.safetensors").read_bytes()
 
     def fresh(self) -> None:
         """Put everything back, and go there."""
@@ -299,13 +297,7 @@ def files(rng: Rng, box: Sandbox) -> bool:
 def _safetensors(path: Path) -> Any:
     from tinygrad_lstm.interop import safetensors
 
-    return safetensors.load(path)
-
-
-def _safetensors_run(path: Path) -> Any:
-    from tinygrad_lstm.interop import safetensors
-
-    return safetensors.load_checkpoint(path)
+    return safetensors.load_state_dict(path)
 
 
 LOADERS: dict[str, Callable[[Path], Any]] = {
@@ -315,7 +307,6 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
     "text.txt": lambda path: tl.tasks.make("text", data=path, length=7),
     "series.txt": lambda path: tl.tasks.make("series", data=path, length=7),
     "net.safetensors": _safetensors,
-    "run.safetensors": _safetensors_run,
 }
 ERRORS = (UserError, CheckpointError, ValueError)
 
