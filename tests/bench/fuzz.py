@@ -10,8 +10,8 @@ must hold of every input:
 - a loader gives what was written, or raises the errors that it documents, in one printable line;
 - a drawing or page that shows a name has no element, attribute or address that the same one without it has not.
 
-Prints how many inputs of each kind were tried, and how many of them were refused. Needs the extras safetensors and onnx
-for those two formats.
+Prints how many inputs of each kind were tried, and how many of them were refused. Needs the extra safetensors for that
+format.
 """
 
 from __future__ import annotations
@@ -147,14 +147,7 @@ class Sandbox:
         if find_spec("safetensors"):
             from tinygrad_lstm.interop import safetensors
 
-            safetensors.save(self.checkpoint.network(), root / "net.safetensors")
-            safetensors.save(self.checkpoint, root / "run.safetensors")
-            self.files |= {n: (root / n).read_bytes() for n in ("net.safetensors", "run.safetensors")}
-        if find_spec("onnx"):
-            from tinygrad_lstm.interop import onnx
-
-            onnx.export(self.checkpoint.network(), root / "net.onnx")
-            self.files["net.onnx"] = (root / "net.onnx").read_bytes()
+            self.files["net.safetensors"] = safetensors.save(self.checkpoint, root / "net.safetensors").read_bytes()
 
     def fresh(self) -> None:
         """Put everything back, and go there."""
@@ -304,19 +297,7 @@ def files(rng: Rng, box: Sandbox) -> bool:
 def _safetensors(path: Path) -> Any:
     from tinygrad_lstm.interop import safetensors
 
-    return safetensors.load(path)
-
-
-def _safetensors_run(path: Path) -> Any:
-    from tinygrad_lstm.interop import safetensors
-
-    return safetensors.load_checkpoint(path)
-
-
-def _onnx(path: Path) -> Any:
-    from tinygrad_lstm.interop import onnx
-
-    return onnx.load(path)
+    return safetensors.load_state_dict(path)
 
 
 LOADERS: dict[str, Callable[[Path], Any]] = {
@@ -326,8 +307,6 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
     "text.txt": lambda path: tl.tasks.make("text", data=path, length=7),
     "series.txt": lambda path: tl.tasks.make("series", data=path, length=7),
     "net.safetensors": _safetensors,
-    "run.safetensors": _safetensors_run,
-    "net.onnx": _onnx,
 }
 ERRORS = (UserError, CheckpointError, ValueError)
 

@@ -47,7 +47,7 @@ def test_the_networks_are_one_network(names):
     assert frozen == {"layer.bias_hh_l0"}
 
 
-def test_the_rebuilt_lstm_is_the_one_that_was_saved(names):
+def test_the_filled_lstm_is_the_one_that_was_saved(names):
     assert repr(names["again"]) == repr(names["lstm"])
     again = names["again"].state_dict()
     assert all((a == again[k]).all() for k, a in names["lstm"].state_dict().items())

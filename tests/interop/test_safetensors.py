@@ -1,11 +1,12 @@
-"""safetensors: every Module and checkpoint comes back to the bit; damaged and hostile files are refused by one line."""
+"""safetensors: weights of every Module come back to the bit; damaged and hostile files are refused by one line."""
 
 from __future__ import annotations
 
 import json
 import sys
-import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,11 @@ import pytest
 
 from tinygrad_lstm.interop import pytorch
 from tinygrad_lstm.nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, Parameter, RNNCell
-from tinygrad_lstm.train import Network, Settings, Trainer, resume
+from tinygrad_lstm.train import Network, Settings, Trainer
 
 library = pytest.importorskip("safetensors.numpy", reason="files in the safetensors format")
 
-from tinygrad_lstm.interop.safetensors import (  # noqa: E402
-    SafetensorsError,
-    load,
-    load_checkpoint,
-    load_state_dict,
-    save,
-)
+from tinygrad_lstm.interop.safetensors import SafetensorsError, load_state_dict, save  # noqa: E402
 
 Array = npt.NDArray[Any]
 
@@ -73,33 +68,14 @@ MODULES: list[Callable[..., Module]] = [
 ]
 
 
-def answers(model: Any, dtype: Any) -> list[Array]:
-    """What the model computes on one input, every output of it."""
-    rng = np.random.default_rng(3)
-    x = rng.integers(0, 5, (2, 3)) if isinstance(model, Embedding) else rng.standard_normal((2, 3, 4)).astype(dtype)
-    if isinstance(model, (RNNCell, LSTMCell)):
-        x = x[0]
-    out = model(x)
-    parts = out if isinstance(out, tuple) else (out,)
-    flat = [p for part in parts for p in (part if isinstance(part, tuple) else (part,))]
-    return [np.asarray(p.numpy()) for p in flat if p is not None]
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("make", MODULES)
-def test_a_module_is_rebuilt_from_its_file_alone(make: Any, dtype: str, tmp_path: Path) -> None:
-    model = make(rng=7, dtype=dtype)
+def test_the_weights_of_a_module_come_back_to_the_bit(make: Any, dtype: str, tmp_path: Path) -> None:
+    model, again = make(rng=7, dtype=dtype), make(rng=8, dtype=dtype)
+    assert not same(again.state_dict(), model.state_dict())
     assert save(model, tmp_path / "m.safetensors") == tmp_path / "m.safetensors"
-    again = load(tmp_path / "m.safetensors")
-    assert type(again) is type(model)
+    again.load_state_dict(load_state_dict(tmp_path / "m.safetensors"))
     assert same(again.state_dict(), model.state_dict())
-    for ours, theirs in zip(answers(again, dtype), answers(model, dtype), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    assert [repr(m) for _, m in again.named_modules() if not isinstance(m, Network)] == [
-        repr(m) for _, m in model.named_modules() if not isinstance(m, Network)
-    ]
-    for option in ("batch_first", "compiled", "peephole", "gates", "gate_layers", "kind"):
-        assert getattr(again, option, None) == getattr(model, option, None)
 
 
 class Own(Module):
@@ -114,44 +90,16 @@ class Own(Module):
 def test_a_module_of_ones_own_is_saved_and_filled_again(tmp_path: Path) -> None:
     model, other = Own(1), Own(2)
     save(model, tmp_path / "own.safetensors")
-    with pytest.raises(SafetensorsError, match=r"own\.safetensors does not say .+: build the model, then"):
-        load(tmp_path / "own.safetensors")
     other.load_state_dict(load_state_dict(tmp_path / "own.safetensors"))
     assert same(other.state_dict(), model.state_dict())
 
 
-def exchanged_part() -> Module:
-    model = Network(4, 2, hidden=3)
-    model.layer = LSTM(4, 3, batch_first=True)
-    return model
-
-
-def tied() -> Module:
-    model = LSTM(3, 3, num_layers=2)
-    model.cells[1].W_f = model.cells[0].W_f
-    return model
-
-
-def added() -> Module:
-    model = Linear(4, 3)
-    model.scale = Parameter([1.0])  # type: ignore[attr-defined]
-    return model
-
-
-class Doubled(Linear):
-    """A subclass computes something else."""
-
-    def __call__(self, x: Any) -> Any:
-        return 2 * super().__call__(x)
-
-
-@pytest.mark.parametrize("make", [exchanged_part, tied, added, lambda: Doubled(4, 3)])
-def test_what_its_class_alone_does_not_make_is_never_rebuilt_as_something_else(make: Any, tmp_path: Path) -> None:
-    model = make()
-    save(model, tmp_path / "m.safetensors")
-    with pytest.raises(SafetensorsError, match="does not say what its arrays belong to"):
-        load(tmp_path / "m.safetensors")
-    assert same(load_state_dict(tmp_path / "m.safetensors"), model.state_dict())
+def test_weights_of_another_model_are_refused_by_name_and_shape(tmp_path: Path) -> None:
+    state = load_state_dict(save(Linear(4, 3), tmp_path / "m.safetensors"))
+    with pytest.raises(ValueError, match=r"W .*\(5, 3\).*\(4, 3\)"):
+        Linear(5, 3).load_state_dict(state)
+    with pytest.raises(KeyError, match="no parameter named b"):
+        Linear(4, 3, bias=False).load_state_dict(state)
 
 
 # ── arrays ─────────────────────────────────────────────────────────────────────────────────────────
@@ -226,27 +174,10 @@ def test_the_same_weights_make_the_same_bytes(tmp_path: Path) -> None:
 
 def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    for job in (lambda: save(Linear(1, 1), tmp_path / "a"), lambda: load(tmp_path / "a")):
+    for job in (lambda: save(Linear(1, 1), tmp_path / "a"), lambda: load_state_dict(tmp_path / "a")):
         with pytest.raises(ImportError, match=r'pip install "tinygrad-lstm\[safetensors\]"'):
             job()
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: Embedding(np.array([3, 1]).max() + 1, np.uint8(8)),
-        lambda: Linear(np.int64(2), 3, bias=0),  # type: ignore[arg-type]
-        lambda: LSTMCell(2, np.int16(3), gate_layers=np.int64(2), forget_gate=0),  # type: ignore[arg-type]
-        lambda: LSTM(2, 3, np.int64(2), bidirectional=np.bool_(True), batch_first=1, dtype=">f4"),  # type: ignore[arg-type]
-        lambda: Network(np.int64(2), np.int64(1), np.str_("rnn"), hidden=np.int64(4), dtype=">f8"),  # type: ignore[arg-type]
-    ],
-)
-def test_sizes_and_flags_of_numpys_come_back(make: Any, tmp_path: Path) -> None:
-    model = make()
-    again = load(save(model, tmp_path / "m.safetensors"))
-    assert type(again) is type(model)
-    assert same(again.state_dict(), model.state_dict())
 
 
 def test_parameters_in_lists_and_dicts_come_back(tmp_path: Path) -> None:
@@ -271,32 +202,18 @@ def test_what_is_nothing_to_save(what: Any, tmp_path: Path) -> None:
 # ── checkpoints ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("task", "cell"), [("adding", "lstm"), ("continual-reber", "rnn"), ("latch", "bag")])
-def test_a_run_goes_on_from_safetensors_to_the_same_bits(task: str, cell: str, tmp_path: Path) -> None:
-    chosen = Settings(task, {"length": 12}, cell=cell, hidden=4, batch=4, steps=200)
-    whole, part = Trainer(chosen), Trainer(chosen)
-    while whole.steps < 130:
-        whole.step()
-    while part.steps < 57:
-        part.step()
-    save(part.checkpoint(), tmp_path / "run.safetensors")
-    later = resume(load_checkpoint(tmp_path / "run.safetensors"))
-    while later.steps < 130:
-        later.step()
-    a, b = later.checkpoint(), whole.checkpoint()
-    assert same(a.arrays, b.arrays)
-    assert {**a.about, "seconds": 0} == {**b.about, "seconds": 0}
-
-
-def test_checkpoint_and_module_are_told_apart(tmp_path: Path) -> None:
+def test_of_a_checkpoint_the_best_weights_and_what_it_says_are_written(tmp_path: Path) -> None:
     trainer = Trainer(Settings("adding", {"length": 4}, hidden=2, steps=1))
-    save(trainer.checkpoint(), tmp_path / "run.safetensors")
-    save(trainer.network, tmp_path / "net.safetensors")
-    with pytest.raises(SafetensorsError, match=r"run\.safetensors holds a checkpoint: read it with load_checkpoint"):
-        load(tmp_path / "run.safetensors")
-    with pytest.raises(SafetensorsError, match=r"net\.safetensors holds no checkpoint"):
-        load_checkpoint(tmp_path / "net.safetensors")
-    assert same(load(tmp_path / "net.safetensors").state_dict(), trainer.network.state_dict())
+    checkpoint = trainer.checkpoint()
+    best = {f"best/{name}": a + 1 for name, a in trainer.network.state_dict().items()}
+    for arrays, expected in [(checkpoint.arrays, 0), (checkpoint.arrays | best, 1)]:
+        path = save(replace(checkpoint, arrays=arrays), tmp_path / "run.safetensors")
+        found = load_state_dict(path)
+        assert same(found, {name: a + expected for name, a in trainer.network.state_dict().items()})
+        assert json.loads(header_of(path)["__metadata__"]["tinygrad_lstm"])["checkpoint"] == checkpoint.about
+    path.write_bytes(path.read_bytes().replace(b"adding", b"Adding"))
+    with pytest.raises(SafetensorsError, match="its arrays or their description are not those that were written"):
+        load_state_dict(path)
 
 
 # ── damaged and hostile files ──────────────────────────────────────────────────────────────────────
@@ -309,14 +226,12 @@ def test_one_changed_bit_anywhere_is_noticed(tmp_path: Path) -> None:
     taken = 0
     for k in range(8 * len(whole)):
         path.write_bytes(whole[: k // 8] + bytes([whole[k // 8] ^ (1 << k % 8)]) + whole[k // 8 + 1 :])
-        with pytest.raises(SafetensorsError, match=r"m\.safetensors"):
-            load(path)
-        try:
+        found = None
+        with suppress(SafetensorsError):
             found = load_state_dict(path)
-        except SafetensorsError:
-            continue
-        taken += 1
-        assert same(found, arrays)
+        if found is not None:
+            taken += 1
+            assert same(found, arrays)
     assert taken <= 8 * len("tinygrad_lstm")
 
 
@@ -358,7 +273,7 @@ def other(**change: Any) -> dict[str, Any]:
         (file_of({**ONE, "b": ONE["a"]}, bytes(8)), "invalid offset"),
         (file_of(b'{"a":%b,"a":%b}' % ((json.dumps(ONE["a"]).encode(),) * 2), bytes(8)), "a name stands twice"),
         (file_of({**ONE, "__metadata__": {"tinygrad_lstm": "[]"}}, bytes(8)), "not one that this package wrote"),
-        (file_of({**ONE, "__metadata__": {"tinygrad_lstm": "{}"}}, bytes(8)), "not one that this package wrote"),
+        (file_of({**ONE, "__metadata__": {"tinygrad_lstm": "{}"}}, bytes(8)), "not those that were written"),
         (file_of({**ONE, "__metadata__": {"tinygrad_lstm": "{"}}, bytes(8)), "Expecting"),
         (file_of({**ONE, "__metadata__": {"tinygrad_lstm": "[" * 10**6}}, bytes(8)), "recursion"),
         (file_of({**ONE, "__metadata__": {"tinygrad_lstm": '{"sha256": 1}'}}, bytes(8)), "not those that were written"),
@@ -368,102 +283,17 @@ def other(**change: Any) -> dict[str, Any]:
 def test_a_hostile_file_is_refused_in_one_line(data: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "evil.safetensors"
     path.write_bytes(data)
-    for read in (load, load_checkpoint, load_state_dict):
-        with pytest.raises(SafetensorsError, match=rf"evil\.safetensors is refused: .*{says}") as caught:
-            read(path)
-        assert str(caught.value).isprintable()
-        assert len(str(caught.value)) < 500 + len(str(path))
-
-
-def forged(path: Path, arrays: dict[str, Array], about: dict[str, Any]) -> Path:
-    """A file with a right checksum and whatever description."""
-    from tinygrad_lstm.interop.safetensors import _checksum
-
-    text = json.dumps({**about, "sha256": _checksum(about, arrays)})
-    path.write_bytes(library.save(arrays, {"tinygrad_lstm": text}))
-    return path
-
-
-LINEAR = {"class": "Linear", "in_features": 4, "out_features": 3, "bias": True, "dtype": "float32"}
-# Sizes that a machine survives, should one ever be believed, but that take more memory than the test allows.
-STACK = {
-    "class": "LSTM", "input_size": 4, "hidden_size": 3, "bias": True, "num_layers": 1, "bidirectional": False,
-    "batch_first": False, "forget_gate": True, "peephole": False, "compiled": True, "dtype": "float32",
-}  # fmt: skip
-NETWORK = {"class": "Network", "inputs": 4, "outputs": 2, "kind": "lstm", "hidden": 3, "dtype": "float32"}
-
-
-@pytest.mark.parametrize(
-    ("model", "architecture", "says"),
-    [
-        (Linear(4, 3), "Linear", "none of Linear, Embedding"),
-        (Linear(4, 3), None, "none of Linear, Embedding"),
-        (Linear(4, 3), {"class": "os.system"}, "none of Linear, Embedding"),
-        (Linear(4, 3), {"class": ["Linear"]}, "none of Linear, Embedding"),
-        (Linear(4, 3), {"class": "Linear"}, "missing or unknown arguments: bias, dtype, in_features, out_features"),
-        (Linear(4, 3), {**LINEAR, "rng": 0}, "missing or unknown arguments: rng"),
-        (Linear(4, 3), {**LINEAR, "bias": 1}, "bias must be of type bool, got 1"),
-        (Linear(4, 3), {**LINEAR, "in_features": 4.0}, "in_features must be of type int"),
-        (Linear(4, 3), {**LINEAR, "in_features": True}, "in_features must be of type int"),
-        (Linear(4, 3), {**LINEAR, "dtype": "object"}, "dtype must be one of float16"),
-        (Linear(4, 3), {**LINEAR, "dtype": "float64"}, "is float32, its architecture float64"),
-        (Linear(4, 3), {**LINEAR, "in_features": 10**6}, r"needs W of shape \(1000000, 3\), which has shape"),
-        (Linear(4, 3), {**LINEAR, "in_features": -4}, "needs W of shape"),
-        (Linear(4, 3), {**LINEAR, "bias": False}, "no parameter named b"),
-        (Linear(4, 3, bias=False), LINEAR, "no values for b"),
-        (LSTM(4, 3), {**STACK, "num_layers": 3000}, r"needs cells\.1\.W_f of shape \(6, 3\), which is missing"),
-        (LSTM(4, 3), {**STACK, "num_layers": 0}, "num_layers must be at least 1"),
-        (LSTM(4, 3), {**STACK, "bidirectional": True}, r"needs cells\.1\.W_f"),
-        (LSTM(4, 3), {**STACK, "hidden_size": 3000, "input_size": 4}, r"needs cells\.0\.W_f"),
-        (LSTM(4, 3), {**STACK, "hidden_size": 8, "input_size": -2}, r"needs cells\.0\.W_f"),
-        (LSTM(4, 3), {**STACK, "hidden_size": 3, "input_size": 4, "peephole": True}, r"no values for cells\.0\.p_f"),
-        (
-            LSTMCell(4, 3, dtype="float32"),
-            {k: STACK[k] for k in ("input_size", "hidden_size", "bias", "forget_gate", "peephole", "dtype")}
-            | {"class": "LSTMCell", "gate_layers": 3000},
-            "needs W_f2",
-        ),
-        (Network(4, 2, hidden=3), {**NETWORK, "kind": "gru"}, "no cell is called 'gru'"),
-        (Network(4, 2, hidden=3), {**NETWORK, "kind": "bag"}, r"needs layer\.W of shape"),
-        (Network(4, 2, hidden=3), {**NETWORK, "inputs": 10**5}, r"needs layer\.cells\.0\.W_f"),
-        (Network(4, 2, hidden=3), {**NETWORK, "hidden": 3000}, r"needs readout\.W"),
-    ],
-)
-def test_a_forged_architecture_is_refused_before_it_takes_memory(
-    model: Module, architecture: Any, says: str, tmp_path: Path
-) -> None:
-    path = forged(tmp_path / "evil.safetensors", model.state_dict(), {"architecture": architecture})
-    tracemalloc.start()
-    try:
-        with pytest.raises(SafetensorsError, match=rf"evil\.safetensors is refused: .*{says}"):
-            load(path)
-        assert tracemalloc.get_traced_memory()[1] < 2**22
-    finally:
-        tracemalloc.stop()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"hidden": 3000}, {"hidden": "4"}, {"cell": "gru"}, {"steps": -1}, {"unknown": 1}, {"cell": "bag"}],
-)
-def test_a_forged_checkpoint_is_refused_before_it_takes_memory(change: dict[str, Any], tmp_path: Path) -> None:
-    checkpoint = Trainer(Settings("adding", {"length": 4}, hidden=4, steps=1)).checkpoint()
-    about = {**checkpoint.about, "settings": {**checkpoint.about["settings"], **change}}
-    path = forged(tmp_path / "evil.safetensors", checkpoint.arrays, {"checkpoint": about})
-    tracemalloc.start()
-    try:
-        with pytest.raises(SafetensorsError, match=r"evil\.safetensors is refused: the run it describes .+: .{5}"):
-            load_checkpoint(path)
-        assert tracemalloc.get_traced_memory()[1] < 2**22
-    finally:
-        tracemalloc.stop()
+    with pytest.raises(SafetensorsError, match=rf"evil\.safetensors is refused: .*{says}") as caught:
+        load_state_dict(path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500 + len(str(path))
 
 
 def test_a_file_that_cannot_be_read_is_the_systems_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        load(tmp_path / "nowhere")
+        load_state_dict(tmp_path / "nowhere")
     with pytest.raises((IsADirectoryError, PermissionError)):  # the second on Windows
-        load(tmp_path)
+        load_state_dict(tmp_path)
 
 
 # ── other programs ─────────────────────────────────────────────────────────────────────────────────
@@ -474,8 +304,6 @@ def test_files_of_other_programs_have_no_checksum_and_are_taken(tmp_path: Path) 
     library.save_file(pytorch.state_dict(cell), tmp_path / "theirs.safetensors", {"format": "pt"})
     pytorch.load_state_dict(again, load_state_dict(tmp_path / "theirs.safetensors"))
     assert same(again.state_dict(), cell.state_dict())
-    with pytest.raises(SafetensorsError, match="does not say what its arrays belong to"):
-        load(tmp_path / "theirs.safetensors")
 
 
 def test_torch_reads_ours_and_we_read_torchs(tmp_path: Path) -> None:
@@ -494,10 +322,3 @@ def test_torch_reads_ours_and_we_read_torchs(tmp_path: Path) -> None:
     pytorch.load_state_dict(model, load_state_dict(tmp_path / "theirs.safetensors"))
     np.testing.assert_allclose(model(x)[0].numpy(), net(torch.tensor(x))[0].detach().numpy(), atol=1e-6)
     assert "__metadata__" in header_of(tmp_path / "ours.safetensors")
-
-
-def test_truth_given_as_1_and_numpys_numbers_come_back(tmp_path: Path) -> None:
-    model = LSTM(np.int64(2), np.int64(3), bidirectional=1)
-    loaded: Any = load(save(model, tmp_path / "a.safetensors"))
-    assert loaded.bidirectional is True
-    assert loaded.state_dict().keys() == model.state_dict().keys()

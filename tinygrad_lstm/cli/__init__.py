@@ -28,7 +28,7 @@ COMMANDS = {
     "draw": ("draw", "draw an unrolled RNN or LSTM with its gradients"),
     "train": ("train", "train an RNN or LSTM on a sequence task, beside its memoryless baseline"),
     "sample": ("sample", "write text with a network that was trained on one"),
-    "export": ("export", "take a trained network to PyTorch, ONNX or a file that rebuilds it"),
+    "export": ("export", "take a trained network to PyTorch, ONNX or a file of its weights"),
     "tasks": ("tasks", "list the sequence tasks with their baselines, or show one"),
 }
 

@@ -1,7 +1,7 @@
-"""Take a trained network to PyTorch, to ONNX, or into a file that rebuilds it.
+"""Take a trained network to PyTorch, to ONNX, or into a file of its weights.
 
   --to pytorch      safetensors under PyTorch's names, shapes and gate order; prints the lines of PyTorch that load it
-  --to safetensors  this package's own names and the architecture: tl.interop.safetensors.load(FILE) rebuilds it
+  --to safetensors  the same under this package's own names; prints the lines that build the network here and load it
   --to onnx         standard operators, for whatever runs ONNX
 
 Of a run that kept the network with the lowest held-out loss (text, series) it is that one, else the last. The
@@ -17,12 +17,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..nn import LSTM, RNN
+from ..interop import onnx, pytorch, safetensors
+from ..nn import Linear
 from ..train import Checkpoint, Network, load
 from .errors import UserError, reason
 from .terminal import safe, show
 
-FORMATS = ("pytorch", "safetensors", "onnx")
+FORMATS = {"pytorch": "safetensors", "safetensors": "safetensors", "onnx": "onnx"}  # and what the file is, its suffix
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the file, and say how to read it."""
+    if args.out.suffix.lower() in (".pt", ".pth"):
+        name = args.out.with_suffix("." + FORMATS[args.to])
+        raise UserError(
+            f"{args.out} would be a file that torch.load cannot read: take --out {name} and the lines then printed"
+        )
     try:
         checkpoint = load(args.checkpoint)
     except ValueError as error:
@@ -44,64 +50,46 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"cannot read {error.filename or args.checkpoint}: {reason(error)}") from error
     network = checkpoint.best_network()
     try:
-        _write(network, args.to, args.out)
+        if args.to == "onnx":
+            onnx.export(network, args.out)
+        else:
+            safetensors.save(pytorch.state_dict(network) if args.to == "pytorch" else network, args.out)
     except (ValueError, ImportError) as error:
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"cannot write {args.out}: {reason(error)}") from error
     show(safe(f"written: {args.out}"))
-    lines = {"pytorch": _pytorch, "safetensors": _safetensors, "onnx": _onnx}[args.to](network, str(args.out))
-    show("\n" + "\n".join(map(safe, [*lines, *_meaning(checkpoint)])))
+    lines = [*_lines(network, args.to, str(args.out)), *_meaning(checkpoint)]
+    show("\n" + "\n".join(map(safe, lines)))
 
 
-def _write(network: Network, to: str, path: Path) -> None:
+def _lines(network: Network, to: str, path: str) -> list[str]:
+    """A program that loads the file and computes what the network does."""
+    layer, hidden, outputs = network.layer, network.readout.in_features, network.readout.out_features
+    inputs = layer.in_features if isinstance(layer, Linear) else layer.input_size
+    shape = f"# x of shape (T, batch, {inputs}), float32"
     if to == "onnx":
-        from ..interop import onnx
-
-        onnx.export(network, path)
-        return
-    from ..interop import pytorch, safetensors
-
-    safetensors.save(pytorch.state_dict(network) if to == "pytorch" else network, path)
-
-
-def _pytorch(network: Network, path: str) -> list[str]:
-    """A program of PyTorch that loads the file and computes what the network does."""
-    readout, layer = network.readout, network.layer
-    if isinstance(layer, (RNN, LSTM)):
-        made = f"torch.nn.{type(layer).__name__}({layer.input_size}, {layer.hidden_size})"
-        inputs, hidden = layer.input_size, 'net["layer"](x)[0]'
-    else:
-        made = f"torch.nn.Linear({layer.in_features}, {layer.out_features})"
-        inputs, hidden = layer.in_features, 'torch.tanh(net["layer"](x)).mean(0, keepdim=True)'
-    last = f"torch.nn.Linear({readout.in_features}, {readout.out_features})"
+        return [
+            "import onnxruntime",
+            f"net = onnxruntime.InferenceSession({path!r})",
+            f'y = net.run(["y"], {{"x": x}})[0]  {shape}',
+        ]
+    if to == "safetensors":
+        return [
+            "import tinygrad_lstm as tl",
+            f"net = tl.train.Network({inputs}, {outputs}, {network.kind!r}, hidden={hidden})",
+            f"net.load_state_dict(tl.interop.safetensors.load_state_dict({path!r}))",
+            f"y, state = net.predict(x)  {shape}",
+        ]
+    made = f"torch.nn.{type(layer).__name__}({inputs}, {hidden})"
+    last = f"torch.nn.Linear({hidden}, {outputs})"
+    h = 'torch.tanh(net["layer"](x)).mean(0, keepdim=True)' if network.kind == "bag" else 'net["layer"](x)[0]'
     return [
         "import safetensors.torch",
         "import torch",
         f'net = torch.nn.ModuleDict({{"layer": {made}, "readout": {last}}})',
         f"net.load_state_dict(safetensors.torch.load_file({path!r}))",
-        f'y = net["readout"]({hidden})  # x of shape (T, batch, {inputs}), float32',
-    ]
-
-
-def _inputs(network: Network) -> int:
-    layer = network.layer
-    return layer.input_size if isinstance(layer, (RNN, LSTM)) else layer.in_features
-
-
-def _safetensors(network: Network, path: str) -> list[str]:
-    return [
-        "import tinygrad_lstm as tl",
-        f"net = tl.interop.safetensors.load({path!r})",
-        f"y, state = net.predict(x)  # x of shape (T, batch, {_inputs(network)}), float32",
-    ]
-
-
-def _onnx(network: Network, path: str) -> list[str]:
-    return [
-        "import onnxruntime",
-        f"net = onnxruntime.InferenceSession({path!r})",
-        f'y = net.run(["y"], {{"x": x}})[0]  # x of shape (T, batch, {_inputs(network)}), float32',
+        f'y = net["readout"]({h})  {shape}',
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,14 @@ def load_state_dict(model: Module, state: Mapping[str, Any]) -> None:
     result: dict[str, Array] = {}
     used: set[str] = set()
     for theirs, part in _parts(model):
-        shapes = {name: a.shape for name, a in _to_torch(part).items()}
-        if missing := [theirs.format(n) for n in shapes if theirs.format(n) not in arrays]:
+        shapes = {n: a.shape for n, a in _to_torch(part).items()}
+        given = {n: arrays[name] for n in shapes if (name := theirs.format(n)) in arrays}
+        if missing := [theirs.format(n) for n in shapes if n not in given]:
             raise KeyError(f"no values for {', '.join(missing)}")
-        for n, expected in shapes.items():
-            if arrays[theirs.format(n)].shape != expected:
-                raise ValueError(f"{theirs.format(n)} must have shape {expected}, got {arrays[theirs.format(n)].shape}")
+        for n, a in given.items():
+            if a.shape != shapes[n]:
+                raise ValueError(f"{theirs.format(n)} must have shape {shapes[n]}, got {a.shape}")
         used.update(theirs.format(n) for n in shapes)
-        given = {n: arrays[theirs.format(n)] for n in shapes}
         own = dict(part.named_parameters())
         for n, a in _from_torch(part, given).items():
             name = names[id(own[n])]  # a parameter that two modules share has one name, and one value
@@ -98,18 +98,15 @@ def _to_torch(part: Part) -> dict[str, Array]:
     if isinstance(part, Embedding):
         return {"weight": own["W"]}
     if isinstance(part, Linear):
-        return {"weight": _stacked([own["W"].T])} | ({"bias": own["b"]} if "b" in own else {})
+        return {"weight": np.ascontiguousarray(own["W"].T)} | ({"bias": own["b"]} if "b" in own else {})
     letters, hidden = _letters(part), part.hidden_size
     known = {f"{kind}_{letter}" for kind in "Wb" for letter in letters}
     if own.keys() - known or any(f"W_{letter}" not in own for letter in letters):
         raise ValueError(
             f"{part!r} has no counterpart in PyTorch: it needs a forget gate, no peephole and gate_layers=1"
         )
-    weights = [own[f"W_{letter}"] for letter in letters]
-    result = {
-        "weight_ih": _stacked(W[hidden:].T for W in weights),
-        "weight_hh": _stacked(W[:hidden].T for W in weights),
-    }
+    W = np.concatenate([own[f"W_{letter}"].T for letter in letters])
+    result = {"weight_ih": np.ascontiguousarray(W[:, hidden:]), "weight_hh": np.ascontiguousarray(W[:, :hidden])}
     if f"b_{letters[0]}" in own:
         result["bias_ih"] = np.concatenate([own[f"b_{letter}"] for letter in letters])
         result["bias_hh"] = np.zeros_like(result["bias_ih"])
@@ -129,11 +126,6 @@ def _from_torch(part: Part, given: dict[str, Array]) -> dict[str, Array]:
         if "bias_ih" in blocks:
             result[f"b_{letter}"] = blocks["bias_ih"][k] + blocks["bias_hh"][k]
     return result
-
-
-def _stacked(blocks: Iterable[Array]) -> Array:
-    """The blocks one below another, row after row in memory: concatenating transposes would keep their column order."""
-    return np.ascontiguousarray(np.concatenate(list(blocks)))
 
 
 def _letters(cell: RNNCell | LSTMCell) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
-"""Writing a model as ONNX's standard operators, with names and notes that read well in a viewer of such files."""
+"""ONNX files: a model as standard operators, with names and notes that read well in a viewer of such files.
+
+Needs the extra: pip install "tinygrad-lstm[onnx]".
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ... import __version__
-from ...files import write_atomically
-from ...functions import log_softmax, softmax
-from ...nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
-from ...primitives import relu, sigmoid, softplus, tanh
-from ...train.model import Network
-from . import weights
-from .package import onnx
+from .. import __version__
+from ..files import write_atomically
+from ..functions import log_softmax, softmax
+from ..nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
+from ..primitives import relu, sigmoid, softplus, tanh
+from ..train.model import Network
 
+__all__ = ["export"]
+
+Array = npt.NDArray[Any]
 Part = Module | Callable[[Any], Any]
 Dims = tuple[str | int, ...]
 
@@ -34,12 +37,14 @@ FUNCTIONS: dict[Any, str] = {
     log_softmax: "LogSoftmax",
 }
 LAYERS = (RNN, LSTM, Linear, Embedding)
+GATES = {"RNN": "h", "LSTM": "iofg"}  # in ONNX's order, which calls g c
+ALWAYS = 40.0  # sigmoid(40) is exactly 1, in float64 too: the forget gate of a cell that has none
 NOTES = {
     "LSTM": "gates i, o, f, c (candidate); the second half of B is 0",
     "RNN": "h = tanh(W x + R h + B); the second half of B is 0",
 }
 WITHOUT_FORGET_GATE = (
-    f"; the cell has no forget gate: its weights here are 0 and its bias {weights.ALWAYS:g}, whose sigmoid is exactly 1"
+    f"; the cell has no forget gate: its weights here are 0 and its bias {ALWAYS:g}, whose sigmoid is exactly 1"
 )
 
 
@@ -67,24 +72,20 @@ def export(model: Part | Sequence[Part], path: str | os.PathLike[str], state: bo
     return write_atomically(path, _Writer(_parts(model), state).to_bytes())
 
 
-def _parts(model: Any) -> list[tuple[str, Part]]:
-    """The parts of a model in the order they are called, with names."""
+def _parts(model: Any) -> dict[str, Part]:
+    """The parts of a model in the order they are called, by name."""
     if isinstance(model, Network):
         if not isinstance(model.layer, (RNN, LSTM)):
             raise ValueError(f"a network of kind {model.kind!r} has no recurrent layer: export one of kind lstm or rnn")
-        return [(_kind(model.layer), model.layer), ("readout", model.readout)]
+        return {_kind(model.layer): model.layer, "readout": model.readout}
     parts = list(model) if isinstance(model, (list, tuple)) else [model]
-    if not parts:
-        raise ValueError("a model to export needs at least one layer, got an empty list")
     for part in parts:
         _check(part)
-    count = Counter(map(_kind, parts))
-    seen: Counter[str] = Counter()
-    names = []
-    for kind in map(_kind, parts):
-        seen[kind] += 1
-        names.append(kind if count[kind] == 1 else f"{kind}{seen[kind]}")
-    return list(zip(names, parts, strict=True))
+    if not any(isinstance(part, Module) for part in parts):
+        raise ValueError("a model to export needs at least one layer with weights")
+    kinds = [_kind(part) for part in parts]
+    names = [kind if kinds.count(kind) == 1 else f"{kind}{kinds[:k].count(kind) + 1}" for k, kind in enumerate(kinds)]
+    return dict(zip(names, parts, strict=True))
 
 
 def _check(part: Any) -> None:
@@ -114,39 +115,53 @@ def _kind(part: Any) -> str:
     return str(getattr(part, "name", None) or part.__name__)
 
 
+def _library() -> Any:
+    try:
+        import onnx.checker
+        import onnx.helper
+        import onnx.numpy_helper
+        import onnx.shape_inference
+    except ImportError as error:
+        raise ImportError('ONNX files need the onnx package: pip install "tinygrad-lstm[onnx]"') from error
+    return onnx
+
+
 class _Writer:
     """One model on its way into a file."""
 
-    def __init__(self, parts: list[tuple[str, Part]], state: bool) -> None:
-        self.onnx = onnx()
+    def __init__(self, parts: dict[str, Part], state: bool) -> None:
+        self.onnx = _library()
         self.parts = parts
         self.state = state
-        self.recurrent = [layer for _, layer in parts if isinstance(layer, (RNN, LSTM))]
-        self.dtype = _one_dtype(parts)
+        self.layers: list[Any] = [part for part in parts.values() if isinstance(part, Module)]
+        self.recurrent = [layer for layer in self.layers if isinstance(layer, (RNN, LSTM))]
         self.nodes: list[Any] = []
-        self.weights: dict[str, Any] = {}
+        self.weights: dict[str, Array] = {}
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
         if state and not self.recurrent:
             raise ValueError("state=True makes the states of recurrent layers inputs, and this model has none")
         if len({layer.batch_first for layer in self.recurrent}) > 1:
             raise ValueError("the recurrent layers must agree in batch_first")
-        for _, part in parts[1:]:
+        if len(dtypes := {layer.dtype for layer in self.layers}) > 1:
+            found = " and ".join(sorted(map(str, dtypes)))
+            raise ValueError(f"all layers of a model must have one dtype, these have {found}")
+        for part in list(parts.values())[1:]:
             if isinstance(part, Embedding):
                 raise ValueError(f"{part!r} takes whole numbers and must come first in the list")
 
     def to_bytes(self) -> bytes:
-        helper, layers = self.onnx.helper, [part for _, part in self.parts]
-        value, dims = self._input(layers[0])
-        for k, (name, part) in enumerate(self.parts):
-            out = name if k < len(self.parts) - 1 else "y"
+        helper = self.onnx.helper
+        value, dims = self._input()
+        for k, (name, part) in enumerate(self.parts.items(), 1):
+            out = name if k < len(self.parts) else "y"
             dims = self._part(name, part, value, dims, out)
             value = out
         y = self._value("y", dims, "what the last layer gives" + (" at every step" if self.recurrent else ""))
         graph = helper.make_graph(
-            self.nodes, "_".join(name for name, _ in self.parts), self.inputs, [y, *self.outputs],
+            self.nodes, "_".join(self.parts), self.inputs, [y, *self.outputs],
             [self.onnx.numpy_helper.from_array(a, name) for name, a in self.weights.items()],
-            doc_string="\n".join(f"{name}: {_describe(part)}" for name, part in self.parts),
+            doc_string="\n".join(f"{name}: {FUNCTIONS.get(part, repr(part))}" for name, part in self.parts.items()),
         )  # fmt: skip
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR,
@@ -156,19 +171,16 @@ class _Writer:
         self.onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
 
-    def _input(self, first: Part) -> tuple[str, Dims]:
-        helper = self.onnx.helper
+    def _input(self) -> tuple[str, Dims]:
+        """The file's first input, and its shape."""
         dims: Dims = ("batch",)
         if self.recurrent:
             dims = ("batch", "time") if self.recurrent[0].batch_first else ("time", "batch")
+        first = self.layers[0]
         if isinstance(first, Embedding):
-            note = f"whole numbers from 0 to {first.count - 1}"
-            self.inputs.append(helper.make_tensor_value_info("ids", self.onnx.TensorProto.INT64, dims, note))
+            self.inputs.append(self._value("ids", dims, f"whole numbers from 0 to {first.count - 1}", np.int64))
             return "ids", dims
-        sizes = [_sizes(part) for _, part in self.parts if isinstance(part, Module)]
-        if not sizes:
-            raise ValueError("a model to export needs at least one layer with weights")
-        dims = (*dims, sizes[0][0])
+        dims = (*dims, _features(first)[0])
         self.inputs.append(self._value("x", dims, "the sequences" if self.recurrent else "the input"))
         return "x", dims
 
@@ -180,72 +192,64 @@ class _Writer:
         if not isinstance(part, Module):
             self._node(FUNCTIONS[part], [value], [out], name)
             return dims
-        takes, gives = _sizes(part)
+        takes, gives = _features(part)
         if dims[-1] != takes:
             raise ValueError(f"{part!r} takes {takes} features, and what comes before it gives {dims[-1]}")
         if isinstance(part, Linear):
-            W, product = self._weight(f"{name}.W", part.W.numpy()), f"{name}.product"
-            if part.b is None:
-                self._node("MatMul", [value, W], [out], name)
-            else:
-                self._node("MatMul", [value, W], [product], product)
-                self._node("Add", [product, self._weight(f"{name}.b", part.b.numpy())], [out], name)
+            inputs = [value, self._weight(f"{name}.W", part.W.numpy())]
+            if part.b is not None:
+                self._node("MatMul", inputs, [f"{name}.product"])
+                inputs = [f"{name}.product", self._weight(f"{name}.b", part.b.numpy())]
+            self._node("MatMul" if part.b is None else "Add", inputs, [out], name)
         else:
             self._over_time(name, part, value, out)
         return (*dims[:-1], gives)
 
     def _over_time(self, name: str, layer: Any, value: str, out: str) -> None:
         """An RNN or LSTM: a node for each layer, and behind it (T, directions, batch, hidden) into our axes."""
-        op, D = type(layer).__name__, layer.directions
-        many = layer.num_layers > 1
-        letters = ("h",) if op == "RNN" else ("h", "c")
-        ends: dict[str, list[str]] = {letter: [] for letter in letters}
-        starts = {letter: self._start(name, letter, layer) for letter in letters}
+        op, D, count = type(layer).__name__, layer.directions, layer.num_layers
+        note = NOTES[op] + (WITHOUT_FORGET_GATE if op == "LSTM" and "f" not in layer.cells[0].gates else "")
+        prefix = f"{name}." if len(self.recurrent) > 1 else ""
+        states = [f"{prefix}{letter}" for letter in ("h" if op == "RNN" else "hc")]
+        starts = [self._start(name, state, layer) for state in states]
+        ends: list[list[str]] = []
         if layer.batch_first:
-            self._node("Transpose", [value], [f"{name}.by_time"], f"{name}.time_first", perm=[1, 0, 2])
-            value = f"{name}.by_time"
-        for k in range(layer.num_layers):
-            own = f"{name}.layer{k + 1}" if many else name
-            last = k == layer.num_layers - 1
-            given = weights.from_cells(layer.cells[k * D : (k + 1) * D])
-            w = {letter: self._weight(f"{own}.{letter}", a) for letter, a in given.items()}
-            for letter in letters:
-                ends[letter].append(f"{own}.{letter}_last" if many else self._state_name(name, f"{letter}_n"))
-            first = [starts[letter][k] for letter in letters]
-            inputs = [value, w["W"], w["R"], w.get("B", ""), "", *first, w.get("P", "")]
+            self._node("Transpose", [value], [f"{name}.time_first"], perm=[1, 0, 2])
+            value = f"{name}.time_first"
+        for k in range(count):
+            own = f"{name}.layer{k + 1}" if count > 1 else name
+            w = {slot: self._weight(f"{own}.{slot}", a) for slot, a in _weights(op, layer.cells[k * D :][:D]).items()}
+            inputs = [value, w["W"], w["R"], w.get("B", ""), "", *(s[k] for s in starts), w.get("P", "")]
             while not inputs[-1]:
                 inputs.pop()
-            note = NOTES[op] + (WITHOUT_FORGET_GATE if op == "LSTM" and "f" not in layer.cells[0].gates else "")
+            ends.append([f"{own}.{state[-1]}_last" if count > 1 else f"{state}_n" for state in states])
             self._node(
-                op, inputs, [f"{own}.steps", *(ends[letter][k] for letter in letters)], own, note,
+                op, inputs, [f"{own}.steps", *ends[k]], own, note,
                 hidden_size=layer.hidden_size, direction="bidirectional" if D == 2 else "forward",
             )  # fmt: skip
-            value = f"{own}.out" if not last or layer.batch_first else out
+            value = f"{own}.out" if k < count - 1 or layer.batch_first else out
             if D == 1:
                 axis = self._weight("axis_of_directions", np.array([1]))
                 self._node("Squeeze", [f"{own}.steps", axis], [value], f"{own}.one_direction")
             else:
-                self._node("Transpose", [f"{own}.steps"], [f"{own}.sides"], f"{own}.directions_last", perm=[0, 2, 1, 3])
+                self._node("Transpose", [f"{own}.steps"], [f"{own}.directions_last"], perm=[0, 2, 1, 3])
                 shape = self._weight("side_by_side", np.array([0, 0, -1]))
-                self._node("Reshape", [f"{own}.sides", shape], [value], f"{own}.side_by_side")
+                self._node("Reshape", [f"{own}.directions_last", shape], [value], f"{own}.side_by_side")
         if layer.batch_first:
             self._node("Transpose", [value], [out], f"{name}.batch_first", perm=[1, 0, 2])
-        for letter in letters:
-            end = self._state_name(name, f"{letter}_n")
-            if many:
-                self._node("Concat", ends[letter], [end], f"{name}.{letter}_n", axis=0)
-            self.outputs.append(
-                self._value(end, self._state_dims(layer), f"the last {letter} of every layer and direction")
-            )
+        for state, of_layers in zip(states, zip(*ends, strict=True), strict=True):
+            if count > 1:
+                self._node("Concat", list(of_layers), [f"{state}_n"], axis=0)
+            dims = (len(layer.cells), "batch", layer.hidden_size)
+            self.outputs.append(self._value(f"{state}_n", dims, f"the last {state[-1]} of every layer and direction"))
 
-    def _start(self, name: str, letter: str, layer: Any) -> list[str]:
+    def _start(self, name: str, state: str, layer: Any) -> list[str]:
         """The names of a state's first values, one a layer; empty where they are zeros."""
         if not self.state:
             return [""] * layer.num_layers
-        start = self._state_name(name, f"{letter}0")
-        self.inputs.append(
-            self._value(start, self._state_dims(layer), f"the first {letter}, such as an earlier {letter}_n")
-        )
+        start, letter = f"{state}0", state[-1]
+        dims = (len(layer.cells), "batch", layer.hidden_size)
+        self.inputs.append(self._value(start, dims, f"the first {letter}, such as an earlier {letter}_n"))
         if layer.num_layers == 1:
             return [start]
         pieces = [f"{name}.layer{k + 1}.{letter}_first" for k in range(layer.num_layers)]
@@ -253,41 +257,51 @@ class _Writer:
         self._node("Split", [start, sizes], pieces, f"{name}.{letter}0", axis=0)
         return pieces
 
-    def _state_name(self, name: str, state: str) -> str:
-        return state if len(self.recurrent) == 1 else f"{name}.{state}"
-
-    def _state_dims(self, layer: Any) -> Dims:
-        return (len(layer.cells), "batch", layer.hidden_size)
-
-    def _value(self, name: str, dims: Dims, note: str) -> Any:
-        kind = self.onnx.helper.np_dtype_to_tensor_dtype(self.dtype)
+    def _value(self, name: str, dims: Dims, note: str, dtype: npt.DTypeLike | None = None) -> Any:
+        kind = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype or self.layers[0].dtype))
         return self.onnx.helper.make_tensor_value_info(name, kind, dims, note)
 
-    def _weight(self, name: str, array: npt.NDArray[Any]) -> str:
+    def _weight(self, name: str, array: Array) -> str:
         self.weights[name] = np.ascontiguousarray(array)
         return name
 
     def _node(
-        self, op: str, inputs: list[str], outputs: list[str], name: str, note: str = "", **attributes: Any
+        self, op: str, inputs: list[str], outputs: list[str], name: str = "", note: str = "", **attributes: Any
     ) -> None:
-        self.nodes.append(self.onnx.helper.make_node(op, inputs, outputs, name, doc_string=note or None, **attributes))
-
-
-def _one_dtype(parts: list[tuple[str, Part]]) -> np.dtype[Any]:
-    dtypes = {part.dtype for _, part in parts if isinstance(part, LAYERS)}
-    if len(dtypes) > 1:
-        raise ValueError(
-            f"all layers of a model must have one dtype, these have {' and '.join(sorted(map(str, dtypes)))}"
+        node = self.onnx.helper.make_node(
+            op, inputs, outputs, name or outputs[0], doc_string=note or None, **attributes
         )
-    return dtypes.pop() if dtypes else np.dtype(np.float32)
+        self.nodes.append(node)
 
 
-def _sizes(layer: Any) -> tuple[int, int]:
+def _features(layer: Any) -> tuple[int, int]:
     """How many features a layer takes and gives."""
     if isinstance(layer, Linear):
         return layer.in_features, layer.out_features
     return layer.input_size, layer.hidden_size * layer.directions
 
 
-def _describe(part: Any) -> str:
-    return repr(part) if isinstance(part, Module) else FUNCTIONS[part]
+def _weights(op: str, cells: Sequence[RNNCell | LSTMCell]) -> dict[str, Array]:
+    """The weights of one layer in ONNX's layout, stacked over its cells, one for each direction.
+
+    W (gates * hidden, input) meets x, R (gates * hidden, hidden) meets h; B (2 * gates * hidden) holds two biases,
+    whose sum counts; P (3 * hidden) holds the peepholes i, o, f. Raises ValueError for a cell of anything else.
+    """
+    parts = [_of_cell(cell, GATES[op]) for cell in cells]
+    return {k: np.stack([part[k] for part in parts]) for k in parts[0]}
+
+
+def _of_cell(cell: RNNCell | LSTMCell, gates: str) -> dict[str, Array]:
+    own, H = cell.state_dict(), cell.hidden_size
+    if unknown := own.keys() - {f"{kind}_{k}" for kind in "Wbp" for k in gates}:
+        raise ValueError(f"ONNX has no place for {', '.join(sorted(unknown))} of {cell!r}: build it with gate_layers=1")
+    nothing = np.zeros(H, cell.dtype)
+    if isinstance(cell, LSTMCell) and "f" not in cell.gates:
+        own |= {"W_f": np.zeros_like(own["W_i"]), "b_f": np.full(H, ALWAYS, cell.dtype)}
+    W = np.concatenate([own[f"W_{k}"].T for k in gates])
+    result = {"W": W[:, H:], "R": W[:, :H]}
+    if any(f"b_{k}" in own for k in gates):
+        result["B"] = np.concatenate([own.get(f"b_{k}", nothing) for k in gates] + [nothing] * len(gates))
+    if isinstance(cell, LSTMCell) and cell.peephole:
+        result["P"] = np.concatenate([own.get(f"p_{k}", nothing) for k in "iof"])
+    return result
