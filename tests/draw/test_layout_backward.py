@@ -54,6 +54,14 @@ def test_every_traced_edge_has_its_adjoint_with_its_factor_and_norm() -> None:
         assert tl.draw.theme.number(edge.norm) in adjoints[f"a{at['c'].id}-{edge.slot}"]
 
 
+def test_a_factor_without_a_name_is_written_out_and_a_long_one_shortened() -> None:
+    u = tl.tensor([0.5], requires_grad=True, name="u")
+    h = tl.tensor([2.0], requires_grad=True, name="a name that is much too long to stand in a box of a picture")
+    adjoints = groups(tl.draw(((1 - u) * h).sum(), backward=True), "adjoint").values()
+    assert any("× (1 − u)" in words for words in adjoints)
+    assert any(re.search(r"× a name.*….*picture", words) for words in adjoints)
+
+
 def test_adjoints_lie_in_the_cluster_of_their_operation() -> None:
     loss = lstm_loss()
     flow = tl.flow.trace_backward(loss)

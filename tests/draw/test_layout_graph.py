@@ -46,6 +46,24 @@ def test_two_uses_of_one_value_are_two_edges(svg):
     assert page.of("input")[0].text == "a3.00∇ 2"
 
 
+class Gated(tl.nn.Cell):
+    def __init__(self):
+        super().__init__(2, 3)
+        self.update = tl.nn.Linear(5, 3, dtype=np.float64)
+
+    def equations(self, x, h):
+        u = tl.sigmoid(self.update(tl.concat([h, x])))
+        return {"u": u, "h": (1 - u) * h}
+
+
+def test_what_has_no_name_is_called_by_its_role_and_a_parameter_by_its_path(svg):
+    page = svg(tl.draw(Gated()(np.ones(2)).sum()))
+    assert {item.text[:2] for item in page.of("input")} == {"h0", "x("}
+    assert sorted(item.text.partition("∇")[0] for item in page.of("parameter")) == ["update.W", "update.b"]
+    page = svg(tl.draw((tl.tensor(np.ones(2), requires_grad=True) * np.eye(2)).sum()))
+    assert [item.text[:5] for item in (*page.of("input"), *page.of("constant"))] == ["input", "input"]
+
+
 def test_scopes_are_clusters_within_each_other(small, svg):
     drawing = tl.draw(small)
     assert [(c.id, c.parent) for c in drawing.picture.clusters] == [

@@ -178,7 +178,8 @@ def parameter_label(edge: Edge, room: float, factor: str = "") -> Html:
     said, size = ("not computed", 7) if edge.norm is None else (f"∇ {amount(edge)}", 9 if room > 60 else 8)
     rows = [td(symbol(parameter_name(edge.source, room), 10.5), ALIGN="LEFT")]
     rows += [cell(factor, 9, theme.INK, bold=True, ALIGN="LEFT")] if factor else []
-    text = table([*rows, cell(said, size, theme.GRADIENT_TEXT, ALIGN="LEFT")], CELLPADDING="0")
+    # A subscript and a superscript below it need room.
+    text = table([*rows, cell(said, size, theme.GRADIENT_TEXT, ALIGN="LEFT")], CELLPADDING="2" if factor else "0")
     return text if factor else table([td(text) + td(heat_map(edge.source.value, 32, 28))], CELLPADDING="2")
 
 

@@ -62,7 +62,7 @@ class _Backward:
         parameter = edge.source not in drawer.names
         source, target = drawer.source(edge, room=110), drawer.names[edge.consumer]
         if parameter and edge.cotangent is not None:
-            drawer.picture.shapes[-1].label = labels.parameter_label(edge, 110, factor(edge).words)
+            drawer.picture.shapes[-1].label = labels.parameter_label(edge, 110, _fitted(factor(edge).words))
         tooltip = f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}"
         arrow = Arrow(edge_id(edge), source, target, None, 1.1, _FORWARD, tooltip=tooltip, css="edge forward")
         arrow.weight, arrow.rows = weight(edge, 3), rows(edge)
@@ -95,7 +95,7 @@ class _Backward:
         value = None if local.words == f"× {number(local.value)}" else local.value
         name = theme.fit(theme.one_line(edge.source.name or edge.source.symbol or edge.source.kind), 50, 9)
         rows = [
-            labels.cell(local.words, 9, theme.INK, bold=True),
+            labels.cell(_fitted(local.words), 9, theme.INK, bold=True),
             *([] if value is None else [labels.cell(number(value), 9, theme.MUTED)]),
             labels.cell(f"∂L/∂{name}", 9, theme.GRADIENT_TEXT),
             labels.cell(labels.amount(edge), 9, theme.GRADIENT_TEXT),
@@ -142,6 +142,11 @@ def _is_forward(node: Node, root: Node) -> bool:
     if node.adjoint_of is not None:
         return False
     return node is root or any(edge.consumer.adjoint_of is None for edge in node.uses)
+
+
+def _fitted(words: str) -> str:
+    """A factor of long names, shortened."""
+    return theme.fit(theme.one_line(words), 120, 9)
 
 
 def _name(edge: Edge) -> str:
