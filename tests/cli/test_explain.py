@@ -64,7 +64,7 @@ def test_a_sentence_gives_the_drawings_and_the_table_in_under_three_seconds(caps
     pictures = ["compare.svg", "gates.svg", "lstm.svg", "rnn.svg"]
     assert sorted(os.listdir("pictures")) == sorted([*pictures, "gates.csv", "gradients.csv"])
     out = capsys.readouterr().out
-    assert "written into pictures: lstm.svg, rnn.svg, compare.svg, gates.svg, gates.csv, gradients.csv" in out
+    assert "written into pictures: compare.svg, lstm.svg, rnn.svg, gates.svg, gates.csv, gradients.csv" in out
     for name in ("lstm", "rnn", "compare"):
         with open(f"pictures/{name}.svg", encoding="utf-8") as file:
             picture = file.read()
@@ -113,7 +113,7 @@ def test_options_reach_the_cells():
     explained("a b", "--hidden", "5", "--input", "3", "--seed", "9", "--cells", "rnn")
     p = trace_sequence(make_cell("rnn", 3, 5, 1.0, 9), embed(["a", "b"], 3, 9), ["a", "b"], 9)
     assert [float(r["rnn_x"]) for r in rows()] == p.x.tolist()
-    assert sorted(os.listdir("out")) == ["gradients.csv", "rnn.dot"]  # nothing to compare
+    assert sorted(os.listdir("out")) == ["compare.dot", "gradients.csv", "rnn.dot"]
 
 
 def test_cells_are_drawn_in_the_order_given(capsys):
@@ -131,13 +131,22 @@ def test_every_detail_is_drawn(detail):
     explained("one two three", "--detail", detail)
 
 
-def test_the_pictures_of_one_run_have_one_scale(here):
+def test_the_opened_steps_of_one_run_have_one_scale(here):
     explained(SENTENCE)
-    legends = [re.search(r'^  "legend".*$', (here / "out" / f"{name}.dot").read_text("utf-8"), re.MULTILINE)[0]
-               for name in ("lstm", "rnn", "compare")]  # fmt: skip
-    scales = [re.findall(r">([\d.]+(?:e[+-]\d+)?)<", legend) for legend in legends]
-    assert len(scales[0]) == 3
-    assert scales[0] == scales[1] == scales[2]
+    texts = [(here / "out" / f"{name}.dot").read_text("utf-8") for name in ("lstm", "rnn")]
+    scales = [re.findall(r'"mark\d".*?>([^<>]+)</FONT>', text) for text in texts]
+    assert len(scales[0]) == 4
+    assert scales[0] == scales[1]
+
+
+def test_a_step_is_opened_where_it_is_asked_for(here, capsys):
+    explained(SENTENCE, "--step", "2")
+    count = len(SENTENCE.split())
+    assert f"step 2 of {count}" in (here / "out" / "lstm.dot").read_text("utf-8")
+    explained(SENTENCE, "--detail", "cell", "--step", "2")
+    assert f"steps 1 to 3 of {count}" in (here / "out" / "lstm.dot").read_text("utf-8")
+    capsys.readouterr()
+    refused(capsys, "a b", "--step", "3", says="--step 3: there are 2 steps")
 
 
 @pytest.mark.parametrize(("form", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<"), ("dot", b"")])
@@ -167,7 +176,7 @@ def test_without_a_renderer_the_dot_text_is_written_and_it_says_so(capsys, monke
     drawn = ["compare.dot", "gates.dot", "lstm.dot", "rnn.dot"]
     assert sorted(os.listdir("out")) == sorted([*drawn, "gates.csv", "gradients.csv"])
     captured = capsys.readouterr()
-    assert "written into out: lstm.dot, rnn.dot, compare.dot, gates.dot, gates.csv, gradients.csv" in captured.out
+    assert "written into out: compare.dot, lstm.dot, rnn.dot, gates.dot, gates.csv, gradients.csv" in captured.out
     assert captured.err == "note: drawn as DOT text, not as .svg: install pygraphviz\n"
 
 
@@ -435,7 +444,7 @@ def test_a_drawing_that_fails_is_one_line(capsys, monkeypatch):
         raise draw.RenderError("lost a label")
 
     monkeypatch.setattr("tinygrad_lstm.draw.render.render", fail)
-    refused(capsys, "a b", says="could not draw lstm.svg: lost a label")
+    refused(capsys, "a b", says="could not draw compare.svg: lost a label")
 
 
 # The parts of the table
