@@ -244,3 +244,28 @@ def test_arrays_are_lists_of_labels_and_titles_and_numbers_are_none() -> None:
     ):
         with pytest.raises(TypeError, match=message):
             tl.draw(h.sum(), **given)
+
+
+def test_attributes_that_a_user_sets_take_effect(drawing, small):
+    plain = drawing.pipe("svg")
+    drawing.graph_attr["rankdir"] = "LR"
+    drawing.edge_attr["fontcolor"] = "#0000ff"
+    assert "rankdir=LR" in drawing.source
+    assert drawing.pipe("svg") != plain
+    assert b"#0000ff" in drawing.pipe("svg")
+    assert drawing.copy().source == drawing.source
+    assert tl.draw(small).pipe("svg") == plain
+
+
+def test_subgraphs_may_be_added_but_a_drawing_is_none(drawing):
+    with drawing.subgraph(name="cluster_mine", graph_attr={"label": "mine"}) as part:
+        part.node("extra", "an extra node")
+    picture = drawing.pipe("svg").decode()
+    assert "an extra node" in picture.replace("&#160;", " ")
+    assert "mine" in picture
+    other = graphviz.Digraph("other")
+    other.node("more")
+    drawing.subgraph(other)
+    assert "more" in drawing.source
+    with pytest.raises(ValueError, match="a part of another graph"):
+        other.subgraph(drawing)

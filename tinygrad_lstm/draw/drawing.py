@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +157,9 @@ def _notes(flows: Sequence[Flow], cells: bool) -> list[str]:
 class Drawing(graphviz.Digraph):  # type: ignore[misc]
     """A picture of a graph. To those who know it, a `graphviz.Digraph`: `source`, `pipe`, `render`, shown in notebooks.
 
-    `picture` is the plain data it was made from. Nodes and edges may be added as to any Digraph. `flows` are the graphs
-    it shows, with a title each and a label a step: what `save` writes as JSON.
+    `picture` is the plain data it was made from. Nodes, edges, subgraphs and attributes may be added as to any Digraph;
+    what a shape or an arrow of the picture says of itself stays. `flows` are the graphs it shows, with a title each and
+    a label a step: what `save` writes as JSON.
     """
 
     def __init__(
@@ -178,14 +179,35 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         return f'<drawing of "{theme.one_line(self.picture.title)}": {counts}; .save("file.svg") writes it>'
 
     def __iter__(self, subgraph: bool = False) -> Iterator[str]:
-        yield from self._lines[:-1]
+        if subgraph:
+            raise ValueError("a drawing cannot be a part of another graph: draw several with tl.draw(a, b)")
+        head = 4  # the graph, and what its nodes and edges have in common
+        yield from self._lines[:head]
+        for kind in ("graph", "node", "edge"):
+            if given := getattr(self, f"{kind}_attr"):
+                yield self._attr(kind, self._attr_list(None, kwargs=given))
+        yield from self._lines[head:-1]
         yield from self.body
         yield self._lines[-1]
+
+    def subgraph(self, graph: graphviz.Digraph | None = None, **options: Any) -> Any:
+        """Add a graph as a part of this one; without one, a context that gives a new Digraph to fill."""
+        if graph is not None:
+            return super().subgraph(graph)
+        return self._part(**options)
+
+    @contextmanager
+    def _part(self, **options: Any) -> Iterator[graphviz.Digraph]:
+        part = graphviz.Digraph(**options)
+        yield part
+        self.subgraph(part)
 
     def copy(self) -> Drawing:
         """Another drawing of the same picture."""
         other = Drawing(self.picture, *self._graphs)
         other.body, other.format = [*self.body], self.format
+        for kind in ("graph_attr", "node_attr", "edge_attr"):
+            getattr(other, kind).update(getattr(self, kind))
         return other
 
     def save(
