@@ -459,3 +459,13 @@ def test_a_parameter_is_a_leaf_that_always_needs_a_gradient() -> None:
 def test_a_forget_bias_is_finite(bias: float) -> None:
     with pytest.raises(ValueError, match="forget_bias must be a finite number"):
         tl.nn.LSTMCell(2, 3, forget_bias=bias)
+
+
+def test_a_state_given_as_an_array_has_its_first_step_recorded_like_every_other() -> None:
+    cell = LSTMCell(2, 3)
+    arrays = np.zeros((1, 3)), np.ones((1, 3))
+    flow = tl.trace_gradients(cell.step(np.ones((1, 2)), arrays).h.sum())
+    assert {"h0", "c0"} <= {node.name for node in flow.nodes if node.kind == "input"}
+    np.testing.assert_array_equal(arrays[1], np.ones((1, 3)))
+    with tl.no_grad():
+        assert not cell.step(np.ones((1, 2)), arrays).h.requires_grad

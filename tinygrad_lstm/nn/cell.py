@@ -146,8 +146,9 @@ class Cell(Module):
 
     def _state(self, s: Any, name: str, x: Tensor) -> Tensor:
         shape = (*x.shape[:-1], self.hidden_size)
+        # What is no Tensor has a gradient, so that the first step is recorded, and drawn, like every other.
+        ours = not isinstance(s, Tensor)
         if s is None:
-            # With a gradient, so that the first step is recorded, and drawn, like every other.
             return tensor(np.zeros(shape, self.dtype), requires_grad=True, name=f"{name}0")
         s = given(s, self.dtype, name)
         if s.shape != shape:
@@ -155,7 +156,8 @@ class Cell(Module):
                 f"{self._label} takes {name} of shape {shape} beside x of shape {x.shape}, got {describe(s)}: "
                 "a state is not broadcast, give every sequence of the batch its own"
             )
-        return self._checked(s)
+        s = self._checked(s)
+        return tensor(s.numpy(), requires_grad=True, name=f"{name}0") if ours else s
 
     def _checked(self, x: Tensor, label: str | None = None) -> Tensor:
         if x.dtype != self.dtype:
