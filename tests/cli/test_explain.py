@@ -11,6 +11,7 @@ import unicodedata
 
 import numpy as np
 import pytest
+from reading import Reading
 
 from tinygrad_lstm.cli import explain, main
 from tinygrad_lstm.cli.terminal import bar, fit, safe, width
@@ -138,6 +139,27 @@ def test_the_opened_steps_of_one_run_have_one_scale(here):
     scales = [re.findall(r'"mark\d".*?>([^<>]+)</FONT>', text) for text in texts]
     assert len(scales[0]) == 4
     assert scales[0] == scales[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("word", []),
+        ("a b c", []),
+        (SENTENCE, ["--detail", "cell"]),
+        (" ".join([SENTENCE] * 4), ["--cells", "lstm1997,rnn,lstm"]),
+        ("extraordinarily-long-words " * 12, ["--hidden", "64"]),
+        ("to be or not to be", ["--tokens", "chars"]),
+        ("w " * 300, ["--detail", "step"]),
+    ],
+)
+def test_every_picture_is_read_on_a_page_900_px_wide(here, text, options):
+    explained(text, *options, form="svg")
+    for path in (here / "out").glob("*.svg"):
+        picture = Reading(path.read_bytes())
+        assert picture.smallest() >= 9, path.name
+        assert picture.smallest(subscripts=True) >= 6.5
+        assert picture.cut() == []
 
 
 def test_a_step_is_opened_where_it_is_asked_for(here, capsys):

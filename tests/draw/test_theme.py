@@ -73,7 +73,9 @@ def test_text_can_be_read_on_all_that_it_is_drawn_on():
     fills = {theme.PAPER, theme.CELL_FILL, *(paint.fill for paint in PAINTS)}
     texts = {theme.INK, theme.MUTED, theme.STATE, theme.HIDDEN, *(paint.text for paint in PAINTS)}
     texts |= {theme.STATE_TEXT, theme.GRADIENT_TEXT, theme.INPUT_TEXT, theme.NONLINEAR_TEXT}
-    pairs = [(text, fill) for text in texts for fill in fills] + [(t, theme.BAND) for t in (theme.INK, theme.MUTED, theme.STATE_TEXT)]
+    pairs = [(text, fill) for text in texts for fill in fills] + [
+        (t, theme.BAND) for t in (theme.INK, theme.MUTED, theme.STATE_TEXT)
+    ]
     pairs += [(theme.ink_on(fill), fill) for fill in (*HEATS, *RAMPS)]
     assert len(PAINTS) == 9
     assert [(pair, round(contrast(*pair), 2)) for pair in pairs if contrast(*pair) < 4.5] == []

@@ -46,7 +46,7 @@ def layout_lanes(
         for e in each.all:
             e.rows = min(4, len({edge.source for edge in e.parameters})) if parameters else 0
             e.wide = count > 1 or _sign_width(e) > 1.6 * _PITCH
-    if len(chain) > 1:
+    if len(chain) > count:
         shown = f"step {first + 1}" if count == 1 else f"steps {first + 1} to {first + count}"
         name = f"{name}, {shown} of {len(chain):,}"
     words = [words[k] if k < len(words) else "" for k in range(first, first + count)]
@@ -246,7 +246,7 @@ class _Drawing:
             label = self.value(title, e, size, theme.INPUT_TEXT)
             self.add(Shape(ident, "pill", label, None, size, theme.INPUT_VALUE, 9, tooltip, "input"), at)
             if word:
-                wide = 150.0 if self.few else self.inner - 40
+                wide = min(150.0, self.frame(k) + self.inner - at[0] - size[0] / 2 - 6)
                 text = labels.font(theme.fit(theme.one_line(word), wide, 10.5), 10.5, theme.INPUT_TEXT, bold=True)
                 self.text_from(f"{ident}-word", text, (at[0] + size[0] / 2 + 6, at[1]), wide, "word")
         elif e.kind == "gate":
