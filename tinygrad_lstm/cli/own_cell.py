@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import runpy
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import invalidate_caches
+from importlib.machinery import PathFinder
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from ..nn import Cell
-from .errors import UserError, reason
+from .errors import UserError
 
 
 def load_cell_class(spec: str) -> type[Cell]:
@@ -26,22 +26,19 @@ def load_cell_class(spec: str) -> type[Cell]:
     """
     file, _, name = spec.rpartition(":")
     if not file or not name.isidentifier():
-        raise UserError(f"a cell of your own is written FILE.py:NAME, got {spec!r}")
-    found = _run(file)
+        raise UserError(f"no cell is called {spec!r}: one of your own is written FILE.py:NAME")
+    with _told(file, "cannot be imported"), _beside(file):
+        found = runpy.run_path(file, run_name=f"<{file}>")  # a name that no import can mean
     cells = [k for k, v in found.items() if isinstance(v, type) and issubclass(v, Cell) and v is not Cell]
     if name not in found:
-        raise UserError(f"{file} does not define {name!r}" + (f" (choose from {', '.join(cells)})" if cells else ""))
+        raise UserError(f"{file} does not define {name!r} (choose from {', '.join(cells) or 'no cell'})")
     cls = found[name]
     if name not in cells:
         raise UserError(f"{name} in {file} is no cell: write class {name}(tl.nn.Cell)")
-    if not cls.states:
-        raise UserError(f'{name} in {file} names no states: write states = ("h",) in the class')
-    if cls.equations is Cell.equations:
-        raise UserError(f"{name} in {file} writes no equations(self, x, ...)")
-    try:
+    if not cls.states or cls.equations is Cell.equations:
+        raise UserError(f"{name} in {file} must name its states and write equations(self, x, *states)")
+    with _told(file, f"{name} is not built by {name}(input_size, hidden_size)"):
         inspect.signature(cls).bind(1, 1)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{name} in {file} is not built by {name}(input_size, hidden_size): {error}") from error
     return cls  # type: ignore[no-any-return]
 
 
@@ -55,52 +52,26 @@ def make(spec: str, input_size: int, hidden_size: int, seed: int = 0) -> Cell:
     options: dict[str, Any] = {"rng": seed} if "rng" in inspect.signature(cls).parameters else {}
     with _told(file, f"{name}({input_size}, {hidden_size}) cannot be built"):
         cell = cls(input_size, hidden_size, **options)
-    if (sizes := (vars(cell).get("input_size"), vars(cell).get("hidden_size"))) != (input_size, hidden_size):
-        raise UserError(
-            f"{name}({input_size}, {hidden_size}) in {file} has sizes {sizes}: begin its __init__ with "
-            "super().__init__(input_size, hidden_size)"
-        )
+    if (vars(cell).get("input_size"), vars(cell).get("hidden_size")) != (input_size, hidden_size):
+        raise UserError(f"{file}: begin __init__ of {name} with super().__init__(input_size, hidden_size)")
     with _told(file, f"a step of {name}({input_size}, {hidden_size}) fails"), np.errstate(all="ignore"):
         cell.step(np.zeros((1, input_size), cell.dtype))
     return cell
 
 
-def _run(file: str) -> dict[str, Any]:
-    """The names that a file defines."""
-    try:
-        source = Path(file).read_bytes()
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {file}: {reason(error) if isinstance(error, OSError) else error}") from error
-    path = Path(file).resolve()
-    module = ModuleType(f"<{path}>")  # a name that no import can mean
-    module.__file__ = str(path)
-    with _told(file, "cannot be imported"), _beside(path.parent, module):
-        exec(compile(source, file, "exec"), vars(module))
-    return vars(module)
-
-
 @contextmanager
-def _beside(folder: Path, module: ModuleType) -> Iterator[None]:
-    """A module is known while it runs, as dataclasses need, and so are the files beside it; afterwards none is."""
-    before, path = set(sys.modules), list(sys.path)
-    sys.modules[module.__name__] = module
-    sys.path.insert(0, str(folder))
-    invalidate_caches()  # a file beside it may be new
+def _beside(file: str) -> Iterator[None]:
+    """The files beside a file can be imported; afterwards none of them is known by its name."""
+    before, path, folder = set(sys.modules), list(sys.path), str(Path(file).parent.resolve())
+    sys.path.insert(0, folder)
     try:
         yield
     finally:
         sys.path[:] = path
-        sys.modules.pop(module.__name__, None)
-        new = {name: m for name, m in sys.modules.items() if name.partition(".")[0] not in before}
-        tops = {n for n, m in new.items() if "." not in n and _folder(m) in (folder, folder / n)}
-        for name in new:
-            if name.partition(".")[0] in tops:
-                del sys.modules[name]
-
-
-def _folder(module: ModuleType) -> Path | None:
-    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    return None if file is None else Path(file).resolve().parent
+        new = {name.partition(".")[0] for name in sys.modules.keys() - before} - before
+        new = {name for name in new if PathFinder.find_spec(name, [folder])}
+        for name in [name for name in sys.modules if name.partition(".")[0] in new]:
+            del sys.modules[name]
 
 
 @contextmanager
@@ -110,8 +81,7 @@ def _told(file: str, what: str) -> Iterator[None]:
         yield
     except (Exception, SystemExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-        if isinstance(error, SyntaxError) and error.filename == file:
-            lines.append(error.lineno)
-        where = f"{file}, line {lines[-1]}" if lines else file
-        says = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
-        raise UserError(f"{where}: {what}: {type(error).__name__}" + (f": {says}" if says else "")) from error
+        if isinstance(error, SyntaxError) and error.filename == file:  # its text would name the file and line again
+            lines, error = [error.lineno], SyntaxError(error.msg)
+        where = f"{file}, line {lines[-1]}" if lines and lines[-1] else file
+        raise UserError(f"{where}: {what}: {type(error).__name__}: {' '.join(str(error).split())}") from error
