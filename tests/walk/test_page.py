@@ -126,11 +126,12 @@ def test_the_page_prints_the_derivatives_of_the_step_and_of_two(cell: LSTMCell, 
 
 
 TITLES = {
-    "gates": "Join: [h_{t-1}, x_t]|f_t, the forget gate|i_t, the input gate|C~_t, the candidate|C_t|"
-    "o_t, the output gate|h_t",
-    "gamma": "Join: [a<t-1>, x<t>]|Γ_f, the forget gate|Γ_u, the input gate|c~<t>, the candidate|c<t>|"
-    "Γ_o, the output gate|a<t>",
-    "separate": "f_t, the forget gate|i_t, the input gate|g_t, the candidate|c_t|o_t, the output gate|s_t",
+    "gates": "Join: [h_{t-1}, x_t]|f_t, the forget gate|i_t, the input gate|C~_t, the candidate|C_t, a state|"
+    "o_t, the output gate|h_t, a state",
+    "gamma": "Join: [a<t-1>, x<t>]|Γ_f, the forget gate|Γ_u, the input gate|c~<t>, the candidate|c<t>, a state|"
+    "Γ_o, the output gate|a<t>, a state",
+    "separate": "f_t, the forget gate|i_t, the input gate|g_t, the candidate|c_t, a state|"
+    "o_t, the output gate|s_t, a state",
 }
 WHOLE = ["The direct path", "The reads of the step", "The whole derivative of the step", "Two steps",
          "Count the parameters: 96"]  # fmt: skip

@@ -111,7 +111,8 @@ class _Page:
 
     def _equation(self, name: str, value: Value) -> Section:
         spelled, scope = self.after[name], self.n.tensors[name].scope
-        title = spelled if scope is None or isinstance(scope, StepScope) else f"{spelled}, the {scope.name}"
+        inside = scope is not None and not isinstance(scope, StepScope)  # of one that the equations opened
+        what = f", the {scope.name}" if inside else ", a state" * (name in self.before)
         kinds = ["gates"] * (name in self.n.anatomy.gates) + ["states"] * (name in self.before)
         if value.op in ("state", "x") or self.words(value) != spelled:  # a value that has another name already
             body = paragraphs(wrapped(f"{spelled} = {self.words(value)}"), table([(spelled, self.n.vector(value))]))
@@ -119,7 +120,7 @@ class _Page:
             shapes = f"shapes: {self.shapes.written(value)} = {self.shapes.vector(value.width)}"
             body = wrapped(f"{spelled} = {self.words.written(value)}") + wrapped(shapes)
             body = paragraphs(body, self._computed(value, spelled))
-        return (name, spelled, *kinds), title, body
+        return (name, spelled, *kinds), spelled + what, body
 
     def _piece(self, piece: Value) -> Block:
         """How a value without a name that meets a weight is computed."""
