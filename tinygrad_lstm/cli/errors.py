@@ -23,5 +23,5 @@ def reason(error: BaseException) -> str:
     """What went wrong, in one line: what the system refused in words, such as "Permission denied", else the message."""
     if isinstance(error, OSError):
         return "a file is in the way" if error.errno == errno.EEXIST else error.strerror or str(error)
-    text = error.args[0] if isinstance(error, KeyError) else error  # which puts its text in quotation marks
-    return " ".join(str(text).split()) or type(error).__name__
+    # A KeyError would put its text in quotation marks.
+    return " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split()) or type(error).__name__

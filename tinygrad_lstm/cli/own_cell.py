@@ -38,7 +38,7 @@ def load_cell_class(spec: str) -> type[Cell]:
     if not cls.states or cls.equations is Cell.equations:
         raise UserError(f"{name} in {file} must name its states and write equations(self, x, *states)")
     with _told(file, f"{name} is not built by {name}(input_size, hidden_size)"):
-        inspect.signature(cls).bind(1, 1)
+        inspect.signature(cls).bind(1, 1, **_seeded(cls, 0))
     return cls  # type: ignore[no-any-return]
 
 
@@ -49,14 +49,17 @@ def make(spec: str, input_size: int, hidden_size: int, seed: int = 0) -> Cell:
     """
     cls = load_cell_class(spec)
     file, _, name = spec.rpartition(":")
-    options: dict[str, Any] = {"rng": seed} if "rng" in inspect.signature(cls).parameters else {}
     with _told(file, f"{name}({input_size}, {hidden_size}) cannot be built"):
-        cell = cls(input_size, hidden_size, **options)
+        cell = cls(input_size, hidden_size, **_seeded(cls, seed))
     if (vars(cell).get("input_size"), vars(cell).get("hidden_size")) != (input_size, hidden_size):
         raise UserError(f"{file}: begin __init__ of {name} with super().__init__(input_size, hidden_size)")
     with _told(file, f"a step of {name}({input_size}, {hidden_size}) fails"), np.errstate(all="ignore"):
         cell.step(np.zeros((1, input_size), cell.dtype))
     return cell
+
+
+def _seeded(cls: type[Cell], seed: int) -> dict[str, Any]:
+    return {"rng": seed} if "rng" in inspect.signature(cls).parameters else {}
 
 
 @contextmanager
