@@ -10,8 +10,6 @@ import numpy as np
 import tinygrad_lstm as tl
 from tinygrad_lstm import tasks
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 400
-
 
 class GRUCell(tl.nn.Cell):
     states = ("h",)
@@ -43,15 +41,18 @@ class CoupledLSTMCell(tl.nn.Cell):
         return {"f": f, "g": g, "o": o, "c": c, "h": o * tl.tanh(c)}
 
 
-task, rng = tasks.make("latch", length=20), np.random.default_rng(0)
-for cell in (GRUCell(task.inputs, 8, dtype=np.float32), CoupledLSTMCell(task.inputs, 8, dtype=np.float32)):
-    name, readout = type(cell).__name__.removesuffix("Cell"), tl.nn.Linear(8, task.outputs, rng=rng)
-    optimiser = tl.optim.Adam(cell.parameters() + readout.parameters(), lr=2e-2)
-    for _ in range(steps):
-        batch = task.batch(rng, 32)
-        loss = tl.nn.cross_entropy(readout(tl.scan(cell, batch.x)[0][-1]), batch.y)  # a program runs the sequence
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    print(f"{name}: loss {loss.item():.4f}, guessing {task.baseline.loss:.4f}", *tl.anatomy(cell).adjoints, sep="\n  ")
-    tl.draw(tl.scan(cell, batch.x[:2, 0], compiled=False)[0][-1].sum()).save(f"{name}.svg")
+if __name__ == "__main__":
+    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    task, rng = tasks.make("latch", length=20), np.random.default_rng(0)
+    for cell in (GRUCell(task.inputs, 8, dtype=np.float32), CoupledLSTMCell(task.inputs, 8, dtype=np.float32)):
+        name, readout = type(cell).__name__.removesuffix("Cell"), tl.nn.Linear(8, task.outputs, rng=rng)
+        optimiser = tl.optim.Adam(cell.parameters() + readout.parameters(), lr=2e-2)
+        for _ in range(steps):
+            batch = task.batch(rng, 32)
+            loss = tl.nn.cross_entropy(readout(tl.scan(cell, batch.x)[0][-1]), batch.y)  # a program runs the sequence
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        print(f"{name}: loss {loss.item():.4f}, guessing {task.baseline.loss:.4f}")
+        print(*(f"  {line}" for line in tl.anatomy(cell).adjoints), sep="\n")
+        tl.draw(tl.scan(cell, batch.x[:2, 0], compiled=False)[0][-1].sum()).save(f"{name}.svg")

@@ -1,4 +1,4 @@
-"""Every number of a walk from the textbook's equations, in plain NumPy: what the walk is held against."""
+"""Every number of an LSTM's walk from the textbook's equations, in plain NumPy: what the walk is held against."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _by_hand(cell: LSTMCell, h: Array, c: Array, x: Array) -> dict[str, Array]:
     v, J = advance(h, c)
     v2, J2 = advance(v["h"], v["c"])
     v |= {f"slope_{k}": 1 - v[k] ** 2 if k == "g" else v[k] * (1 - v[k]) for k in "figo"}
-    v |= {"tanh": np.tanh(v["c"]), "tanh_slope": 1 - np.tanh(v["c"]) ** 2}
-    v |= {"shown_slope": v["o"] * v["tanh_slope"], "kept": v["f"] * c, "added": v["i"] * v["g"]}
+    v |= {"tanh": np.tanh(v["c"]), "kept": v["f"] * c, "added": v["i"] * v["g"]}
+    v |= {"dh_dc_here": v["o"] * (1 - v["tanh"] ** 2)}
     v |= {"dc_dc": J[:n, :n], "dc_dh": J[:n, n:], "dh_dc": J[n:, :n], "dh_dh": J[n:, n:]}
     return v | {"f2": v2["f"], "dc2_dc": (J2 @ J)[:n, :n]}
 

@@ -8,28 +8,55 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from cells import OWN, GRUCell, Lines, ThreeStatesCell, cells
+from hypothesis import given, settings
 
+import tinygrad_lstm as tl
 from tinygrad_lstm import walk
-from tinygrad_lstm.nn import LSTMCell
+from tinygrad_lstm.nn import LSTMCell, NotCompiled, RNNCell
 
 Array = npt.NDArray[Any]
 NOTATIONS = ["gates", "gamma", "separate"]
 H, C, X = np.array([0.1, -0.2, 0.3]), np.array([0.4, 0.5, 0.6]), np.array([1.0, 0.0, -1.0, 0.5])
 
 
-def columns(page: str, title: str) -> dict[str, list[str]]:
-    """The table of a section, by its column heads."""
+def lstm(cell: LSTMCell, notation: str | None = None, **options: Any) -> str:
+    return walk.page(walk.Numbers(cell, X, (H, C)), notation, **options)
+
+
+def rows(page: str) -> list[tuple[str, list[str]]]:
+    """Every line of the tables: its name, which may stand on lines of its own above, and its numbers."""
+    found: list[tuple[str, list[str]]] = []
+    above: list[str] = []
+    for line in page.splitlines():
+        if re.fullmatch(r" +(\[\d+\]|…)(  +(\[\d+\]|…))*", line) or "│" in line or line.startswith("──"):
+            above = []
+        elif match := re.fullmatch(r"   (.*?)((?:  +(?:-?[\d.]+(?:e-?\d+)?|…))+)", line):
+            found.append((" ".join([*above, match[1].rstrip()]).strip(), match[2].split()))
+            above = []
+        else:
+            above = [*above, line.strip()] if line.strip() else []
+    return found
+
+
+def section(page: str, title: str) -> str:
+    """The lines of a section."""
+    parts = re.split(r"^── ", page, flags=re.MULTILINE)
+    return next(part for part in parts if re.match(rf"\d+  {re.escape(title)}[, ]", part)).split("\n", 1)[1]
+
+
+def matrix(page: str, name: str) -> Array:
+    """The matrix printed below a name, read back."""
     lines = page.splitlines()
-    start = next(k for k, line in enumerate(lines) if line.startswith("──") and title in line)
-    head = next(k for k in range(start, len(lines)) if lines[k].lstrip().startswith("unit "))
-    names = re.split(r"\s{3,}", lines[head].strip())
-    rows = []
-    for line in lines[head + 1 :]:
-        if not line.strip():
+    at = next(k for k, line in enumerate(lines) if re.fullmatch(rf"   {re.escape(name)} \(\d+×\d+\)", line))
+    found = []
+    for line in lines[at + 1 :]:
+        if "│" not in line:
             break
-        rows.append(line.split())
-    assert all(len(row) == len(names) for row in rows)
-    return {name: [row[k] for row in rows] for k, name in enumerate(names)}
+        found.append([float(word) for word in line.strip(" │").split()])
+    shape = re.findall(r"\d+", lines[at].rsplit("(", 1)[1])
+    assert np.shape(found) == tuple(map(int, shape))
+    return np.array(found)
 
 
 def reads(texts: list[str], values: Array) -> bool:
@@ -37,159 +64,224 @@ def reads(texts: list[str], values: Array) -> bool:
 
 
 SPELLED = {
-    "gates": (["f_t", "i_t", "C~_t", "o_t"], ["f", "i", "C", "o"], "C_t", "h_t", "C_{t-1}"),
-    "gamma": (["Γ_f", "Γ_u", "c~<t>", "Γ_o"], ["f", "u", "c", "o"], "c<t>", "a<t>", "c<t-1>"),
-    "separate": (["f_t", "i_t", "g_t", "o_t"], ["f", "i", "g", "o"], "c_t", "s_t", "c_{t-1}"),
+    "gates": (["f_t", "i_t", "C~_t", "o_t"], ["f", "i", "C", "o"], "C_t", "h_t", "C_{t-1}", "h_{t-1}", "C_{t+1}"),
+    "gamma": (["Γ_f", "Γ_u", "c~<t>", "Γ_o"], ["f", "u", "c", "o"], "c<t>", "a<t>", "c<t-1>", "a<t-1>", "c<t+1>"),
+    "separate": (["f_t", "i_t", "g_t", "o_t"], ["f", "i", "g", "o"], "c_t", "s_t", "c_{t-1}", "s_{t-1}", "c_{t+1}"),
 }
 
 
 @pytest.mark.parametrize("notation", NOTATIONS)
 def test_the_page_prints_those_numbers_under_the_notations_names(cell: LSTMCell, by_hand: Any, notation: str) -> None:
-    page, v = walk.page(cell, H, C, X, notation), by_hand(cell, H, C, X)
-    gates, letters, c, h, c_before = SPELLED[notation]
-    for k, name, letter, title in zip("figo", gates, letters, ["Forget", "Input", "Candidate", "Output"], strict=True):
-        table = columns(page, title)
-        assert reads(table["= sum"], v[f"a_{k}"])
-        assert reads(table[f"+ b_{letter}"], cell.state_dict()[f"b_{k}"])
-        curve, slope = ("tanh", f"1 - {name}²") if k == "g" else ("σ", f"{name}(1 - {name})")
-        assert reads(table[f"{name} = {curve}(sum)"], v[k])
-        assert reads(table[f"{curve}' = {slope}"], v[f"slope_{k}"])
-        W = cell.state_dict()[f"W_{k}"].T
+    page, v = lstm(cell, notation), by_hand(cell, H, C, X)
+    gates, letters, c, h, c_before, h_before, _ = SPELLED[notation]
+    x = "x<t>" if notation == "gamma" else "x_t"
+    for k, name, letter in zip("figo", gates, letters, strict=True):
+        part = section(page, name)
+        W, curve = cell.state_dict()[f"W_{k}"].T, "tanh" if k == "g" else "σ"
         if notation == "separate":
-            assert reads(table[f"W_{letter} s_{{t-1}}"], W[:, :3] @ H)
-            assert reads(table[f"+ U_{letter} x_t"], W[:, 3:] @ X)
+            np.testing.assert_allclose(matrix(part, f"W_{letter}"), W[:, :3], atol=5.1e-4)
+            np.testing.assert_allclose(matrix(part, f"U_{letter}"), W[:, 3:], atol=5.1e-4)
+            products = [(f"W_{letter} {h_before}", W[:, :3] @ H), (f"+ U_{letter} {x}", W[:, 3:] @ X)]
+            equation = f"{name} = {curve}(W_{letter} {h_before} + U_{letter} {x} + b_{letter})"
         else:
-            joined = "[h_{t-1}, x_t]" if notation == "gates" else "[a<t-1>, x<t>]"
-            assert reads(table[f"W_{letter}·{joined}"], W @ np.concatenate([H, X]))
-    table = columns(page, "Cell state")
-    assert reads(table[gates[0]], v["f"])
-    assert reads(table[f"× {c_before}"], C)
-    assert reads(table["= kept"], v["kept"])
-    assert reads(table["= added"], v["added"])
-    assert reads(table[f"{c} = kept + added"], v["c"])
-    table = columns(page, "Hidden state")
-    assert reads(table["tanh"], v["tanh"])
-    assert reads(table[f"= {h}"], v["h"])
-    assert reads(table[f"tanh' = 1 - tanh({c})²"], v["tanh_slope"])
-    assert reads(table[f"∂{h}/∂{c}"], v["shown_slope"])
-
-
-def matrix(page: str, label: str) -> Array:
-    """The matrix printed to the right of a label, read back."""
-    lines = page.splitlines()
-    at = next(k for k, line in enumerate(lines) if label in line and "│" in line)
-    column = lines[at].index(label) + len(label)
-    rows = []
-    for line in lines[at - 1 : at + 2]:
-        inside = re.search(r"[┌│└]([^┐│┘]*)[┐│┘]", line[column:])
-        assert inside is not None
-        rows.append([float(word) for word in inside[1].split()])
-    return np.array(rows)
+            np.testing.assert_allclose(matrix(part, f"W_{letter}"), W, atol=5.1e-4)
+            products = [(f"W_{letter} · [{h_before}, {x}]", W @ np.concatenate([H, X]))]
+            equation = f"{name} = {curve}(W_{letter} · [{h_before}, {x}] + b_{letter})"
+            assert f"shapes: {curve}((3×7) · (7×1) + (3×1)) = (3×1)\n" in part
+        assert f"   {equation}\n" in part
+        slope = f"1 - {name}²" if k == "g" else f"{name} × (1 - {name})"
+        expected = [
+            *products,
+            (f"+ b_{letter}", cell.state_dict()[f"b_{k}"]),
+            (f"= z_{letter}", v[f"a_{k}"]),
+            (f"{name} = {curve}(z_{letter})", v[k]),
+            (f"∂{name}/∂z_{letter} = {slope}", v[f"slope_{k}"]),
+        ]
+        found = rows(part)
+        assert [label for label, _ in found] == [label for label, _ in expected]
+        assert all(reads(texts, values) for (_, texts), (_, values) in zip(found, expected, strict=True))
+    f, i, g, o = gates
+    table = dict(rows(section(page, c)))
+    expected = [(f, v["f"]), (c_before, C), (f"{f} × {c_before}", v["kept"]), (f"{i} × {g}", v["added"])]
+    expected += [(f"∂{c}/∂{f} = {c_before}", C), (f"∂{c}/∂{c_before} = {f}", v["f"]), (f"∂{c}/∂{g} = {i}", v["i"])]
+    expected += [(f"{c} = {f} × {c_before} + {i} × {g}", v["c"]), (f"∂{c}/∂{i} = {g}", v["g"])]
+    assert all(reads(table[label], values) for label, values in expected)
+    table = dict(rows(section(page, h)))
+    expected = [(f"tanh({c})", v["tanh"]), (f"{h} = {o} × tanh({c})", v["h"]), (f"∂{h}/∂{o} = tanh({c})", v["tanh"])]
+    expected += [(f"∂{h}/∂{c} = {o} × (1 - tanh({c})²)", v["dh_dc_here"])]
+    assert all(reads(table[label], values) for label, values in expected)
+    assert f"   {h_before} enters {i} through W_{letters[1]}\n" in section(page, "The reads of the step")
 
 
 @pytest.mark.parametrize("notation", NOTATIONS)
-def test_the_page_prints_the_derivatives(cell: LSTMCell, by_hand: Any, notation: str) -> None:
-    page, v = walk.page(cell, H, C, X, notation), by_hand(cell, H, C, X)
-    names = {"gates": "C h {}_t {}_{{t-1}} {}_{{t+1}}", "gamma": "c a {}<t> {}<t-1> {}<t+1>"}
-    c, h, now, before, after = names.get(notation, "c s {}_t {}_{{t-1}} {}_{{t+1}}").split()
-    pairs = {"dc_dc": (c, c), "dc_dh": (c, h), "dh_dc": (h, c), "dh_dh": (h, h)}
-    close: Any = {"atol": 5.1e-4}
-    for key, (out, moved) in pairs.items():
-        label = f"∂{now.format(out)}/∂{before.format(moved)} ="
-        np.testing.assert_allclose(matrix(page, label), v[key], **close)
-    np.testing.assert_allclose(matrix(page, f"∂{after.format(c)}/∂{before.format(c)} ="), v["dc2_dc"], **close)
-    highway = np.diag(v["f"] * v["f2"])
-    np.testing.assert_allclose(matrix(page, "highway ="), highway, **close)
-    np.testing.assert_allclose(matrix(page, "detour ="), v["dc2_dc"] - highway, **close)
+def test_the_page_prints_the_derivatives_of_the_step_and_of_two(cell: LSTMCell, by_hand: Any, notation: str) -> None:
+    page, v = lstm(cell, notation), by_hand(cell, H, C, X)
+    _, _, c, h, c_before, h_before, c_later = SPELLED[notation]
+    for key, label in {"dc_dc": f"∂{c}/∂{c_before}", "dc_dh": f"∂{c}/∂{h_before}", "dh_dc": f"∂{h}/∂{c_before}",
+                       "dh_dh": f"∂{h}/∂{h_before}", "dc2_dc": f"∂{c_later}/∂{c_before}"}.items():  # fmt: skip
+        np.testing.assert_allclose(matrix(page, label), v[key], atol=5.1e-4)
+    direct = v["f"] * v["f2"]
+    assert reads(dict(rows(section(page, "Two steps")))["without crossing a weight"], direct)
+    np.testing.assert_allclose(matrix(page, "through weights"), v["dc2_dc"] - np.diag(direct), atol=5.1e-4)
 
 
-def test_weights_are_shown_as_the_textbooks_transpose(cell: LSTMCell) -> None:
-    p = cell.state_dict()
-    page = walk.page(cell, H, C, X)
-    for letter, k in zip("fiCo", "figo", strict=True):
-        label = "W_f" if k == "f" else f"W_{letter} ="
-        np.testing.assert_allclose(_weights(page, label), p[f"W_{k}"].T, atol=5.1e-4)
-    page = walk.page(cell, H, C, X, "separate")
-    np.testing.assert_allclose(matrix(page, "W_i ="), p["W_i"][:3].T, atol=5.1e-4)
-    np.testing.assert_allclose(matrix(page, "U_i ="), p["W_i"][3:].T, atol=5.1e-4)
+TITLES = {
+    "gates": "Join: [h_{t-1}, x_t]|f_t, the forget gate|i_t, the input gate|C~_t, the candidate|C_t, a state|"
+    "o_t, the output gate|h_t, a state",
+    "gamma": "Join: [a<t-1>, x<t>]|Γ_f, the forget gate|Γ_u, the input gate|c~<t>, the candidate|c<t>, a state|"
+    "Γ_o, the output gate|a<t>, a state",
+    "separate": "f_t, the forget gate|i_t, the input gate|g_t, the candidate|c_t, a state|"
+    "o_t, the output gate|s_t, a state",
+}
+WHOLE = ["The direct path", "The reads of the step", "The whole derivative of the step", "Two steps",
+         "Count the parameters: 96"]  # fmt: skip
 
 
-def _weights(page: str, label: str) -> Array:
-    return matrix("\n".join(line for line in page.splitlines() if "∂" not in line), label)
-
-
-def test_parameters_are_counted_out_loud() -> None:
-    page = walk.page(LSTMCell(4, 3), H, C, X)
-    for words in (
-        "Count the parameters: 96",
-        "W_f: 3 × 7 = 21; b_f: 3; together 21 + 3 = 24",
-        "4 × 24 = 96, or 4(h(h + x) + h) with h = 3 and x = 4",
-        "PyTorch counts 108",
-        "shape (7, 3)",
-        "3×7",
-        "(3×7)(7×1) + (3×1) = (3×1)",
-        "3 + 4 = 7",
-    ):
-        assert words in page, words
-    assert "W_f: 3 × 3 = 9 and U_f: 3 × 4 = 12" in walk.page(LSTMCell(4, 3), H, C, X, "separate")
+@pytest.mark.parametrize("notation", NOTATIONS)
+def test_the_steps_stand_in_the_order_of_the_notes(cell: LSTMCell, notation: str) -> None:
+    heads = re.findall(r"^── (\d+)  (.*?) ─*$", lstm(cell, notation), re.MULTILINE)
+    assert [title for _, title in heads] == [*TITLES[notation].split("|"), *WHOLE]
+    assert [int(k) for k, _ in heads] == [*range(1, len(heads) + 1)]
 
 
 @pytest.mark.parametrize("notation", NOTATIONS)
 def test_a_notation_keeps_to_its_own_names(notation: str) -> None:
-    page = walk.page(LSTMCell(4, 3), H, C, X, notation)
+    page = re.sub(r"^   cell\..*$", "", lstm(LSTMCell(4, 3), notation), flags=re.MULTILINE)
     foreign = {"gates": ["Γ", "<t", "g_t", "U_", "s_t"], "gamma": ["h_t", "_t", "{t", "g_t", "C~", "U_"]}
-    for name in foreign.get(notation, ["Γ", "<t", "C~", "C_t", "h_t", "h_{", "·"]):
+    for name in [*foreign.get(notation, ["Γ", "<t", "C~", "C_t", "h_t", "h_{", "·"]), "_prev", "sigmoid", "*", "@"]:
         assert name not in page, name
     if notation == "gamma":
         assert "input gate i, not the GRU's update gate" in page
+
+
+@pytest.mark.parametrize("cls", [*OWN, RNNCell, LSTMCell])
+def test_every_local_derivative_of_a_cell_is_printed_as_it_was_computed(cls: Any) -> None:
+    cell = cls(4, 3)
+    numbers = walk.Numbers(cell, X, (H, C, H[::-1])[: len(cell.states)])
+    page, found = walk.page(numbers), walk.document(numbers)
+    printed = {label.split(" = ")[0]: texts for label, texts in rows(page) if label.startswith("∂")}
+    for name, local in found["local"].items():
+        for by, values in local.items():
+            by = f"({by})" if " " in by else by
+            assert reads(printed[f"∂{name}/∂{by}"], values), (name, by)
+    direct = [label.split(" = ")[0] for label, _ in rows(section(page, "The direct path"))]
+    for out in cell.states:
+        for by in cell.states:
+            assert np.allclose(matrix(page, f"∂{out}/∂{by}_prev"), found["whole"][f"d{out}/d{by}"], atol=5.1e-4)
+            label = f"∂{out}/∂{by}_prev"
+            assert (label in direct) == bool(found["direct"][f"d{out}/d{by}"].any())
+    for state, weight, gate in found["reads"]:
+        assert f"{state}_prev enters {gate} through {weight}" in re.sub(r"\s+", " ", page)
+
+
+def test_a_gru_is_read_as_its_equations_are_written() -> None:
+    page = walk.page(walk.Numbers(GRUCell(4, 3), X, H))
+    for line in ("r = sigmoid([h_prev, x] @ r.W + r.b)", "shapes: sigmoid((7) @ (7×3) + (3)) = (3)",
+                 "n = tanh([r * h_prev, x] @ n.W + n.b)", "h = (1 - u) * h_prev + u * n"):  # fmt: skip
+        assert f"   {line}\n" in page
+    labels = [label for label, _ in rows(section(page, "h"))]
+    assert labels == ["u", "1 - u", "h_prev", "(1 - u) * h_prev", "n", "u * n", "h = (1 - u) * h_prev + u * n",
+                      "∂h/∂u = n - h_prev", "∂h/∂h_prev = 1 - u", "∂h/∂n = u"]  # fmt: skip
+    labels = [label for label, _ in rows(section(page, "Join: [r * h_prev, x]"))]
+    assert labels == ["r", "h_prev", "r * h_prev", "∂(r * h_prev)/∂r = h_prev", "∂(r * h_prev)/∂h_prev = r",
+                      "[r * h_prev, x]"]  # fmt: skip
+    np.testing.assert_allclose(matrix(page, "n.W"), GRUCell(4, 3).state_dict()["n.W"], atol=5.1e-4)
+
+
+def test_values_of_two_names_and_states_passed_along_are_said_so() -> None:
+    page = walk.page(walk.Numbers(ThreeStatesCell(4, 3), X, (H, C, H)))
+    assert section(page, "c").strip().startswith("c = h_prev")
+
+    def step(cell: Any, x: Any, h: Any) -> Any:
+        n = tl.tanh(h @ cell.U)
+        return {"n": n, "h": n}
+
+    page = walk.page(walk.Numbers(Lines(step, U=(3, 3)), X, H))
+    assert section(page, "h").strip().startswith("h = n\n")
+
+
+# ── the width ──────────────────────────────────────────────────────────────────────────────────
+
+
+def check_width(page: str) -> None:
+    lines = page.splitlines()
+    assert max(map(len, lines)) <= 80, max(lines, key=len)
+    assert all(line == line.rstrip() for line in lines)
+    assert "\t" not in page
 
 
 @pytest.mark.parametrize("notation", NOTATIONS)
 @pytest.mark.parametrize(("hidden", "inputs"), [(1, 1), (1, 9), (2, 2), (3, 4), (5, 3), (8, 8), (9, 9), (40, 60)])
 def test_the_page_fits_a_terminal(notation: str, hidden: int, inputs: int) -> None:
     rng = np.random.default_rng(0)
-    cell = LSTMCell(inputs, hidden)
-    page = walk.page(cell, rng.uniform(-1, 1, hidden), rng.normal(size=hidden), rng.normal(size=inputs), notation)
-    lines = page.splitlines()
-    widest = max(lines, key=len)
-    assert len(widest) <= (90 if (hidden, inputs) == (3, 4) else 100), widest
-    assert ("…" in page) == (max(hidden, inputs) > 4 and (hidden + inputs > 8 or hidden > 4))
-    assert all(line == line.rstrip() for line in lines)
-    assert "\t" not in page
+    for scale in (1, 1e-200):
+        state = rng.uniform(-1, 1, hidden) * scale, rng.normal(size=hidden) * scale
+        x = rng.normal(size=inputs) * 1e5
+        check_width(walk.page(walk.Numbers(LSTMCell(inputs, hidden), x, state), notation, "weights of " + "a" * 100))
 
 
-def test_a_hidden_state_that_no_lstm_makes_is_remarked_on() -> None:
-    cell = LSTMCell(4, 3)
-    assert "No LSTM makes this h_{t-1}" in walk.page(cell, [1, 2, 3], C, X)
-    assert "No LSTM makes" not in walk.page(cell, H, C, X)
+def test_the_largest_page_fits_a_terminal() -> None:
+    check_width(walk.page(walk.Numbers(LSTMCell(256, 256), np.ones(256), (np.ones(256), np.ones(256))), "gamma"))
 
 
-def test_only_the_standard_cell_is_walked() -> None:
-    variants: list[dict[str, Any]] = [{"bias": False}, {"peephole": True}, {"forget_gate": False}, {"gate_layers": 2}]
-    for variant in variants:
-        with pytest.raises(ValueError, match="standard LSTM cell"):
-            walk.page(LSTMCell(4, 3, **variant), H, C, X)
-    with pytest.raises(ValueError, match="one sequence"):
-        walk.page(LSTMCell(4, 3), H[None], C[None], X[None])
-    with pytest.raises(ValueError, match="takes c of shape"):
-        walk.page(LSTMCell(4, 3), H, C[:2], X)
-    assert "unit" in walk.page(LSTMCell(4, 3, dtype=np.float32), H, C, X)
+@settings(max_examples=40, deadline=None)
+@given(cells())
+def test_the_page_of_a_random_cell_fits_a_terminal(cell: Any) -> None:
+    try:
+        numbers = walk.Numbers(cell, np.ones(cell.input_size), tuple(np.ones(cell.hidden_size) for _ in cell.states))
+    except (NotCompiled, ValueError):
+        return
+    check_width(walk.page(numbers))
 
 
-def test_numbers_too_large_for_a_step_are_refused() -> None:
-    with pytest.raises(OverflowError, match="too large: the step overflows"):
-        walk.page(LSTMCell(200, 3), H, C, np.full(200, 1.7e308))
+# ── sections ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_unknown_notation_is_refused() -> None:
-    with pytest.raises(ValueError, match="no notation is called 'greek': choose from gates, gamma, separate"):
-        walk.page(LSTMCell(4, 3), H, C, X, "greek")
+def test_one_section_is_that_of_the_page(cell: LSTMCell) -> None:
+    page = lstm(cell, "gamma")
+    whole = re.split(r"^(?=── )", page, flags=re.MULTILINE)[1:]
+    for k, part in enumerate(whole, 1):
+        assert lstm(cell, "gamma", only=str(k)) == part.rstrip()
+    for name, k in {"join": 1, "f": 2, "Γ_f": 2, "c~<t>": 4, "c": 5, "h": 7, "direct": 8, "reads": 9, "steps": 11,
+                    "derivative": 10, "parameters": 12}.items():  # fmt: skip
+        assert lstm(cell, "gamma", only=name) == whole[k - 1].rstrip()
+    gates = [whole[k] for k in (1, 2, 3, 5)]
+    assert lstm(cell, "gamma", only="gates") == "".join(gates).rstrip()
+    assert lstm(cell, "gamma", only="states") == (whole[4] + whole[6]).rstrip()
 
 
-def test_numbers_that_are_not_finite_are_named() -> None:
-    cell = LSTMCell(2, 2)
-    with pytest.raises(ValueError, match="finite numbers, x holds NaN or infinity"):
-        walk.page(cell, np.zeros(2), np.zeros(2), np.array([np.nan, 1]))
-    cell.W_f.assign(np.full((4, 2), np.inf))
-    with pytest.raises(ValueError, match="finite numbers, W_f holds NaN or infinity"):
-        walk.page(cell, [0, 0], [0, 0], [0, 0])
+@pytest.mark.parametrize("only", ["0", "13", "a", "", "Gates"])
+def test_a_section_that_there_is_not_comes_with_those_that_there_are(cell: LSTMCell, only: str) -> None:
+    with pytest.raises(ValueError, match=r"no section is called '.*' \(choose from a number, .*f, .*gates.*, direct"):
+        lstm(cell, only=only)
+
+
+def test_a_notation_is_of_an_lstm(cell: LSTMCell) -> None:
+    with pytest.raises(ValueError, match="the notations of an LSTM are gates, gamma, separate, got 'greek'"):
+        lstm(cell, "greek")
+    with pytest.raises(ValueError, match=r"the notations of an LSTM are .*, got 'gamma' for RNNCell"):
+        walk.page(walk.Numbers(RNNCell(4, 3), X, H), "gamma")
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("options", [{"peephole": True}, {"forget_gate": False}, {"gate_layers": 2}, {"bias": False}])
+def test_variants_are_walked_in_every_notation(notation: str, options: Any) -> None:
+    page = lstm(LSTMCell(4, 3, **options), notation)
+    check_width(page)
+    letter = SPELLED[notation][1][1]
+    says = {"peephole": f"p_{letter}", "gate_layers": f"W_{letter}2", "forget_gate": f"W_{letter}", "bias": "σ(W_"}
+    assert says[next(iter(options))] in page
+    assert ("b_" in page) == ("bias" not in options)
+
+
+def test_f_is_1_and_i_is_0_and_the_page_says_that_c_is_kept_exactly() -> None:
+    cell = LSTMCell(4, 3, forget_bias=800)
+    assert "exactly in" not in lstm(LSTMCell(4, 3), "gamma")
+    assert cell.b_i is not None
+    cell.b_i.assign(np.full(3, -800.0))
+    page = lstm(cell, "gamma")
+    assert "   In this step c<t> = c<t-1> exactly.\n" in page
+    assert dict(rows(section(page, "Γ_f")))["Γ_f = σ(z_f)"] == ["1", "1", "1"]
+    assert dict(rows(section(page, "Γ_u")))["Γ_u = σ(z_u)"] == ["0", "0", "0"]
+    assert (matrix(page, "∂c<t+1>/∂c<t-1>") == np.eye(3)).all()
+    assert (matrix(section(page, "Two steps"), "through weights") == 0).all()

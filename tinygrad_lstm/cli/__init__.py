@@ -24,7 +24,7 @@ COMMANDS = {
     "explain": ("explain", "how much gradient reaches each word of a sentence, through an RNN and an LSTM"),
     "explore": ("explore", "one HTML page in which a gradient can be followed, number by number"),
     "flow": ("flow", "how much gradient is left after a lag: RNN, LSTM of 1997, forget biases, chrono"),
-    "walk": ("walk", "one LSTM step, number by number"),
+    "walk": ("walk", "one step of any cell: its equations with all numbers, derivatives and paths"),
     "draw": ("draw", "draw an unrolled RNN or LSTM with its gradients"),
     "train": ("train", "train an RNN or LSTM on a sequence task, beside its memoryless baseline"),
     "sample": ("sample", "write text with a network that was trained on one"),

@@ -19,6 +19,9 @@ class Interrupted(KeyboardInterrupt):
         self.result = result
 
 
-def reason(error: OSError) -> str:
-    """What the system refused, in words: "Permission denied"; the system's own line where there is none."""
-    return "a file is in the way" if error.errno == errno.EEXIST else error.strerror or str(error)
+def reason(error: BaseException) -> str:
+    """What went wrong, in one line: what the system refused in words, such as "Permission denied", else the message."""
+    if isinstance(error, OSError):
+        return "a file is in the way" if error.errno == errno.EEXIST else error.strerror or str(error)
+    # A KeyError would put its text in quotation marks.
+    return " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split()) or type(error).__name__

@@ -16,7 +16,7 @@ import numpy as np
 # Format characters that belong to written words and take no room; all others could reorder or hide text.
 _JOINERS = "\u200c\u200d"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_PLAIN = dict(zip("▏▎▍▌▋▊▉█│─·×…‖∂Γ", "    ####|-.x~|dG", strict=True))
+_PLAIN = dict(zip("▏▎▍▌▋▊▉█│─·×…‖∂Γσ²", "    ####|-.x~|dGs2", strict=True))
 
 
 def safe(text: str) -> str:

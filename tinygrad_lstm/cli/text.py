@@ -26,8 +26,7 @@ def given_text(args: argparse.Namespace) -> str:
         with open(args.file, "rb") as file:
             return _checked(file.read(LIMIT + 1), repr(args.file))
     except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise UserError(f"cannot read '{args.file}': {why}") from error
+        raise UserError(f"cannot read '{args.file}': {reason(error)}") from error
 
 
 def _bytes(argument: str) -> bytes:

@@ -1,7 +1,7 @@
-"""One step of an LSTM as a page of text: every matrix, gate and derivative of a cell that ran."""
+"""One step of any cell as a page of text: its equations with every number, derivative and path of a step that ran."""
 
 from .notation import NOTATIONS, Notation
-from .numbers import Numbers, numbers
-from .page import page
+from .numbers import Numbers
+from .page import document, page
 
-__all__ = ["NOTATIONS", "Notation", "Numbers", "numbers", "page"]
+__all__ = ["NOTATIONS", "Notation", "Numbers", "document", "page"]

@@ -1,63 +1,116 @@
-"""How textbooks write an LSTM step: the names of its values, its gates and its weights."""
+"""How a step is written: as the equations of the cell are, or as textbooks write an LSTM."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-GATES = ("f", "i", "g", "o")
+from ..nn.cells import GATES
+from ..nn.recorded import RecordedStep, Value
+from ..nn.words import Words
+
+Product = tuple[tuple[Value, ...], Value, slice]  # pieces side by side, and the rows of the weight that they meet
 
 
 @dataclass(frozen=True)
 class Notation:
-    """How a book writes the step: the names of its values and gates, and the letters of its weights."""
+    """Names for what the cell calls h_prev, x, f, ..., letters for the f of W_f, and remarks on them.
 
-    h_before: str
-    x: str
-    c_before: str
-    c: str
-    h: str
-    gates: tuple[str, str, str, str]
-    letters: tuple[str, str, str, str]
-    c_next: str
-    f_next: str
-    remarks: tuple[str, ...] = ()
+    In a book weights are transposed and stand before a column. `separate`: those of the input are matrices apart.
+    """
+
+    values: dict[str, str]
+    letters: dict[str, str]
+    remarks: tuple[str, ...]
+    book: bool = True
     separate: bool = False
 
-    def gate(self, k: str) -> str:
-        """What this notation calls the gate that the cell calls k."""
-        return self.gates[GATES.index(k)]
+    def parameter(self, name: str, of_x: bool = False) -> str:
+        """W_f under this notation's letter; where weights are separate, those of the input are U_f."""
+        kind, _, gate = name.partition("_")
+        if not self.book or gate[:1] not in (*GATES,):
+            return name
+        return f"{'U' if self.separate and of_x else kind}_{self.letters.get(gate[0], gate[0])}{gate[1:]}"
 
-    def letter(self, k: str) -> str:
-        """The index of that gate's weights and bias."""
-        return self.letters[GATES.index(k)]
 
-    @property
-    def joined(self) -> str:
-        """The hidden state and the input as one vector."""
-        return f"[{self.h_before}, {self.x}]"
+CODE = Notation({}, {}, ("@ multiplies as a matrix, * number by number.",), book=False)
+_JOINED = "W · multiplies as a matrix, the transpose of the cell's; × number by number."
+_APART = "W and U multiply as matrices, transposes of the cell's; × number by number."
+_GAMMA = "Γ_u, \"update\", is the LSTM's input gate i, not the GRU's update gate."
+_SWAP = "W is for the state, U for the input; some books swap them."
 
-    def affine(self, k: str) -> str:
-        """What goes into a gate's nonlinearity."""
-        n = self.letter(k)
-        if self.separate:
-            return f"W_{n} {self.h_before} + U_{n} {self.x} + b_{n}"
-        return f"W_{n} · {self.joined} + b_{n}"
+
+def _names(text: str) -> dict[str, str]:
+    return dict(zip(["h_prev", "c_prev", "x", "f", "i", "g", "o", "c", "h"], text.split(), strict=True))
 
 
 NOTATIONS = {
-    "gates": Notation(
-        "h_{t-1}", "x_t", "C_{t-1}", "C_t", "h_t", ("f_t", "i_t", "C~_t", "o_t"), ("f", "i", "C", "o"),
-        "C_{t+1}", "f_{t+1}",
-    ),
-    "gamma": Notation(
-        "a<t-1>", "x<t>", "c<t-1>", "c<t>", "a<t>", ("Γ_f", "Γ_u", "c~<t>", "Γ_o"), ("f", "u", "c", "o"),
-        "c<t+1>", "Γ_f<t+1>",
-        ("Γ_u, \"update\", is the LSTM's input gate i, not the GRU's update gate.", "a is the hidden state h."),
-    ),
-    "separate": Notation(
-        "s_{t-1}", "x_t", "c_{t-1}", "c_t", "s_t", ("f_t", "i_t", "g_t", "o_t"), ("f", "i", "g", "o"),
-        "c_{t+1}", "f_{t+1}",
-        ("W is for the state, U for the input; some books swap them.", "s is the hidden state h."),
-        separate=True,
-    ),
+    "gates": Notation(_names("h_{t-1} C_{t-1} x_t  f_t i_t C~_t  o_t C_t  h_t"), {"g": "C"}, (_JOINED,)),
+    "gamma": Notation(_names("a<t-1> c<t-1> x<t>  Γ_f Γ_u c~<t> Γ_o c<t> a<t>"), {"i": "u", "g": "c"},
+                      (_JOINED, _GAMMA, "a is the hidden state h.")),
+    "separate": Notation(_names("s_{t-1} c_{t-1} x_t  f_t i_t g_t  o_t c_t  s_t"), {},
+                         (_APART, _SWAP, "s is the hidden state h."), separate=True),
 }  # fmt: skip
+
+
+class Spelling(Words):
+    """The values of a recorded step in a notation."""
+
+    def __init__(self, step: RecordedStep, notation: Notation) -> None:
+        super().__init__(step, {s.name or "": "{}_prev" for s in step.before})
+        self.notation = notation
+        self.names = {v: notation.values.get(name, name) for v, name in self.names.items()}
+        self.names |= {v: notation.parameter(v.name) for v in step.fixed if v.name and v not in self.names}
+
+    def written(self, value: Value, tight: int = 0) -> str:
+        """`value` by what it is computed from."""
+        if value.op == "affine":
+            terms = [*map(self.product, self.products(value)), *(self(b, 1) for b in value.biases)]
+            return self._bound(" + ".join(terms), 1, tight)
+        text = super().written(value, tight)
+        return text.replace(" * ", " × ").replace("sigmoid(", "σ(").replace("^2", "²") if self.notation.book else text
+
+    def products(self, value: Value) -> list[Product]:
+        """The products of an affine value; where weights are not separate, pieces that stand side by side are one."""
+        found: list[Product] = []
+        for piece, weight, rows in value.parts:
+            pieces: tuple[Value, ...] = (piece,)
+            if found and found[-1][1] is weight and found[-1][2].stop == rows.start and not self.notation.separate:
+                before, _, above = found.pop()
+                pieces, rows = (*before, piece), slice(above.start, rows.stop)
+            found.append((pieces, weight, rows))
+        return found
+
+    def product(self, product: Product) -> str:
+        """h @ W, or W · h in a book."""
+        left = self.joined(product[0]) if len(product[0]) > 1 else self(product[0][0], 3)
+        if self.notation.book:
+            return f"{self.weight(product)} {'' if self.notation.separate else '· '}{left}"
+        return f"{left} @ {self.weight(product)}"
+
+    def joined(self, pieces: tuple[Value, ...]) -> str:
+        """Pieces side by side."""
+        return f"[{', '.join(map(self, pieces))}]"
+
+    def weight(self, product: Product) -> str:
+        """The weight of a product."""
+        (piece, *_), weight, _ = product
+        return self.notation.parameter(weight.name, True) if weight.name and piece is self.step.x else self(weight, 3)
+
+
+class Shapes(Spelling):
+    """The same with the shape of each value in place of its name: (3×7) · (7×1) + (3×1)."""
+
+    def name(self, value: Value) -> str | None:
+        return None if super().name(value) is None and value.op != "fixed" else self.vector(value.width)
+
+    def vector(self, width: int) -> str:
+        """The shape of one vector: a row's in code, a column's in a book."""
+        return f"({width}×1)" if self.notation.book else f"({width})"
+
+    def joined(self, pieces: tuple[Value, ...]) -> str:
+        return self.vector(sum(q.width for q in pieces))
+
+    def weight(self, product: Product) -> str:
+        _, weight, rows = product
+        a, b = rows.stop - rows.start, weight.width
+        return f"({b}×{a})" if self.notation.book else f"({a}×{b})"

@@ -1,88 +1,114 @@
-"""The numbers of a walk: one step of a cell that ran, and its derivatives."""
+"""The numbers of a walk: one step of a cell that ran, with every value of its anatomy, and the derivatives."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..gradients import grad, jacobian
-from ..nn import LSTMCell, LSTMStep
-from ..tensor import Tensor, tensor
-from .notation import GATES
+from .. import primitives as p
+from ..gradients import jacobian
+from ..nn import Cell, NotCompiled
+from ..nn.anatomy import anatomy
+from ..nn.recorded import Value
+from ..nn.recording import read_step
+from ..tensor import tensor
 
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
 class Numbers:
-    """One step that ran and its derivatives, each from autodiff.
+    """One step of any cell that can be recorded, from x (input,) and a state as `cell.step` takes it, each (hidden,).
 
-    `slopes[k]` is the derivative of gate k with respect to what enters its nonlinearity; `tanh_slope` that of
-    tanh(c_t), `shown_slope` that of h_t with respect to c_t with the gates held; all of shape (hidden,). `dc_dc`,
-    `dc_dh`, `dh_dc`, `dh_dh` are the derivatives of c_t and h_t with respect to c_{t-1} and h_{t-1}, row: output,
-    column: input. `next` is the step after with the same input, and `dc2_dc` the derivative of its cell state with
-    respect to c_{t-1} through both steps.
+    `anatomy` is the cell's, and `step` its recorded step, which holds the numbers of this one. `named` are the values
+    that the equations name, in the order they are computed. `before` and `after` are the states, `x` the input and
+    `tensors` the named values as Tensors, of one sequence.
+
+    Raises ValueError for what does not fit and for numbers that are not finite, given or computed, NotCompiled, with
+    the reason, for a cell whose step cannot be read.
     """
 
-    h_before: Tensor
-    c_before: Tensor
-    x: Tensor
-    step: LSTMStep
-    slopes: dict[str, Array]
-    tanh_slope: Array
-    shown_slope: Array
-    dc_dc: Array
-    dc_dh: Array
-    dh_dc: Array
-    dh_dh: Array
-    next: LSTMStep
-    dc2_dc: Array
+    def __init__(self, cell: Cell, x: npt.ArrayLike, state: Any = None) -> None:
+        self.cell, self.anatomy = cell, anatomy(cell)
+        step = self.step = self.anatomy.step
+        given = [np.zeros(cell.hidden_size) if s is None else s for s in cell.given_states(state)]
+        self.x, *self.before = (
+            tensor(np.asarray(a)[None], requires_grad=True, name=name, dtype=cell.dtype)
+            for name, a in zip(("x", *cell.states), (x, *given), strict=True)
+        )
+        with np.errstate(all="ignore"):
+            self.tensors = cell.step(self.x, tuple(self.before))._asdict()
+        self.after = [self.tensors[s] for s in cell.states]
+        recording = read_step(self.x, tuple(self.before), tuple(self.after), {})
+        if recording.structure != step.recording.structure:
+            raise NotCompiled("its step on one sequence is another than on three")
+        tensors = (self.x, *self.before, *recording.fixed, *recording.ops)
+        step.arrays = {v: t.numpy() for v, t in zip(step.values.values(), tensors, strict=True)}
+        for v, a in step.arrays.items():
+            if not np.isfinite(a).all():
+                raise ValueError(f"a walk shows finite numbers, {v.name or 'a value'} holds NaN or infinity")
+        order = {v: k for k, v in enumerate((*step.fixed, *step.computed))}
+        known = [(name, v) for name, v in step.named.items() if v in order or v.op in ("state", "x")]
+        self.named = dict(sorted(known, key=lambda item: order.get(item[1], len(order))))
 
+    @cached_property
+    def next(self) -> Numbers:
+        """The step after this one, with the same input."""
+        return Numbers(self.cell, self.x.numpy()[0], tuple(s.numpy()[0] for s in self.after))
 
-def numbers(cell: LSTMCell, h: npt.ArrayLike, c: npt.ArrayLike, x: npt.ArrayLike) -> Numbers:
-    """Run one step of a standard cell from h, c (hidden,) and x (input,), and differentiate it.
+    def vector(self, value: Value, width: int | None = None) -> Array:
+        """The numbers of a value, repeated to the width where it is one number."""
+        with np.errstate(all="ignore"):
+            return np.broadcast_to(np.ravel(self.step.array(value)), width or value.width)
 
-    Raises ValueError for a cell with options, a batch, or numbers that are not finite, and what `cell.step` raises.
-    """
-    if cell.state_dict().keys() != {f"{kind}_{k}" for kind in "Wb" for k in GATES}:
-        raise ValueError(f"a walk shows the standard LSTM cell with biases, not the variant {cell!r}")
-    if np.ndim(x) != 1:
-        raise ValueError(f"a walk shows one sequence, x of shape ({cell.input_size},), got {np.shape(x)}")
-    for name, given in {"h": h, "c": c, "x": x, **cell.state_dict()}.items():
-        if not np.isfinite(np.asarray(given, np.float64)).all():
-            raise ValueError(f"a walk shows finite numbers, {name} holds NaN or infinity")
-    before = tensor(h, requires_grad=True, name="h0", dtype=cell.dtype)
-    memory = tensor(c, requires_grad=True, name="c0", dtype=cell.dtype)
-    entering = tensor(x, requires_grad=True, name="x", dtype=cell.dtype)
-    s = cell.step(entering, (before, memory))
-    shown = s.h.inputs[1]  # h = o * tanh(c)
-    after = cell.step(entering, (s.h, s.c))
-    return Numbers(
-        before,
-        memory,
-        entering,
-        s,
-        {k: _slope(gate_of(s, k), gate_of(s, k).inputs[0]) for k in GATES},
-        _slope(shown, s.c),
-        _slope(s.h, s.c),
-        jacobian(s.c, memory),
-        jacobian(s.c, before),
-        jacobian(s.h, memory),
-        jacobian(s.h, before),
-        after,
-        jacobian(after.c, memory),
-    )
+    def between(self, value: Value) -> list[Value]:
+        """The operations without a name that a value is written with, inputs first, and at last the value itself."""
+        found: dict[Value, None] = {}
+        stack, named = [(value, False)], set(self.named.values()) - {value}
+        while stack:
+            v, ready = stack.pop()
+            if ready:
+                found[v] = None
+            elif v not in found and v not in named and not v.fixed and v.inputs and v.op != "affine":
+                stack += [(v, True), *((i, False) for i in reversed(v.inputs))]
+        return list(found)
 
+    def sums(self, value: Value) -> list[Value]:
+        """The sums of products and biases without a name of their own in the equation of a value, or the value, one."""
+        if value.op == "affine":
+            return [value]
+        named = set(self.named.values())
+        return [i for i in self.inputs(value) if i.op == "affine" and i not in named]
 
-def gate_of(step: LSTMStep, k: str) -> Tensor:
-    """Gate k of a step of the standard cell, which has all four."""
-    gate = getattr(step, k)
-    assert isinstance(gate, Tensor)
-    return gate
+    def inputs(self, value: Value) -> list[Value]:
+        """What the operations of `between` take, in order."""
+        return list(dict.fromkeys(i for v in self.between(value) for i in v.inputs))
 
+    def partials(self, value: Value) -> dict[Value, Value]:
+        """The local derivative of a value by each value that it is written with, an expression, where it is not 0."""
+        make, found = self.step.make, {value: self.step.number(1)}
+        for v in reversed(self.between(value)):
+            coefficient = found.pop(v)
+            for slot, i in enumerate(v.inputs):
+                if not i.fixed or i.trained:
+                    term = make(p.mul, coefficient, self.step.local(v, slot))
+                    found[i] = make(p.add, found[i], term) if i in found else term
+        return {i: found[i] for i in self.inputs(value) if i in found and found[i].number != 0}
 
-def _slope(y: Tensor, x: Tensor) -> Array:
-    """The derivative of each element of y with respect to the same element of x, where no other reaches it."""
-    return grad(y, [x], cotangent=np.ones(y.shape))[0].numpy()
+    def derivative(self, after: str, before: str) -> Array:
+        """The derivative of a state after the step by one before it, through every path; row: output, column: input."""
+        output, wrt = (t[self.cell.states.index(s)] for t, s in ((self.after, after), (self.before, before)))
+        with np.errstate(all="ignore"):
+            return jacobian(output, wrt)[0, :, 0]
+
+    def direct(self, after: str, before: str) -> Array:
+        """The same along the ways that cross no weight, which join each unit to itself alone: the diagonal."""
+        return self.vector(self.anatomy.factor(after, before), self.cell.hidden_size)
+
+    def over_two_steps(self, state: str) -> tuple[Array, Array]:
+        """The derivative of a state after the next step by itself before this one; the part that meets no weight."""
+        whole = [self.next.derivative(state, s) @ self.derivative(s, state) for s in self.cell.states]
+        direct = [self.next.direct(state, s) * self.direct(s, state) for s in self.cell.states]
+        return np.sum(whole, axis=0), np.sum(direct, axis=0)
