@@ -17,9 +17,14 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from .draw import theme
-from .flow import Node
+from .draw import charts, theme
+from .flow import Flow, Node
 from .flow.graph import norm
+from .flow.study import Study
+from .nn.cell import Step
+from .nn.module import Module
+from .shown import page
+from .tensor import Tensor
 
 Array = npt.NDArray[Any]
 
@@ -50,12 +55,18 @@ _ROWS, _COLUMNS = 64, 240  # of a heat map; of a larger array every n-th is show
 # ── the objects ────────────────────────────────────────────────────────────────────────────────
 
 
-def tensor(kind: str, name: str | None, made: str, value: Array, gradient: Array | None) -> str:
-    """A Tensor: what it is called and how it was made, its values, and its gradient where it has one.
+@page.register
+def _tensor(shown: Tensor) -> str:
+    """What it is called and how it was made, its values, and the gradient of a leaf that has one.
 
     Of an array with more than 10 rows or columns the first and last are written, and all of it is a heat map.
     """
-    title = f"{kind} {name}" if name else kind
+    kind, value = type(shown).__name__.lower(), shown._array
+    title = f"{kind} {shown.name}" if shown.name else kind
+    if shown.primitive is None:
+        made, gradient = "needs a gradient" if shown.requires_grad else "", shown._grad
+    else:
+        made, gradient = f"made by {shown.primitive.name}" + (f" in {shown.scope}" if shown.scope else ""), None
     values = _numbers(value)
     if gradient is None:
         return _page(title, [_shape(value), str(value.dtype), made], values)
@@ -66,10 +77,13 @@ def tensor(kind: str, name: str | None, made: str, value: Array, gradient: Array
     return _page(title, [_shape(value), str(value.dtype), made], parts + "</div>")
 
 
-def module(title: str, parameters: Iterable[tuple[str, Array, Array | None]]) -> str:
-    """A Module: each parameter's name, shape, count, mean and spread, values as colours, and gradient where it is."""
+@page.register
+def _module(shown: Module) -> str:
+    """Each parameter's name, shape, count, mean and spread, values as colours, and gradient where it is."""
+    title = type(shown).__name__ if type(shown).__repr__ is object.__repr__ else repr(shown)
     rows, count, graded = [], 0, False
-    for name, value, gradient in parameters:
+    for name, parameter in shown.named_parameters():
+        value, gradient = parameter.numpy(), parameter.grad
         graded = graded or gradient is not None
         reached = "none yet" if gradient is None else theme.number(norm(gradient), 3)
         rows.append([name, str(value.shape), f"{value.size:,}", _spread(value), _Made(_heat(value, 240, 40)), reached])
@@ -81,9 +95,10 @@ def module(title: str, parameters: Iterable[tuple[str, Array, Array | None]]) ->
     return _page(title, [], _table(heads, rows) if graded else _table(heads[:-1], [row[:-1] for row in rows]))
 
 
-def step(gates: Mapping[str, Array | None]) -> str:
-    """One LSTM step: a row for each gate and state, of a batch those of the first sequence."""
-    known = {name: value for name, value in gates.items() if value is not None}
+@page.register
+def _step(shown: Step) -> str:
+    """A row for each gate and state, of a batch those of the first sequence."""
+    known = {name: value.numpy() for name, value in shown._asdict().items() if value is not None}
     value = next(iter(known.values()))
     notes = [_shape(value), str(value.dtype)]
     if value.ndim > 1:
@@ -97,21 +112,23 @@ def step(gates: Mapping[str, Array | None]) -> str:
     return _page("one LSTM step", notes, _grid(stacked, list(known).__getitem__) + legend)
 
 
-def flow(root: str, nodes: Sequence[Node], edges: int, traced: bool) -> str:
-    """A Flow: the gradient's norm at c, h and x of every step, and at every named leaf."""
-    notes = [f"{len(nodes):,} nodes", f"{edges:,} edges"]
-    if not traced:
+@page.register
+def _flow(shown: Flow) -> str:
+    """The gradient's norm at c, h and x of every step, and at every named leaf; `tl.draw(flow)` is its drawing."""
+    root, nodes = shown.root.name or shown.root.op or "a leaf", shown.nodes
+    notes = [f"{len(nodes):,} nodes", f"{sum(1 for _ in shown.edges):,} edges"]
+    if not shown.traced:
         return _page(f"graph of {root}", [*notes, "not traced: no gradient was computed"], "")
     found = _by_step(nodes)
     parts = ""
     if found:
-        shown = dict(list(found.items())[:_CURVES])
+        drawn = dict(list(found.items())[:_CURVES])
         colours = {"c": theme.STATE, "h": theme.HIDDEN, "x": theme.INPUT}
         curves = [
             _Curve(label, colours[label[-1]], sorted(by_step), [by_step[t] for t in sorted(by_step)])
-            for label, by_step in shown.items()
+            for label, by_step in drawn.items()
         ]
-        parts = _caption("norm of the gradient at every step, on a logarithmic scale" + _left_out(found, shown))
+        parts = _caption("norm of the gradient at every step, on a logarithmic scale" + _left_out(found, drawn))
         parts += _chart(curves, "step", log=True)
     in_steps = {"c", "h", "x"} if found else set()
     leaves = [n for n in nodes if n.op is None and n.gradient is not None and (n.name or n.kind == "parameter")]
@@ -121,7 +138,7 @@ def flow(root: str, nodes: Sequence[Node], edges: int, traced: bool) -> str:
         if n.gradient is not None and n.name not in in_steps
     ]
     kept: list[Sequence[Any]] = [rows[k] if k is not None else ["…"] * 4 for k in _kept(len(rows), 24)]
-    tables = _step_table(shown) if found else ""
+    tables = _step_table(drawn) if found else ""
     tables += _table(["leaf", "shape", "norm of its gradient", "gradient"], kept) if rows else ""
     return _page(f"gradient flow from {root}", notes, f"{parts}<div class=parts>{tables}</div>")
 
@@ -164,8 +181,14 @@ def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
     return _page(f"{task}: {verdict} {after}", [], f"{parts}<table>{rows}</table>")
 
 
-def drawing(svg: str) -> str:
-    """A drawing inside a page, where each of its parts says what it is under the pointer: as an image it would not."""
+@page.register
+def _study(shown: Study) -> str:
+    """How much gradient is left against lag."""
+    return _page("study", [], _chart_of(charts.norms(shown)) if charts.available() else "")
+
+
+def _chart_of(figure: Any) -> str:
+    svg: str = figure._repr_svg_()
     return svg[svg.index("<svg ") :]
 
 
