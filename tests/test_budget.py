@@ -14,7 +14,7 @@ CORE = ("primitives", "scope", "autodiff", "tensor")
 ROOMS = {
     "__init__": 114, "__main__": 3, "anomaly": 64, "arguments": 105, "array_like": 132, "autodiff": 130, "cli": 1744,
     "draw": 2729, "explore": 183, "files": 48, "flow": 1163, "forwards": 72, "functions": 197, "gradcheck": 78,
-    "gradients": 53, "interop": 419, "machine": 73, "messages": 37, "nn": 1780, "notebook": 363,
+    "gradients": 53, "interop": 419, "machine": 73, "messages": 37, "nn": 1780, "notebook": 221,
     "numpy_functions": 168, "optim": 131, "primitives": 186, "scope": 100, "shown": 14, "tasks": 936, "tensor": 273,
     "train": 991, "walk": 382, "whole": 12,
 }  # fmt: skip

@@ -14,7 +14,7 @@ import tinygrad_lstm as tl
 from tinygrad_lstm.draw import charts, theme
 from tinygrad_lstm.flow.study import Part, study
 
-pytest.importorskip("matplotlib", reason='the charts need matplotlib: pip install ".[charts]"')
+pytest.importorskip("matplotlib", reason='the charts need matplotlib: pip install "tinygrad-lstm[charts]"')
 
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
@@ -346,7 +346,7 @@ def test_the_module_costs_no_matplotlib_and_charts_no_state_of_their_own(found, 
 
 def test_without_matplotlib_the_error_names_the_extra(found, monkeypatch):
     monkeypatch.setattr(charts, "available", lambda: False)
-    with pytest.raises(charts.ChartsMissing, match=re.escape('pip install ".[charts]"')):
+    with pytest.raises(charts.ChartsMissing, match=re.escape('pip install "tinygrad-lstm[charts]"')):
         charts.norms(found)
 
 

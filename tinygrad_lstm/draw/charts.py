@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-INSTALL = 'pip install ".[charts]"'
+INSTALL = 'pip install "tinygrad-lstm[charts]"'
 FORMATS = ("svg", "png", "pdf")
 _TINY32 = float(np.finfo(np.float32).tiny)
 _WIDTH, _LEFT = 10.4, 0.8  # inches: of a figure, and left of its axes
