@@ -46,11 +46,11 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DASHED, _DOTTED = (0, (5, 3)), (0, (1, 2))
 _LAG = "lag (steps before the end, T)"
 _PARTS = (("along the cell state alone", theme.STATE), ("by k detours", theme.GRADIENT))
-_THREE: tuple[tuple[str, Any, float], ...] = (
-    ("largest", "-", 2.0),
-    ("median", (0, (6, 1.5)), 1.4),
-    ("smallest", (0, (1, 1.2)), 1.6),
-)
+_THREE: dict[str, dict[str, Any]] = {
+    "largest": {"linestyle": "-", "linewidth": 2.0},
+    "median": {"linestyle": (0, (6, 1.5)), "linewidth": 1.4},
+    "smallest": {"linestyle": (0, (1, 1.2)), "linewidth": 1.6},
+}
 
 
 class ChartsMissing(RuntimeError):
@@ -252,11 +252,11 @@ def singular(found: Study) -> Figure:
     low, high = _limits(shown)
     for (axes, colour), values in zip(panels, shown, strict=True):
         axes.axhline(0, color=theme.MUTED, linewidth=0.7, zorder=1)
-        for column, (name, style, width) in enumerate(_THREE):
-            axes.plot(values[:, column], color=colour, linestyle=style, linewidth=width, label=name)
+        for y, look in zip(values.T, _THREE.values(), strict=True):
+            axes.plot(y, color=colour, **look)
         _lag_axis(axes, found.lag, axes.get_xlabel(), 5)
         _decades(axes, low, high)
-    _key(figure, [(name, {"color": theme.INK, "linestyle": style, "linewidth": w}) for name, style, w in _THREE])
+    _key(figure, {name: look | {"color": theme.INK} for name, look in _THREE.items()})
     return figure
 
 
@@ -278,7 +278,7 @@ def split(found: Study) -> Figure:
     )
     for (axes, _), cell in zip(panels, cells, strict=True):
         _bars(axes, cell.parts)
-    _key(figure, [(name, {"color": colour, "linewidth": 6}) for name, colour in _PARTS])
+    _key(figure, {name: {"color": colour, "linewidth": 6} for name, colour in _PARTS})
     return figure
 
 
@@ -289,27 +289,21 @@ def _bars(axes: Axes, parts: Sequence[Part]) -> None:
         axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", fontsize=_SMALL, color=theme.MUTED)
         axes.set(xticks=[], yticks=[])
         return
-    angle = "" if math.isnan(first.cosine) else f", cosine {first.cosine:.2f}".replace("-", "−")
-    said = f"norm {theme.number(first.relative)} of the whole{angle}" if first.norm else "exactly 0"
-    axes.text(0, 1.04, f"k = 0: {said}", transform=axes.transAxes, fontsize=_SMALL, color=theme.STATE)
+    said = f"norm {theme.number(first.relative)} of the whole, cosine {theme.number(first.cosine)}"
+    said = f"k = 0: {said if first.norm else 'exactly 0'}"
+    axes.text(0, 1.04, said, transform=axes.transAxes, fontsize=_SMALL, color=theme.STATE)
     most = max(abs(p.share) for p in parts)
-    visible = [p for p in parts if abs(p.share) > 0.004 * most]
-    shown = [p for p in parts if p.detours <= visible[-1].detours]
+    last = [p for p in parts if abs(p.share) > 0.004 * most][-1]
     axes.axhline(0, color=theme.MUTED, linewidth=0.8, zorder=1)
-    for p in shown:
-        _, colour = _PARTS[p.detours > 0]
-        axes.bar(p.detours, p.share, width=0.78, color=colour, hatch="////" if p.more else None, edgecolor="#FFFFFF",
-                 linewidth=0)  # fmt: skip
-    span = max(shown[-1].detours, 4)
+    for p in parts[: last.detours + 1]:
+        colour, hatch = _PARTS[p.detours > 0][1], "////" if p.more else None
+        axes.bar(p.detours, p.share, width=0.78, color=colour, hatch=hatch, edgecolor=theme.PAPER, linewidth=0)
+    span = last.detours if last.more else max(last.detours, 4)
     axes.set_xlim(-0.9, span + 0.9)
     every = next(e for e in (1, 2, 5, 10, 20, 50) if span / e <= 8)
-    ticks = [k for k in range(0, span + 1, every) if not (shown[-1].more and k >= shown[-1].detours)]
-    names = [str(k) for k in ticks]
-    if shown[-1].more:
-        ticks, names = [*ticks, shown[-1].detours], [*names, f"≥{shown[-1].detours}"]
-    axes.set_xticks(ticks, names)
-    low, high = min(0.0, *(p.share for p in shown)), max(p.share for p in shown)
-    axes.set_ylim(low - 0.08 * (high - low) if low < 0 else 0, high + 0.1 * (high - low))
+    ticks = [k for k in range(span + 1) if k % every == 0 or (last.more and k == span)]
+    axes.set_xticks(ticks, [f"≥{k}" if last.more and k == span else str(k) for k in ticks])
+    axes.margins(y=0.1)
     _ticks(axes.yaxis, 5, said=theme.number)  # parts that cancel can be far larger than the whole
 
 
@@ -365,13 +359,13 @@ def _panels(
     return figure, panels
 
 
-def _key(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def _key(figure: Figure, looks: Mapping[str, Mapping[str, Any]]) -> None:
     """What the lines of all panels are, above them at the right."""
     from matplotlib.lines import Line2D
 
     figure.legend(
-        [Line2D([], [], **look) for _, look in entries], [name for name, _ in entries], ncols=len(entries),
-        loc="upper right", bbox_to_anchor=(1 - 0.25 / _WIDTH, 1 - 0.26 / figure.get_figheight()), frameon=False,
+        [Line2D([], [], **look) for look in looks.values()], list(looks), ncols=len(looks), loc="upper right",
+        bbox_to_anchor=(1 - 0.25 / _WIDTH, 1 - 0.26 / figure.get_figheight()), frameon=False,
         fontsize=_SMALL, handlelength=2.2, borderpad=0, borderaxespad=0, columnspacing=1.4,
     )  # fmt: skip
 
