@@ -131,7 +131,7 @@ def _flow(shown: Flow) -> str:
 def _study(shown: Study) -> str:
     """How much gradient is left against lag."""
     title = f"what is left of the gradient after {shown.lag:,} steps"
-    norms = {f"gradient of the {c.variant.label}": dict(enumerate(c.norms().tolist())) for c in shown.cells}
+    norms = {theme.series(c.variant.label): dict(enumerate(c.norms().tolist())) for c in shown.cells}
     chart = _chart(lambda: charts.norms(shown), _series("lag", norms))
     return _page(title, [shown.settings(shown.seeds)], chart)
 
