@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import nn, optim
+from . import nn, optim, shown
 from .anomaly import detect_anomaly
 from .functions import (
     broadcast_to,
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from .flow import trace_gradients
 
 __version__ = "0.1.0"
+
+shown.PAGES.append(f"{__name__}.notebook")
 
 __all__ = [
     "GradcheckError",

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from . import numpy_functions as n
 from .arguments import check_array
 from .messages import describe
+from .shown import Shown
 
 _ndarray = np.ndarray
 _reading_refused: ContextVar[type[Exception] | None] = ContextVar("reading refused", default=None)
@@ -52,7 +53,7 @@ def _asked(question: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, *others: x._answer(question, (x, *others))
 
 
-class ArrayLike:
+class ArrayLike(Shown):
     """An array (`_array`) that was recorded: all that does not record. `Tensor` adds how it was made, and what does."""
 
     __slots__ = ()
@@ -130,16 +131,6 @@ class ArrayLike:
         elif self.requires_grad:
             notes.append("requires_grad=True")
         return f"tensor({', '.join([values, *notes])})"
-
-    def _repr_html_(self) -> str:
-        """In a notebook: the values on their colours, how they were made, and the gradient of a leaf that has one."""
-        from .notebook import tensor  # pages live upstairs; showing itself is how a notebook calls
-
-        made = "needs a gradient" if self.requires_grad else ""
-        if self.primitive is not None:
-            made = f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else "")
-        gradient = None if self.primitive is not None else self._grad
-        return tensor(type(self).__name__.lower(), self.name, made, self._array, gradient)
 
     # ── questions, answered by constants ───────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-"""What objects show of themselves in a notebook: small pages of HTML, made of arrays, strings and nodes of a flow.
+"""What objects show of themselves in a notebook: pages of HTML, registered for each type; matplotlib draws the charts.
 
 Text takes the colour of the page it stands in and every fill is transparent, so that all reads on white and on black.
 Nobody is asked which it is: a notebook in a light theme on a dark system would get the wrong answer.
@@ -6,124 +6,134 @@ Nobody is asked which it is: a notebook in a light theme on a dark system would 
 
 from __future__ import annotations
 
-import base64
 import html
 import math
-import struct
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeGuard
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
-from .draw import theme
-from .flow import Node
+from .draw import charts, theme
+from .flow import Flow, Node
 from .flow.graph import norm
+from .flow.study import Study
+from .nn.cell import Step
+from .nn.module import Module
+from .shown import page
+from .tensor import Tensor
 
 Array = npt.NDArray[Any]
 
 _STYLE = """<style>
 .tinygrad-lstm{font:13px/1.45 system-ui,sans-serif;overflow-x:auto;padding:2px 0 6px}
-.tinygrad-lstm p{margin:0 0 6px}
-.tinygrad-lstm .dim{opacity:.72}
+.tinygrad-lstm p{margin:0 0 6px;max-width:60em}
+.tinygrad-lstm .dim,.tinygrad-lstm th{opacity:.72;font-weight:400}
 .tinygrad-lstm table{margin:0 0 8px;border-collapse:collapse;border:none;table-layout:auto;font-size:12px}
 .tinygrad-lstm tr{background:none!important}
 .tinygrad-lstm td,.tinygrad-lstm th{border:none;padding:2px 8px;text-align:right;white-space:nowrap;line-height:1.35;
 font-variant-numeric:tabular-nums;vertical-align:middle}
-.tinygrad-lstm th{font-weight:400;opacity:.72}
-.tinygrad-lstm .left{text-align:left!important}
-.tinygrad-lstm .wrap{text-align:left!important;white-space:normal;max-width:48em}
+.tinygrad-lstm :is(td,th):first-child{text-align:left!important}
 .tinygrad-lstm .parts{display:flex;flex-wrap:wrap;gap:4px 28px;align-items:flex-start}
-.tinygrad-lstm img{image-rendering:pixelated;outline:1px solid rgba(128,128,128,.45);margin:0;max-width:none}
-.tinygrad-lstm .scale{display:inline-block;width:120px;height:.9em;vertical-align:-.1em}
-.tinygrad-lstm svg{display:block;height:auto}
+.tinygrad-lstm .heat{display:grid;grid-auto-rows:7px;width:max-content;outline:1px solid rgba(128,128,128,.45)}
+.tinygrad-lstm svg{display:block;margin:0 0 8px}
 </style>"""
 
 _MANY, _FIRST, _LAST = 10, 6, 3  # of more than so many rows or columns the first and the last are written
-_POINTS = 1000  # of a curve with more, every n-th is drawn
-_DOTS = 40  # a curve of at most so many points shows each
-_CURVES = 6
-_ROWS, _COLUMNS = 64, 240  # of a heat map; of a larger array every n-th is shown
+_CURVES, _LEAVES = 6, 24
 
 
 # ── the objects ────────────────────────────────────────────────────────────────────────────────
 
 
-def tensor(kind: str, name: str | None, made: str, value: Array, gradient: Array | None) -> str:
-    """A Tensor: what it is called and how it was made, its values, and its gradient where it has one.
+@page.register
+def _tensor(shown: Tensor) -> str:
+    """What it is called and how it was made, its values, and the gradient of a leaf that has one.
 
     Of an array with more than 10 rows or columns the first and last are written, and all of it is a heat map.
     """
-    title = f"{kind} {name}" if name else kind
-    values = _numbers(value)
-    if gradient is None:
-        return _page(title, [_shape(value), str(value.dtype), made], values)
-    heading = f"gradient, norm {theme.number(norm(gradient), 3)}"
-    parts = (
-        f"<div class=parts><div>{_caption('values')}{values}</div><div>{_caption(heading)}{_numbers(gradient)}</div>"
-    )
-    return _page(title, [_shape(value), str(value.dtype), made], parts + "</div>")
+    kind, value, gradient = type(shown).__name__.lower(), shown._array, None
+    if shown.primitive is None:
+        made, gradient = "needs a gradient" if shown.requires_grad else "", shown._grad
+    else:
+        made = f"made by {shown.primitive.name}" + (f" in {shown.scope}" if shown.scope else "")
+    body = _numbers(value)
+    if gradient is not None:
+        heading = _caption(f"gradient, norm {theme.number(norm(gradient), 3)}")
+        body = _parts(_caption("values") + body, heading + _numbers(gradient))
+    return _page(f"{kind} {shown.name or ''}", [_shape(value), str(value.dtype), made], body)
 
 
-def module(title: str, parameters: Iterable[tuple[str, Array, Array | None]]) -> str:
-    """A Module: each parameter's name, shape, count, mean and spread, values as colours, and gradient where it is."""
-    rows, count, graded = [], 0, False
-    for name, value, gradient in parameters:
-        graded = graded or gradient is not None
-        reached = "none yet" if gradient is None else theme.number(norm(gradient), 3)
-        rows.append([name, str(value.shape), f"{value.size:,}", _spread(value), _Made(_heat(value, 240, 40)), reached])
-        count += value.size
-    if not rows:
+@page.register
+def _module(shown: Module) -> str:
+    """Each parameter's name, shape, count, mean and spread, values as colours, and gradient where it is."""
+    title = type(shown).__name__ if type(shown).__repr__ is object.__repr__ else repr(shown)
+    parameters = dict(shown.named_parameters())
+    if not parameters:
         return _page(title, ["no parameters"], "")
-    rows.append(["all", "", f"{count:,}", "", "", ""])
-    heads = ["parameter", "shape", "count", "mean ± deviation", "values", "norm of .grad"]
-    return _page(title, [], _table(heads, rows) if graded else _table(heads[:-1], [row[:-1] for row in rows]))
+    heads = ["parameter", "shape", "count", "mean ± deviation", "values"]
+    rows: list[list[str]] = []
+    for name, p in parameters.items():
+        numbers = [_spread(p.numpy()), _heat(p.numpy(), 8, 32)] if p.size else ["", ""]
+        rows.append([name, str(p.shape), f"{p.size:,}", *numbers])
+    rows.append(["all", "", f"{sum(p.size for p in parameters.values()):,}"])
+    if any(p.grad is not None for p in parameters.values()):
+        heads.append("norm of .grad")
+        for row, p in zip(rows, parameters.values(), strict=False):
+            row.append("none yet" if p.grad is None else theme.number(norm(p.grad), 3))
+    return _page(title, [], _table(heads, rows))
 
 
-def step(gates: Mapping[str, Array | None]) -> str:
-    """One LSTM step: a row for each gate and state, of a batch those of the first sequence."""
-    known = {name: value for name, value in gates.items() if value is not None}
+@page.register
+def _step(shown: Step) -> str:
+    """A row for each gate and state, of a batch those of the first sequence."""
+    known = {name: value.numpy() for name, value in shown._asdict().items() if value is not None}
     value = next(iter(known.values()))
     notes = [_shape(value), str(value.dtype)]
     if value.ndim > 1:
         notes.append(f"of {len(value)} sequence{'s' * (len(value) != 1)} the first is shown")
     stacked = np.array([value if value.ndim == 1 else value[0] for value in known.values()])
-    most = theme.largest(stacked)
-    low, high = (theme.number(end) for end in (-most or 0.0, most))
-    colours = f"{_tint(-most, most)},transparent,{_tint(most, most)}"
-    bar = f'<span class=scale style="background:linear-gradient(90deg,{colours})"></span>'
-    legend = f"<p>{low} {bar} {high}: one scale for all rows</p>"
-    return _page("one LSTM step", notes, _grid(stacked, list(known).__getitem__) + legend)
+    most = theme.number(theme.largest(stacked))
+    scale = _caption(f"one scale for all rows: blue up to {most}, orange down to −{most}")
+    return _page("one LSTM step", notes, _grid(stacked, list(known).__getitem__) + scale)
 
 
-def flow(root: str, nodes: Sequence[Node], edges: int, traced: bool) -> str:
-    """A Flow: the gradient's norm at c, h and x of every step, and at every named leaf."""
-    notes = [f"{len(nodes):,} nodes", f"{edges:,} edges"]
-    if not traced:
+@page.register
+def _flow(shown: Flow) -> str:
+    """The gradient's norm at c, h and x of every step, and at every named leaf; `tl.draw(flow)` is its drawing."""
+    root, nodes = shown.root.name or shown.root.op or "a leaf", shown.nodes
+    notes = [f"{len(nodes):,} nodes", f"{sum(1 for _ in shown.edges):,} edges"]
+    if not shown.traced:
         return _page(f"graph of {root}", [*notes, "not traced: no gradient was computed"], "")
     found = _by_step(nodes)
-    parts = ""
-    if found:
-        shown = dict(list(found.items())[:_CURVES])
-        colours = {"c": theme.STATE, "h": theme.HIDDEN, "x": theme.INPUT}
-        curves = [
-            _Curve(label, colours[label[-1]], sorted(by_step), [by_step[t] for t in sorted(by_step)])
-            for label, by_step in shown.items()
-        ]
-        parts = _caption("norm of the gradient at every step, on a logarithmic scale" + _left_out(found, shown))
-        parts += _chart(curves, "step", log=True)
-    in_steps = {"c", "h", "x"} if found else set()
-    leaves = [n for n in nodes if n.op is None and n.gradient is not None and (n.name or n.kind == "parameter")]
+    lines = dict(list(found.items())[:_CURVES])
+    if len(found) > len(lines):
+        notes.append(f"the first {len(lines)} of {len(found)} sequences are shown")
+    drawn = {
+        theme.visible(label).replace("$", r"\$"): (list(norms), list(norms.values()))
+        for label, norms in lines.items()
+        if any(0 < y < math.inf for y in norms.values())
+    }
     rows = [
-        [n.name or n.kind, str(n.value.shape), theme.number(n.norm, 3), _Made(_heat(n.gradient, 240, 40))]
-        for n in leaves
-        if n.gradient is not None and n.name not in in_steps
+        [n.name or n.kind, str(n.value.shape), theme.number(n.norm, 3), _heat(n.gradient, 8, 32)]
+        for n in nodes
+        if n.op is None and n.gradient is not None and (n.name or n.kind == "parameter")
+        if not (found and n.name in ("c", "h", "x"))
     ]
-    kept: list[Sequence[Any]] = [rows[k] if k is not None else ["…"] * 4 for k in _kept(len(rows), 24)]
-    tables = _step_table(shown) if found else ""
-    tables += _table(["leaf", "shape", "norm of its gradient", "gradient"], kept) if rows else ""
-    return _page(f"gradient flow from {root}", notes, f"{parts}<div class=parts>{tables}</div>")
+    title = "Norm of the gradient at every step"
+    chart = _chart(lambda: charts.curves(drawn, title, "step", "norm (log scale)", log=True)) if drawn else ""
+    steps = _series("step", lines) if lines else ""
+    leaves = _table(["leaf", "shape", "norm of its gradient", "gradient"], _short(rows, _LEAVES)) if rows else ""
+    return _page(f"gradient flow from {root}", notes, chart + _parts(steps, leaves))
+
+
+@page.register
+def _study(shown: Study) -> str:
+    """How much gradient is left against lag."""
+    title = f"what is left of the gradient after {shown.lag:,} steps"
+    norms = {theme.series(c.variant.label): dict(enumerate(c.norms().tolist())) for c in shown.cells}
+    chart = _chart(lambda: charts.norms(shown), _series("lag", norms))
+    return _page(title, [shown.settings(shown.seeds)], chart)
 
 
 def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
@@ -136,44 +146,67 @@ def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
     settings |= settings.pop("options", {})
     if settings["cell"] != "lstm" or settings["init"] != "uniform":
         del settings["forget_bias"]  # it decided nothing
+    unsolved = "✗ not solved" if about["steps"] >= settings["steps"] else "not solved yet"
+    verdict = f"{task}: {'✓ solved' if about['solved'] else unsolved}"
     after = f"after {about['sequences']:,} sequences, {about['seconds']:.1f} s"
-    ended = about["steps"] >= settings["steps"]
-    verdict = "✓ solved" if about["solved"] else "✗ not solved" if ended else "not solved yet"
     level, how = about.get("baseline") or (None, "")
     exam = about.get("exam")
-    points = [(m["sequences"], m["loss"]) for m in metrics if _number(m.get("sequences")) and _number(m.get("loss"))]
-    parts = ""
-    if points:
-        at, losses = (list(numbers) for numbers in zip(*points, strict=True))
-        log = min(losses) > 0 and max(losses) > 10 * min(losses)
-        levels = {"baseline": float(level)} if _number(level) else {}
-        parts = _caption("loss, mean over the steps between reports" + (", on a logarithmic scale" if log else ""))
-        parts += _chart([_Curve("loss", theme.GRADIENT, at, losses)], "sequences learnt from", log, levels, first=0)
+    losses = {m["sequences"]: m["loss"] for m in metrics if _number(m.get("sequences")) and _number(m.get("loss"))}
     facts = {
         "baseline": f"{theme.number(level, 4)}: {how}" if _number(level) else None,
         "criterion": about.get("criterion"),
-        "loss": f"{theme.number(points[-1][1], 4)} in the last report" if points else None,
+        "loss": f"{theme.number([*losses.values()][-1], 4)} in the last report" if losses else None,
         "examination": exam and exam[2],
         "settings": ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None),
     }
-    rows = "".join(
-        f"<tr><th class=left>{name}</th><td class=wrap>{_escaped(fact, 2000)}</td></tr>"
-        for name, fact in facts.items()
-        if fact
-    )
-    return _page(f"{task}: {verdict} {after}", [], f"{parts}<table>{rows}</table>")
+    said = "".join(f"<p><span class=dim>{k}</span> {_escaped(fact, 2000)}</p>" for k, fact in facts.items() if fact)
+    return _page(f"{verdict} {after}", [], (_loss(losses, level) if losses else "") + said)
 
 
-def drawing(svg: str) -> str:
-    """A drawing inside a page, where each of its parts says what it is under the pointer: as an image it would not."""
+def _loss(losses: Mapping[float, float], baseline: Any) -> str:
+    """The loss so far, on a logarithmic scale where it fell far, and the baseline where it has a place there."""
+    log = min(losses.values()) > 0 and max(losses.values()) > 10 * min(losses.values())
+    levels = {"baseline": baseline} if _number(baseline) and not (log and baseline <= 0) else {}
+    title, across, label = "Mean loss between reports", "sequences learnt from", "loss (log scale)" if log else "loss"
+    line = {"loss": (list(losses), list(losses.values()))}
+    numbers = _series(across, {"loss": losses})
+    return _chart(lambda: charts.curves(line, title, across, label, log, levels), numbers)
+
+
+# ── charts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _chart(draw: Callable[[], Any], numbers: str = "") -> str:
+    """A chart inside a page, or where matplotlib is missing its numbers and how to get it."""
+    if not charts.available():
+        return numbers + _caption(f"as a chart: {charts.INSTALL}")
+    svg: str = draw()._repr_svg_()
     return svg[svg.index("<svg ") :]
+
+
+def _series(x_name: str, lines: Mapping[str, Mapping[Any, float]]) -> str:
+    """The numbers of curves as a table, a row for each x."""
+    numbers = {x: [line.get(x) for line in lines.values()] for x in sorted(set().union(*lines.values()))}
+    rows = [[f"{x:,}", *("" if y is None else theme.number(y, 3) for y in ys)] for x, ys in numbers.items()]
+    return _table([x_name, *lines], _short(rows))
+
+
+def _by_step(nodes: Sequence[Node]) -> dict[str, dict[int, float]]:
+    """The norms at c, h and x by step; of stacked layers by the scopes that tell them apart."""
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for node in nodes:
+        if node.name in ("c", "h", "x") and node.step is not None and node.norm is not None:
+            where = " ".join(s.name for s in node.scopes if s.step is None)
+            found.setdefault((where, node.name), {})[node.step] = node.norm
+    several = sorted((key, sorted(norms.items())) for key, norms in found.items() if len(norms) > 1)
+    return {f"{where} ‖∂L/∂{state}‖".strip(): dict(norms) for (where, state), norms in several}
 
 
 # ── pieces ─────────────────────────────────────────────────────────────────────────────────────
 
 
 class _Made(str):
-    """A string that is HTML already."""
+    """A table's cell that is HTML already."""
 
     __slots__ = ()
 
@@ -182,6 +215,10 @@ def _page(title: str, notes: Iterable[str], body: str) -> str:
     said = " · ".join(_escaped(note) for note in notes if note)
     head = f"<p><b>{_escaped(title)}</b> <span class=dim>{said}</span></p>"
     return f'<div class="tinygrad-lstm">{_STYLE}{head}{body}</div>'
+
+
+def _parts(*parts: str) -> str:
+    return f"<div class=parts>{''.join(f'<div>{part}</div>' for part in parts)}</div>"
 
 
 def _caption(text: str) -> str:
@@ -193,15 +230,10 @@ def _escaped(text: Any, length: int = 200) -> str:
     return html.escape("".join(map(theme.printable, theme.clip(theme.one_line(str(text)), length))))
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows under their headings, the first column and pictures to the left."""
-    rows = list(rows)
-    left = {0} | {k for row in rows for k, cell in enumerate(row) if isinstance(cell, _Made)}
-
-    def line(tag: str, cells: Sequence[Any]) -> str:
-        inner = (cell if isinstance(cell, _Made) else _escaped(cell) for cell in cells)
-        found = (f"<{tag}{' class=left' if k in left else ''}>{cell}</{tag}>" for k, cell in enumerate(inner))
-        return f"<tr>{''.join(found)}</tr>"
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    def line(tag: str, cells: Sequence[str]) -> str:
+        inner = (cell if isinstance(cell, _Made) else f"<{tag}>{_escaped(cell)}</{tag}>" for cell in cells)
+        return f"<tr>{''.join(inner)}</tr>"
 
     return f"<table><thead>{line('th', heads)}</thead><tbody>{''.join(line('td', row) for row in rows)}</tbody></table>"
 
@@ -211,15 +243,9 @@ def _shape(value: Array) -> str:
 
 
 def _spread(value: Array) -> str:
-    if not value.size:
-        return ""
     with np.errstate(all="ignore"):
         mean, deviation = np.mean(value, dtype=np.float64), np.std(value, dtype=np.float64)
     return f"{theme.number(float(mean), 2)} ± {theme.number(float(deviation), 2)}"
-
-
-def _left_out(found: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
-    return f" (the first {len(shown)} of {len(found)} sequences)" if len(found) > len(shown) else ""
 
 
 def _number(x: Any) -> TypeGuard[float]:
@@ -229,43 +255,41 @@ def _number(x: Any) -> TypeGuard[float]:
 # ── arrays ─────────────────────────────────────────────────────────────────────────────────────
 
 
+def _matrix(value: Array) -> Array:
+    """An array as rows of its last axis."""
+    return value.reshape(-1, value.shape[-1]) if value.ndim and value.size else value.reshape(-1, 1)
+
+
 def _numbers(value: Array) -> str:
     """An array as a table, the last axis across; where something is left out, all of it as colours below."""
     if not value.size:
         return _caption("no elements")
-    rows = value.reshape(-1, value.shape[-1]) if value.ndim else value.reshape(1, 1)
-    leading = value.shape[:-1]
-    text = _grid(rows, (lambda k: ", ".join(map(str, np.unravel_index(k, leading)))) if leading else None)
-    return text + _heat(rows, 480, 128) if max(rows.shape) > _MANY else text
+    rows = _matrix(value)
+    text = _grid(rows, lambda k: ", ".join(map(str, np.unravel_index(k, value.shape[:-1]))))
+    return text + f"<table><tr>{_heat(value, 12, 48)}</tr></table>" if max(rows.shape) > _MANY else text
 
 
-def _grid(rows: Array, label_of: Callable[[int], str] | None) -> str:
+def _grid(rows: Array, label_of: Callable[[int], str]) -> str:
     """A matrix as a table of numbers on their colours, abbreviated."""
-    down, across = _kept(len(rows)), _kept(rows.shape[1])
-    picked = rows[np.ix_([k for k in down if k is not None], [k for k in across if k is not None])]
-    texts = iter(_written(picked))
-    whole = theme.largest(rows)
-    heads = "".join(f"<th>{'…' if k is None else k}</th>" for k in across)
-    corner = "<td></td>" if label_of else ""
-    lines = []
-    for r in down:
-        label = f"<th class=left>{'…' if r is None else label_of(r)}</th>" if label_of else ""
-        cells = ""
-        for c in across:
-            if r is None or c is None:
-                cells += "<td class=dim>…</td>"
-            else:
-                cells += f'<td style="background:{_tint(rows[r, c], whole)}">{next(texts)}</td>'
-        lines.append(f"<tr>{label}{cells}</tr>")
-    head = f"<thead><tr>{corner}{heads}</tr></thead>" if rows.shape[1] > 1 else ""
-    return f"<table>{head}<tbody>{''.join(lines)}</tbody></table>"
+    down, across = (_short(range(count)) for count in rows.shape)
+    picked = rows[np.ix_([k for k in down if k != "…"], [k for k in across if k != "…"])]
+    texts, largest = iter(_written(picked)), theme.largest(rows)
+
+    def cell(r: Any, c: Any) -> str:
+        if "…" in (r, c):
+            return "…"
+        return _Made(f"<td style=background:{_tint(rows[r, c], largest)}>{next(texts)}</td>")
+
+    lines = [[r if r == "…" else label_of(r), *(cell(r, c) for c in across)] for r in down]
+    return _table(["", *map(str, across)], lines)
 
 
-def _kept(count: int, many: int = _MANY) -> list[int | None]:
-    """Which of so many are written, None where some are left out."""
-    if count <= many:
-        return list(range(count))
-    return [*range(_FIRST), None, *range(count - _LAST, count)]
+def _short(items: Sequence[Any], many: int = _MANY) -> list[Any]:
+    """Of more than so many the first and the last, and dots between."""
+    if len(items) <= many:
+        return list(items)
+    dots = ["…"] * len(items[0]) if isinstance(items[0], list) else "…"
+    return [*items[:_FIRST], dots, *items[-_LAST:]]
 
 
 def _written(values: Array) -> list[str]:
@@ -284,214 +308,19 @@ def _tint(x: Any, largest: float) -> str:
     """Blue above 0, orange below, more of it for more; grey for NaN. Never so much that text on it is hard to read."""
     x = float(x)
     if math.isnan(x):
-        return "rgba(128,128,128,.4)"
+        return "#80808066"
     part = min(1.0, abs(x) / largest) if largest > 0 else float(math.isinf(x))
-    return f"rgba({','.join(map(str, _rgb(theme.STATE if x > 0 else theme.GRADIENT)))},{0.55 * part:.2f})"
+    return f"{theme.STATE if x > 0 else theme.GRADIENT}{round(140 * part):02X}"
 
 
-def _heat(value: Array, width: int, height: int) -> str:
-    """A matrix as a picture at most so wide and high, a square a number; of a large one every n-th.
-
-    The longer axis lies across, or the picture of a tall matrix would be a thread.
-    """
-    rows = value.reshape(-1, value.shape[-1]) if value.ndim and value.size else value.reshape(-1, 1)
-    if not rows.size:
-        return ""
-    turned = rows.shape[0] > rows.shape[1]
-    rows = rows.T if turned else rows
-    skip = [max(1, -(-count // most)) for count, most in zip(rows.shape, (min(_ROWS, height), _COLUMNS), strict=True)]
-    shown = rows[:: skip[0], :: skip[1]]
-    side = max(1, min(width // shown.shape[1], height // shown.shape[0], 12))
-    largest = theme.largest(rows) or 1.0
-    with np.errstate(invalid="ignore"):
-        part = np.clip(shown.astype(np.float64) / largest, -1, 1)
-    levels = np.where(np.isnan(part), 0, 128 + np.round(127 * np.nan_to_num(part))).astype(np.uint8)
-    data = base64.b64encode(_png(levels)).decode()
+def _heat(value: Array, down: int, across: int) -> _Made:
+    """A cell with a square for each number of a matrix; of a large one every n-th, so that no more are shown."""
+    rows = _matrix(value)
+    skip = [max(1, -(-count // most)) for count, most in zip(rows.shape, (down, across), strict=True)]
+    shown, largest = rows[:: skip[0], :: skip[1]], theme.largest(rows)
     said = f"values from blue, {theme.number(largest)}, to orange, {theme.number(-largest)}"
-    if turned:
-        said += "; rows lie across"
     if max(skip) > 1:
         said += f"; one in {skip[0]} down and one in {skip[1]} across"
-    size = f"width:{side * shown.shape[1]}px;height:{max(side, 6 if len(rows) == 1 else 1) * shown.shape[0]}px"
-    return f'<img src="data:image/png;base64,{data}" alt="{said}" title="{said}" style="{size}">'
-
-
-def _png(levels: npt.NDArray[np.uint8]) -> bytes:
-    """A picture of levels 1 to 255 (-1 to 1, clear at 128) and 0 (NaN, grey): colours with transparency."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    height, width = levels.shape
-    colours = [(128, 128, 128), *[_rgb(theme.GRADIENT)] * 127, *[_rgb(theme.STATE)] * 128]
-    clear = [150, *(2 * abs(k - 128) for k in range(1, 256))]
-    return b"".join(
-        [
-            b"\x89PNG\r\n\x1a\n",
-            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-            chunk(b"PLTE", bytes(x for colour in colours for x in colour)),
-            chunk(b"tRNS", bytes(clear)),
-            chunk(b"IDAT", zlib.compress(np.pad(levels, ((0, 0), (1, 0))).tobytes(), 9)),
-            chunk(b"IEND", b""),
-        ]
-    )
-
-
-def _rgb(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-# ── curves ─────────────────────────────────────────────────────────────────────────────────────
-
-
-class _Curve(NamedTuple):
-    label: str
-    colour: str
-    x: Sequence[float]
-    y: Sequence[float]
-
-
-def _by_step(nodes: Sequence[Node]) -> dict[str, dict[int, float]]:
-    """The norms at c, h and x by step; of stacked layers by the scopes that tell them apart."""
-    found: dict[str, dict[int, float]] = {}
-    for node in nodes:
-        if node.name in ("c", "h", "x") and node.step is not None and node.norm is not None:
-            where = [s.name for s in node.scopes if s.step is None]
-            found.setdefault(" ".join([*where, node.name]), {})[node.step] = node.norm
-    several = {label: by_step for label, by_step in found.items() if len(by_step) > 1}
-    return dict(sorted(several.items(), key=lambda item: item[0].rsplit(" ", 1)))
-
-
-def _step_table(found: Mapping[str, Mapping[int, float]]) -> str:
-    steps = sorted({t for by_step in found.values() for t in by_step})
-    rows = []
-    for k in _kept(len(steps)):
-        if k is None:
-            rows.append(["…"] * (1 + len(found)))
-        else:
-            norms = (by_step.get(steps[k]) for by_step in found.values())
-            rows.append([str(steps[k]), *("" if n is None else theme.number(n, 3) for n in norms)])
-    return _table(["step", *map(_norm_of, found)], rows)
-
-
-def _norm_of(label: str) -> str:
-    where, _, state = label.rpartition(" ")
-    return f"{where} ‖∂L/∂{state}‖".strip()
-
-
-_WIDTH, _HEIGHT = 680, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 132, 10, 36
-
-
-def _chart(
-    curves: Sequence[_Curve],
-    x_name: str,
-    log: bool,
-    levels: Mapping[str, float] | None = None,
-    first: float | None = None,
-) -> str:
-    """Curves with their names at their ends, and dashed levels; on a logarithmic scale what is not above 0 is a gap."""
-    drawn = [curve._replace(y=[_placed(y, log) for y in curve.y]) for curve in curves]
-    across = {name: _placed(y, log) for name, y in (levels or {}).items()}
-    heights = [y for curve in drawn for y in curve.y if math.isfinite(y)]
-    if not heights:
-        return _caption("every number is 0 or not finite")
-    heights += [y for y in across.values() if math.isfinite(y)]
-    low, high = (
-        (math.floor(min(heights)), math.ceil(max(heights))) if log else (min(0.0, *heights), 1.05 * max(heights))
-    )
-    high = high if high > low else low + 1
-    first = min(min(c.x) for c in drawn) if first is None else first
-    last = max(max(c.x) for c in drawn)
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        part = (x - first) / (last - first) if last > first else 0.5
-        return _LEFT + part * (right - _LEFT), bottom - (y - low) / (high - low) * (bottom - _TOP)
-
-    parts = []
-    for y in _ticks(low, high, 5, whole=log):
-        at_y = at(first, y)[1]
-        parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{at_y:.1f}" y2="{at_y:.1f}" stroke-opacity=".15"/>')
-        parts.append(_text(_LEFT - 8, at_y + 4, f"1e{y:.0f}".replace("-", "−") if log else f"{y:g}", "end"))
-    for x in _ticks(first, last, 6, whole=True):
-        parts.append(_text(at(x, low)[0], bottom + 16, f"{x:,.0f}", "middle"))
-    parts.append(_text((_LEFT + right) / 2, _HEIGHT - 4, x_name, "middle"))
-    ends = []
-    for name, y in across.items():
-        if math.isfinite(y):
-            at_y = at(first, y)[1]
-            parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{at_y:.1f}" y2="{at_y:.1f}" stroke-dasharray="5 4"/>')
-            ends.append((at_y, name, ""))
-    for k, curve in enumerate(drawn):
-        points = [(x, y) for x, y in _thinned(curve) if math.isfinite(y)]
-        parts.append(_path([at(x, y) if math.isfinite(y) else None for x, y in _thinned(curve)], curve.colour, k))
-        if len(points) <= _DOTS:
-            for x, y in points:
-                value = theme.number(10**y if log else y, 3)
-                parts.append(_dot(*at(x, y), curve.colour, f"{x_name} {x:,g}: {value}"))
-        if points:
-            ends.append((at(*points[-1])[1], curve.label, curve.colour))
-    parts += _labels(ends, right + 8)
-    said = _escaped("curves of " + ", ".join(curve.label for curve in curves))
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{said}" fill="none" stroke="currentColor" '
-        f'style="width:100%;max-width:{_WIDTH}px;margin-bottom:6px" '
-        f'font-family="system-ui,sans-serif" font-size="11">{"".join(parts)}</svg>'
-    )
-
-
-def _placed(y: float, log: bool) -> float:
-    """Where a number stands on the axis; NaN where it does not."""
-    y = float(y)
-    if not log:
-        return y
-    return math.log10(y) if y > 0 and math.isfinite(y) else math.nan
-
-
-def _thinned(curve: _Curve) -> list[tuple[float, float]]:
-    points = list(zip(curve.x, curve.y, strict=True))
-    every = -(-len(points) // _POINTS)
-    return points if every == 1 else [*points[:-1:every], points[-1]]
-
-
-def _path(points: Iterable[tuple[float, float] | None], colour: str, k: int) -> str:
-    """The line through points, broken where there is none; the k-th has its own dashes, so that colour is not alone."""
-    steps, pen = [], "M"
-    for point in points:
-        if point is None:
-            pen = "M"
-        else:
-            steps.append(f"{pen}{point[0]:.1f} {point[1]:.1f}")
-            pen = "L"
-    dashes = ("none", "8 3", "2 3")[k % 3]
-    return f'<path d="{"".join(steps)}" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>'
-
-
-def _dot(x: float, y: float, colour: str, said: str) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{colour}" stroke="none"><title>{said}</title></circle>'
-
-
-def _labels(ends: Iterable[tuple[float, str, str]], x: float) -> Iterator[str]:
-    """Names beside the ends of their curves, moved apart where they would overlap."""
-    placed = -math.inf
-    for y, name, colour in sorted(ends):
-        placed = max(y, placed + 14)
-        if colour:
-            yield f'<circle cx="{x + 4}" cy="{placed:.1f}" r="4" fill="{colour}" stroke="none"/>'
-        yield _text(x + 12 if colour else x, placed + 4, theme.fit(name, _RIGHT - 24, 11), "start")
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    placed = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text {placed} fill="currentColor" fill-opacity=".8" stroke="none">{_escaped(text)}</text>'
-
-
-def _ticks(low: float, high: float, most: int, whole: bool = False) -> list[float]:
-    """Round numbers from low to high, at most about so many."""
-    if high <= low:
-        return [low]
-    size = 10 ** math.floor(math.log10((high - low) / most))
-    unit = next(size * m for m in (1, 2, 5, 10) if (high - low) / (size * m) <= most)
-    unit = max(1, round(unit)) if whole else unit
-    return [k * unit for k in range(math.ceil(low / unit - 1e-9), math.floor(high / unit + 1e-9) + 1)]
+    squares = "".join(f"<i style=background:{_tint(x, largest)}></i>" for x in shown.flat)
+    columns = f"grid-template-columns:repeat({shown.shape[1]},7px)"
+    return _Made(f'<td><div class=heat title="{said}" style="{columns}">{squares}</div></td>')

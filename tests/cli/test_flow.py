@@ -72,7 +72,7 @@ def test_without_matplotlib_there_are_tables_and_the_name_of_the_extra(capsys, b
     assert main(["flow", *SMALL]) == 0
     assert sorted(os.listdir("flow")) == sorted([*TABLES, "sequence.svg"])
     out, err = capsys.readouterr()
-    assert err == 'note: tables only; the extra that draws the charts: pip install ".[charts]"\n'
+    assert err == 'note: tables only; the extra that draws the charts: pip install "tinygrad-lstm[charts]"\n'
     assert "LSTM, chrono" in out
 
 
@@ -262,6 +262,6 @@ def test_output_in_a_terminal_without_unicode(here):
         command, capture_output=True, text=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, timeout=60
     )
     assert done.returncode == 0
-    without_charts = 'note: tables only; the extra that draws the charts: pip install ".[charts]"\n'
+    without_charts = 'note: tables only; the extra that draws the charts: pip install "tinygrad-lstm[charts]"\n'
     assert done.stderr == ("" if find_spec("matplotlib") else without_charts)
     assert "\\u" not in done.stdout.replace("\\u2500", "")

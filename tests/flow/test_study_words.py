@@ -1,12 +1,10 @@
 """A study of norms that are given: its medians, and that each sentence stands where it holds and nowhere else."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tinygrad_lstm.draw import charts
 from tinygrad_lstm.flow.sequence import TINY
 from tinygrad_lstm.flow.study import CellStudy, Run, Study, reading, seeds_said, variant
 
@@ -185,13 +183,3 @@ def test_a_sentence_says_what_the_norms_are(cells, says):
 )
 def test_a_sentence_that_does_not_hold_is_left_out(cells, never):
     assert never not in reading(of(*cells))
-
-
-def test_a_notebook_shows_the_chart_where_matplotlib_is(monkeypatch):
-    found, shown = of(RNN), []
-    monkeypatch.setattr(charts, "norms", lambda s: SimpleNamespace(_repr_svg_=lambda: shown.append(s) or "<svg/>"))
-    monkeypatch.setattr(charts, "available", lambda: True)
-    assert found._repr_svg_() == "<svg/>"
-    monkeypatch.setattr(charts, "available", lambda: False)
-    assert found._repr_svg_() is None
-    assert shown == [found]

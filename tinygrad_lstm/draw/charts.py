@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-INSTALL = 'pip install ".[charts]"'
+INSTALL = 'pip install "tinygrad-lstm[charts]"'
 FORMATS = ("svg", "png", "pdf")
 _TINY32 = float(np.finfo(np.float32).tiny)
 _WIDTH, _LEFT = 10.4, 0.8  # inches: of a figure, and left of its axes
@@ -46,11 +46,11 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DASHED, _DOTTED = (0, (5, 3)), (0, (1, 2))
 _LAG = "lag (steps before the end, T)"
 _PARTS = (("along the cell state alone", theme.STATE), ("by k detours", theme.GRADIENT))
-_THREE: tuple[tuple[str, Any, float], ...] = (
-    ("largest", "-", 2.0),
-    ("median", (0, (6, 1.5)), 1.4),
-    ("smallest", (0, (1, 1.2)), 1.6),
-)
+_THREE: dict[str, dict[str, Any]] = {
+    "largest": {"linestyle": "-", "linewidth": 2.0},
+    "median": {"linestyle": (0, (6, 1.5)), "linewidth": 1.4},
+    "smallest": {"linestyle": (0, (1, 1.2)), "linewidth": 1.6},
+}
 
 
 class ChartsMissing(RuntimeError):
@@ -141,8 +141,8 @@ def curves(
     if not lines:
         raise ValueError("there is no curve to show: give at least one, as in curves({'loss': losses}, ...)")
     as_words("name", [*lines, *(levels or ())])
-    drawn = []
-    for name, given in lines.items():
+    found = []
+    for (name, given), look in zip(lines.items(), theme.looks(lines), strict=True):
         x, y = given if isinstance(given, tuple) else (np.arange(len(np.atleast_1d(real_array(given)))), given)
         x, y = real_array(x, float), real_array(y, float)
         if not np.isfinite(x).all():
@@ -152,28 +152,21 @@ def curves(
         y = _log10(y) if log else np.where(np.isfinite(y), y, np.nan)
         if not np.isfinite(y).any():
             raise ValueError(f"{name}: there is no finite number{' above 0' if log else ''} to show")
-        drawn.append((name, x, y))
-    for name, level in (levels or {}).items():
-        as_number(f"{name}, a level,", level)
-    first, last = min(x.min() for _, x, _ in drawn), max(x.max() for _, x, _ in drawn)
+        found.append(_Curve(x, y, look, name))
+    first, last = min(curve.x.min() for curve in found), max(curve.x.max() for curve in found)
     if first == last:
         first, last = first - 0.5, last + 0.5
-    found = []
-    for (name, x, y), look in zip(drawn, theme.looks(lines), strict=True):
-        held = np.flatnonzero(np.isfinite(y))[-1] + 1  # the name stands where the line ends
-        found.append(_Curve(y[:held], look, name, x[:held]))
     for name, level in (levels or {}).items():
-        y = np.full(2, float(level))
-        found.append(_Curve(_log10(y) if log else y, (theme.MUTED, ""), name, np.array([first, last])))
-    low, high = (_limits if log else _around)([curve.y for curve in found])
+        y = np.full(2, as_number(f"{name}, a level,", level))
+        found.append(_Curve(np.array([first, last]), _log10(y) if log else y, (theme.MUTED, ""), name))
     figure = _figure(title, 4.2)
     axes = _axes(figure, 0.62, 3.0)
     axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(first, last))
     _ticks(axes.xaxis, 6, whole=last - first > 2)
     if log:
-        _decades(axes, low, high)
+        _decades(axes, *_limits([curve.y for curve in found]))
     else:
-        axes.set_ylim(low, high)
+        axes.set_ylim(_around([curve.y for curve in found]))
         _ticks(axes.yaxis, 7)
     _curves(axes, found)
     return figure
@@ -187,7 +180,7 @@ def norms(found: Study) -> Figure:
     """The gradient's norm against lag, log scale: medians as lines, all seeds as bands, closed forms dashed.
 
     Norms that are exactly 0 have no place on a log axis: the line ends, and its label says so. The smallest normal
-    number of float64 and that of float32 are marked where the chart reaches them, and named where it does not.
+    number of float64 and that of float32 are marked where the chart reaches them.
     """
     return _against_lag(
         found,
@@ -229,7 +222,8 @@ def direct(found: Study) -> Figure:
     )
     above, below = _axes(figure, 2.85, 3.05), _axes(figure, 0.78, 1.6)
     looks = _looks(found)
-    norms = [_Curve(_log10(y), looks[c], _with_end(_name(c), y)) for c in cells if (y := c.relative()) is not None]
+    lag = np.arange(found.lag + 1.0)
+    norms = [_Curve(lag, _log10(y), looks[c], _with_end(c, y)) for c in cells if (y := c.relative()) is not None]
     _decades(above, *_limits([curve.y for curve in norms]))
     _lag_axis(above, found.lag, "")
     above.set_ylabel("norm relative to the whole (log scale)")
@@ -238,7 +232,7 @@ def direct(found: Study) -> Figure:
     below.set(ylim=(-1.1, 1.1), ylabel="cosine with the whole")
     below.set_yticks([-1, -0.5, 0, 0.5, 1], ["−1", "", "0", "", "1"])
     below.axhline(0, color=theme.MUTED, linewidth=0.8, zorder=1)
-    _curves(below, [_Curve(y, looks[c], _name(c)) for c in cells if (y := c.cosine()) is not None])
+    _curves(below, [_Curve(lag, y, looks[c], _name(c)) for c in cells if (y := c.cosine()) is not None])
     return figure
 
 
@@ -258,15 +252,11 @@ def singular(found: Study) -> Figure:
     low, high = _limits(shown)
     for (axes, colour), values in zip(panels, shown, strict=True):
         axes.axhline(0, color=theme.MUTED, linewidth=0.7, zorder=1)
-        for column, (name, style, width) in enumerate(_THREE):
-            y = values[:, column]
-            axes.plot(y, color=colour, linestyle=style, linewidth=width, label=name)
-            last = np.flatnonzero(np.isfinite(y))
-            if last.size and last[-1] < found.lag:
-                axes.plot(last[-1], y[last[-1]], marker="|", color=colour, markersize=7, markeredgewidth=1.4)
+        for y, look in zip(values.T, _THREE.values(), strict=True):
+            axes.plot(y, color=colour, **look)
         _lag_axis(axes, found.lag, axes.get_xlabel(), 5)
         _decades(axes, low, high)
-    _key(figure, [(name, {"color": theme.INK, "linestyle": style, "linewidth": w}) for name, style, w in _THREE])
+    _key(figure, {name: look | {"color": theme.INK} for name, look in _THREE.items()})
     return figure
 
 
@@ -285,11 +275,10 @@ def split(found: Study) -> Figure:
         "cell add up to 1, to rounding of the largest; where some are negative, parts cancel.",
         "signed share of the whole",
         "number of detours, k",
-        0.42,
     )
     for (axes, _), cell in zip(panels, cells, strict=True):
         _bars(axes, cell.parts)
-    _key(figure, [(name, {"color": colour, "linewidth": 6}) for name, colour in _PARTS])
+    _key(figure, {name: {"color": colour, "linewidth": 6} for name, colour in _PARTS})
     return figure
 
 
@@ -300,31 +289,22 @@ def _bars(axes: Axes, parts: Sequence[Part]) -> None:
         axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", fontsize=_SMALL, color=theme.MUTED)
         axes.set(xticks=[], yticks=[])
         return
-    angle = "" if math.isnan(first.cosine) else f", cosine {first.cosine:.2f}".replace("-", "−")
-    said = f"norm {theme.number(first.relative)} of the whole{angle}" if first.norm else "exactly 0"
-    axes.text(0, 1.04, f"k = 0: {said}", transform=axes.transAxes, fontsize=_SMALL, color=theme.STATE)
+    said = f"norm {theme.number(first.relative)} of the whole, cosine {theme.number(first.cosine)}"
+    said = f"k = 0: {said if first.norm else 'exactly 0'}"
+    axes.text(0, 1.04, said, transform=axes.transAxes, fontsize=_SMALL, color=theme.STATE)
     most = max(abs(p.share) for p in parts)
-    visible = [p for p in parts if abs(p.share) > 0.004 * most]
-    shown = [p for p in parts if p.detours <= visible[-1].detours]
+    last = [p for p in parts if abs(p.share) > 0.004 * most][-1]
     axes.axhline(0, color=theme.MUTED, linewidth=0.8, zorder=1)
-    for p in shown:
-        _, colour = _PARTS[p.detours > 0]
-        axes.bar(p.detours, p.share, width=0.78, color=colour, hatch="////" if p.more else None, edgecolor="#FFFFFF",
-                 linewidth=0)  # fmt: skip
-    span = max(shown[-1].detours, 4)
+    for p in parts[: last.detours + 1]:
+        colour, hatch = _PARTS[p.detours > 0][1], "////" if p.more else None
+        axes.bar(p.detours, p.share, width=0.78, color=colour, hatch=hatch, edgecolor=theme.PAPER, linewidth=0)
+    span = last.detours if last.more else max(last.detours, 4)
     axes.set_xlim(-0.9, span + 0.9)
     every = next(e for e in (1, 2, 5, 10, 20, 50) if span / e <= 8)
-    ticks = [k for k in range(0, span + 1, every) if not (shown[-1].more and k >= shown[-1].detours)]
-    names = [str(k) for k in ticks]
-    if shown[-1].more:
-        ticks, names = [*ticks, shown[-1].detours], [*names, f"≥{shown[-1].detours}"]
-    axes.set_xticks(ticks, names)
-    low, high = min(0.0, *(p.share for p in shown)), max(p.share for p in shown)
-    axes.set_ylim(low - 0.08 * (high - low) if low < 0 else 0, high + 0.1 * (high - low))
-    power = math.floor(math.log10(most)) if most >= 1000 else 0  # parts that cancel can be far larger than the whole
-    _ticks(axes.yaxis, 5, said=lambda y: _plain(y / 10**power))
-    if power:
-        axes.text(0.02, 0.9, f"× {_power(power)}", transform=axes.transAxes, fontsize=_SMALL, color=theme.MUTED)
+    ticks = [k for k in range(span + 1) if k % every == 0 or (last.more and k == span)]
+    axes.set_xticks(ticks, [f"≥{k}" if last.more and k == span else str(k) for k in ticks])
+    axes.margins(y=0.1)
+    _ticks(axes.yaxis, 5, said=theme.number)  # parts that cancel can be far larger than the whole
 
 
 # ── how they are made ──────────────────────────────────────────────────────────────────────────
@@ -334,15 +314,11 @@ def _bars(axes: Axes, parts: Sequence[Part]) -> None:
 class _Curve:
     """A curve named at its end; with all seeds its band; without a marker thin and dashed: a closed form or a level."""
 
+    x: Floats
     y: Floats
     look: tuple[str, str]
     label: str
-    given_x: Floats | None = None
     seeds: Sequence[Floats] = ()
-
-    @property
-    def x(self) -> Floats:
-        return np.arange(float(len(self.y))) if self.given_x is None else self.given_x
 
 
 def _figure(title: str, height: float, said: str = "", settings: str = "") -> Figure:
@@ -364,32 +340,32 @@ def _axes(figure: Figure, bottom: float, height: float) -> Axes:
 
 
 def _panels(
-    found: Study, cells: Sequence[CellStudy], title: str, said: str, ylabel: str, xlabel: str, gap: float = 0.34
+    found: Study, cells: Sequence[CellStudy], title: str, said: str, ylabel: str, xlabel: str
 ) -> tuple[Figure, list[tuple[Axes, str]]]:
-    """Three panels a row, each with its cell's colour and under its name; `gap` is between the two, in inches."""
-    one, pitch, top = 1.8, 2.16 + gap, 0.95
-    height = top + -(-len(cells) // 3) * pitch + 0.45
+    """Three panels a row, each with its cell's colour and under its name."""
+    rows = -(-len(cells) // 3)
+    height = 1.4 + 2.58 * rows
     figure = _figure(title, height, said, found.settings(found.seeds[:1]))
-    width = (_WIDTH - _LEFT - 0.25 - 2 * 0.55) / 3
+    place = {"left": _LEFT / _WIDTH, "right": 1 - 0.25 / _WIDTH, "bottom": 0.81 / height, "top": 1 - 1.37 / height}
+    grid = figure.subplots(rows, 3, squeeze=False, gridspec_kw=place | {"wspace": 0.2, "hspace": 0.78 / 1.8}).ravel()
     panels = []
-    for k, cell in enumerate(cells):
-        x, y = _LEFT + (k % 3) * (width + 0.55), height - top - (k // 3) * pitch - gap - one
-        axes = figure.add_axes((x / _WIDTH, y / height, width / _WIDTH, one / height))
+    for k, (axes, cell) in enumerate(zip(grid, cells, strict=False)):
+        colour, _ = _looks(found)[cell]
         axes.set(xlabel=xlabel if k + 3 >= len(cells) else "", ylabel=ylabel if k % 3 == 0 else "")
-        name, (colour, _) = cell.variant.label.replace("-", "−"), _looks(found)[cell]
-        place = x / _WIDTH, (y + one + gap - 0.2) / height
-        figure.text(*place, name, fontsize=10, fontweight="bold", color=colour)
+        axes.set_title(cell.variant.label.replace("-", "−"), {"color": colour}, "left", 18, size=10, weight="bold")
         panels.append((axes, colour))
+    for axes in grid[len(cells) :]:
+        axes.remove()
     return figure, panels
 
 
-def _key(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def _key(figure: Figure, looks: Mapping[str, Mapping[str, Any]]) -> None:
     """What the lines of all panels are, above them at the right."""
     from matplotlib.lines import Line2D
 
     figure.legend(
-        [Line2D([], [], **look) for _, look in entries], [name for name, _ in entries], ncols=len(entries),
-        loc="upper right", bbox_to_anchor=(1 - 0.25 / _WIDTH, 1 - 0.26 / figure.get_figheight()), frameon=False,
+        [Line2D([], [], **look) for look in looks.values()], list(looks), ncols=len(looks), loc="upper right",
+        bbox_to_anchor=(1 - 0.25 / _WIDTH, 1 - 0.26 / figure.get_figheight()), frameon=False,
         fontsize=_SMALL, handlelength=2.2, borderpad=0, borderaxespad=0, columnspacing=1.4,
     )  # fmt: skip
 
@@ -406,23 +382,21 @@ def _against_lag(
     axes = _axes(figure, 0.98, 4.35)
     curves, gone = [], []
     for cell, (values, seeds, closed) in zip(found.cells, measured, strict=True):
-        look, name = _looks(found)[cell], _name(cell)
+        look, lag = _looks(found)[cell], np.arange(float(len(values)))
         if closed is not None:
-            curves.append(_Curve(_log10(closed), (look[0], ""), _closed_said(cell)))
-        curves.append(_Curve(_log10(values), look, _with_end(name, values), seeds=[_log10(s) for s in seeds]))
+            curves.append(_Curve(lag, _log10(closed), (look[0], ""), _closed_said(cell)))
+        curves.append(_Curve(lag, _log10(values), look, _with_end(cell, values), [_log10(s) for s in seeds]))
         if zeros := sum(s[-1] == 0 for s in seeds):
-            gone.append(f"{name} in {zeros} of {len(seeds)}")
+            gone.append(f"{_name(cell)} in {zeros} of {len(seeds)}")
     low, high = _limits([y for curve in curves for y in (curve.y, *curve.seeds)])
-    for end in (math.log10(_TINY32), math.log10(TINY)):
-        if end <= low < end + 0.15 * (high - low):  # a little further, and the mark is on the chart
-            low = end - 0.03 * (high - low)
     _decades(axes, low, high)
     _lag_axis(axes, found.lag)
     axes.set_ylabel(ylabel)
-    notes = [f"exactly 0 at the whole lag, so not drawn: {', '.join(gone)} seeds"] if gone else []
-    for k, note in enumerate(reversed([*notes, *_underflow(axes, low, high)])):
-        at = (0.3 + 0.16 * k) / figure.get_figheight()
-        figure.text(1 - 0.2 / _WIDTH, at, note, fontsize=_SMALLEST, color=theme.MUTED, ha="right")
+    if gone:
+        note = f"exactly 0 at the whole lag, so not drawn: {', '.join(gone)} seeds"
+        place = 1 - 0.2 / _WIDTH, 0.3 / figure.get_figheight()
+        figure.text(*place, note, fontsize=_SMALLEST, color=theme.MUTED, ha="right")
+    _smallest(axes, low, high)
     _curves(axes, curves)
     return figure
 
@@ -431,21 +405,16 @@ def _curves(axes: Axes, curves: Sequence[_Curve]) -> None:
     """Curves with about eight markers each, shifted a little from those of others, and their names."""
     for k, curve in enumerate(curves):
         colour, marker = curve.look
-        if len(curve.seeds) > 1:
-            every = np.array(curve.seeds)
-            held = np.isfinite(every).any(axis=0)  # a norm of 0 is not on the chart, not even as the edge of a band
-            least = np.where(np.isfinite(every), every, np.inf).min(axis=0)
-            most = np.where(np.isfinite(every), every, -np.inf).max(axis=0)
-            axes.fill_between(curve.x, least, most, where=held, color=colour, alpha=0.1, linewidth=0)
+        if len(curve.seeds) > 1:  # a norm of 0 is not on the chart, not even as the edge of a band
+            band = np.fmin.reduce(curve.seeds), np.fmax.reduce(curve.seeds)
+            axes.fill_between(curve.x, *band, color=colour, alpha=0.1, linewidth=0)
         if not marker:
             axes.plot(curve.x, curve.y, color=colour, linewidth=1.0, linestyle=_DASHED, zorder=2)
             continue
-        axes.plot(curve.x, curve.y, color=colour, linewidth=1.8, zorder=3)
-        apart = max((len(curve.y) - 1) / 8, 1)
-        at = np.unique(np.arange(k / len(curves) * apart, len(curve.y), apart).astype(int))
+        apart = max((len(curve.y) - 1) // 8, 1)
         axes.plot(
-            curve.x[at], curve.y[at], color=colour, linestyle="none", marker=marker, markersize=5,
-            markeredgecolor=theme.PAPER, markeredgewidth=0.6, zorder=3,
+            curve.x, curve.y, color=colour, linewidth=1.8, zorder=3, marker=marker, markersize=5,
+            markeredgecolor=theme.PAPER, markeredgewidth=0.6, markevery=(k * apart // len(curves), apart),
         )  # fmt: skip
     _place_labels(axes, curves)
 
@@ -456,20 +425,18 @@ def _place_labels(axes: Axes, curves: Sequence[_Curve]) -> None:
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     height = axes.get_position().height * figure.get_figheight() * 72
     width = axes.get_position().width * figure.get_figwidth() * 72
-    places = [(curve.y[-1] - low) / (high - low) for curve in curves]
-    ends = np.nan_to_num(np.clip(places, 0, 1)).tolist()
-    order = sorted(range(len(curves)), key=lambda k: (ends[k], curves[k].look[1] != ""))
-    for k, place in zip(order, _apart([ends[k] * height for k in order], _PITCH, height), strict=True):
-        colour, marker = curves[k].look
-        y, x = place / height, 1 + 20 / width
-        line: dict[str, Any] = {"transform": axes.transAxes, "color": colour, "clip_on": False}
-        if np.isfinite(places[k]):
-            end = (curves[k].x[-1] - left) / (right - left)
-            axes.plot([end, 1, 1 + 14 / width], [ends[k], ends[k], y], linewidth=0.8, linestyle=_DOTTED, **line)
-        if marker:
-            axes.plot(x, y, marker=marker, markersize=5, **line)
-        else:
-            axes.plot([x - 5 / width, x + 5 / width], [y, y], linewidth=1.0, linestyle=(0, (3, 2)), **line)
+    ends = []
+    for curve in curves:
+        held = np.flatnonzero(np.isfinite(curve.y))
+        x, y = (curve.x[held[-1]], curve.y[held[-1]]) if held.size else (right, low)
+        ends.append(((x - left) / (right - left), min(max(float((y - low) / (high - low)), 0.0), 1.0)))
+    order = sorted(range(len(curves)), key=lambda k: (ends[k][1], curves[k].look[1] != ""))
+    for k, place in zip(order, _apart([ends[k][1] * height for k in order], _PITCH, height), strict=True):
+        (colour, marker), (end, at), x, y = curves[k].look, ends[k], 1 + 20 / width, place / height
+        axes.plot(
+            [end, 1, 1 + 14 / width, x], [at, at, y, y], color=colour, linewidth=0.8, linestyle=_DOTTED, marker=marker,
+            markersize=5, markevery=[3], transform=axes.transAxes, clip_on=False,
+        )  # fmt: skip
         size = _SMALL if marker else _SMALLEST
         axes.text(
             x + 8 / width, y, theme.fit(curves[k].label, 72 * _ROOM - 42, size), transform=axes.transAxes,
@@ -478,41 +445,23 @@ def _place_labels(axes: Axes, curves: Sequence[_Curve]) -> None:
 
 
 def _apart(wanted: Sequence[float], least: float, room: float) -> list[float]:
-    """Rising places no less than `least` apart, near those wanted, and inside the room where they fit."""
-    groups: list[list[float]] = []  # [sum of wanted places, count]: neighbours that touch move as one
-
-    def start(group: list[float]) -> float:
-        total, count = group
-        length = (count - 1) * least
-        return max(0.0, min(total / count - length / 2, room - length))
-
+    """Rising places no less than `least` apart, at or above those wanted, and inside the room where they fit."""
+    places: list[float] = []
     for place in wanted:
-        groups.append([place, 1])
-        while len(groups) > 1 and start(groups[-2]) + groups[-2][1] * least > start(groups[-1]):
-            total, count = groups.pop()
-            groups[-1][0] += total
-            groups[-1][1] += count
-    return [start(group) + k * least for group in groups for k in range(int(group[1]))]
+        places.append(max(place, places[-1] + least) if places else place)
+    return [min(place, room - k * least) for k, place in zip(reversed(range(len(places))), places, strict=True)]
 
 
-def _underflow(axes: Axes, low: float, high: float) -> list[str]:
-    """Mark where float64 and float32 end; return in words what the chart does not reach."""
-    unseen = []
+def _smallest(axes: Axes, low: float, high: float) -> None:
+    """Mark where float64 and float32 end, where the chart reaches so far."""
     for value, name in ((_TINY32, "float32"), (TINY, "float64")):
-        said = f"smallest normal number of {name}, {theme.number(value)}"
         if low < math.log10(value) < high:
             axes.axhline(math.log10(value), color=theme.INK, linewidth=0.9, linestyle=_DOTTED, zorder=2)
             axes.annotate(
-                said, (1, math.log10(value)), (-4, 4), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-                fontsize=_SMALLEST, ha="right",
+                f"smallest normal number of {name}, {theme.number(value)}", (1, math.log10(value)), (-4, 4),
+                xycoords=axes.get_yaxis_transform(), textcoords="offset points", fontsize=_SMALLEST, ha="right",
                 bbox={"facecolor": theme.PAPER, "alpha": 0.8, "linewidth": 0, "pad": 1.5},
             )  # fmt: skip
-            if name == "float64":
-                axes.axhspan(low, math.log10(value), color="#F3F4F6", zorder=0, linewidth=0)
-        elif low >= math.log10(value):
-            decades = round(low - math.log10(value))
-            unseen.append(f"{said}: {decades} decades below this chart")  # never fewer than a few, see _against_lag
-    return unseen
 
 
 def _decades(axes: Axes, low: float, high: float) -> None:
@@ -546,14 +495,13 @@ def _lag_axis(axes: Axes, lag: int, words: str = _LAG, count: int = 6) -> None:
 
 
 def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
-    """Whole decades round all finite values, with a little air; at least two."""
-    finite = np.concatenate([c[np.isfinite(c)].reshape(-1) for c in curves] or [np.zeros(1)])
+    """All finite logarithms with a little air; at least two decades."""
+    finite = np.concatenate([c[np.isfinite(c)] for c in map(np.ravel, curves)])
     if not finite.size:
         return -2.0, 0.5
     low, high = float(finite.min()), float(finite.max())
     air = max(0.03 * (high - low), 0.1)
-    low, high = low - air, high + air
-    return (low, high) if high - low >= 2 else (high - 2, high)
+    return min(low - air, high + air - 2), high + air
 
 
 def _around(curves: Sequence[Floats]) -> tuple[float, float]:
@@ -568,17 +516,17 @@ def _around(curves: Sequence[Floats]) -> tuple[float, float]:
 
 def _log10(values: Floats) -> Floats:
     """The decimal logarithm; NaN, which is not drawn, where there is none."""
-    positive = values > 0  # False for NaN
-    return np.where(positive, np.log10(np.where(positive, values, 1.0)), np.nan)
+    held = (values > 0) & np.isfinite(values)
+    return np.where(held, np.log10(np.where(held, values, 1.0)), np.nan)
 
 
-def _with_end(name: str, values: Floats) -> str:
+def _with_end(cell: CellStudy, values: Floats) -> str:
     """The name with the last value, or from where on it is exactly 0."""
     if math.isnan(values[-1]):
-        return f"{name}  lost"
+        return f"{_name(cell)}  lost"
     if values[-1] > 0:
-        return f"{name}  {theme.number(float(values[-1]))}"
-    return f"{name}  0 from lag {int(np.flatnonzero(values > 0)[-1]) + 1 if (values > 0).any() else 0:,}"
+        return f"{_name(cell)}  {theme.number(float(values[-1]))}"
+    return f"{_name(cell)}  0 from lag {max(np.flatnonzero(values > 0), default=-1) + 1:,}"
 
 
 def _closed_said(cell: CellStudy) -> str:
@@ -609,10 +557,4 @@ def _with_cell_state(found: Study) -> list[CellStudy]:
     return cells
 
 
-CHARTS: dict[str, Callable[[Study], Figure]] = {
-    "norms": norms,
-    "direct": direct,
-    "split": split,
-    "singular": singular,
-    "weights": weights,
-}
+CHARTS: dict[str, Callable[[Study], Figure]] = {c.__name__: c for c in (norms, direct, split, singular, weights)}

@@ -19,6 +19,7 @@ from ..machine import free_in_forks, without_collector
 from ..messages import describe
 from ..nn import Parameter
 from ..scope import adjoint, scope
+from ..shown import Shown
 from ..tensor import Tensor
 from .crossings import Link, Mark, as_marks, by_crossings
 from .jacobians import States, against_lag, direct
@@ -253,7 +254,7 @@ class _Rows:
         return iter(self._table[self._starts[number] : self._starts[number + 1]].tolist())
 
 
-class Flow:
+class Flow(Shown):
     """A graph with the cotangent of every edge. Made by `trace_gradients` (or, without any, `read_graph`).
 
     `nodes` are in the order they were made, a leaf just before its first use; `root` is what was differentiated.
@@ -440,13 +441,6 @@ class Flow:
         if np.isnan(jacobian).any():
             raise ValueError(self._origin_of_nan().replace("gradient", "Jacobian", 1))
         return jacobian
-
-    def _repr_html_(self) -> str:
-        """In a notebook: the norms of the gradient step by step and at the leaves; `tl.draw(flow)` is its drawing."""
-        from ..notebook import flow  # pages live upstairs; showing itself is how a notebook calls
-
-        root = self.root.name or self.root.op or "a leaf"
-        return flow(root, self.nodes, sum(1 for _ in self.edges), self.traced)
 
     def __repr__(self) -> str:
         state = "traced" if self.traced else "not traced"

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ..arguments import as_items, as_size, as_words
 from ..nn import LSTMCell, RNNCell
+from ..shown import Shown
 from .graph import Flow, norm
 from .sequence import TINY, Cell, Floats, Passage, make_cell, number, percent, times, trace_sequence
 
@@ -159,7 +160,7 @@ class CellStudy:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Study(Shown):
     """What `study` found, with all that is needed to do it again."""
 
     lag: int
@@ -174,12 +175,6 @@ class Study:
             f"untrained float64 cells, hidden size {self.hidden_size}, standard normal inputs of size "
             f"{self.input_size}, {seeds_said(seeds)}"
         )
-
-    def _repr_svg_(self) -> str | None:
-        """In a notebook: how much gradient is left against lag, where matplotlib is installed."""
-        from ..draw import charts  # pictures live upstairs; showing itself is how a notebook calls
-
-        return charts.norms(self)._repr_svg_() if charts.available() else None  # type: ignore[attr-defined]
 
     def of(self, key: str) -> CellStudy | None:
         """The cell of that key, None where it did not run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 from weakref import ref
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..arguments import as_size
 from ..messages import describe
 from ..scope import current, scope
+from ..shown import Shown
 from ..tensor import Tensor, tensor
 from .module import Module, given
 
@@ -185,11 +186,18 @@ class Cell(Module):
         return f"{self._label[:-1]}, {count} parameters, {self.dtype})"
 
 
+class Step(Shown):
+    """Every value of one step: the kind of all the named tuples that `step_type` makes."""
+
+    __slots__ = ()
+    _asdict: Callable[[], dict[str, Any]]
+
+
 @cache
 def step_type(name: str, fields: tuple[str, ...]) -> Any:
     """The named tuple of a step: one type for all steps of a cell."""
 
-    class Step(namedtuple(name, fields)):  # type: ignore[misc]
+    class Named(Step, namedtuple(name, fields)):  # type: ignore[misc]
         __slots__ = ()
         __doc__ = f"""Every value of one step: {", ".join(fields)}.
 
@@ -200,14 +208,8 @@ def step_type(name: str, fields: tuple[str, ...]) -> Any:
             """For `copy` and `pickle`: the type is made where it is needed."""
             return _step, (name, fields, *self)
 
-        def _repr_html_(self) -> str:
-            """In a notebook: a row for each value."""
-            from ..notebook import step  # pages live upstairs; showing itself is how a notebook calls
-
-            return step({k: v if v is None else v.numpy() for k, v in self._asdict().items()})
-
-    Step.__name__ = Step.__qualname__ = name
-    return Step
+    Named.__name__ = Named.__qualname__ = name
+    return Named
 
 
 def _step(name: str, fields: tuple[str, ...], *values: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import real_array
+from ..shown import Shown
 from ..tensor import Tensor, tensor
 
 
@@ -24,7 +25,7 @@ class Parameter(Tensor):
         self._path = None
 
 
-class Module:
+class Module(Shown):
     """Something with parameters: those set as attributes, and those of modules set as attributes.
 
     An attribute may also be a list, a tuple or a dict of them, one inside another too. Names read `cell.W_f`,
@@ -103,13 +104,6 @@ class Module:
                 raise TypeError(f"{name} is {parameter.dtype}, got {arrays[name].dtype}")
         for name, parameter in parameters.items():
             parameter.assign(arrays[name])
-
-    def _repr_html_(self) -> str:
-        """In a notebook: every parameter with its shape, count, values as colours, and gradient where it has one."""
-        from ..notebook import module  # pages live upstairs; showing itself is how a notebook calls
-
-        title = type(self).__name__ if type(self).__repr__ is object.__repr__ else repr(self)
-        return module(title, [(name, p.numpy(), p.grad) for name, p in self.named_parameters()])
 
 
 def _call(found: Module | Parameter, path: str) -> None:
