@@ -19,11 +19,11 @@ from ..tensor import Tensor
 from . import render, theme
 from .chain import find_chain
 from .dot import dot_text
+from .elements import NoLanes
 from .folding import LIMIT
 from .graph import Picture
 from .json_graph import graph_dict, json_text
 from .labels import sampled
-from .lanes import NoLanes
 from .layout_backward import layout_backward
 from .layout_graph import layout_graph
 from .layout_lanes import layout_lanes

@@ -74,6 +74,11 @@ def figure(of: Node | Edge) -> float | None:
     return of.norm if array is None or array.size != 1 else float(array.item())
 
 
+def figure_text(figure: float | None) -> str:
+    """A gradient in a tooltip, with four figures."""
+    return "not computed" if figure is None else f"{figure:.4g}"
+
+
 def amount(of: Node | Edge) -> str:
     """That number as it is printed, a single one with three figures."""
     return theme.number(figure(of), 3 if (of if isinstance(of, Node) else of.source).value.size == 1 else 2)
@@ -195,8 +200,8 @@ def tooltip(node: Node) -> str:
 
 
 def shown(node: Node) -> str:
-    """The number of a node that has one."""
-    return theme.number(float(node.value.reshape(-1)[0]), 3)
+    """The number of a node, or the shape of several."""
+    return theme.number(float(node.value.item()), 3) if node.value.size == 1 else f"{node.value.shape}"
 
 
 def gradient_text(node: Node, sign: str = "∇") -> str:

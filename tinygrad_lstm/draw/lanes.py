@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count, permutations
 from typing import NamedTuple
 
-from .elements import Element, Elements
+from .elements import Element, Elements, NoLanes
 
 Cell = tuple[int, int]
 
@@ -23,10 +23,6 @@ _ORDERS = 60  # of gates and lanes that are tried
 _RIGHT, _LEFT, _UP, _DOWN = (1, 0), (-1, 0), (0, -1), (0, 1)
 _WAYS = (_RIGHT, _LEFT, _UP, _DOWN)
 _BEND, _CROSSING, _CROSSING_A_LANE, _BESIDE = 2.5, 7.0, 19.0, 0.4  # in steps from cell to cell
-
-
-class NoLanes(ValueError):
-    """A step that would be harder to follow in lanes than as `dot` draws it."""
 
 
 def lay_out(elements: Elements) -> Lanes:

@@ -80,6 +80,14 @@ def number(x: float | None, digits: int = 2) -> str:
     return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
 
 
+def percent(share: float | None) -> str:
+    """A share in percent with two digits, a very small one with one; – where there is none."""
+    if share is None:
+        return "–"
+    p = 100 * share
+    return number(p) if not math.isfinite(p) else f"{number(p, 2 if p >= 0.0095 else 1)} %" if p else "≈ 0 %"
+
+
 def value(x: Any, sign: str = "") -> str:
     """An element of an array in at most six characters; `sign` is "+" or "" as in a format specification."""
     if isinstance(x, bool | np.bool_):
@@ -172,11 +180,13 @@ def _em(ch: str) -> float:
 class Scale:
     """From a cotangent's norm to a width and a colour, both by its logarithm; one scale for all that is compared.
 
-    `low` and `high` are decimal logarithms. A norm outside is drawn as the nearer end; its number stays true.
+    `low` and `high` are decimal logarithms. A norm outside is drawn as the nearer end; its number stays true. `widths`
+    are those of lines at the two ends, in points.
     """
 
     low: float
     high: float
+    widths: tuple[float, float] = 0.8, 5.5
 
     @classmethod
     def of(cls, norms: list[float]) -> Scale:
@@ -188,17 +198,12 @@ class Scale:
 
     def place(self, norm: float) -> float:
         """Where a norm stands on the scale, from 0 to 1; NaN stands nowhere and is put at 0."""
-        if not norm > 0:
-            return 0.0
-        if math.isinf(norm):
-            return 1.0
-        return min(1.0, max(0.0, (math.log10(norm) - self.low) / (self.high - self.low)))
+        return min(1.0, max(0.0, (math.log10(norm) - self.low) / (self.high - self.low))) if norm > 0 else 0.0
 
     def width(self, norm: float | None) -> float:
         """Line width in points."""
-        if norm is None:
-            return 0.8
-        return 2.0 if math.isnan(norm) else round(0.8 + 4.7 * self.place(norm), 2)
+        least, most = self.widths
+        return round(least + (most - least) * self.place(norm or 0.0), 2)
 
     def colour(self, norm: float | None, state: bool = False) -> str:
         """Line colour: orange, or blue along the cell state; grey where nothing was computed, black for NaN."""
