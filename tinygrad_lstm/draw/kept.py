@@ -180,7 +180,11 @@ class Kept:
         """What that means."""
         if not self.direct:
             matrix, squash = ("" if part is None else f" (× {number(part)})" for part in self.weights)
-            return f"matrix W{matrix}, squashing {self.bend}{squash}" if self.bend else "no way one step back without a matrix"
+            return (
+                f"matrix W{matrix}, squashing {self.bend}{squash}"
+                if self.bend
+                else "no way one step back without a matrix"
+            )
         ops = [edge.consumer.op or "" for edge in self.steps[-1].direct[self.state]]
         bends = ", ".join(self.steps[-1].bends(self.state))
         through = "+ lets it through: " if {"add", "sub"} & {*ops} else ""

@@ -12,7 +12,6 @@ from .chain import BENDS, cell_steps
 from .folding import Group, fold
 from .graph import Arrow, Cluster, Picture, Shape
 from .legend import legend
-from .pieces import flow_arrow, loss_value, parameter_shape, said
 
 
 def layout_graph(
@@ -133,7 +132,7 @@ class GraphDrawer:
     def root(self, ident: str, node: Node) -> Shape:
         name = theme.fit(theme.one_line(node.name or "output"), 140, 11)
         rows = [labels.cell(node.symbol or node.op or "", 12), labels.cell(name, 11, bold=True)]
-        label = labels.table([*rows, labels.cell(loss_value(node), 9, theme.MUTED)], CELLPADDING="0")
+        label = labels.table([*rows, labels.cell(labels.shown(node), 9, theme.MUTED)], CELLPADDING="0")
         return Shape(ident, "pill", label, paint=theme.LOSS, tooltip=labels.tooltip(node), css="loss")
 
     def plain_op(self, ident: str, node: Node) -> Shape:
@@ -181,20 +180,29 @@ class GraphDrawer:
 
     # ── arrows ─────────────────────────────────────────────────────────────────────────────────
 
-    def source(self, edge: Edge, room: float) -> str:
-        """The shape that an edge begins at; a parameter, its name in so much room, is drawn for each of its edges."""
+    def source(self, edge: Edge, factor: str = "") -> str:
+        """The shape that an edge begins at; a parameter is drawn for each of its edges, in some with its factor."""
         if edge.source in self.names:
             return self.names[edge.source]
-        ident = use_id(edge)
-        self.add(parameter_shape(ident, edge, self.clusters_of[self.names[edge.consumer]], room))
+        ident, cluster = use_id(edge), self.clusters_of[self.names[edge.consumer]]
+        label = labels.parameter_label(edge, factor)
+        tooltip = f"{labels.tooltip(edge.source)} · this use contributes {labels.figure_text(labels.figure(edge))}"
+        self.add(Shape(ident, "pill", label, None, None, theme.WEIGHT, 11, tooltip, "parameter", cluster))
         return ident
+
+    def arrow(self, ident: str, ends: tuple[str, str], norm: float | None, tooltip: str, state: bool = False) -> Arrow:
+        """An arrow as wide and dark as the gradient that came back along it; `state` is the blue of the cell state."""
+        css = "edge state" if state else "edge"
+        width, colour = self.scale.width(norm), self.scale.colour(norm, state)
+        arrow = Arrow(ident, *ends, None, width, colour, dashed=norm is None, tooltip=tooltip, css=css)
+        self.picture.arrows.append(arrow)
+        return arrow
 
     def edge(self, edge: Edge) -> None:
         parameter = edge.source not in self.names
-        source, target = self.source(edge, room=110), self.names[edge.consumer]
+        source, target = self.source(edge), self.names[edge.consumer]
         state = edge in self.direct
-        ends, tooltip = (source, target), said(edge, edge.norm)
-        arrow = flow_arrow(edge_id(edge), ends, None, edge.norm, self.scale, state, tooltip)
+        arrow = self.arrow(edge_id(edge), (source, target), edge.norm, labels.said(edge), state)
         arrow.weight, arrow.rows = weight(edge, 8 if state else 3), rows(edge)
         if not parameter:
             arrow.label = "" if edge.norm is None else edge_label(edge, arrow.width)
@@ -203,7 +211,6 @@ class GraphDrawer:
             self.picture.rows.append([source, target])
             self._accompanied.add(target)
             arrow.rows = 3
-        self.picture.arrows.append(arrow)
 
     def merge_parallel(self) -> None:
         """Between a folded group and anything else only the widest of several edges is drawn."""
