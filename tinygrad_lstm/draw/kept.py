@@ -180,11 +180,8 @@ class Kept:
         """What that means."""
         if not self.direct:
             matrix, squash = ("" if part is None else f" (× {number(part)})" for part in self.weights)
-            return (
-                f"matrix W{matrix}, squashing {self.bend}{squash}"
-                if self.bend
-                else "no way one step back without a matrix"
-            )
+            named = f"matrix W{matrix}, squashing {self.bend}{squash}"
+            return named if self.bend else "no way one step back without a matrix"
         ops = [edge.consumer.op or "" for edge in self.steps[-1].direct[self.state]]
         bends = ", ".join(self.steps[-1].bends(self.state))
         through = "+ lets it through: " if {"add", "sub"} & {*ops} else ""
@@ -194,11 +191,10 @@ class Kept:
     def formula(self) -> str:
         """How a step makes the state, where that can be said without its weights."""
         step, node = self.steps[-1], self.nodes[-1]
-        sign = {"add": "+", "sub": "−", "mul": "×"}.get(node.op or "") if node else None
         if self.bend and not self.direct and len(step.products) == 1:
             return f"new {self.state} = {self.bend}(W [{', '.join(step.states)}, x])"
-        text = f" {sign} ".join(step.written(e.source) for e in node.inputs) if node and sign else "@"
-        return "" if "@" in text else f"new {self.state} = {text}"
+        text = step.written(node, own=False) if node else "…"
+        return "" if "…" in text else f"new {self.state} = {text}"
 
 
 def _ratio(a: float | None, b: float | None) -> float | None:

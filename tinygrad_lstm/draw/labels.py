@@ -167,7 +167,7 @@ def grid(
 
     def one(x: Any) -> str:
         colour = theme.heat(float(x), largest)
-        inner = font(next(words), size, theme.ink_on(colour)) if texts else ""
+        inner = font(next(words), size, theme.INK) if texts else ""
         return td(inner, BGCOLOR=colour, **box, **({} if x else outline))
 
     whole = {"WIDTH": f"{width * values.shape[1]}", "HEIGHT": f"{height * len(values)}", "FIXEDSIZE": "TRUE"}

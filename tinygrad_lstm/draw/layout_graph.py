@@ -15,13 +15,13 @@ from .legend import legend
 
 
 def layout_graph(
-    flow: Flow, scale: theme.Scale, title: str, heading: str | None, words: Sequence[str], values: bool, collapse: bool,
+    flow: Flow, scale: theme.Scale, title: str, heading: str | None, words: Sequence[str], collapse: bool,
     notes: Sequence[str],
 ) -> Picture:  # fmt: skip
     """Every operation a shape, parameters once per use, scopes as clusters."""
     picture = Picture(title, placed=False, notes=[*notes])
     home = fold(flow) if collapse else {}
-    drawer = GraphDrawer(picture, flow, scale, words, values)
+    drawer = GraphDrawer(picture, flow, scale, words)
     if heading:
         drawer.heading(heading)
     if home:
@@ -49,8 +49,8 @@ def layout_graph(
 class GraphDrawer:
     """Draws nodes and edges into the picture."""
 
-    def __init__(self, picture: Picture, flow: Flow, scale: theme.Scale, words: Sequence[str], values: bool) -> None:
-        self.picture, self.scale, self.values = picture, scale, values
+    def __init__(self, picture: Picture, flow: Flow, scale: theme.Scale, words: Sequence[str]) -> None:
+        self.picture, self.scale = picture, scale
         steps = cell_steps(flow)
         self.words = {step.x: theme.one_line(words[step.number - 1]) for step in steps if step.number <= len(words)}
         self.direct = {edge for step in steps for path in step.direct.values() for edge in path}
@@ -152,7 +152,7 @@ class GraphDrawer:
             name = theme.fit(theme.one_line(node.name), 140, 11)
             text = labels.font(name, 11, colour or theme.INK, bold=True) + labels.font(f"  {symbol}", 11)
         rows = [labels.td(text)]
-        if self.values and node.name:
+        if node.name:
             rows.append(labels.td(labels.heat(node.value, 9)))
         paint = theme.NONLINEAR if gate else theme.OP
         if colour:
@@ -172,9 +172,7 @@ class GraphDrawer:
         rows = [labels.cell(theme.fit(name, 140, 12), 12, theme.STATE, bold=True)]
         if node.value.ndim:
             rows.append(labels.cell(f"{node.value.shape}", 9, theme.MUTED))
-        if self.values:
-            rows.append(labels.td(labels.heat(node.value, 9)))
-        rows.append(labels.gradient(node, 9))
+        rows += [labels.td(labels.heat(node.value, 9)), labels.gradient(node, 9)]
         label = labels.table(rows, CELLPADDING="1")
         return Shape(ident, "pill", label, paint=theme.INPUT_VALUE, tooltip=tooltip, css=node.kind)
 
