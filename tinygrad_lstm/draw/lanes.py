@@ -371,8 +371,6 @@ class _Routes:
         for k in (1, -1):  # beside another wire
             beside = self.taken[cell[0] + k * way[1], cell[1] + k * way[0]]
             cost += _BESIDE * (beside.get(along, source) is not source)
-        if way[1] and not 1 < cell[0] < self.width - 2:
-            cost += 4
         if cell[1] < self.top:
             cost += 6
         if source.kind == "join" and way[0] and cell[1] != self.at[source][1]:
