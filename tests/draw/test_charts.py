@@ -9,6 +9,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from test_theme import contrast
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.draw import charts, theme
@@ -266,7 +267,7 @@ def test_text_can_be_read_where_a_chart_is_900_pixels_wide(found, lost, name):
         assert len(seen) >= 10
         for text in seen:
             assert text.get_fontsize() * 900 / (figure.get_figwidth() * 72) >= 9, text
-            assert theme.contrast(to_hex(text.get_color()).upper(), theme.PAPER) >= 4.5, text
+            assert contrast(to_hex(text.get_color()).upper(), theme.PAPER) >= 4.5, text
 
 
 def test_a_chart_as_svg_is_a_card_with_a_name(found, tmp_path):

@@ -260,7 +260,7 @@ def test_parameters_of_ones_own_operations_are_plain_too(tmp_path):
     given = {"slope": 0.5, "limit": np.float64(np.inf), "mode": "a\udcff"}
     (graph,) = saved(tl.draw(tilt(x, **given).sum()), tmp_path)["graphs"]
     (params,) = (node["params"] for node in graph["nodes"] if node["op"] == "tilt")
-    assert params == {"slope": 0.5, "limit": "Infinity", "mode": "a\\udcff"}
+    assert params == {"slope": 0.5, "limit": "Infinity", "mode": "a\udcff"}
 
 
 def test_parameters_of_operations_are_plain(tmp_path, unrolled):
@@ -292,14 +292,12 @@ def test_any_name_is_kept_and_hides_nothing(name, tmp_path):
     with tl.scope(name or "s"):
         y = tl.tanh(x)
     document = saved(tl.draw(y.sum(), titles=[name], detail="ops"), tmp_path)
-    kept = name.replace("\ud800", "\\ud800")
     (graph,) = document["graphs"]
-    assert graph["nodes"][0]["name"] == (kept or None)
-    assert graph["scopes"][0]["name"] == (kept or "s")
-    assert graph["title"] == kept
+    assert graph["nodes"][0]["name"] == (name or None)
+    assert graph["scopes"][0]["name"] == (name or "s")
+    assert graph["title"] == name
     text = (tmp_path / "graph.json").read_text(encoding="utf-8")
     assert all(line.isprintable() for line in text.split("\n"))
-    assert ("日本 👍 σ" in text) == (name == "日本 👍 σ")
 
 
 def test_a_step_may_be_a_number_of_numpy():

@@ -97,9 +97,9 @@ def test_a_gradient_that_was_not_computed_is_said_so_and_not_zero():
     flow = tl.flow.read_graph(tl.tensor([1.0], requires_grad=True, name="x") * 2)
     assert "not computed" in labels.gradient(flow.nodes[0])
     assert "not computed" in labels.tooltip(flow.nodes[0])
-    assert "not computed" in labels.parameter_label(flow.nodes[0].uses[0], 50)
+    assert "not computed" in labels.parameter_label(flow.nodes[0].uses[0])
     zero = tl.trace_gradients(tl.tensor([1.0], requires_grad=True, name="x") * 0)
-    assert "∇ 0<" in labels.parameter_label(zero.nodes[0].uses[0], 50)
+    assert "∇ 0<" in labels.parameter_label(zero.nodes[0].uses[0])
 
 
 def test_a_tooltip_says_all_in_one_line():

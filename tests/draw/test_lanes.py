@@ -13,8 +13,7 @@ import tinygrad_lstm as tl
 from tinygrad_lstm.draw import theme
 from tinygrad_lstm.draw.chain import find_chain
 from tinygrad_lstm.draw.drawing import Drawing
-from tinygrad_lstm.draw.elements import Elements
-from tinygrad_lstm.draw.lanes import NoLanes
+from tinygrad_lstm.draw.elements import Elements, NoLanes
 from tinygrad_lstm.draw.layout_lanes import layout_lanes
 from tinygrad_lstm.flow import trace_gradients
 
@@ -89,7 +88,7 @@ def overlap(a, b, by=1.0):
 def check(picture):
     """Nothing lies on anything: boxes, lines of other values, lines through boxes; all within the picture's width."""
     known = boxes(picture)
-    assert all(box[0] >= -1 and box[2] <= 872 for box in known.values())
+    assert all(box[0] >= -1 and box[2] <= 887 for box in known.values())
     for (a, one), (b, two) in combinations(known.items(), 2):
         assert not overlap(one, two), (a, b)
     wires = [arrow for arrow in picture.arrows if arrow.css.startswith("edge")]

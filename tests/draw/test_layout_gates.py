@@ -124,7 +124,7 @@ def test_blocks_lie_side_by_side_beside_the_tokens():
         lefts = [s.at[0] for s in blocks]
         assert lefts == sorted(lefts)
         assert found["tokens"].at[0] < lefts[0]
-        assert {s.at[1] for s in (*blocks, found["tokens"], found["steps"])} == {-layout_gates._ROW * len(words) / 2}
+        assert len({s.at[1] for s in (*blocks, found["tokens"], found["steps"])}) == 1  # rows beside their steps
 
 
 def test_of_a_batch_the_first_row_is_drawn():

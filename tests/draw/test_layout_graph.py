@@ -57,7 +57,8 @@ class Gated(tl.nn.Cell):
 
 
 def test_what_has_no_name_is_called_by_its_role_and_a_parameter_by_its_path(svg):
-    page = svg(tl.draw(Gated()(np.ones(2)).sum()))
+    step = Gated().step(np.ones(2))  # its gate is read outside: a graph for dot
+    page = svg(tl.draw(step.h.sum() + step.u.sum()))
     assert {item.text[:2] for item in page.of("input")} == {"h0", "x("}
     assert sorted(item.text.partition("∇")[0] for item in page.of("parameter")) == ["update.W", "update.b"]
     page = svg(tl.draw((tl.tensor(np.ones(2), requires_grad=True) * np.eye(2)).sum()))
@@ -89,12 +90,6 @@ def test_width_colour_and_number_of_an_edge_are_those_of_its_cotangent(small, sv
         assert width == pytest.approx(scale.width(edge.norm))
         if edge.source.kind != "parameter":
             assert item.text == ("" if edge.norm is None else theme.number(edge.norm))
-
-
-def test_values_may_be_left_out(small, svg):
-    with_values, without = svg(tl.draw(small)), svg(tl.draw(small, values=False))
-    assert "1.002.00" in with_values.of("input")[0].text
-    assert "1.00" not in without.of("input")[0].text
 
 
 def test_a_constant_is_printed_in_full_and_its_gradient_not_as_zero(svg):

@@ -33,12 +33,12 @@ def test_a_printed_norm_reads_back_within_its_digits(x):
 @pytest.mark.parametrize(
     ("x", "text"),
     [
-        (0.25, "+0.25"), (-12.34, "−12.3"), (123.4, "+123"), (-1e6, "−1e6"), (999.9, "+1e3"), (1e-300, "+0.00"),
-        (math.nan, "NaN"), (np.int64(-7), "−7"), (np.bool_(True), "True"), (np.float32(3), "+3.00"), (1e100, "+1e100"),
+        (0.25, "0.25"), (-12.34, "−12.3"), (123.4, "123"), (-1e6, "−1e6"), (999.9, "1e3"), (1e-300, "0.00"),
+        (math.nan, "NaN"), (np.int64(-7), "−7"), (np.bool_(True), "True"), (np.float32(3), "3.00"), (1e100, "1e100"),
     ],
 )  # fmt: skip
 def test_an_element_is_printed_in_few_characters(x, text):
-    assert theme.value(x, "+") == text
+    assert theme.value(x) == text
 
 
 @given(st.lists(st.floats(allow_nan=True), max_size=6), st.floats(min_value=0), st.floats(min_value=0))
@@ -59,7 +59,6 @@ def lightness(colour):
 
 PAINTS = [paint for paint in vars(theme).values() if isinstance(paint, theme.Paint)]
 HEATS = [theme.heat(x / 50, 1) for x in range(-50, 51)] + [theme.heat(math.nan, 1)]
-RAMPS = [theme.ramp(colours, k / 200) for colours in (theme.GRADIENT_RAMP, theme.STATE_RAMP) for k in range(201)]
 
 
 def contrast(a, b):
@@ -73,10 +72,9 @@ def test_text_can_be_read_on_all_that_it_is_drawn_on():
     fills = {theme.PAPER, theme.CELL_FILL, *(paint.fill for paint in PAINTS)}
     texts = {theme.INK, theme.MUTED, theme.STATE, theme.HIDDEN, *(paint.text for paint in PAINTS)}
     texts |= {theme.STATE_TEXT, theme.GRADIENT_TEXT, theme.INPUT_TEXT, theme.NONLINEAR_TEXT}
-    pairs = [(text, fill) for text in texts for fill in fills] + [
-        (t, theme.BAND) for t in (theme.INK, theme.MUTED, theme.STATE_TEXT)
-    ]
-    pairs += [(theme.ink_on(fill), fill) for fill in (*HEATS, *RAMPS)]
+    pairs = [(text, fill) for text in texts for fill in fills]
+    pairs += [(text, theme.BAND) for text in (theme.INK, theme.MUTED, theme.STATE_TEXT)]
+    pairs += [(theme.INK, fill) for fill in HEATS]
     assert len(PAINTS) == 9
     assert [(pair, round(contrast(*pair), 2)) for pair in pairs if contrast(*pair) < 4.5] == []
 
@@ -97,12 +95,6 @@ def test_more_series_than_looks_begin_again():
 
 def test_a_dashed_line_of_what_is_unknown_can_be_seen():
     assert min(contrast(theme.UNKNOWN, fill) for fill in (theme.PAPER, theme.CELL_FILL)) >= 3
-
-
-@given(*[st.from_regex("#[0-9A-F]{6}", fullmatch=True)] * 2)
-def test_contrast_is_that_of_wcag_and_some_ink_is_readable_on_any_colour(a, b):
-    assert theme.contrast(a, b) == theme.contrast(b, a) == pytest.approx(contrast(a, b), rel=1e-3)
-    assert contrast(theme.ink_on(a), a) >= 4.5
 
 
 def test_a_scale_spans_two_to_six_decades_and_ignores_what_is_no_norm():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import pairwise
@@ -79,6 +81,10 @@ class CellStep:
                 bends, length, path = min(ways, key=lambda way: way[:2])
                 best[op] = bends + (op.op in BENDS), length + 1, path
         return best[end][2] if end in best else None
+
+    def bends(self, state: str) -> list[str]:
+        """The nonlinearities that squash a state along its direct path."""
+        return [op for edge in self.direct[state] if (op := edge.consumer.op or "") in BENDS]
 
     def beside(self, state: str) -> list[Edge]:
         """The edges by which a state goes any other way than along its direct path: into weights, gates, products."""
@@ -165,20 +171,13 @@ def _self_contained(flow: Flow, steps: list[CellStep]) -> bool:
     return True
 
 
-def cotangent(edges: list[Edge]) -> Array | None:
-    """What comes back along several edges of one value together; None where nothing was computed."""
+def cotangent_norm(edges: Sequence[Edge]) -> float | None:
+    """The norm of what comes back along several edges of one value together; None where nothing was computed."""
     terms = [edge.cotangent for edge in edges if edge.cotangent is not None]
-    return np.sum(terms, axis=0) if terms else None
+    return norm(np.sum(terms, axis=0)) if terms else None
 
 
-def cotangent_norm(edges: list[Edge]) -> float | None:
-    """The norm of `cotangent`."""
-    found = cotangent(edges)
-    return None if found is None else norm(found)
-
-
-def to_the_loss(steps: list[CellStep], state: str, at: int) -> list[Edge]:
-    """The edges by which a state after a step leaves the cell, as to a loss."""
-    inside = {node for step in steps[at : at + 2] for node in step.operations}
-    node = steps[at].after.get(state)
-    return [] if node is None else [edge for edge in node.uses if edge.consumer not in inside]
+def together(norms: Iterable[float | None]) -> float | None:
+    """The norm of several gradients side by side, as far as they were computed."""
+    known = [norm for norm in norms if norm is not None]
+    return math.hypot(*known) if known else None

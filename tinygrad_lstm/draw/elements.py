@@ -14,9 +14,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ..flow import Edge, Node
-from .chain import BENDS, CellStep, cotangent_norm
+from .chain import BENDS, CellStep, cotangent_norm, together
 
 MOST = 120  # operations of a step: more are no picture in lanes
+
+
+class NoLanes(ValueError):
+    """A step that would be harder to follow in lanes than as `dot` draws it."""
 
 
 @dataclass(eq=False)
@@ -33,8 +37,7 @@ class Wire:
         """Of what comes back: the terms of one value add up, several values lie side by side. None: not computed."""
         values = dict.fromkeys(edge.source for edge in self.edges)
         norms = [cotangent_norm([edge for edge in self.edges if edge.source is value]) for value in values]
-        known = [norm for norm in norms if norm is not None]
-        return None if self.edges and not known else math.hypot(*known)
+        return together(norms) if self.edges else 0.0
 
 
 @dataclass(eq=False)
@@ -74,12 +77,12 @@ class _Term(NamedTuple):
 class Elements:
     """The elements of a step, each after those that it reads; those of x and of each state as it goes in and out.
 
-    Raises ValueError for a step that is too long.
+    Raises NoLanes for a step that is too long.
     """
 
     def __init__(self, step: CellStep) -> None:
         if len(step.operations) > MOST:
-            raise ValueError(f"a step of {len(step.operations)} operations is too long for lanes")
+            raise NoLanes(f"a step of {len(step.operations)} operations is too long for lanes")
         self.step = step
         self.x = Element("x", step.x, name="x")
         self.before = {name: Element("state", node, name=name) for name, node in step.before.items()}
@@ -95,7 +98,7 @@ class Elements:
             # What comes back from beyond the step: of the last c of an LSTM that is nothing.
             beyond = [edge for edge in node.uses if edge.consumer not in step.inside]
             if node not in self.moving:
-                raise ValueError(f"the next {name} depends on nothing that the step takes in")
+                raise NoLanes(f"the next {name} depends on nothing that the step takes in")
             self.outs[name] = Element("out", node, name=name, wires=[Wire(self.element(node), beyond)])
         self.lanes = [name for name in step.states if self._lay(name)]
 

@@ -47,8 +47,8 @@ def graph_dict(
     return {
         "format": FORMAT,
         "version": VERSION,
-        "title": _text(title),
-        "labels": None if labels is None else [_text(label) for label in labels],
+        "title": None if title is None else str(title),
+        "labels": None if labels is None else [str(label) for label in labels],
         "graphs": [_graph(flow, titles[k] if titles else None) for k, flow in enumerate(flows)],
     }
 
@@ -61,7 +61,7 @@ def json_text(document: Json) -> str:
 def _graph(flow: Flow, title: str | None) -> Json:
     scopes: dict[tuple[ScopeName, ...], Json] = {}
     return {
-        "title": _text(title),
+        "title": title,
         "traced": flow.traced,
         "root": _id(flow.root),
         "nodes": [_node(node, _scope(node.scopes, scopes)) for node in flow.nodes],
@@ -87,7 +87,7 @@ def _node(node: Node, scope: str | None) -> Json:
         "kind": node.kind,
         "op": node.op,
         "symbol": node.symbol,
-        "name": _text(node.name),
+        "name": node.name,
         "shape": list(node.value.shape),
         "dtype": node.value.dtype.name,
         "value": _single(node.value),
@@ -116,14 +116,8 @@ def _scope(path: tuple[ScopeName, ...], scopes: dict[tuple[ScopeName, ...], Json
     if path not in scopes:
         outer = _scope(path[:-1], scopes)
         name, step = path[-1]
-        labels = [_text(str(s)) for s in path]
-        scopes[path] = {
-            "id": f"s{len(scopes)}",
-            "name": _text(name),
-            "step": _param(step),
-            "outer": outer,
-            "path": labels,
-        }
+        path_ = [str(scope) for scope in path]
+        scopes[path] = {"id": f"s{len(scopes)}", "name": name, "step": _param(step), "outer": outer, "path": path_}
     ident: str = scopes[path]["id"]
     return ident
 
@@ -138,12 +132,10 @@ def _param(value: Any) -> Any:
     """A parameter of an operation; what JSON has no word for as an object with one key that names it."""
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return _number(value)
-    if isinstance(value, str):
-        return _text(value)
     if isinstance(value, list | tuple):
         return [_param(v) for v in value]
     if isinstance(value, slice):
@@ -155,25 +147,14 @@ def _param(value: Any) -> Any:
     return {"object": type(value).__name__}
 
 
-def _text(text: str | None) -> str | None:
-    """The text with lone surrogates, which no UTF-8 file can hold, as escapes."""
-    return None if text is None else str(text).encode("utf-8", "backslashreplace").decode()
-
-
 def _lines(value: Any, depth: int, indent: str) -> str:
     """JSON that opens objects and lists to a depth and keeps what is deeper on one line."""
     if not depth or not value or not isinstance(value, list | Mapping):
-        return _one_line(value)
+        return json.dumps(value, allow_nan=False)
     inner = indent + "  "
     if isinstance(value, Mapping):
-        items = [f"{_one_line(k)}: {_lines(v, depth - 1, inner)}" for k, v in value.items()]
+        items = [f"{json.dumps(k)}: {_lines(v, depth - 1, inner)}" for k, v in value.items()]
     else:
         items = [_lines(v, depth - 1, inner) for v in value]
     start, end = "{}" if isinstance(value, Mapping) else "[]"
     return f"{start}\n{inner}" + f",\n{inner}".join(items) + f"\n{indent}{end}"
-
-
-def _one_line(value: Any) -> str:
-    """JSON with every sign that shows as itself, and escapes for those that hide or reorder text."""
-    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)

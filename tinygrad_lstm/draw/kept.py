@@ -13,8 +13,7 @@ from ..flow import Edge, Flow, Node
 from ..flow.graph import norm
 from . import theme
 from .chain import BENDS, CellStep, cotangent_norm
-
-LOST = 5e-324  # a share of which nothing is known but that the norm was too small to keep its digits
+from .theme import number, percent
 
 
 @dataclass(eq=False)
@@ -95,17 +94,17 @@ class Kept:
 
     @cached_property
     def tiny(self) -> float:
-        """Smaller norms have lost digits, and stop shrinking by rounding."""
+        """Smaller norms have lost digits, and stop shrinking by rounding: they count as 0."""
         node = self.nodes[-1]
         return float(np.finfo(node.gradient.dtype).tiny) if node and node.gradient is not None else 0.0
 
     def share(self, norm: float | None) -> float | None:
-        """A norm as a share of the last, or LOST; None where not computed, NaN where nothing is to compare with."""
+        """A norm as a share of the last; None where not computed, NaN where nothing is to compare with."""
         if norm is None or self.end is None:
             return None
         if not 0 < self.end < math.inf:
             return math.nan
-        return LOST if 0 < norm < self.tiny else norm / self.end
+        return 0.0 if norm < self.tiny else norm / self.end
 
     @cached_property
     def shares(self) -> list[float | None]:
@@ -131,7 +130,7 @@ class Kept:
     def pace(self) -> float | None:
         """What one step back multiplies the norm by, along the direct path alone where there is one."""
         if self.direct:
-            return self.alone ** (1 / self.back) if self.alone and self.alone != LOST else None
+            return self.alone ** (1 / self.back) if self.alone else None
         return _mean(None if a is None or b is None else a * b for a, b in self._factors)
 
     @cached_property
@@ -151,7 +150,7 @@ class Kept:
 
         Steps at which nothing that can be measured is left have none.
         """
-        lost = [t for t, share in enumerate(self.shares) if share is None or share in (0, LOST)]
+        lost = [t for t, share in enumerate(self.shares) if not share]
         start, found = lost[-1] + 2 if lost else 1, []
         for step, node in zip(self.steps[start:], self.nodes[start:], strict=True):
             whole = node.norm if node else None
@@ -180,11 +179,11 @@ class Kept:
     def why(self) -> str:
         """What that means."""
         if not self.direct:
-            matrix, squash = map(number, self.weights)
-            named = f"matrix W (× {matrix}), squashing {self.bend} (× {squash})"
+            matrix, squash = ("" if part is None else f" (× {number(part)})" for part in self.weights)
+            named = f"matrix W{matrix}, squashing {self.bend}{squash}"
             return named if self.bend else "no way one step back without a matrix"
         ops = [edge.consumer.op or "" for edge in self.steps[-1].direct[self.state]]
-        bends = ", ".join(op for op in ops if op in BENDS)
+        bends = ", ".join(self.steps[-1].bends(self.state))
         through = "+ lets it through: " if {"add", "sub"} & {*ops} else ""
         return f"{through}no matrix, {f'but squashed by {bends}' if bends else 'no squashing'}"
 
@@ -192,11 +191,10 @@ class Kept:
     def formula(self) -> str:
         """How a step makes the state, where that can be said without its weights."""
         step, node = self.steps[-1], self.nodes[-1]
-        sign = {"add": "+", "sub": "−", "mul": "×"}.get(node.op or "") if node else None
         if self.bend and not self.direct and len(step.products) == 1:
             return f"new {self.state} = {self.bend}(W [{', '.join(step.states)}, x])"
-        text = f" {sign} ".join(step.written(e.source) for e in node.inputs) if node and sign else "@"
-        return "" if "@" in text else f"new {self.state} = {text}"
+        text = step.written(node, own=False) if node else "…"
+        return "" if "…" in text else f"new {self.state} = {text}"
 
 
 def _ratio(a: float | None, b: float | None) -> float | None:
@@ -208,26 +206,6 @@ def _mean(factors: Iterable[float | None]) -> float | None:
     found = [f if f and math.isfinite(f) else None for f in factors]
     logs = [math.log(f) for f in found if f is not None]
     return math.exp(sum(logs) / len(logs)) if logs and len(logs) == len(found) else None
-
-
-# ── numbers as text ────────────────────────────────────────────────────────────────────────────
-
-
-def percent(share: float | None) -> str:
-    """A share in percent with two digits; 0 % is exactly 0."""
-    if share is None or share == LOST or not math.isfinite(share):
-        return "–" if share is None else "≈ 0 %" if share == LOST else theme.number(share)
-    p = 100 * share
-    if p == 0 or 99.5 <= p < 9999.5:
-        return f"{p:.0f} %"
-    return (f"{p:#.2g}".rstrip(".") if 0.000995 <= p < 99.5 else theme.number(p, 1)) + " %"
-
-
-def number(factor: float | None) -> str:
-    """A factor with two digits."""
-    if factor is None:
-        return "–"
-    return f"{factor:#.2g}".rstrip(".") if 0.0095 <= factor < 99.5 else theme.number(factor)
 
 
 # ── sentences ──────────────────────────────────────────────────────────────────────────────────
@@ -243,30 +221,26 @@ def headline(rows: Sequence[Kept]) -> str:
     lefts = [row.left for row in rows if row.left is not None and math.isfinite(row.left)]
     alike = len(_names(rows)) == len(rows) == len(lefts) and len({row.back for row in rows}) == 1
     once = all(row.once for row in rows)
-    if not others and alike and once and first.direct and lefts[0] > LOST:
+    if not others and alike and once and first.direct and lefts[0]:
         return f"{first.name}: {_one(first)}; a step along {first.state} is {first.factor}"
     if others and alike and once and (said := _compared(first, lefts[0], lefts[1:])):
         return said
-    if others and alike and min(lefts) > LOST:
+    if others and alike and min(lefts):
         return f"Of the last gradient, {_back(first)}: " + ", ".join(f"{row.name} {percent(row.left)}" for row in rows)
     return "; ".join(f"{row.name}: {_one(row)}" for row in rows)
 
 
 def _compared(first: Kept, left: float, theirs: Sequence[float]) -> str:
-    """What is left in the first row against the others; "" where no sentence says it."""
+    """Why more or less is left in the first row than in the others; "" where its direct path alone does not say it."""
     most, least, alone = max(theirs), min(theirs), first.alone
     name, step = f"{first.name}’s gradient", f"a step back along {first.state} is"
-    if most >= 1 or left <= LOST or any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
+    if alone is None or most >= 1 or any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
         return ""
-    if left > most and alone is not None and alone > most:
+    if min(left, alone) > most:
         less = f"vanishes less: {step} only {first.factor}" if left < 1 else f"does not vanish: {step} {_is(first)}"
         return f"Why the {name} {less}"
-    if left < least and alone is not None and alone < least:
+    if 0 < max(left, alone) < least:
         return f"Why the {name} vanishes more: {step} {_is(first)}"
-    if most < left < 1 and alone is not None:
-        return f"The {name} vanishes less, but not by {first.state} alone: {_is(first).rpartition(', and ')[2]}"
-    if left < least or most < left < 1:
-        return f"The {name} vanishes {'more' if left < least else 'less'}, {_back(first)}"
     return ""
 
 
@@ -285,8 +259,8 @@ def _one(row: Kept) -> str:
         return "the gradient is 0 at the last step already"
     if not math.isfinite(row.left):
         return "the gradient is no finite number"
-    if row.left <= LOST:
-        return f"the gradient is {'0' if row.left == 0 else 'too small to measure'} {_back(row)}"
+    if not row.left:
+        return f"nothing measurable is left of the gradient {_back(row)}"
     if not row.back:
         return "one step, no step back"
     what = "gradient is left" if row.left < 1 and row.once else "last gradient"

@@ -74,6 +74,18 @@ def figure(of: Node | Edge) -> float | None:
     return of.norm if array is None or array.size != 1 else float(array.item())
 
 
+def figure_text(figure: float | None) -> str:
+    """A gradient in a tooltip, with four figures."""
+    return "not computed" if figure is None else f"{figure:.4g}"
+
+
+def said(edge: Edge) -> str:
+    """The tooltip of an edge."""
+    sign = "cotangent" if edge.source.value.size == 1 else "‖cotangent‖"
+    ends = f"{name_of(edge.source)} → {name_of(edge.consumer)}, input {edge.slot}"
+    return f"{ends}: {sign} {figure_text(figure(edge))}"
+
+
 def amount(of: Node | Edge) -> str:
     """That number as it is printed, a single one with three figures."""
     return theme.number(figure(of), 3 if (of if isinstance(of, Node) else of.source).value.size == 1 else 2)
@@ -155,7 +167,7 @@ def grid(
 
     def one(x: Any) -> str:
         colour = theme.heat(float(x), largest)
-        inner = font(next(words), size, theme.ink_on(colour)) if texts else ""
+        inner = font(next(words), size, theme.INK) if texts else ""
         return td(inner, BGCOLOR=colour, **box, **({} if x else outline))
 
     whole = {"WIDTH": f"{width * values.shape[1]}", "HEIGHT": f"{height * len(values)}", "FIXEDSIZE": "TRUE"}
@@ -170,13 +182,13 @@ def gradient(node: Node, size: float = 8.5) -> str:
     return cell(gradient_text(node, "‖∇‖"), size, theme.GRADIENT_TEXT)
 
 
-def parameter_label(edge: Edge, room: float, factor: str = "") -> Html:
-    """A parameter at one use: its name in so much room and this use's contribution, beside a map of its matrix.
+def parameter_label(edge: Edge, factor: str = "") -> Html:
+    """A parameter at one use: its name and this use's contribution, beside a map of its matrix.
 
     Or instead of the map the `factor` that made the contribution from the gradient.
     """
-    said, size = ("not computed", 7) if edge.norm is None else (f"∇ {amount(edge)}", 9 if room > 60 else 8)
-    rows = [td(symbol(parameter_name(edge.source, room), 10.5), ALIGN="LEFT")]
+    said, size = ("not computed", 7) if edge.norm is None else (f"∇ {amount(edge)}", 9)
+    rows = [td(symbol(parameter_name(edge.source, 110), 10.5), ALIGN="LEFT")]
     rows += [cell(factor, 9, theme.INK, bold=True, ALIGN="LEFT")] if factor else []
     # A subscript and a superscript below it need room.
     text = table([*rows, cell(said, size, theme.GRADIENT_TEXT, ALIGN="LEFT")], CELLPADDING="2" if factor else "0")
@@ -189,14 +201,14 @@ def tooltip(node: Node) -> str:
     flat = node.value.reshape(-1)
     values = ", ".join(f"{x:.4g}" for x in flat[:6].tolist()) + (", …" if flat.size > 6 else "")
     sign = "∂L/∂·" if flat.size == 1 else "‖∂L/∂·‖"
-    norm = "gradient not computed" if node.norm is None else f"{sign} = {figure(node):.4g}"
+    norm = "gradient not computed" if node.norm is None else f"{sign} = {figure_text(figure(node))}"
     parts = [name_of(node), node.op if node.name else None, where, f"shape {node.value.shape}", values, norm]
     return " · ".join(theme.clip(part, 400) for part in parts if part)
 
 
 def shown(node: Node) -> str:
-    """The number of a node that has one."""
-    return theme.number(float(node.value.reshape(-1)[0]), 3)
+    """The number of a node, or the shape of several."""
+    return theme.number(float(node.value.item()), 3) if node.value.size == 1 else f"{node.value.shape}"
 
 
 def gradient_text(node: Node, sign: str = "∇") -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count, permutations
 from typing import NamedTuple
 
-from .elements import Element, Elements
+from .elements import Element, Elements, NoLanes
 
 Cell = tuple[int, int]
 
@@ -25,27 +25,22 @@ _WAYS = (_RIGHT, _LEFT, _UP, _DOWN)
 _BEND, _CROSSING, _CROSSING_A_LANE, _BESIDE = 2.5, 7.0, 19.0, 0.4  # in steps from cell to cell
 
 
-class NoLanes(ValueError):
-    """A step that would be harder to follow in lanes than as `dot` draws it."""
-
-
 def lay_out(elements: Elements) -> Lanes:
-    """The best of many orders of gates and lanes, with more room between columns where it takes that.
+    """The best of many orders of gates and lanes.
 
     Raises NoLanes where a wire finds no way, or where more wires cross than can be followed.
     """
     gates = sorted((e for e in elements.all if e.kind == "gate"), key=lambda e: e.node.id)
     best: Lanes | None = None
-    for room in (0, 2):
-        for order, lanes in _orders(gates, elements.lanes):
-            tried = Lanes(elements, order, lanes, room)
-            if best is None or tried.cost < best.cost:
-                best = tried
-            if not best.lost and not best.crossings:
-                return best  # the order as recorded is the one that a reader knows
-        if best is not None and not best.lost and best.crossings <= CROSSINGS:
-            return best
-    raise NoLanes("no clear picture in lanes")
+    for order, lanes in _orders(gates, elements.lanes):
+        tried = Lanes(elements, order, lanes)
+        if best is None or tried.cost < best.cost:
+            best = tried
+        if not best.lost and not best.crossings:
+            return best  # the order as recorded is the one that a reader knows
+    if best is None or best.lost or best.crossings > CROSSINGS:
+        raise NoLanes("no clear picture in lanes")
+    return best
 
 
 def _orders(gates: list[Element], lanes: list[str]) -> Iterator[tuple[list[Element], Sequence[str]]]:
@@ -66,10 +61,10 @@ class Lanes:
     grows with lengths, bends and crossings.
     """
 
-    def __init__(self, elements: Elements, order: Sequence[Element], lanes: Sequence[str], room: int) -> None:
+    def __init__(self, elements: Elements, order: Sequence[Element], lanes: Sequence[str]) -> None:
         self.elements = elements
         columns = _Columns(elements, order)
-        self.at = columns.tracks(lanes, room)
+        self.at = columns.tracks(lanes)
         self.width, self.height = columns.width, columns.height
         self.top = min((self.at[elements.before[name]][1] for name in lanes), default=0)
         routes = _Routes(self)
@@ -160,8 +155,7 @@ class _Columns:
         column = max((self.column[s] for s in placed), default=-1)
         if e.lane:
             lane = [c for o, c in self.column.items() if o.lane == e.lane]
-            coming = any(s in self.down and self.column[s] == column for s in placed)
-            if column <= max(lane, default=-1) or coming:
+            if column <= max(lane, default=-1):
                 column = self._new("op")
             self._put(e, column, "lane", e.lane)
         elif e in self.down:
@@ -187,12 +181,12 @@ class _Columns:
     def _taken(self, column: int, at: int) -> bool:
         return any(self.column[e] == column and row == ("middle", at) for e, row in self.row.items())
 
-    def tracks(self, lanes: Sequence[str], room: int) -> dict[Element, Cell]:
+    def tracks(self, lanes: Sequence[str]) -> dict[Element, Cell]:
         """The middle of every element, in tracks."""
         x, xs = (4 if self.kinds[:1] == ["gate"] else 2), []
         for column, kind in enumerate(self.kinds):
             half = max((e.half[0] for e, at in self.column.items() if at == column), default=0)
-            wide = (4 if kind == "gate" else 2 + 2 * half) + room
+            wide = 4 if kind == "gate" else 2 + 2 * half
             xs.append(x + (wide + 1) // 2)
             x += wide
         self.width = x + 3
@@ -382,8 +376,6 @@ class _Routes:
         for k in (1, -1):  # beside another wire
             beside = self.taken[cell[0] + k * way[1], cell[1] + k * way[0]]
             cost += _BESIDE * (beside.get(along, source) is not source)
-        if way[1] and not 1 < cell[0] < self.width - 2:
-            cost += 4
         if cell[1] < self.top:
             cost += 6
         if source.kind == "join" and way[0] and cell[1] != self.at[source][1]:

@@ -10,14 +10,13 @@ from . import labels, theme
 from .graph import Arrow, Picture, Shape
 from .layout_graph import GraphDrawer, edge_id, rows, use_id, weight
 from .legend import legend
-from .pieces import flow_arrow, said
 from .theme import number
 
 _FORWARD = "#9AA5B1"  # the forward edges step back: the gradient is what is looked at
 
 
 def layout_backward(
-    flow: Flow, scale: theme.Scale, title: str, heading: str | None, tokens: Sequence[str], values: bool,
+    flow: Flow, scale: theme.Scale, title: str, heading: str | None, tokens: Sequence[str],
     notes: Sequence[str],
 ) -> Picture:  # fmt: skip
     """Every forward operation, and one shape for the adjoint of each of its edges, in the same clusters.
@@ -27,7 +26,7 @@ def layout_backward(
     back.
     """
     picture = Picture(title, placed=False, notes=[*notes], gap=6)
-    drawer = GraphDrawer(picture, flow, scale, tokens, values)
+    drawer = GraphDrawer(picture, flow, scale, tokens)
     if heading:
         drawer.heading(heading)
     backward = _Backward(drawer, flow)
@@ -59,10 +58,8 @@ class _Backward:
 
     def forward_edge(self, edge: Edge) -> None:
         drawer = self.drawer
-        parameter = edge.source not in drawer.names
-        source, target = drawer.source(edge, room=110), drawer.names[edge.consumer]
-        if parameter and edge.cotangent is not None:
-            drawer.picture.shapes[-1].label = labels.parameter_label(edge, 110, _fitted(factor(edge).words))
+        words = "" if edge.cotangent is None else _fitted(factor(edge).words)
+        source, target = drawer.source(edge, words), drawer.names[edge.consumer]
         tooltip = f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}"
         arrow = Arrow(edge_id(edge), source, target, None, 1.1, _FORWARD, tooltip=tooltip, css="edge forward")
         arrow.weight, arrow.rows = weight(edge, 3), rows(edge)
@@ -86,7 +83,7 @@ class _Backward:
             for residual in self.kept.get((node, edge.slot), []):
                 self.residual(residual, ident, edge)
             if edge.source.op is None and not parameter:
-                self.back(ident, self.drawer.names[edge.source], edge.norm, said(edge, edge.norm))
+                self.back(ident, self.drawer.names[edge.source], edge.norm, labels.said(edge))
         if node is not self.flow.root:  # what the seed goes to stands above it
             self.drawer.picture.rows.append(beside)
 
@@ -101,7 +98,7 @@ class _Backward:
             labels.cell(labels.amount(edge), 9, theme.GRADIENT_TEXT),
         ]
         label = labels.table(rows, CELLPADDING="0")
-        tooltip = f"adjoint of input {edge.slot} of {labels.name_of(edge.consumer)} · {said(edge, edge.norm)}"
+        tooltip = f"adjoint of input {edge.slot} of {labels.name_of(edge.consumer)} · {labels.said(edge)}"
         cluster = self.drawer.clusters_of[self.drawer.names[edge.consumer]]
         return Shape(ident, "pill", label, None, None, theme.LOSS, 9, tooltip, "adjoint", cluster)
 
@@ -110,7 +107,7 @@ class _Backward:
         if node is self.flow.root:
             return [(self.drawer.names[node], node.norm, "the seed: ∂L/∂L")]
         uses = [edge for edge in node.uses if edge.consumer in self.inside and edge.cotangent is not None]
-        sources = [(_name(edge), edge.norm, said(edge, edge.norm)) for edge in uses]
+        sources = [(_name(edge), edge.norm, labels.said(edge)) for edge in uses]
         if len(sources) < 2:
             return sources
         ident = f"sum{node.id}"
@@ -123,9 +120,8 @@ class _Backward:
 
     def back(self, source: str, target: str, norm: float | None, tooltip: str) -> None:
         """An arrow against the forward direction. Placed as its reverse, so that both passes keep their ranks."""
-        arrow = flow_arrow(f"{source}-to-{target}", (source, target), None, norm, self.drawer.scale, False, tooltip)
+        arrow = self.drawer.arrow(f"{source}-to-{target}", (source, target), norm, tooltip)
         arrow.css, arrow.back, arrow.weight = "edge adjoint", True, 2
-        self.drawer.picture.arrows.append(arrow)
 
     def residual(self, node: Node, target: str, edge: Edge) -> None:
         source = self.drawer.names.get(node)

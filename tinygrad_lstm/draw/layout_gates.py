@@ -13,8 +13,8 @@ from ..flow import Flow
 from . import labels, theme
 from .chain import CellStep, find_chain
 from .drawing import Drawing
-from .graph import Picture, Point, Shape
-from .pieces import text, text_from
+from .graph import Picture
+from .sheet import MARGIN, WIDTH, Sheet
 
 Array = npt.NDArray[Any]
 
@@ -22,8 +22,7 @@ _ROW = 15.0  # points, of one step
 _UNITS, _STEPS = 32, 200  # more are sampled
 _BETWEEN = 16.0  # from one block to the next
 _TOKEN = 100.0
-_HEADER = 44.0
-_WIDTH = 871.0  # with the margins round it 900
+_TOP = 92.0  # of the blocks
 _RAMP = ("#A83E00", "#EE9B57", "#FFFFFF", "#68ABDE", "#004B7A")  # from −1 to 1; as light on both sides
 
 
@@ -57,25 +56,37 @@ def gates(flow: Flow, labels: Sequence[str] | None = None, title: str | None = N
 
 
 def _layout(steps: Sequence[CellStep], tokens: Sequence[str] | None, title: str | None) -> Picture:
-    heading = title or steps[0].title
-    picture = Picture(f"{theme.one_line(heading)}: gates and state", placed=True)
+    heading = theme.one_line(title or steps[0].title)
+    picture = Picture(f"{heading}: gates and state", placed=True)
+    sheet = Sheet(picture, theme.Scale(-1, 0))
     every = -(-len(steps) // _STEPS)
     shown = steps[::every]
-    words = None if tokens is None else [theme.one_line(t) for t in tokens[::every]]
     names = dict.fromkeys(name for step in steps for name in (*step.named, *step.after) if name not in step.states)
     blocks = [_block(steps, name) for name in (*names, *reversed(steps[0].states))]
     count = max(block.values.shape[1] for block in blocks)
     sampled = -(-count // _UNITS)
-    left = _names(picture, shown, words)
-    room = min(124.0, (_WIDTH - left) / len(blocks) - _BETWEEN)
+    what = "  a row a step, a column a unit" if len(blocks) > 1 else "  its hidden state"
+    name = labels.font(theme.fit(heading, 400, 15), 15, bold=True) + labels.font(what, 10, theme.MUTED)
+    sheet.text("heading", "title", (MARGIN, 26), name, WIDTH - 2 * MARGIN)
+    left = MARGIN
+    columns = {"steps": [str(step.number) for step in shown], "tokens": [theme.one_line(t) for t in tokens or ()]}
+    for ident, texts in columns.items():
+        if texts := texts[:: every if ident == "tokens" else 1]:
+            wide = min(_TOKEN, max(theme.text_width(text, 10) for text in texts) + 8)
+            box = {"WIDTH": f"{wide:.0f}", "HEIGHT": f"{_ROW:g}", "FIXEDSIZE": "TRUE", "ALIGN": "RIGHT"}
+            cells = [labels.td(labels.font(theme.fit(text, wide - 6, 10), 10, theme.MUTED), **box) for text in texts]
+            middle = left + wide / 2, _TOP + _ROW * len(texts) / 2
+            sheet.shape(ident, "word", labels.table(cells, CELLPADDING="0"), middle)
+            left += wide
+    left += 10
+    room = min(124.0, (WIDTH - MARGIN - left) / len(blocks) - _BETWEEN)
     side = min(26.0, max(2.0, room // -(-count // sampled)))
     for block in blocks:
-        _draw_block(picture, block, block.values[::every, ::sampled], (left, 0.0), side, room)
+        _draw_block(sheet, block, block.values[::every, ::sampled], left, side, room)
         left += room + _BETWEEN
     picture.notes += [f"every {_nth(every)} of {len(steps):,} steps is shown"] if every > 1 else []
     picture.notes += [f"every {_nth(sampled)} of {count} units is shown"] if sampled > 1 else []
-    _heading(picture, heading, "a row a step, a column a unit" if len(blocks) > 1 else "its hidden state")
-    _legend(picture, [block for block in blocks if block.largest > 1], (-8.0, -_ROW * len(shown) - 14))
+    sheet.page(_legend(sheet, blocks, _TOP + _ROW * len(shown) + 22))
     return picture
 
 
@@ -92,74 +103,38 @@ def _block(steps: Sequence[CellStep], name: str) -> _Block:
     return _Block(name, words, values, max(1.0, theme.largest(values)))
 
 
-def _names(picture: Picture, steps: Sequence[CellStep], words: Sequence[str] | None) -> float:
-    """The numbers of the steps and their tokens; returns where the blocks may begin."""
-    digits = 8 + theme.text_width(str(steps[-1].number), 10)
-    wide = max((theme.text_width(word, 10) for word in words), default=0.0) + 8 if words else 0.0
-    wide = min(wide, _TOKEN)
-    numbers = [labels.td(labels.font(str(s.number), 10, theme.MUTED), **_box(digits), ALIGN="RIGHT") for s in steps]
-    _column(picture, "steps", numbers, (0.0, digits))
-    if words:
-        cells = [
-            labels.td(labels.font(theme.fit(word, wide - 6, 10), 10), **_box(wide), ALIGN="RIGHT") for word in words
-        ]
-        _column(picture, "tokens", cells, (digits, wide))
-    return digits + wide + 10
-
-
-def _column(picture: Picture, ident: str, cells: Sequence[str], place: tuple[float, float]) -> None:
-    left, width = place
-    label = labels.table(list(cells), CELLPADDING="0")
-    middle = (left + round(width) / 2, -_ROW * len(cells) / 2)
-    picture.shapes.append(text(ident, "word", label, middle))
-
-
-def _draw_block(picture: Picture, block: _Block, values: Array, corner: Point, side: float, room: float) -> None:
-    steps, units = values.shape
+def _draw_block(sheet: Sheet, block: _Block, values: Array, x: float, side: float, room: float) -> None:
     box = {"WIDTH": f"{side:g}", "HEIGHT": f"{_ROW:g}", "FIXEDSIZE": "TRUE"}
     rows = ["".join(labels.td("", BGCOLOR=_colour(x, block.largest), **box) for x in row) for row in values.tolist()]
-    whole = {"WIDTH": f"{side * units:g}", "HEIGHT": f"{_ROW * steps:g}", "FIXEDSIZE": "TRUE"}
-    label = labels.table([labels.td(labels.table(rows, CELLPADDING="0", **whole))], CELLPADDING="0", BORDER="1",
-                         COLOR=theme.CELL_BORDER)  # fmt: skip
-    x, y = corner
+    width, height = side * values.shape[1], _ROW * len(values)
+    whole = labels.table(rows, CELLPADDING="0", WIDTH=f"{width:g}", HEIGHT=f"{height:g}", FIXEDSIZE="TRUE")
+    label = labels.table([labels.td(whole)], CELLPADDING="0", BORDER="1", COLOR=theme.CELL_BORDER)
     finite = block.values[np.isfinite(block.values)]
     said = f"{theme.value(finite.min())} to {theme.value(finite.max())}" if finite.size else "not computed"
     tooltip = f"{block.words} {block.role}, {said}".strip()
-    middle = (x + side * units / 2, y - _ROW * steps / 2)
-    picture.shapes.append(Shape(f"block-{block.role}", "plain", label, middle, tooltip=tooltip, css="gates"))
+    sheet.shape(f"block-{block.role}", "gates", label, (x + width / 2, _TOP + height / 2), tooltip=tooltip)
     name = theme.fit(block.role, room, 13)
     words = theme.fit(block.words, max(10.0, room - theme.text_width(name, 13) - 8), 10)
     html = labels.font(name, 13, theme.INK, bold=True) + (labels.font(f"  {words}", 10, theme.MUTED) if words else "")
-    picture.shapes.append(text_from(f"head-{block.role}", "title", html, (x, y + 27), room))
-    html = labels.font(theme.fit(said, room, 10), 10, theme.MUTED)
-    picture.shapes.append(text_from(f"range-{block.role}", "norm", html, (x, y + 11), room))
+    sheet.text(f"head-{block.role}", "title", (x, _TOP - 27), html, room)
+    sheet.words(f"range-{block.role}", "norm", (x, _TOP - 11), said, 10, room)
 
 
-def _heading(picture: Picture, heading: str, words: str) -> None:
-    name = theme.fit(theme.one_line(heading), 400, 15)
-    html = labels.font(name, 15, bold=True) + labels.font(f"  {words}", 10, theme.MUTED)
-    width = theme.text_width(name, 15) + theme.text_width(words, 10) + 60
-    picture.shapes.append(text_from("heading", "title", html, (-2.0, _HEADER + 22), width))
-
-
-def _legend(picture: Picture, beyond: Sequence[_Block], corner: Point) -> None:
-    """The colours from −1 to 1, what they are of values that go beyond, and notes."""
+def _legend(sheet: Sheet, blocks: Sequence[_Block], y: float) -> float:
+    """The colours from −1 to 1, what they are of values that go beyond, and notes; return where it ends."""
+    box = {"WIDTH": "11", "HEIGHT": "11", "FIXEDSIZE": "TRUE"}
+    swatches = "".join(labels.td("", BGCOLOR=_colour(k / 5, 1.0), **box) for k in range(-5, 6))
+    bar = labels.table([swatches], CELLPADDING="0", BORDER="1", COLOR=theme.CELL_BORDER)
+    beyond = [block for block in blocks if block.largest > 1]
     ends = "".join(f"; of {b.role} from −{theme.value(b.largest)} to {theme.value(b.largest)}" for b in beyond)
-    swatches = "".join(
-        labels.td("", BGCOLOR=_colour(k / 5, 1.0), WIDTH="11", HEIGHT="11", FIXEDSIZE="TRUE") for k in range(-5, 6)
-    )
-    bar = labels.td(labels.table([swatches], CELLPADDING="0", BORDER="1", COLOR=theme.CELL_BORDER))
-    words = f"  colours from −1 to 1: a gate is shut at 0 (white) and open at 1{ends}"
-    ends_ = (labels.cell(text, 10, theme.MUTED, ALIGN="LEFT") for text in ("−1", "1", words))
-    row = next(ends_) + bar + "".join(ends_)
-    width = 80 + theme.text_width(words, 10)
-    for k, html in enumerate([labels.table([row]), *(labels.font(note, 10, bold=True) for note in picture.notes)]):
-        at = (corner[0], corner[1] - 8 - 20 * k)
-        picture.shapes.append(text_from(f"legend-{k}", "legend", html, at, width))
-
-
-def _box(width: float) -> dict[str, str]:
-    return {"WIDTH": f"{round(width)}", "HEIGHT": f"{_ROW:g}", "FIXEDSIZE": "TRUE"}
+    words = f"1  colours from −1 to 1: a gate is shut at 0 (white) and open at 1{ends}"
+    sheet.words("legend-low", "legend", (MARGIN, y), "−1", 10, 20)
+    sheet.shape("legend-bar", "legend", bar, (MARGIN + 82, y))
+    sheet.words("legend", "legend", (MARGIN + 148, y), words, 10, WIDTH - 2 * MARGIN - 148)
+    for note in sheet.picture.notes:
+        y += 20
+        sheet.words(f"note{y:g}", "legend", (MARGIN, y), note, 10, 400, theme.INK, bold=True)
+    return y + 10
 
 
 def _colour(x: float, largest: float) -> str:

@@ -12,17 +12,16 @@ from .chain import BENDS, cell_steps
 from .folding import Group, fold
 from .graph import Arrow, Cluster, Picture, Shape
 from .legend import legend
-from .pieces import flow_arrow, loss_value, parameter_shape, said
 
 
 def layout_graph(
-    flow: Flow, scale: theme.Scale, title: str, heading: str | None, words: Sequence[str], values: bool, collapse: bool,
+    flow: Flow, scale: theme.Scale, title: str, heading: str | None, words: Sequence[str], collapse: bool,
     notes: Sequence[str],
 ) -> Picture:  # fmt: skip
     """Every operation a shape, parameters once per use, scopes as clusters."""
     picture = Picture(title, placed=False, notes=[*notes])
     home = fold(flow) if collapse else {}
-    drawer = GraphDrawer(picture, flow, scale, words, values)
+    drawer = GraphDrawer(picture, flow, scale, words)
     if heading:
         drawer.heading(heading)
     if home:
@@ -50,8 +49,8 @@ def layout_graph(
 class GraphDrawer:
     """Draws nodes and edges into the picture."""
 
-    def __init__(self, picture: Picture, flow: Flow, scale: theme.Scale, words: Sequence[str], values: bool) -> None:
-        self.picture, self.scale, self.values = picture, scale, values
+    def __init__(self, picture: Picture, flow: Flow, scale: theme.Scale, words: Sequence[str]) -> None:
+        self.picture, self.scale = picture, scale
         steps = cell_steps(flow)
         self.words = {step.x: theme.one_line(words[step.number - 1]) for step in steps if step.number <= len(words)}
         self.direct = {edge for step in steps for path in step.direct.values() for edge in path}
@@ -117,84 +116,67 @@ class GraphDrawer:
         """A node that is not folded; a parameter waits for its edges."""
         if node.kind == "parameter" and node.uses:
             return
-        ident = self.names[node] = f"n{node.id}"
-        cluster = self.cluster(node.scopes)
-        if node.op is None:
-            shape = self.leaf(ident, node)
-        elif node.seed is not None or not node.uses:
-            shape = self.root(ident, node)
-        elif node.name is None and len(node.symbol or node.op) <= 3:
-            shape = self.plain_op(ident, node)
-        else:
-            shape = self.named_op(ident, node)
-        shape.cluster = cluster
+        ends = node.seed is not None or not node.uses
+        shape = self.leaf(node) if node.op is None else self.root(node) if ends else self.op(node)
+        shape.id = self.names[node] = f"n{node.id}"
+        shape.tooltip, shape.cluster = labels.tooltip(node), self.cluster(node.scopes)
         self.add(shape)
 
-    def root(self, ident: str, node: Node) -> Shape:
+    def root(self, node: Node) -> Shape:
         name = theme.fit(theme.one_line(node.name or "output"), 140, 11)
         rows = [labels.cell(node.symbol or node.op or "", 12), labels.cell(name, 11, bold=True)]
-        label = labels.table([*rows, labels.cell(loss_value(node), 9, theme.MUTED)], CELLPADDING="0")
-        return Shape(ident, "pill", label, paint=theme.LOSS, tooltip=labels.tooltip(node), css="loss")
+        label = labels.table([*rows, labels.cell(labels.shown(node), 9, theme.MUTED)], CELLPADDING="0")
+        return Shape("", "pill", label, paint=theme.LOSS, css="loss")
 
-    def plain_op(self, ident: str, node: Node) -> Shape:
-        """An operation without a name whose sign is short."""
-        symbol, tooltip = node.symbol or node.op or "", labels.tooltip(node)
-        font = 13.0 if len(symbol) == 1 else 9.0
-        if node.op in BENDS:
-            return Shape(ident, "pill", symbol, None, (44, 26), theme.NONLINEAR, font, tooltip, "gate")
-        return Shape(ident, "circle", symbol, None, (28, 28), theme.OP, font, tooltip, "op")
-
-    def named_op(self, ident: str, node: Node) -> Shape:
-        """An operation whose result has a name, or whose own name is a word."""
-        symbol, colour = node.symbol or node.op or "", self.colours.get(node)
-        gate = node.op in BENDS
-        text = labels.font(symbol, 12)
+    def op(self, node: Node) -> Shape:
+        """An operation by its sign, with the name and value of its result where that has a name."""
+        symbol, colour, bends = node.symbol or node.op or "", self.colours.get(node), node.op in BENDS
+        css, paint = ("gate", theme.NONLINEAR) if bends else ("op state" if colour else "op", theme.OP)
+        if not node.name and len(symbol) <= 3:
+            kind, size = ("pill", (44, 26)) if bends else ("circle", (28, 28))
+            return Shape("", kind, symbol, None, size, paint, 13 if len(symbol) == 1 else 9, css=css)
+        rows = [labels.cell(symbol, 12)]
         if node.name:
             name = theme.fit(theme.one_line(node.name), 140, 11)
             text = labels.font(name, 11, colour or theme.INK, bold=True) + labels.font(f"  {symbol}", 11)
-        rows = [labels.td(text)]
-        if self.values and node.name:
-            rows.append(labels.td(labels.heat(node.value, 9)))
-        paint = theme.NONLINEAR if gate else theme.OP
-        if colour:
-            paint = paint._replace(border=colour)
-        label = labels.table(rows, CELLPADDING="1")
-        css = "gate" if gate else "op state" if colour else "op"
-        return Shape(ident, "pill", label, paint=paint, tooltip=labels.tooltip(node), css=css)
+            rows = [labels.td(text), labels.td(labels.heat(node.value, 9))]
+        paint = paint._replace(border=colour or paint.border)
+        return Shape("", "pill", labels.table(rows, CELLPADDING="1"), paint=paint, css=css)
 
-    def leaf(self, ident: str, node: Node) -> Shape:
-        tooltip = labels.tooltip(node)
+    def leaf(self, node: Node) -> Shape:
         if node.kind == "constant" and node.value.size == 1:
-            text = f"{node.value.reshape(-1)[0].item():.6g}"
-            return Shape(ident, "pill", text, None, None, theme.CONSTANT, 10, tooltip, "constant")
-        name = theme.one_line(labels.name_of(node))
-        if node in self.words:
-            name += f"  {self.words[node]}"
+            return Shape("", "pill", f"{node.value.item():.6g}", None, None, theme.CONSTANT, 10, css="constant")
+        name = theme.one_line(labels.name_of(node)) + (f"  {self.words[node]}" if node in self.words else "")
         rows = [labels.cell(theme.fit(name, 140, 12), 12, theme.STATE, bold=True)]
-        if node.value.ndim:
-            rows.append(labels.cell(f"{node.value.shape}", 9, theme.MUTED))
-        if self.values:
-            rows.append(labels.td(labels.heat(node.value, 9)))
-        rows.append(labels.gradient(node, 9))
-        label = labels.table(rows, CELLPADDING="1")
-        return Shape(ident, "pill", label, paint=theme.INPUT_VALUE, tooltip=tooltip, css=node.kind)
+        rows += [labels.cell(f"{node.value.shape}", 9, theme.MUTED)] if node.value.ndim else []
+        rows += [labels.td(labels.heat(node.value, 9)), labels.gradient(node, 9)]
+        return Shape("", "pill", labels.table(rows, CELLPADDING="1"), paint=theme.INPUT_VALUE, css=node.kind)
 
     # ── arrows ─────────────────────────────────────────────────────────────────────────────────
 
-    def source(self, edge: Edge, room: float) -> str:
-        """The shape that an edge begins at; a parameter, its name in so much room, is drawn for each of its edges."""
+    def source(self, edge: Edge, factor: str = "") -> str:
+        """The shape that an edge begins at; a parameter is drawn for each of its edges, in some with its factor."""
         if edge.source in self.names:
             return self.names[edge.source]
-        ident = use_id(edge)
-        self.add(parameter_shape(ident, edge, self.clusters_of[self.names[edge.consumer]], room))
+        ident, cluster = use_id(edge), self.clusters_of[self.names[edge.consumer]]
+        label = labels.parameter_label(edge, factor)
+        tooltip = f"{labels.tooltip(edge.source)} · this use contributes {labels.figure_text(labels.figure(edge))}"
+        self.add(Shape(ident, "pill", label, None, None, theme.WEIGHT, 11, tooltip, "parameter", cluster))
         return ident
+
+    def arrow(self, ident: str, ends: tuple[str, str], norm: float | None, tooltip: str, state: bool = False) -> Arrow:
+        """An arrow as wide and dark as the gradient that came back along it; `state` is the blue of the cell state."""
+        css = "edge state" if state else "edge"
+        width, colour = self.scale.width(norm), self.scale.colour(norm, state)
+        arrow = Arrow(ident, *ends, None, width, colour, dashed=norm is None, tooltip=tooltip, css=css)
+        self.picture.arrows.append(arrow)
+        return arrow
 
     def edge(self, edge: Edge) -> None:
         parameter = edge.source not in self.names
-        source, target = self.source(edge, room=110), self.names[edge.consumer]
+        source, target = self.source(edge), self.names[edge.consumer]
         state = edge in self.direct
-        ends, tooltip = (source, target), said(edge, edge.norm)
-        arrow = flow_arrow(edge_id(edge), ends, None, edge.norm, self.scale, state, tooltip)
+        arrow = self.arrow(edge_id(edge), (source, target), edge.norm, labels.said(edge), state)
         arrow.weight, arrow.rows = weight(edge, 8 if state else 3), rows(edge)
         if not parameter:
             arrow.label = "" if edge.norm is None else edge_label(edge, arrow.width)
@@ -203,7 +185,6 @@ class GraphDrawer:
             self.picture.rows.append([source, target])
             self._accompanied.add(target)
             arrow.rows = 3
-        self.picture.arrows.append(arrow)
 
     def merge_parallel(self) -> None:
         """Between a folded group and anything else only the widest of several edges is drawn."""

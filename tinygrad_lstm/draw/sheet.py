@@ -1,14 +1,15 @@
-"""What a strip is drawn on: text, lines and shapes at places whose y grows downwards, as one reads."""
+"""What strips, lanes and gates are drawn on: text, lines and shapes at places whose y grows downwards, as one reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 from . import labels, theme
 from .graph import Arrow, Cluster, Picture, Point, Shape
-from .kept import percent
 
-STATE_TEXT, GRADIENT_TEXT = "#0062A0", "#B34A00"
+WIDTH, MARGIN = 900.0, 22.0  # of a page, as GitHub and a notebook show it
+PAD = 14.76  # what Graphviz leaves round the outermost points
 LEAST = 9.0  # the smallest font size that is read
 _WEDGE = 38  # pieces
 
@@ -22,74 +23,87 @@ class Sheet:
     def text(self, ident: str, css: str, at: Point, html: str, room: float = 0, right: bool = False) -> None:
         """Text with its middle at a place; with `room`, no less than its width, it begins or ends there."""
         cell = labels.td(html, WIDTH=f"{room:.0f}", ALIGN="RIGHT" if right else "LEFT") if room else labels.td(html)
-        x = at[0] + round(room) / (-2 if right else 2)
-        self.picture.shapes.append(Shape(ident, "plain", labels.table([cell], CELLPADDING="0"), (x, -at[1]), css=css))
+        middle = at[0] + round(room) / (-2 if right else 2), at[1]
+        self.shape(ident, css, labels.table([cell], CELLPADDING="0"), middle)
+
+    def words(
+        self, ident: str, css: str, at: Point, text: str, size: float, room: float, colour: str | None = theme.MUTED,
+        bold: bool = False,
+    ) -> None:  # fmt: skip
+        """Text of one size that begins at a place, cut where it is longer than its room."""
+        self.text(ident, css, at, sized(text, size, room, colour, bold), room)
+
+    def shape(
+        self, ident: str, css: str, label: str, at: Point, size: Point | None = None, paint: theme.Paint = theme.OP,
+        tooltip: str = "", font: float = LEAST,
+    ) -> None:  # fmt: skip
+        """A circle where it is as wide as high, else a pill; without a size the label alone."""
+        kind = "plain" if size is None else "circle" if size[0] == size[1] else "pill"
+        self.picture.shapes.append(Shape(ident, kind, label, (at[0], -at[1]), size, paint, font, tooltip, css))
+
+    def line(
+        self, ident: str, path: Sequence[Point], norm: float | None, direct: bool, tooltip: str,
+        ends: tuple[str, str] | None = None, css: str = "edge",
+    ) -> Arrow:  # fmt: skip
+        """A line as wide and dark as what is left of the gradient, dashed where nothing was computed."""
+        width, colour = self.scale.width(norm), self.scale.colour(norm, direct)
+        arrow = self.wire(ident, path, colour, width, f"{css} state" if direct else css, ends)
+        arrow.dashed, arrow.tooltip = norm is None, tooltip
+        return arrow
+
+    def wire(
+        self, ident: str, path: Sequence[Point], colour: str = "#C3CBD4", width: float = 1.1, css: str = "wire",
+        ends: tuple[str, str] | None = None,
+    ) -> Arrow:  # fmt: skip
+        """A line without a tip that carries no number; its `ends` are shapes, or points of its own."""
+        if ends is None:
+            ends = self.point(f"{ident}-a", path[0]), self.point(f"{ident}-b", path[-1])
+        places = [(x, -y) for x, y in path]
+        self.picture.arrows.append(Arrow(ident, *ends, places, width, colour, head=False, css=css))
+        return self.picture.arrows[-1]
 
     def point(self, ident: str, at: Point) -> str:
         """A place that a line begins or ends at, or that the picture reaches."""
         self.picture.shapes.append(Shape(ident, "point", at=(at[0], -at[1])))
         return ident
 
-    def shape(
-        self, ident: str, css: str, label: str, at: Point, size: Point, paint: theme.Paint, tooltip: str = "",
-        font: float = LEAST,
-    ) -> None:  # fmt: skip
-        """A circle for what is done to single elements and for weights, a pill for all else."""
-        kind = "circle" if paint in (theme.OP, theme.WEIGHT) else "pill"
-        self.picture.shapes.append(Shape(ident, kind, label, (at[0], -at[1]), size, paint, font, tooltip, css))
+    def box(self, ident: str, corner: Point, size: Point, css: str, words: str = "") -> None:
+        """A band or frame under everything, by its upper left corner."""
+        (x, y), (width, height) = corner, size
+        self.picture.clusters.append(Cluster(ident, words, box=(x, -y - height, x + width, -y), css=css))
 
-    def line(
-        self, ident: str, path: Sequence[Point], share: float | None, direct: bool, tooltip: str, skips: bool = False
-    ) -> None:
-        """A line as wide and dark as what is left of the gradient, dashed where nothing was computed."""
-        width = 1.0 if share is None else round(1.2 + 7.8 * self.scale.place(share), 2)
-        css, colour = "edge state" if direct else "edge", self.scale.colour(share, direct)
-        arrow = self._arrow(ident, path, min(width, 2.5) if skips else width, colour, css, tooltip)
-        arrow.dashed, arrow.dotted = share is None, skips
+    def page(self, bottom: float) -> None:
+        """The corners: as wide as a page, from y = 0 down to here."""
+        self.point("corner0", (PAD, PAD))
+        self.point("corner1", (WIDTH - PAD, bottom))
 
-    def head(self, ident: str, path: Sequence[Point], share: float | None, direct: bool) -> None:
-        """The tip of a line: Graphviz makes that of a thick one too large."""
-        width, colour = 0.8 + 3.4 * self.scale.place(share or 0.0), self.scale.colour(share, direct)
-        self._arrow(ident, path, round(width, 2), colour, "tip").head = True
-
-    def wire(self, ident: str, path: Sequence[Point], colour: str = "#C3CBD4", head: bool = False) -> None:
-        """A thin line that carries no number."""
-        self._arrow(ident, path, 1.1, colour, "wire").head = head
-
-    def _arrow(
-        self, ident: str, path: Sequence[Point], width: float, colour: str, css: str, tooltip: str = ""
-    ) -> Arrow:
-        ends = self.point(f"{ident}-a", path[0]), self.point(f"{ident}-b", path[-1])
-        places = [(x, -y) for x, y in path]
-        self.picture.arrows.append(Arrow(ident, *ends, places, width, colour, head=False, tooltip=tooltip, css=css))
-        return self.picture.arrows[-1]
-
-    def band(self, ident: str, ends: Point, y: float, height: float, css: str, words: str) -> None:
-        """What a state runs along, from the left end to the right one."""
-        box = (ends[0], -y - height / 2, ends[1], -y + height / 2)
-        self.picture.clusters.append(Cluster(ident, words, box=box, css=css))
-
-    def wedges(self, at: Point, width: float, bands: bool) -> None:
-        """The scale: as wide and as dark as lines are, 100 % at the right, as the end of a sequence is."""
-        names = {True: ("along a direct path", STATE_TEXT), False: ("through weights", GRADIENT_TEXT)}
-        low, span = self.scale.low, self.scale.high - self.scale.low
-        for k, direct in enumerate([True, False] if bands else [False]):
-            y, ident = at[1] + 13 * k, f"scale{k}"
+    def legend(self, y: float, traced: bool, bands: bool, written: Callable[[float], str]) -> None:
+        """The scale: as wide and as dark as lines are, the most at the right, as the end of a sequence is."""
+        said = "Norm of the gradient:" if traced else "Dashed: the gradient was not computed."
+        self.words("legend", "legend", (MARGIN, y + 2), said, 10, 250)
+        left, length, span = 158.0, 210.0, self.scale.high - self.scale.low
+        for k, direct in enumerate([True, False][not bands :] if traced else []):
             for j in range(_WEDGE):
-                left, right = (at[0] + width * (j + end) / _WEDGE for end in (0, 1.1))
-                share = 10 ** (low + span * (j + 0.5) / _WEDGE)
-                self.line(f"{ident}-{j}", [(left, y), (right, y)], share, direct, "")
-            name, colour = names[direct]
-            self.text(ident, "legend", (at[0] + width + 12, y), labels.font(name, 10, colour, bold=True), 150)
-        for share in self.marks:
-            said = f"{100 * share:g} %" if share > 0.9e-4 else percent(share).removeprefix("1·")
-            place = (at[0] + width * self.scale.place(share), at[1] + 28)
-            self.text(f"mark{share:g}", "legend", place, labels.font(said, 9.5, theme.MUTED))
+                path = [(left + length * (j + end) / _WEDGE, y + 13 * k) for end in (0, 1.1)]
+                norm = 10 ** (self.scale.low + span * (j + 0.5) / _WEDGE)
+                self.line(f"scale{k}-{j}", path, norm, direct, "")
+            name = "along a direct path" if direct else "through weights"
+            colour = theme.STATE_TEXT if direct else theme.GRADIENT_TEXT
+            self.words(f"scale{k}", "legend", (left + length + 12, y + 13 * k), name, 10, 150, colour, bold=True)
+        for norm in self.marks if traced else ():
+            place = (left + length * self.scale.place(norm), y + 28)
+            self.text(f"mark{norm:g}", "legend", place, labels.font(written(norm), LEAST, theme.MUTED))
+
+    def notes(self, y: float, notes: Sequence[str]) -> float:
+        """Sentences at the right of the scale; return where they end."""
+        for k, note in enumerate(notes):
+            self.words(f"note{k}", "legend", (560, y + 2 + 13 * k), note, 10, 318)
+        return y + 13 * max(3, len(notes)) - 5
 
     @property
     def marks(self) -> list[float]:
         """Whole powers of ten on the scale, at most five."""
-        low, high = round(self.scale.low), int(self.scale.high + 1e-9)
+        low, high = math.ceil(self.scale.low - 1e-9), math.floor(self.scale.high + 1e-9)
         return [10.0**e for e in range(high, low - 1, -max(1, -((low - high) // 4)))]
 
 

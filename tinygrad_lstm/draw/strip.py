@@ -11,13 +11,13 @@ from collections.abc import Collection, Sequence
 
 from ..flow import Edge, Flow
 from . import labels, theme
-from .chain import BENDS, CellStep, cotangent_norm
+from .chain import BENDS, CellStep, cotangent_norm, together
 from .graph import Html, Picture, Point
-from .kept import Kept, headline, number, percent, sentence, subtitle
+from .kept import Kept, headline, sentence, subtitle
 from .labels import font
-from .sheet import GRADIENT_TEXT, LEAST, STATE_TEXT, Sheet, sized, width
+from .sheet import LEAST, MARGIN, WIDTH, Sheet, sized, width
+from .theme import GRADIENT_TEXT, STATE_TEXT, number, percent
 
-_WIDTH, _MARGIN, _PAD = 900.0, 22.0, 14.76  # the last is what Graphviz adds
 _LEFT, _RIGHT = 158.0, 840.0  # the steps; what was differentiated stands right of them
 _A_LINE = 15  # steps
 _ALL, _SAMPLE = 120, 60  # so many steps are all drawn; of more, so many
@@ -43,16 +43,22 @@ def layout_strip(
     rows = [Kept(*row) for row in zip(flows, chains, titles or [""] * len(flows), strict=True)]
     grid = _Grid(rows, words, keep)
     sheet = Sheet(Picture(title, placed=True, said=sentence(rows)), _scale([*rows, *(Kept(*row) for row in beside)]))
-    room = _WIDTH - 2 * _MARGIN
-    sheet.text("headline", "title", (_MARGIN, 31), sized(headline(rows), 16.5, room, bold=True), room)
+    room = WIDTH - 2 * MARGIN
+    sheet.words("headline", "title", (MARGIN, 31), headline(rows), 16.5, room, None, bold=True)
     root, name = _root(rows[0]), _root_name(rows[0])
     how = subtitle(rows, root if root == name else f"{name} ({root})")
-    sheet.text("subtitle", "note", (_MARGIN, 54), sized(how, 10.5, room, theme.MUTED), room)
+    sheet.words("subtitle", "note", (MARGIN, 54), how, 10.5, room)
     y = 80.0
     for k, row in enumerate(rows):
         y = _Row(sheet, row, grid, f"r{k}", y).draw() + 26
-    sheet.point("corner0", (_PAD, _PAD))
-    sheet.point("corner1", (_WIDTH - _PAD, _legend(sheet, rows, grid, y)))
+    sheet.wire("rule", [(MARGIN, y), (WIDTH - MARGIN, y)], "#D5DCE4")
+    sheet.picture.notes += [grid.left_out] * bool(grid.left_out)
+    computed = any(row.end is not None for row in rows)
+    sheet.legend(y + 15, computed, any(row.bands for row in rows), percent)
+    small = "Gates are not drawn. Circle: weights, box: squashing."
+    said = ["By all paths; the norms of parts do not add up.", "× measured: the geometric mean of one step."] * computed
+    said.append("Grey: wires of gates, not coloured." if grid.roomy else small)
+    sheet.page(sheet.notes(y + 15, [*said, *sheet.picture.notes]))
     return sheet.picture
 
 
@@ -60,7 +66,7 @@ def _scale(rows: Sequence[Kept]) -> theme.Scale:
     """From the largest share down to the smallest, by decades: at least two, at most twelve."""
     shares = [share for row in rows for share in row.shares if share and math.isfinite(share)]
     low, high = math.log10(min(shares, default=1)), math.log10(max([1.0, *shares]))
-    return theme.Scale(min(max(math.floor(low + 0.05), math.floor(high) - 12), -2), high)
+    return theme.Scale(min(max(math.floor(low + 0.05), math.floor(high) - 12), -2), high, (1.2, 9.0))
 
 
 def _root(row: Kept) -> str:
@@ -71,27 +77,6 @@ def _root(row: Kept) -> str:
 
 def _root_name(row: Kept) -> str:
     return theme.clip(theme.one_line(row.flow.root.name or ("L" if row.flow.traced else "out")), 20)
-
-
-def _legend(sheet: Sheet, rows: Sequence[Kept], grid: _Grid, y: float) -> float:
-    """What widths, colours and numbers are; return where it ends."""
-    sheet.wire("rule", [(_MARGIN, y), (_WIDTH - _MARGIN, y)], "#D5DCE4")
-    if grid.left_out:
-        sheet.picture.notes.append(grid.left_out)
-    computed = any(row.end is not None for row in rows)
-    notes = [
-        "By all paths; the norms of parts do not add up.",
-        "× measured: the geometric mean of one step.",
-    ] * computed
-    small = "Gates are not drawn. Circle: weights, box: squashing."
-    notes.append("Grey: wires of gates, not coloured." if grid.roomy else small)
-    for k, note in enumerate([*notes, *sheet.picture.notes]):
-        sheet.text(f"note{k}", "legend", (560, y + 17 + 13 * k), sized(note, 10, 318, theme.MUTED), 318)
-    said = "Norm of the gradient:" if computed else "Dashed: the gradient was not computed."
-    sheet.text("legend", "legend", (_MARGIN, y + 17), font(said, 10, theme.MUTED), 250)
-    if computed:
-        sheet.wedges((_LEFT, y + 15), 190, any(row.bands for row in rows))
-    return y + 10 + 13 * max(3, len(notes) + len(sheet.picture.notes))
 
 
 class _Grid:
@@ -167,12 +152,12 @@ class _Row:
         name, more = sized(row.name, 15, 130, bold=True), row.title.partition(",")[2].strip()
         if more and (room := 142 - width(row.name, 15, bold=True)) > 40:
             name += font("  ", 10) + sized(more, 10, room - 7, theme.MUTED)
-        sheet.text(f"{self.prefix}-name", "title", (_MARGIN, y), name, 150)
+        sheet.text(f"{self.prefix}-name", "title", (MARGIN, y), name, 150)
         if not row.back:
             return
         if 0 < width(row.formula, 10) < 182:
             formula = font(row.formula, 10, theme.MUTED)
-            sheet.text(f"{self.prefix}-formula", "formula", (_MARGIN, y + 20), formula, 182)
+            sheet.text(f"{self.prefix}-formula", "formula", (MARGIN, y + 20), formula, 182)
         lead = f"one step back along {theme.clip(row.state, 12)}  "
         factor = theme.fit(row.factor, 220, 15)
         room = 536 - width(lead, 11) - width(factor, 15, bold=True)
@@ -184,10 +169,7 @@ class _Row:
             html = font(words, 11, theme.MUTED) + font(f"× {number(measured)}", 15, self.ink, bold=True)
             sheet.text(f"{self.prefix}-pace", "factor", (_RIGHT, y), html, 122, right=True)
         left, y = self.x(1 % self.grid.per) + self.grid.first - 21, self.top + 32
-        right = left + self.grid.pitch
-        sheet.wire(f"{self.prefix}-back", [(right, y), (left, y)], theme.MUTED, head=True)
-        for k, x in enumerate((left, right)):
-            sheet.wire(f"{self.prefix}-tick{k}", [(x, y - 4), (x, y + 4)], theme.MUTED)
+        sheet.wire(f"{self.prefix}-back", [(left + self.grid.pitch, y), (left, y)], theme.MUTED).head = True
 
     def kept(self) -> None:
         """What is left at the first step, and what of that came along the direct path alone."""
@@ -196,7 +178,7 @@ class _Row:
             return
         big = percent(row.left) if row.left is not None else "not computed"
         html = font(big, min(27.0, 108 / width(big, 1, bold=True)), self.ink, bold=True)
-        self.sheet.text(f"{self.prefix}-left", "kept", (_MARGIN, y - 5), html, 112)
+        self.sheet.text(f"{self.prefix}-left", "kept", (MARGIN, y - 5), html, 112)
         lost = row.once and row.left is not None and row.left < 1
         said = [(f"{'left ' * lost}at the first step", theme.MUTED)] * (row.left is not None)
         if row.alone is not None and row.left is not None:
@@ -206,8 +188,8 @@ class _Row:
                 words = "rest: through" if row.alone < row.left else "less by ways through"
                 said.append((f"{words} {through}", GRADIENT_TEXT))
         for k, (text, colour) in enumerate(said):
-            at = (_MARGIN, y + 16 + 12.5 * k)
-            self.sheet.text(f"{self.prefix}-left{k}", "kept", at, sized(text, 10, 108 if k else 130, colour), 132)
+            at = (MARGIN, y + 16 + 12.5 * k)
+            self.sheet.words(f"{self.prefix}-left{k}", "kept", at, text, 10, 108 if k else 130, colour)
 
     def number(self, k: int, position: int) -> None:
         """What is left at a step, above it."""
@@ -260,7 +242,9 @@ class _Row:
         """A line, with its number in its tooltip."""
         share = self.row.share(norm)
         known = "not computed" if norm is None else f"norm {norm:.4g}, {percent(share)} of that at the last step"
-        self.sheet.line(ident, path, share, direct, f"gradient {what}: {known}", skips)
+        line = self.sheet.line(ident, path, share, direct, f"gradient {what}: {known}")
+        if skips:
+            line.dotted, line.width = True, min(line.width, 2.5)
 
     def after(self, k: int, state: str, x: float, norm: float | None) -> None:
         """The line from the next step back to what made a state."""
@@ -275,19 +259,25 @@ class _Row:
         y, direct, what = self.y(k, state), state in self.row.bands, f"of {state} into step {self.shown[k] + 1}"
         begins = k % self.grid.per == 0
         left = _LEFT - 14 if begins else self.x(k, self.grid.joint - self.grid.pitch)
-        skips = k > 0 and self.shown[k] != self.shown[k - 1] + 1
+        share, skips = self.row.share(norm), k > 0 and self.shown[k] != self.shown[k - 1] + 1
         self.line(self.id(k, state, "in"), [(x, y), (left, y)], norm, direct, what, skips)
         if begins:
-            self.sheet.head(self.id(k, state, "tip"), [(left + 2, y), (left - 12, y)], self.row.share(norm), direct)
+            # The tip is a line of its own: Graphviz makes that of a thick one too large.
+            tip = self.sheet.line(
+                self.id(k, state, "tip"), [(left + 2, y), (left - 12, y)], share, direct, "", css="tip"
+            )
+            tip.head, tip.dashed, tip.width = True, False, min(tip.width, 4.2)
 
     def bands(self, k: int) -> None:
         """What the states run along in the line of steps that begins here."""
         right = self.x(min(k + self.grid.per, len(self.shown)) - 1, self.grid.pitch - 2)
         for state in self.row.bands:
             words = f"{state}: {self.row.steps[0].factor(state).words} a step back"
-            self.sheet.band(self.id(k, "band", state), (_LEFT - 14, right), self.y(k, state), 24, "band", words)
+            at, size = (_LEFT - 14, self.y(k, state) - 12), (right - _LEFT + 14, 24)
+            self.sheet.box(self.id(k, "band", state), at, size, "band", words)
         if not self.row.bands:
-            self.sheet.band(self.id(k, "track"), (_LEFT - 14, right), self.y(k), 12, "track", "no direct path")
+            at, size = (_LEFT - 14, self.y(k) - 6), (right - _LEFT + 14, 12)
+            self.sheet.box(self.id(k, "track"), at, size, "track", "no direct path")
 
     def along(self, k: int, step: CellStep, state: str) -> None:
         """A direct path in one step: its operations, the state after them and the edge from the state before."""
@@ -336,19 +326,16 @@ class _Row:
         y, first, second = self.y(k), self.x(k, self.grid.first), self.x(k, self.grid.second)
         along = {edge.consumer for state in self.row.bands for edge in step.direct.get(state, ())}
         squash = dict.fromkeys(op.op or "" for op in step.operations if op.op in BENDS and op not in along)
-        uses = [
-            e.source for op in step.operations if op in step.products for e in op.inputs if e.source.kind == "parameter"
-        ]
-        names = dict.fromkeys(labels.name_of(node) for node in uses)
+        used = [e.source for op in step.operations if op in step.products for e in op.inputs]
+        names = dict.fromkeys(labels.name_of(node) for node in used if node.kind == "parameter")
         self.glyph(self.id(k, "W"), ["W"], (first, y), "weights: " + ", ".join(names))
         if squash:
             self.glyph(self.id(k, "squash"), [*squash], (second, y), "nonlinearities")
         if self.row.others:
             made = [step.after[s].norm for s in self.row.others if s in step.after]
-            self.after(k, self.row.others[0], second if squash else first, _together(made))
-            self.before(
-                k, self.row.others[0], first, _together([cotangent_norm(step.beside(s)) for s in self.row.others])
-            )
+            away = [cotangent_norm(step.beside(s)) for s in self.row.others]
+            self.after(k, self.row.others[0], second if squash else first, together(made))
+            self.before(k, self.row.others[0], first, together(away))
         if self.grid.roomy:
             norm = cotangent_norm([edge for edge in step.x.uses if edge.consumer in step.inside])
             self.line(self.id(k, "x"), [(first, y), (first, y + 22)], norm, False, f"of x of step {self.shown[k] + 1}")
@@ -393,24 +380,15 @@ class _Row:
                 html += font(" ×" + words, 9, STATE_TEXT) if state != row.state and len(words) < 5 else ""
                 sheet.text(f"{self.prefix}-{state}", "name", (right + 8, self.y(k, state)), html, 36)
         if read:
-            label = Html(sized(_root(row), 14, 25, bold=True))
-            sheet.shape(
-                f"{self.prefix}-loss",
-                "loss",
-                label,
-                (right + 26, y),
-                (28, 28),
-                theme.LOSS,
-                labels.tooltip(row.flow.root),
-            )
+            label, tooltip = Html(sized(_root(row), 14, 25, bold=True)), labels.tooltip(row.flow.root)
+            sheet.shape(f"{self.prefix}-loss", "loss", label, (right + 26, y), (28, 27), theme.LOSS, tooltip)
         for state, edges in read.items():
             direct, at = state in row.bands, self.y(k, state) if state in row.bands or self.weighs else y
             path = [(right + 26, y), (right + 26, at), (joint, at)] if at != y else [(right + 14, y), (joint, y)]
             self.line(f"{self.prefix}-read-{state}", path, cotangent_norm(edges), direct, f"of {state} as it is read")
             ink = STATE_TEXT if direct else GRADIENT_TEXT
-            sheet.text(
-                f"{self.prefix}-read-{state}-name", "name", (right + 5, at - 14), font(state, 10.5, ink, bold=True)
-            )
+            name = font(state, 10.5, ink, bold=True)
+            sheet.text(f"{self.prefix}-read-{state}-name", "name", (right + 5, at - 14), name)
         for state in filter(self.shows, row.bands):
             step, high = row.steps[-1], self.y(k, state)
             made = [e for e in step.after[state].uses if e.consumer in step.inside]
@@ -420,12 +398,5 @@ class _Row:
             for state in row.read(position):
                 height = self.y(j, state if self.weighs or state in row.bands else row.bands[0])
                 place, label = (self.x(j, grid.joint + 4), height), Html(font(_root(row)[:1], 9))
-                sheet.shape(
-                    self.id(j, "read", state), "loss", label, place, (11, 13), theme.LOSS, f"{state} is read here"
-                )
-
-
-def _together(norms: Sequence[float | None]) -> float | None:
-    """The norm of several gradients as one."""
-    known = [norm for norm in norms if norm is not None]
-    return math.hypot(*known) if known else None
+                ident, tooltip = self.id(j, "read", state), f"{state} is read here"
+                sheet.shape(ident, "loss", label, place, (11, 13), theme.LOSS, tooltip)

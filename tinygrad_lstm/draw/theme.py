@@ -72,7 +72,7 @@ def number(x: float | None, digits: int = 2) -> str:
     if x is None:
         return "not computed"
     if not math.isfinite(x):
-        return _not_finite(x)
+        return "NaN" if math.isnan(x) else "∞" if x > 0 else "−∞"
     x = float(f"{x:.{digits}g}")
     if x == 0 or 0.0095 <= abs(x) < 1000:
         return f"{x:g}".replace("-", "−")
@@ -80,23 +80,22 @@ def number(x: float | None, digits: int = 2) -> str:
     return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
 
 
-def value(x: Any, sign: str = "") -> str:
-    """An element of an array in at most six characters; `sign` is "+" or "" as in a format specification."""
-    if isinstance(x, bool | np.bool_):
-        return str(bool(x))
-    if not math.isfinite(x):
-        return _not_finite(x)
-    if float(x).is_integer() and abs(x) < 1000 and not isinstance(x, float | np.floating):
-        text = f"{int(x):{sign}d}"
-    elif abs(x) < 999.5:
-        text = f"{x:{sign}.{2 if abs(x) < 9.995 else 1 if abs(x) < 99.95 else 0}f}"
-    else:
-        text = f"{x:{sign}.0e}".replace("e+0", "e").replace("e+", "e")
-    return text.replace("-", "−")
+def percent(share: float | None) -> str:
+    """A share in percent with two digits, a very small one with one; – where there is none."""
+    if share is None:
+        return "–"
+    p = 100 * share
+    return number(p) if not math.isfinite(p) else f"{number(p, 2 if p >= 0.0095 else 1)} %" if p else "≈ 0 %"
 
 
-def _not_finite(x: float) -> str:
-    return "NaN" if math.isnan(x) else "∞" if x > 0 else "−∞"
+def value(x: Any) -> str:
+    """An element of an array in at most six characters."""
+    if isinstance(x, bool | np.bool_) or not math.isfinite(x):
+        return str(x) if math.isfinite(x) else number(float(x))
+    if abs(x) >= 999.5:
+        return f"{x:.0e}".replace("e+0", "e").replace("e+", "e").replace("-", "−")
+    digits = 0 if isinstance(x, int | np.integer) else 2 if abs(x) < 9.995 else 1 if abs(x) < 99.95 else 0
+    return f"{x:.{digits}f}".replace("-", "−")
 
 
 def subscript(n: int) -> str:
@@ -172,11 +171,13 @@ def _em(ch: str) -> float:
 class Scale:
     """From a cotangent's norm to a width and a colour, both by its logarithm; one scale for all that is compared.
 
-    `low` and `high` are decimal logarithms. A norm outside is drawn as the nearer end; its number stays true.
+    `low` and `high` are decimal logarithms. A norm outside is drawn as the nearer end; its number stays true. `widths`
+    are those of lines at the two ends, in points.
     """
 
     low: float
     high: float
+    widths: tuple[float, float] = 0.8, 5.5
 
     @classmethod
     def of(cls, norms: list[float]) -> Scale:
@@ -188,17 +189,12 @@ class Scale:
 
     def place(self, norm: float) -> float:
         """Where a norm stands on the scale, from 0 to 1; NaN stands nowhere and is put at 0."""
-        if not norm > 0:
-            return 0.0
-        if math.isinf(norm):
-            return 1.0
-        return min(1.0, max(0.0, (math.log10(norm) - self.low) / (self.high - self.low)))
+        return min(1.0, max(0.0, (math.log10(norm) - self.low) / (self.high - self.low))) if norm > 0 else 0.0
 
     def width(self, norm: float | None) -> float:
         """Line width in points."""
-        if norm is None:
-            return 0.8
-        return 2.0 if math.isnan(norm) else round(0.8 + 4.7 * self.place(norm), 2)
+        least, most = self.widths
+        return round(least + (most - least) * self.place(norm or 0.0), 2)
 
     def colour(self, norm: float | None, state: bool = False) -> str:
         """Line colour: orange, or blue along the cell state; grey where nothing was computed, black for NaN."""
@@ -227,22 +223,6 @@ def heat(x: float, largest: float) -> str:
     end = _POSITIVE if x > 0 else _NEGATIVE
     part = min(1.0, abs(x) / largest) if largest > 0 else 0.0
     return _hex(tuple(z + (e - z) * part for z, e in zip(_ZERO, end, strict=True)))
-
-
-def ink_on(colour: str) -> str:
-    """Text that can be read on this colour: dark, else white, else black."""
-    return next((ink for ink in (INK, PAPER) if contrast(ink, colour) >= 4.5), "#000000")
-
-
-def contrast(a: str, b: str) -> float:
-    """How far two colours are apart in lightness, from 1 to 21, as WCAG measures it."""
-    dark, bright = sorted(map(_luminance, (a, b)))
-    return (bright + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: str) -> float:
-    r, g, b = (x / 3294.6 if x <= 10 else ((x / 255 + 0.055) / 1.055) ** 2.4 for x in _rgb(colour))
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
 
 def series(name: str) -> str:
