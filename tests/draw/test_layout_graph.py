@@ -92,6 +92,12 @@ def test_width_colour_and_number_of_an_edge_are_those_of_its_cotangent(small, sv
             assert item.text == ("" if edge.norm is None else theme.number(edge.norm))
 
 
+def test_values_may_be_left_out(small, svg):
+    with_values, without = svg(tl.draw(small)), svg(tl.draw(small, values=False))
+    assert "1.002.00" in with_values.of("input")[0].text
+    assert "1.00" not in without.of("input")[0].text
+
+
 def test_a_constant_is_printed_in_full_and_its_gradient_not_as_zero(svg):
     page = svg(tl.draw((tl.tensor([1.0], requires_grad=True) * 1.0001).sum()))
     assert page.of("constant")[0].text == "1.0001"

@@ -33,11 +33,13 @@ DETAILS = ("auto", "ops", "cell", "step")
 _LARGE = 300  # shapes and arrows beyond which dot may take long: laid out in a child process
 _BACKWARD = 1000  # nodes of a graph and its backward pass
 _TIMEOUT = 30.0  # seconds
+_DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)  # on Windows no file can have these names
 
 
 def draw(
     *targets: Tensor | Flow,
     detail: str = "auto",
+    values: bool = True,
     gradients: bool = True,
     backward: bool = False,
     titles: Sequence[str] | None = None,
@@ -55,9 +57,10 @@ def draw(
     `detail`: "step" draws the strip, "cell" three steps in lanes, "ops" one, with every parameter and its share of the
     gradient; these are the last ones, or those round the first to `keep`. "auto" takes ops for one step, step for more.
     A step that lanes would not make clearer is left to dot. A graph drawn by dot is folded, most steps to one node, by
-    "cell" and "step", and by "auto" beyond 300 nodes. The drawing says what it leaves out. `titles` name the rows,
-    `labels` (tokens) the inputs of the steps. Steps to `keep`, counted from 1, are drawn where others are left out. The
-    scale of widths and colours is that of all Flows drawn, and of those that the drawing will stand `beside`.
+    "cell" and "step", and by "auto" beyond 300 nodes. The drawing says what it leaves out. `values=False` leaves the
+    numbers out of a graph drawn by dot. `titles` name the rows, `labels` (tokens) the inputs of the steps. Steps to
+    `keep`, counted from 1, are drawn where others are left out. The scale of widths and colours is that of all Flows
+    drawn, and of those that the drawing will stand `beside`.
 
     `backward=True` draws one Tensor's graph with its backward pass beside it: by each operation the adjoint of each of
     its edges, what it multiplies by, and dotted the forward values it keeps; with `detail="ops"` every single
@@ -91,7 +94,7 @@ def draw(
         return Drawing(picture, flows, titles, labels)
 
     if backward and detail != "ops":
-        return drawing(layout_backward(flows[0], scale, name, heading, labels or (), notes))
+        return drawing(layout_backward(flows[0], scale, name, heading, labels or (), values, notes))
     if cells:
         longest = max(map(len, chains))
         if labels is not None and len(labels) != longest:
@@ -107,7 +110,7 @@ def draw(
     if len(flows) > 1:
         raise ValueError("several graphs are drawn together only when each is one chain of a cell's steps")
     collapse = detail in ("cell", "step") or (detail == "auto" and len(flows[0].nodes) > LIMIT)
-    return drawing(layout_graph(flows[0], scale, name, heading, labels or (), collapse, notes))
+    return drawing(layout_graph(flows[0], scale, name, heading, labels or (), values, collapse, notes))
 
 
 def _backward(targets: Sequence[Any]) -> Flow:
@@ -245,19 +248,31 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         filename: str | os.PathLike[str] | None = None,
         directory: str | os.PathLike[str] | None = None,
         view: bool = False,
+        cleanup: bool = False,
         format: str | None = None,
+        *_: Any,
         outfile: str | os.PathLike[str] | None = None,
-        **_: Any,
+        **__: Any,
     ) -> str:
-        """Write the picture and return its path: `outfile`, or the file name with the format as its suffix."""
-        path = self.save(outfile or f"{filename or self._file_name()}.{format or self.format}", directory)
+        """Write the DOT text and beside it the picture, whose path is returned, as `graphviz.Digraph.render` does.
+
+        With `outfile` only that file is written, in the format its suffix names.
+        """
+        if outfile is not None:
+            path = self.save(outfile, directory)
+        else:
+            source = Path(directory or ".") / (filename or self._file_name())
+            path = self.save(f"{source}.{format or self.format}")
+            if not cleanup:
+                write_atomically(source, self.source)
         if view:
             graphviz.view(path)
         return path
 
     def _file_name(self) -> str:
         """The title as a file name that every system takes."""
-        return f"{re.sub(r'[^A-Za-z0-9]+', '-', self.name).strip('-')[:80] or 'graph'}.gv"
+        name = re.sub(r"[^A-Za-z0-9]+", "-", self.name).strip("-")[:80] or "graph"
+        return f"{name}-graph.gv" if _DEVICE.fullmatch(name) else f"{name}.gv"
 
     def _rendered(self, format: str) -> bytes:
         large = not self.picture.placed and len(self.picture.shapes) + len(self.picture.arrows) > _LARGE

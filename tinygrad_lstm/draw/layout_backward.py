@@ -16,7 +16,7 @@ _FORWARD = "#9AA5B1"  # the forward edges step back: the gradient is what is loo
 
 
 def layout_backward(
-    flow: Flow, scale: theme.Scale, title: str, heading: str | None, tokens: Sequence[str],
+    flow: Flow, scale: theme.Scale, title: str, heading: str | None, tokens: Sequence[str], values: bool,
     notes: Sequence[str],
 ) -> Picture:  # fmt: skip
     """Every forward operation, and one shape for the adjoint of each of its edges, in the same clusters.
@@ -26,7 +26,7 @@ def layout_backward(
     back.
     """
     picture = Picture(title, placed=False, notes=[*notes], gap=6)
-    drawer = GraphDrawer(picture, flow, scale, tokens)
+    drawer = GraphDrawer(picture, flow, scale, tokens, values)
     if heading:
         drawer.heading(heading)
     backward = _Backward(drawer, flow)

@@ -15,13 +15,13 @@ from .legend import legend
 
 
 def layout_graph(
-    flow: Flow, scale: theme.Scale, title: str, heading: str | None, words: Sequence[str], collapse: bool,
+    flow: Flow, scale: theme.Scale, title: str, heading: str | None, words: Sequence[str], values: bool, collapse: bool,
     notes: Sequence[str],
 ) -> Picture:  # fmt: skip
     """Every operation a shape, parameters once per use, scopes as clusters."""
     picture = Picture(title, placed=False, notes=[*notes])
     home = fold(flow) if collapse else {}
-    drawer = GraphDrawer(picture, flow, scale, words)
+    drawer = GraphDrawer(picture, flow, scale, words, values)
     if heading:
         drawer.heading(heading)
     if home:
@@ -49,8 +49,8 @@ def layout_graph(
 class GraphDrawer:
     """Draws nodes and edges into the picture."""
 
-    def __init__(self, picture: Picture, flow: Flow, scale: theme.Scale, words: Sequence[str]) -> None:
-        self.picture, self.scale = picture, scale
+    def __init__(self, picture: Picture, flow: Flow, scale: theme.Scale, words: Sequence[str], values: bool) -> None:
+        self.picture, self.scale, self.values = picture, scale, values
         steps = cell_steps(flow)
         self.words = {step.x: theme.one_line(words[step.number - 1]) for step in steps if step.number <= len(words)}
         self.direct = {edge for step in steps for path in step.direct.values() for edge in path}
@@ -139,7 +139,7 @@ class GraphDrawer:
         if node.name:
             name = theme.fit(theme.one_line(node.name), 140, 11)
             text = labels.font(name, 11, colour or theme.INK, bold=True) + labels.font(f"  {symbol}", 11)
-            rows = [labels.td(text), labels.td(labels.heat(node.value, 9))]
+            rows = [labels.td(text), *([labels.td(labels.heat(node.value, 9))] if self.values else [])]
         paint = paint._replace(border=colour or paint.border)
         return Shape("", "pill", labels.table(rows, CELLPADDING="1"), paint=paint, css=css)
 
@@ -149,7 +149,8 @@ class GraphDrawer:
         name = theme.one_line(labels.name_of(node)) + (f"  {self.words[node]}" if node in self.words else "")
         rows = [labels.cell(theme.fit(name, 140, 12), 12, theme.STATE, bold=True)]
         rows += [labels.cell(f"{node.value.shape}", 9, theme.MUTED)] if node.value.ndim else []
-        rows += [labels.td(labels.heat(node.value, 9)), labels.gradient(node, 9)]
+        rows += [labels.td(labels.heat(node.value, 9))] if self.values else []
+        rows.append(labels.gradient(node, 9))
         return Shape("", "pill", labels.table(rows, CELLPADDING="1"), paint=theme.INPUT_VALUE, css=node.kind)
 
     # ── arrows ─────────────────────────────────────────────────────────────────────────────────
