@@ -121,7 +121,7 @@ BOTH: dict[str, Callable[[], tl.Tensor]] = {"LSTM step": lstm_step, "one step of
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {
     "lessons": ["01-update", "02-diamond", "02-three-uses", "03-gate", "04-way-back", "05-one-weight", "06-plus"],
-    "howto": ["expression", "gru", "sinh"],
+    "howto": ["expression", "sinh"],
     ".": ["lstm_backward"],
 }
 IN_DOCS = [f"{page}/pictures/{name}.svg" for page, names in PAGES.items() for name in names]
