@@ -3,7 +3,7 @@
 
 const Challenges = (() => {
   const { number, percent, steps } = Words;
-  const { cells, trained, sequences, state, vectors, row } = Model;
+  const { cells, trained, sequences, state, vectors, row, keeps, bias } = Model;
   const html = Marks.html;
   const find = (id) => document.getElementById(id);
 
@@ -14,24 +14,24 @@ const Challenges = (() => {
         ? "Let the loss be read at the end only. "
         : "";
 
-  /** The smallest forget gate, and how much of the gradient of c_T is left at c_0. */
-  function kept(row) {
-    const { run, sizes } = row,
-      n = row.cell.n;
-    return {
-      f: row.cell.kind === "rnn" ? null : run.f ? Math.min(...run.f.subarray(n)) : 1,
-      left: sizes[0] / sizes[run.T],
-      T: run.T,
-    };
+  /** The gate that the direct path is multiplied by, as far as the cell has one: its smallest value. */
+  function smallestGate({ cell, run }) {
+    const gate = keeps(cell);
+    if (!gate) return cell.direct[cell.main] === "1" ? 1 : null;
+    const k = Words.nodeOf(cell, gate);
+    return Math.min(...run.values[k].subarray(cell.nodes[k].width));
   }
+  /** How much of the main state's gradient is left before the first step. */
+  const kept = ({ sizes }) => sizes[0] / sizes.at(-1);
   function openGate(model, reached, goal) {
-    const found = kept(model.rows[0]),
+    const f = smallestGate(model.rows[0]),
+      left = kept(model.rows[0]),
       problem = whole(model);
-    if (found.f === null) return [false, "An RNN has no forget gate: choose an LSTM."];
-    const says = `Smallest forget gate ${found.f === 1 ? "1" : number(found.f, 4)}, and over ${steps(found.T)} the gradient is multiplied by ${number(found.left)}. `;
+    if (f === null) return [false, "This cell’s direct path is not multiplied by one gate: choose an LSTM."];
+    const says = `Smallest forget gate ${f === 1 ? "1" : number(f, 4)}, and over ${steps(model.T)} the gradient is multiplied by ${number(left)}. `;
     if (problem) return [false, problem];
-    if (found.f < 0.9995) return [false, `${says}Every forget gate must be at least 0.9995 first.`];
-    return reached(found.left)
+    if (f < 0.9995) return [false, `${says}Every forget gate must be at least 0.9995 first.`];
+    return reached(left)
       ? [true, `${says}Done: the forget gates are open, and the gradient ${goal}.`]
       : [false, `${says}Not yet.`];
   }
@@ -54,23 +54,26 @@ const Challenges = (() => {
       hint: "The highway alone needs σ(b)^100 = 0.1, that is b = 3.76. With detours it may be less or more: try.",
       check: smallest,
     },
-  ].slice(0, trained ? 0 : 3);
+  ].slice(0, trained || !keeps(Object.values(cells)[0]) ? 0 : 3);
 
   function smallest(model) {
     const problem = whole(model),
       sequence = sequences[state.sequence],
       { T } = model;
     if (problem) return [false, problem];
-    if (cells[state.cell].kind !== "lstm" || state.chrono)
+    const cell = cells[state.cell],
+      gate = keeps(cell);
+    if (!gate || Model.chrono(cell) || bias(cell, gate).shift)
       return [false, "Choose an LSTM with one forget bias for all its units."];
     if (T !== 100) return [false, `This sequence has ${steps(T)}: choose the numbers from 1 to 100.`];
-    const left = kept(model.rows[0]).left,
+    const left = kept(model.rows[0]),
+      { value } = bias(cell, gate),
       xs = vectors(sequence);
-    const here = `At forget bias ${number(state.forget, 3)} ${percent(left)} is left after 100 steps. `;
+    const here = `At forget bias ${number(value, 3)} ${percent(left)} is left after 100 steps. `;
     if (!(left >= 0.1)) return [false, `${here}Not enough.`];
     // Kept need not grow with the bias: every lower place of the slider is tried.
-    for (let b = -40; b < Math.round(state.forget * 10); b++) {
-      if (kept(row(state.cell, xs, { forget: b / 10 })).left >= 0.1)
+    for (let b = -40; b < Math.round(value * 10); b++) {
+      if (kept(row(state.cell, xs, { biases: { [gate]: b / 10 } })) >= 0.1)
         return [false, `${here}A smaller one does it too.`];
     }
     return [true, `${here}Done: no smaller one on the slider keeps as much. The highway alone would need 3.76.`];

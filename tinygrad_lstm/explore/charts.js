@@ -2,8 +2,8 @@
 // The gradient against the step, its split by detours, and the gates as heat maps.
 
 const Charts = (() => {
-  const { number, signed, name, gate, IN_WORDS } = Words;
-  const { at, norm, dot, GATES, TINY } = Engine;
+  const { number, signed, name } = Words;
+  const { at, norm, dot, TINY } = Engine;
   const { svg, html, text, heat, upright } = Marks;
 
   /** The logarithm of the gradient against the step, with closed forms. */
@@ -185,7 +185,7 @@ const Charts = (() => {
       );
     });
     drawn.push(
-      text(left + (w - left) / 2, h - 3, "detours: how often a path crosses from h into the gates", {
+      text(left + (w - left) / 2, h - 3, "how often a path crosses a weight that a state enters", {
         anchor: "middle",
         size: 10.5,
         kind: "t-muted",
@@ -198,27 +198,27 @@ const Charts = (() => {
         height: h,
         viewBox: `0 0 ${w} ${h}`,
         role: "img",
-        "aria-label": `shares by detours: ${shares.map((s, k) => `${k === n - 1 ? "more" : k}: ${signed(s)}`).join(", ")}`,
+        "aria-label": `shares by crossings: ${shares.map((s, k) => `${k === n - 1 ? "more" : k}: ${signed(s)}`).join(", ")}`,
       },
       drawn,
     );
   }
 
-  /** Gates, candidate, cell and hidden state of every unit at every step; beside them the chosen step in numbers. */
+  /** Every named value of every unit at every step; beside them the chosen step in numbers. */
   function heatMaps(model, room) {
     const { row, T, t, notation } = model,
       { run, cell } = row,
-      { n } = cell,
-      roles = cell.kind === "rnn" ? ["h"] : [...GATES[cell.kind], "c", "h"];
-    const unit = n > 16 ? 3 : n > 8 ? 7 : 13,
-      gap = 10,
-      left = 96,
-      right = n <= 8 ? 54 : 60,
-      head = 58,
+      named = [...cell.nodes.keys()].filter((k) => cell.nodes[k].name && !cell.after.includes(k)),
+      shown = [...named, ...[...cell.after].reverse()],
+      most = Math.max(...shown.map((k) => cell.nodes[k].width)),
+      unit = most > 16 ? 3 : most > 8 ? 7 : 13,
+      [gap, left, head] = [10, 96, 58],
+      right = most <= 8 ? 54 : 60,
       w = Math.max(280, room),
-      column = Math.max(1, (w - left - right) / T);
-    const total = left + column * T + right,
-      height = head + roles.length * (n * unit + gap),
+      column = Math.max(1, (w - left - right) / T),
+      total = left + column * T + right,
+      tall = shown.map((k) => Math.max(unit * cell.nodes[k].width, 26) + gap),
+      height = head + tall.reduce((a, b) => a + b, 0),
       ratio = Math.min(3, window.devicePixelRatio || 1);
     const canvas = html("canvas", {
       width: Math.round(column * T * ratio),
@@ -227,44 +227,43 @@ const Charts = (() => {
     });
     canvas.style.cssText = `position:absolute;left:${left}px;top:${head}px;width:${column * T}px;height:${height - head}px`;
     const context = canvas.getContext("2d"),
-      drawn = [];
+      drawn = [],
+      sentences = [];
     context.scale(ratio, ratio);
-    roles.forEach((role, k) => {
-      const values = run[role],
-        y = k * (n * unit + gap);
+    let y = 0;
+    shown.forEach((k, index) => {
+      const values = run.values[k],
+        { width: n, name: role } = cell.nodes[k],
+        state = cell.after.includes(k);
       let largest = 1;
-      if (role === "c") for (const v of values) largest = Math.max(largest, Math.abs(v));
-      for (let s = 1; s <= T; s++) {
+      for (const v of values) largest = Math.max(largest, Math.abs(v));
+      for (let s = 1; s <= T; s++)
         for (let j = 0; j < n; j++) {
           context.fillStyle = heat(values[s * n + j], largest);
           context.fillRect((s - 1) * column, y + j * unit, column - (column > 8 ? 1 : 0), unit - (unit > 6 ? 1 : 0));
         }
-      }
       const middle = head + y + (n * unit) / 2,
         now = at(values, t, n),
         mean = now.reduce((a, b) => a + b, 0) / n;
       drawn.push(
-        text(
-          2,
-          middle - 1,
-          role === "h" && cell.kind === "rnn"
-            ? name(notation, "h", "t")
-            : role === "c" || role === "h"
-              ? name(notation, role, "t")
-              : gate(notation, role),
-          { size: 13, kind: "bold", rich: true },
-        ),
+        text(2, middle - 1, name(cell, notation, role, state ? "t" : undefined), {
+          size: 13,
+          kind: "bold",
+          rich: true,
+        }),
+        text(2, middle + 12, Words.clip(cell.words[role], 15), { size: 9.5, kind: "t-muted" }),
       );
-      drawn.push(text(2, middle + 12, IN_WORDS[role], { size: 9.5, kind: "t-muted" }));
       if (unit >= 11)
         Array.from(now).forEach((v, j) =>
           drawn.push(text(total - right + 6, head + y + j * unit + 10, signed(v), { size: 9.5 })),
         );
       else
         drawn.push(
-          text(total - right + 6, middle, `mean`, { size: 9.5, kind: "t-muted" }),
+          text(total - right + 6, middle, "mean", { size: 9.5, kind: "t-muted" }),
           text(total - right + 6, middle + 12, signed(mean), { size: 9.5 }),
         );
+      sentences.push(`${cell.words[role]} ${n <= 8 ? Array.from(now, signed).join(" ") : `mean ${signed(mean)}`}`);
+      y += tall[index];
     });
     const every = Math.max(1, Math.ceil(13 / column));
     for (let s = 1; s <= T; s++) {
@@ -297,7 +296,7 @@ const Charts = (() => {
         height,
         viewBox: `0 0 ${total} ${height}`,
         role: "img",
-        "aria-label": `values of step ${t}: ${roles.map((role) => `${IN_WORDS[role]} ${n <= 8 ? Array.from(at(run[role], t, n), signed).join(" ") : `mean ${signed(at(run[role], t, n).reduce((a, b) => a + b, 0) / n)}`}`).join("; ")}`,
+        "aria-label": `values of step ${t}: ${sentences.join("; ")}`,
       },
       drawn,
     );

@@ -102,7 +102,7 @@ const Engine = (() => {
       }),
     );
     const fixed = cell.fixed.map(({ name, data }) => ({ name, data: floats(data) }));
-    return { ...cell, fixed, first, reads };
+    return { ...cell, fixed, first, reads, depth: Math.max(...nodes.map((node) => node.level)) };
   }
 
   /** The rows that states meet in every weight times `scale`; fixed arrays by number in place of the cell's own. */
@@ -270,7 +270,8 @@ const Engine = (() => {
       { nodes, first, after, n } = cell,
       wanted = after[s],
       term = new Float64Array(Math.max(...nodes.map((node) => node.width)));
-    const none = () => nodes.map((node) => ({ used: 0, of: Array.from({ length: limit + 2 }, () => new Float64Array(node.width)) }));
+    const none = () =>
+      nodes.map((node) => ({ used: 0, of: Array.from({ length: limit + 2 }, () => new Float64Array(node.width)) }));
     let parts = none(),
       before = none();
     for (let step = T; step >= t; step--) {

@@ -2,7 +2,7 @@
 // What every picture is made of: elements, text, colours, edges, and things whose gradient can be chosen.
 
 const Marks = (() => {
-  const { number, shown, clip, IN_WORDS } = Words;
+  const { number, shown, clip } = Words;
   // Decimal logarithms: one scale of width and colour for every picture and setting, deeper for a longer sequence.
   let low = -4,
     high = 0;
@@ -156,7 +156,7 @@ const Marks = (() => {
     return drawn;
   }
 
-  const isChosen = (model, what) => ["row", "role", "t", "gate"].every((key) => model.chosen[key] === what[key]);
+  const isChosen = (model, what) => ["row", "role", "t"].every((key) => model.chosen[key] === what[key]);
 
   /** Something whose gradient can be chosen: its drawing under a ring that shows focus and choice. */
   function pick(model, what, [x, y, w, h], label, children, focusable = true) {
@@ -167,8 +167,7 @@ const Marks = (() => {
         "data-row": what.row,
         "data-role": what.role,
         "data-t": what.t,
-        "data-gate": what.gate,
-        id: focusable ? `pick-${what.role}-${what.gate ?? ""}${what.t - model.t}` : null,
+        id: focusable ? `pick-${what.role}-${what.t - model.t}` : null,
         ...(focusable
           ? { tabindex: 0, role: "button", "aria-label": label, "aria-pressed": isChosen(model, what) }
           : {}),
@@ -179,9 +178,35 @@ const Marks = (() => {
     );
   }
 
-  const said = (role, t, size) => `gradient of the ${IN_WORDS[role] ?? role} at step ${t}: ${number(size)}`;
+  /** What a screen reader says of a gradient. */
+  const said = (model, row, role, t, size) =>
+    `gradient of the ${Words.inWords(row.cell, model.notation, role, t)} at step ${t}: ${number(size)}`;
 
-  const modeOf = (row, path) => ((row.back.paths[path] ?? 1) === 0 ? "cut" : "on");
+  /** Whether all of these edges are cut, or counted as 0. */
+  const modeOf = (back, edges) =>
+    edges.length && edges.every(([k, slot]) => back.factors[k]?.[slot] === 0) ? "cut" : "on";
+
+  /** The gradient that came back at step t along edges (node, slot) together, as one norm; (-1, s) is what came to state s
+   *  from beyond the step. Terms of one value add up, several values stand side by side. */
+  function came({ cell, back }, edges, t) {
+    const sums = new Map();
+    for (const [k, slot] of edges) {
+      const source = k < 0 ? cell.after[slot] : cell.nodes[k].in[slot],
+        { width } = cell.nodes[source];
+      if (!sums.has(source)) sums.set(source, new Float64Array(width));
+      if (k < 0) beyond(cell, back, slot, t, sums.get(source));
+      else Engine.add(sums.get(source), Engine.at(back.edges[k][slot], t, width));
+    }
+    return Math.hypot(...[...sums.values()].map(Engine.norm));
+  }
+
+  /** What came back to state s from the next step, and from L, added to `sum`. */
+  function beyond(cell, back, s, t, sum) {
+    if (t < back.run.T)
+      for (const [k, slot, later] of cell.reads[cell.after[s]])
+        if (later) Engine.add(sum, Engine.at(back.edges[k][slot], t + 1, cell.n));
+    return s === 0 ? Engine.add(sum, Engine.at(back.loss, t, cell.n)) : sum;
+  }
 
   const circle = (x, y, sign, r = 8) => [
     svg("circle", { cx: x, cy: y, r, class: "op" }),
@@ -201,12 +226,12 @@ const Marks = (() => {
 
   function legend() {
     const drawn = [
-      text(0, 10, "cell state", { size: 10.5, kind: "t-muted" }),
+      text(0, 10, "direct path", { size: 10.5, kind: "t-muted" }),
       text(0, 24, "any other", { size: 10.5, kind: "t-muted" }),
     ];
     for (let k = 0; k < 5; k++) {
       const size = 10 ** (low + (k * (high - low)) / 4),
-        x = 70 + k * 74,
+        x = 80 + k * 74,
         label = `${["≤ ", "", "", "", "≥ "][k]}${number(size, 1).replace("1·", "")}`;
       for (const [y, state] of [
         [6, true],
@@ -219,7 +244,7 @@ const Marks = (() => {
       drawn.push(text(x + 33, 17, label, { size: 10.5, kind: "t-muted" }));
     }
     return [
-      svg("svg", { width: 445, height: 28, viewBox: "0 0 445 28", "aria-hidden": "true" }, drawn),
+      svg("svg", { width: 455, height: 28, viewBox: "0 0 455 28", "aria-hidden": "true" }, drawn),
       html(
         "span",
         {},
@@ -242,6 +267,8 @@ const Marks = (() => {
     inkOn,
     edge,
     modeOf,
+    came,
+    beyond,
     pick,
     said,
     circle,

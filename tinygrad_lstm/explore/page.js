@@ -4,11 +4,11 @@
 const Page = (() => {
   const { number, signed, percent, steps, name } = Words;
   const { TINY } = Engine;
-  const { cells, trained, sequences, settings, state, start, paths, compute, why, check } = Model;
+  const { cells, trained, sequences, settings, state, start, compute, why, check } = Model;
   const html = Marks.html;
   const find = (id) => document.getElementById(id);
   const measured = []; // milliseconds of every repaint
-  const looked = { tokens: null, t: 0, atEnd: true }; // what the strip was last scrolled to
+  const looked = { tokens: null, t: 0 }; // what the strip was last scrolled to
   let model = null,
     atFirst = null; // the controls as they stood at first
 
@@ -61,11 +61,21 @@ const Page = (() => {
       ),
     );
     const whose = found.matrix ? "the sum over all steps" : "this one step’s sum",
-      other =
-        model.row.cell.kind === "rnn" || found.matrix
-          ? ""
-          : " They are not the shares of the split by detours, which divides the gradient by the whole paths back from the loss.";
-    const explained = `Shares are of ${whose} and add up to 100 %, ${units ? "the vectors unit by unit to the last line; " : ""}the norms do not add up.${other}`;
+      other = found.matrix
+        ? ""
+        : " They are not the shares of the split by crossings, which divides the gradient by the whole paths back from the loss.",
+      beyond = found.terms.some((term) => term.share > 1.0005)
+        ? " A share above 100 % is partly cancelled by others: theirs are negative."
+        : "";
+    const explained = `Shares are of ${whose} and add up to 100 %, ${units ? "the vectors unit by unit to the last line; " : ""}the norms do not add up.${beyond}${other}`;
+    const weights =
+      found.weights.length > 0 &&
+      html(
+        "p",
+        {},
+        "Made with ",
+        found.weights.map((term) => [button(term), " "]),
+      );
     find("why-table").replaceChildren(
       html("p", { class: "formula" }, ...Marks.richly(found.formula)),
       html(
@@ -93,6 +103,7 @@ const Page = (() => {
         ),
         html("tbody", {}, body),
       ),
+      ...(weights ? [weights] : []),
     );
   }
 
@@ -115,25 +126,24 @@ const Page = (() => {
     find("legend").replaceChildren(...Marks.legend());
     find("strip-says").textContent = Says.strip(model);
     find("what-L").replaceChildren(...Marks.richly(Says.what(model)));
-    find("inside-picture").replaceChildren(Cell.inside(model));
+    find("inside-picture").replaceChildren(Picture.inside(model));
     find("inside-says").replaceChildren(...Says.inside(model));
     find("step-shown").textContent =
       `step ${model.t} of ${model.T}: ${Words.clip(Words.shown(model.tokens[model.t - 1]), 14)}`;
     find("decay-picture").replaceChildren(...Charts.decay(model, widths["decay-picture"]));
     find("decay-says").textContent = Says.decay(model);
-    find("detours-picture").replaceChildren(
-      ...(model.row.cell.kind === "rnn" ? [] : [Charts.detours(model, widths["detours-picture"])]),
-    );
-    const what = name(model.notation, Words.stateOf(model.row), model.split.t);
+    const { cell } = model.row,
+      alone = Words.direct(cell, model.notation, cell.main) !== null,
+      what = name(cell, model.notation, model.row.role, model.split.t),
+      cut = [...state.cuts].some((path) => path === `${model.row.role} -> ${model.row.role}`);
+    find("detours-picture").replaceChildren(Charts.detours(model, widths["detours-picture"]));
     find("detours-says").replaceChildren(
       ...Marks.richly(
-        model.row.cell.kind === "rnn"
-          ? `${Words.capital(model.row.label)}: there is no straight line, every path back to ${what} crosses the weights once a step, ${steps(model.T - model.split.t)} in all. Choose an LSTM’s row to see its gradient split.`
-          : `${Words.capital(model.row.label)}, gradient of ${what}. ${Words.straight(model.split.parts, state.z, what, state.cuts.has("c -> h") || state.cuts.has("c -> c"))}`,
+        `${Words.capital(model.row.label)}, gradient of ${what}. ${alone ? "" : "It has no direct path: every way back crosses a weight. "}${alone || model.split.t === model.T ? Words.straight(model.split.parts, state.z, what, cut) : ""}`,
       ),
     );
     find("gates-picture").replaceChildren(Charts.heatMaps(model, widths["gates-picture"]));
-    find("gates-says").textContent = Says.gates(model);
+    find("gates-says").replaceChildren(...Says.gates(model));
     drawWhy();
     drawControls();
     showStep();
@@ -143,21 +153,61 @@ const Page = (() => {
 
   // ── controls ─────────────────────────────────────────────────────────────────────────────────
 
+  /** The sliders of the biases that the cell has: that of the gate on its direct path first. */
+  function drawBiases() {
+    const cell = cells[state.cell],
+      box = find("biases"),
+      keeps = Model.keeps(cell),
+      others = cell.biases.filter(({ gate }) => gate !== keeps);
+    find("forget-label").hidden = !keeps;
+    if (box.dataset.cell !== state.cell) {
+      box.dataset.cell = state.cell;
+      box.replaceChildren(
+        ...others.map(({ gate }) => {
+          const [low, high] = Model.bias(cell, gate).shift ? [-5, 5] : [-10, 10],
+            input = html("input", { type: "range", id: `bias-${gate}`, min: low, max: high, step: 0.1 });
+          input.addEventListener("input", () => {
+            state.biases[gate] = Number(input.value);
+            repaint();
+          });
+          return html(
+            "label",
+            { class: "wide" },
+            html("span", {}, `${Model.called(cell, gate)} `, html("b", { class: "value-shown" })),
+            input,
+          );
+        }),
+      );
+      if (keeps) {
+        const { shift, own } = Model.bias(cell, keeps),
+          [low, high] = shift ? [-5, 5] : [Math.min(-4, own[0]), Math.max(10, own[0])];
+        Object.assign(find("forget"), { min: Math.floor(low), max: Math.ceil(high) });
+        find("forget-name").textContent = Model.called(cell, keeps);
+      }
+    }
+    const shows = keeps ? [[keeps, find("forget"), find("forget-shown")]] : [];
+    others.forEach(({ gate }) =>
+      shows.push([gate, find(`bias-${gate}`), box.querySelector(`label:has(#bias-${gate}) b`)]),
+    );
+    for (const [gate, slider, shown] of shows) {
+      const { shift, value } = Model.bias(cell, gate);
+      shown.textContent = shift ? `shift ${signed(value)}` : number(value, 3);
+      if (Number(slider.value) !== value) slider.value = value;
+      slider.disabled = Boolean(Model.chrono(cell)?.signs[gate]);
+    }
+  }
+
   function drawControls() {
-    const kind = cells[state.cell].kind,
-      unit = state.cell === "unit",
-      chronoFits = cells[state.cell].n === data.chrono?.length;
-    find("forget-shown").textContent = trained ? `shift ${signed(state.forget)}` : number(state.forget, 3);
-    find("input-shown").textContent = trained ? `shift ${signed(state.input)}` : number(state.input, 3);
+    const cell = cells[state.cell];
+    drawBiases();
     find("scale-shown").textContent = `× ${number(state.scale, 3)}`;
     find("z-shown").textContent = number(state.z, 3);
-    for (const key of ["forget", "input", "scale", "z", "phase"])
-      if (Number(find(key).value) !== state[key]) find(key).value = state[key];
-    find("forget").disabled = kind !== "lstm" || (state.chrono && chronoFits);
-    find("input").disabled = kind === "rnn" || (state.chrono && chronoFits && kind === "lstm");
+    find("phase").max = model.phases - 1;
+    for (const key of ["scale", "z", "phase"]) if (Number(find(key).value) !== state[key]) find(key).value = state[key];
+    find("alone").setAttribute("aria-pressed", state.z === 0);
     find("chrono").checked = state.chrono;
-    find("chrono").disabled = kind !== "lstm" || unit;
-    find("chrono-label").hidden = trained;
+    find("chrono").disabled = !cell.chrono;
+    find("chrono-label").hidden = !Object.values(cells).some((c) => c.chrono);
     find("cell").value = state.cell;
     find("sequence").value = state.sequence;
     for (const radio of document.querySelectorAll("[name=loss]"))
@@ -176,27 +226,29 @@ const Page = (() => {
       "aria-valuetext",
       `step ${model.t} of ${model.T}, ${Words.shown(model.tokens[model.t - 1])}: ${model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")}`,
     );
-    const now = JSON.stringify({ ...state, cuts: [...state.cuts], playing: null });
+    const now = JSON.stringify({
+      ...state,
+      cuts: [...state.cuts],
+      playing: null,
+      chosen: { ...state.chosen, row: state.chosen.row },
+    });
     atFirst ??= now;
     find("reset").style.visibility = now === atFirst ? "hidden" : "visible"; // its place is kept: nothing jumps
-    drawCuts(kind);
+    drawCuts();
   }
 
-  /** A long strip begins scrolled to its end, the loss, and stays there until a reader scrolls it or goes to another step:
-   *  then that step is brought into sight. */
+  /** The step shown is brought into sight when it, or the sequence, has changed. */
   function showStep() {
     const strip = find("strip-picture"),
       place = (strip.scrollWidth / model.T) * (model.t - 0.5),
-      moved = looked.tokens === model.tokens && looked.t !== model.t;
-    if (looked.tokens !== model.tokens) looked.atEnd = true;
-    else if (moved) looked.atEnd = false;
-    Object.assign(looked, { tokens: model.tokens, t: model.t });
-    if (looked.atEnd) strip.scrollLeft = strip.scrollWidth;
-    else if (
-      moved &&
-      Math.abs(place - strip.scrollLeft - strip.clientWidth / 2) > strip.clientWidth / 3
+      anew = looked.tokens !== model.tokens;
+    if (anew && strip.scrollWidth > strip.clientWidth) strip.scrollLeft = strip.scrollWidth; // to L, as far as the step is in sight
+    if (
+      (anew || looked.t !== model.t) &&
+      Math.abs(place - strip.scrollLeft - strip.clientWidth / 2) > strip.clientWidth / 2 - 40
     )
       strip.scrollLeft = place - strip.clientWidth / 2;
+    Object.assign(looked, { tokens: model.tokens, t: model.t });
     if (strip.scrollLeft > 0) holdTitles();
   }
 
@@ -206,15 +258,26 @@ const Page = (() => {
     for (const title of strip.querySelectorAll(".row-title")) title.setAttribute("x", strip.scrollLeft + 2);
   }
 
-  function drawCuts(kind) {
-    const wanted = [...new Set([...paths(kind), ...(model.rows.length > 1 ? paths(model.rows[1].cell.kind) : [])])],
-      box = find("cuts");
-    const names = {
-      "c -> c": "cell state to cell state",
-      "c -> h": "cell state to hidden state",
-      "h -> h": "h to h of the RNN",
+  function drawCuts() {
+    const wanted = [...new Set(model.rows.flatMap(({ cell }) => Object.keys(cell.paths)))],
+      box = find("cuts"),
+      key = `${settings.notation}: ${state.cell}`;
+    const called = (path) => {
+      const having = model.rows.filter(({ cell }) => cell.paths[path]),
+        { cell } = having[0],
+        write = (word) =>
+          word
+            .split(", ")
+            .map((w) => name(cell, model.notation, w))
+            .join(", ");
+      const [from, to] = path.split(" -> "),
+        [target, by = ""] = to.split(" by "),
+        whose =
+          having.length < model.rows.length && model.rows.length > 1 && having[0] !== model.rows[0]
+            ? ` (${having[0].label})`
+            : "";
+      return `${write(from)} to ${write(target)}${by && ` by ${by}`}${whose}`;
     };
-    const key = `${settings.notation}: ${wanted}`;
     if (box.dataset.key !== key) {
       box.dataset.key = key;
       box.replaceChildren(
@@ -226,12 +289,7 @@ const Page = (() => {
             else state.cuts.add(path);
             repaint();
           });
-          return html(
-            "label",
-            { class: "tick" },
-            input,
-            html("span", {}, names[path] ?? Marks.richly(`h to ${Words.gate(model.notation, path.slice(5))}`)),
-          );
+          return html("label", { class: "tick" }, input, html("span", {}, ...Marks.richly(called(path))));
         }),
       );
     }
@@ -242,9 +300,9 @@ const Page = (() => {
 
   /** Choose a gradient; the step shown goes with it. */
   function choose(what) {
-    state.chosen = { row: what.row, role: what.role, t: what.t, gate: what.gate };
-    if (what.role !== "W") state.t = Math.max(1, what.t);
-    state.phase = 7;
+    state.chosen = { row: what.row, role: what.role, t: what.t };
+    state.t = Math.max(1, what.t);
+    state.phase = 99; // all of it
     state.traced = true;
     repaint();
   }
@@ -252,7 +310,7 @@ const Page = (() => {
   /** Show another step, with the gradient of the state at its end chosen. */
   function go(t, row = model.chosen.row) {
     state.t = Math.max(1, Math.min(model.T, t));
-    state.chosen = { row, role: Words.stateOf(model.rows[row]), t: state.t };
+    state.chosen = { row, role: model.rows[row].role, t: state.t };
     state.traced = false;
     repaint();
   }
@@ -264,10 +322,10 @@ const Page = (() => {
       drawControls();
       return;
     }
-    if (state.phase === 7) state.phase = -1;
+    if (state.phase >= model.phases - 1) state.phase = -1;
     const next = () => {
       state.phase += 1;
-      if (state.phase >= 7) {
+      if (state.phase >= model.phases - 1) {
         clearInterval(state.playing);
         state.playing = null;
       }
@@ -310,9 +368,9 @@ const Page = (() => {
     repaint();
   }
 
-  /** Take a sequence, and stand in its middle. */
+  /** Take a sequence, and stand in it. */
   function open(k) {
-    Object.assign(state, { sequence: k, t: Math.ceil(sequences[k].tokens.length / 2), chosen: null });
+    Object.assign(state, { sequence: k, t: Model.opening(sequences[k].tokens.length), chosen: null });
   }
 
   function drawCheck() {
@@ -337,11 +395,7 @@ const Page = (() => {
     for (const [key, cell] of Object.entries(data.cells))
       if (key !== "untrained")
         find("cell").append(
-          html(
-            "option",
-            { value: key },
-            trained ? cell.label : `${cell.label}${key === "lstm" || key === "rnn" ? `, ${cell.n} units` : ""}`,
-          ),
+          html("option", { value: key }, trained ? data.name : `${key}, ${cell.n} unit${cell.n > 1 ? "s" : ""}`),
         );
     sequences.forEach((sequence, k) =>
       find("sequence").append(
@@ -359,20 +413,15 @@ const Page = (() => {
       find("notation").append(html("option", { value: key }, books[key] ?? key));
     find("own-unit").textContent = trained ? "characters" : "words";
     for (const id of ["own-label", "use"]) find(id).hidden = trained && !data.symbols;
-    const ends = trained
-      ? { forget: [-5, 5], input: [-5, 5] }
-      : { forget: [Math.min(-4, data.forgetBias), Math.max(10, data.forgetBias)] };
-    for (const [id, [low, high]] of Object.entries(ends))
-      Object.assign(find(id), { min: Math.floor(low), max: Math.ceil(high) });
-
     /** What a control changes; then all is drawn anew. */
     const on = (id, event, change) =>
       find(id).addEventListener(event, () => {
         change(find(id));
         repaint();
       });
-    for (const key of ["forget", "input", "scale", "z", "phase"])
-      on(key, "input", (e) => (state[key] = Number(e.value)));
+    for (const key of ["scale", "z", "phase"]) on(key, "input", (e) => (state[key] = Number(e.value)));
+    on("forget", "input", (e) => (state.biases[Model.keeps(cells[state.cell])] = Number(e.value)));
+    on("alone", "click", () => (state.z = state.z === 0 ? 1 : 0));
     on("cell", "change", (e) => Object.assign(state, { cell: e.value, chosen: null }));
     on("sequence", "change", (e) => open(Number(e.value)));
     on("chrono", "change", (e) => (state.chrono = e.checked));
@@ -401,10 +450,7 @@ const Page = (() => {
     find("play").addEventListener("click", play);
 
     const strip = find("strip-picture");
-    strip.addEventListener("scroll", () => {
-      if (strip.scrollLeft + strip.clientWidth < strip.scrollWidth - 2) looked.atEnd = false;
-      holdTitles();
-    });
+    strip.addEventListener("scroll", holdTitles);
     for (const [key, value] of Object.entries({
       tabindex: 0,
       role: "slider",
@@ -415,8 +461,8 @@ const Page = (() => {
     document.addEventListener("click", (event) => {
       const picked = event.target.closest?.(".pick");
       if (picked) {
-        const { row, role, t, gate } = picked.dataset;
-        choose({ row: Number(row), role, t: Number(t), gate });
+        const { row, role, t } = picked.dataset;
+        choose({ row: Number(row), role, t: Number(t) });
         return;
       }
       const column = event.target.closest?.(".column");
@@ -456,7 +502,6 @@ const Page = (() => {
       if (to !== undefined) go(to);
       else if (inPicture && (event.key === "ArrowUp" || event.key === "ArrowDown"))
         go(state.t, Math.min(model.rows.length - 1, event.key === "ArrowUp" ? 0 : 1));
-      else if (event.key === " ") play();
       else return;
       event.preventDefault();
     });

@@ -67,6 +67,7 @@ class Program:
             "states": self.cell.states,
             "after": self.after,
             "main": self.main,
+            "direct": [None if found is None else found.words for found in self.anatomy.direct.values()],
             "nodes": self.nodes,
             "fixed": list(self._numbers()),
             "paths": self.paths(),

@@ -33,7 +33,8 @@
     const left = Float64Array.from(back.d[k]),
       w = nodes[k].width;
     for (const [reader, slot, later] of readers)
-      for (let t = 1; t <= run.T; t++) Engine.add(Engine.at(left, t - later, w), Engine.at(back.edges[reader][slot], t, w), -1);
+      for (let t = 1; t <= run.T; t++)
+        Engine.add(Engine.at(left, t - later, w), Engine.at(back.edges[reader][slot], t, w), -1);
     if (k === after[0]) Engine.add(left, back.loss, -1);
     return Array.from(left);
   });
