@@ -157,7 +157,9 @@ def test_the_pages_engine_is_the_librarys(script: Callable[[str], str], engine: 
     case = Case(seed)
     found = engine.evaluate(script("case"), case.given)
     for name, want in case.want.items():
-        got = np.array(found[name])[: want.size if name[1:2] == " " else None]  # a state at the end may not be in the graph
+        got = np.array(found[name])
+        if name[1:2] == " ":  # a state at the end may not be in the library's graph
+            got = got[: want.size]
         largest = np.abs(want).max(initial=0)
         assert got.shape == (want.size,), name
         np.testing.assert_allclose(got, want.ravel(), rtol=1e-9, atol=1e-9 * 1e-3 * largest, err_msg=name)
@@ -204,7 +206,7 @@ def test_closed_forms_hold_to_the_last_bit(
     """One unit with f = i = o = 1: dc_T/dc_t doubles or halves with every step, though the forget gate is open."""
     found = engine.evaluate(
         script("unit"),
-        U_g,
+        [Program(tl.nn.LSTMCell(1, 1)).data, U_g],
     )
     assert found == [factor**49] + [factor ** (50 - t) for t in range(1, 51)]
 

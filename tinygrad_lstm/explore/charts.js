@@ -29,22 +29,22 @@ const Charts = (() => {
       if ((k - high) % every) continue;
       drawn.push(
         svg("line", { x1: left, x2: w - right, y1: y(10 ** k), y2: y(10 ** k), class: "grid" }),
-        text(left - 6, y(10 ** k) + 4, k === 0 ? "1" : k === 1 ? "10" : number(10 ** k, 1).replace("1·", ""), {
-          anchor: "end",
-          size: 10.5,
-          kind: "t-muted",
-        }),
+        text(
+          left - 6,
+          y(10 ** k) + 4,
+          k === 0 ? "1" : k === 1 ? "10" : number(10 ** k, 1).replace("1·", ""),
+          "end 10.5 t-muted",
+        ),
       );
     }
     const marks = Math.max(1, Math.ceil(T / Math.max(2, Math.floor((w - left - right) / 44))));
-    for (let t = 0; t <= T; t += marks)
-      drawn.push(text(x(t), h - low + 16, String(t), { anchor: "middle", size: 10.5, kind: "t-muted" }));
+    for (let t = 0; t <= T; t += marks) drawn.push(text(x(t), h - low + 16, String(t), "middle 10.5 t-muted"));
     drawn.push(
       text(
         (left + w - right) / 2,
         h - 4,
         model.lines.some((line) => line.thin) ? "step (thin lines: σ(b) a step and nothing else)" : "step",
-        { anchor: "middle", size: 10.5, kind: "t-muted" },
+        "middle 10.5 t-muted",
       ),
     );
     const taken = lines.filter((line) => !line.thin).map((line) => y(line.sizes[0]));
@@ -64,7 +64,7 @@ const Charts = (() => {
         place[0] < left + 10 &&
         !taken.some((other) => Math.abs(other - place[1]) < 12)
       ) {
-        drawn.push(text(place[0], place[1] - 3, line.label, { size: 9, kind: "t-muted" }));
+        drawn.push(text(place[0], place[1] - 3, line.label, "9 t-muted"));
         taken.push(place[1]);
       }
     }
@@ -92,8 +92,8 @@ const Charts = (() => {
               : line.strong
                 ? svg("rect", { x: w - right + 21.5, y: yy - 3.5, width: 7, height: 7, fill: "var(--gradient)" })
                 : null,
-            text(w - right + 44, yy + 4, line.short, { size: 10.5, kind: "bold" }),
-            text(w - right + 44, yy + 18, number(line.sizes[model.t]), { size: 10.5, kind: "t-muted" }),
+            text(w - right + 44, yy + 4, line.short, "10.5 bold"),
+            text(w - right + 44, yy + 18, number(line.sizes[model.t]), "10.5 t-muted"),
           ];
     });
     const sentence = key.map((line) => `${line.label}: ${number(line.sizes[model.t])} at step ${model.t}`).join("; ");
@@ -142,7 +142,7 @@ const Charts = (() => {
       return svg(
         "svg",
         { width: w, height: 40, role: "img", "aria-label": "nothing to split" },
-        text(0, 24, "nothing to split", { kind: "t-muted", size: 12 }),
+        text(0, 24, "nothing to split", "12 t-muted"),
       );
     const shares = parts.map((part) =>
       dot(
@@ -159,7 +159,7 @@ const Charts = (() => {
     for (let s = Math.ceil(least / step) * step; s <= most + 1e-9; s += step)
       drawn.push(
         svg("line", { x1: left, x2: w, y1: y(s), y2: y(s), class: Math.abs(s) < 1e-9 ? "axis" : "grid" }),
-        text(left - 5, y(s) + 4, number(Math.abs(s) < 1e-9 ? 0 : s), { anchor: "end", size: 10, kind: "t-muted" }),
+        text(left - 5, y(s) + 4, number(Math.abs(s) < 1e-9 ? 0 : s), "end 10 t-muted"),
       );
     shares.forEach((share, k) => {
       const x = left + k * column + column * 0.16,
@@ -171,25 +171,19 @@ const Charts = (() => {
       if (factor !== 1) drawn.push(bar(share, "bar-outline"));
       if (factor !== null) drawn.push(bar(share * factor, k === 0 ? "bar" : "bar detour"));
       drawn.push(
-        text(x + wide / 2, share < 0 ? y(share) + 12 : y(share) - 4, signed(share), {
-          anchor: "middle",
-          size: column < 34 ? 8 : 10,
-        }),
+        text(x + wide / 2, share < 0 ? y(share) + 12 : y(share) - 4, signed(share), `middle ${column < 34 ? 8 : 10}`),
       );
       drawn.push(
-        text(x + wide / 2, h - low + 16, last ? `>${n - 2}` : String(k), {
-          anchor: "middle",
-          size: 11,
-          kind: k === 0 ? "bold t-state" : "",
-        }),
+        text(x + wide / 2, h - low + 16, last ? `>${n - 2}` : String(k), `middle 11 ${k === 0 ? "bold t-state" : ""}`),
       );
     });
     drawn.push(
-      text(left + (w - left) / 2, h - 3, "how often a path crosses a weight that a state enters", {
-        anchor: "middle",
-        size: 10.5,
-        kind: "t-muted",
-      }),
+      text(
+        left + (w - left) / 2,
+        h - 3,
+        "how often a path crosses a weight that a state enters",
+        "middle 10.5 t-muted",
+      ),
     );
     return svg(
       "svg",
@@ -246,21 +240,17 @@ const Charts = (() => {
         now = at(values, t, n),
         mean = now.reduce((a, b) => a + b, 0) / n;
       drawn.push(
-        text(2, middle - 1, name(cell, notation, role, state ? "t" : undefined), {
-          size: 13,
-          kind: "bold",
-          rich: true,
-        }),
-        text(2, middle + 12, Words.clip(cell.words[role], 15), { size: 9.5, kind: "t-muted" }),
+        text(2, middle - 1, name(cell, notation, role, state ? "t" : undefined), "13 rich bold"),
+        text(2, middle + 12, Words.clip(cell.words[role], 15), "9.5 t-muted"),
       );
       if (unit >= 11)
         Array.from(now).forEach((v, j) =>
-          drawn.push(text(total - right + 6, head + y + j * unit + 10, signed(v), { size: 9.5 })),
+          drawn.push(text(total - right + 6, head + y + j * unit + 10, signed(v), "9.5")),
         );
       else
         drawn.push(
-          text(total - right + 6, middle, "mean", { size: 9.5, kind: "t-muted" }),
-          text(total - right + 6, middle + 12, signed(mean), { size: 9.5 }),
+          text(total - right + 6, middle, "mean", "9.5 t-muted"),
+          text(total - right + 6, middle + 12, signed(mean), "9.5"),
         );
       sentences.push(`${cell.words[role]} ${n <= 8 ? Array.from(now, signed).join(" ") : `mean ${signed(mean)}`}`);
       y += tall[index];

@@ -101,7 +101,7 @@ const Engine = (() => {
         if (i >= 0) reads[source(i)].push([k, slot, i > 0 && i < first ? 1 : 0]);
       }),
     );
-    const fixed = cell.fixed.map(({ name, data }) => ({ name, data: floats(data) }));
+    const fixed = cell.fixed.map((f) => ({ ...f, data: floats(f.data) }));
     return { ...cell, fixed, first, reads, depth: Math.max(...nodes.map((node) => node.level)) };
   }
 
@@ -386,29 +386,9 @@ const Engine = (() => {
     return Math.exp((Math.log(sizes[first]) - Math.log(sizes[T])) / (T - first));
   }
 
+  // prettier-ignore
   return {
-    TINY,
-    OPERATIONS,
-    BENDS,
-    at,
-    add,
-    dot,
-    norm,
-    norms,
-    sigmoid,
-    floats,
-    prepared,
-    adjusted,
-    forward,
-    outputs,
-    softmax,
-    through,
-    pulled,
-    backward,
-    split,
-    reached,
-    weightTerms,
-    closedForm,
-    factor,
+    TINY, OPERATIONS, BENDS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
+    softmax, through, pulled, backward, split, reached, weightTerms, closedForm, factor,
   };
 })();

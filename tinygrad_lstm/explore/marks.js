@@ -32,9 +32,21 @@ const Marks = (() => {
       .map((part, k) => [part.replace(/^\{|\}$/g, ""), k % 2 === 1])
       .filter(([part]) => part);
 
-  /** Text in a picture; with `rich`, _x is a subscript. */
-  function text(x, y, content, { size = 11, anchor = "start", kind = null, rich = false, fill = null } = {}) {
-    const element = svg("text", { x, y, "font-size": size, "text-anchor": anchor, class: kind, fill });
+  /** Text in a picture. `how` holds its size, where it is anchored, "rich" if _x is a subscript, and classes, as in
+   *  "middle 10.5 rich bold". */
+  function text(x, y, content, how = "", fill = null) {
+    const words = how.split(" "),
+      size = Number(words.find((word) => word > 0) ?? 11),
+      anchor = words.find((word) => word === "middle" || word === "end"),
+      element = svg("text", {
+        x,
+        y,
+        "font-size": size,
+        "text-anchor": anchor,
+        class: how.replace(/[\d.]+|middle|end/g, "").trim(),
+        fill,
+      });
+    const rich = words.includes("rich");
     if (!rich) {
       element.append(content);
       return element;
@@ -140,7 +152,7 @@ const Marks = (() => {
     d += `L${paths[paths.length - 1].join(" ")}`;
     if (mode === "cut") {
       const [mx, my] = [(ax + bx) / 2, (ay + by) / 2];
-      return [svg("path", { d, class: "cut" }), text(mx, my + 4, "✂", { size: 12, anchor: "middle", kind: "t-muted" })];
+      return [svg("path", { d, class: "cut" }), text(mx, my + 4, "✂", "middle 12 t-muted")];
     }
     if (mode === "pending") return [svg("path", { d, class: "pending" })];
     const paintOf = colour(size, state),
@@ -210,25 +222,23 @@ const Marks = (() => {
 
   const circle = (x, y, sign, r = 8) => [
     svg("circle", { cx: x, cy: y, r, class: "op" }),
-    text(x, y + r * 0.48, sign, { anchor: "middle", size: r * 1.5 }),
+    text(x, y + r * 0.48, sign, `middle ${r * 1.5}`),
   ];
 
   function upright(content, x, y, w, strong) {
     const label = clip(shown(content), w >= 44 ? Math.floor(w / 7) : 9);
-    const element = text(x, w >= 44 ? y + 4 : y, label, {
-      anchor: w >= 44 ? "middle" : "end",
-      size: 10.5,
-      kind: strong ? "bold" : "t-muted",
-    });
+    const element = text(
+      x,
+      w >= 44 ? y + 4 : y,
+      label,
+      `${w >= 44 ? "middle" : "end"} 10.5 ${strong ? "bold" : "t-muted"}`,
+    );
     if (w < 44) element.setAttribute("transform", `rotate(-60 ${x} ${y})`);
     return element;
   }
 
   function legend() {
-    const drawn = [
-      text(0, 10, "direct path", { size: 10.5, kind: "t-muted" }),
-      text(0, 24, "any other", { size: 10.5, kind: "t-muted" }),
-    ];
+    const drawn = [text(0, 10, "direct path", "10.5 t-muted"), text(0, 24, "any other", "10.5 t-muted")];
     for (let k = 0; k < 5; k++) {
       const size = 10 ** (low + (k * (high - low)) / 4),
         x = 80 + k * 74,
@@ -241,7 +251,7 @@ const Marks = (() => {
           svg("line", { x1: x, x2: x + 28, y1: y, y2: y, stroke: colour(size, state), "stroke-width": width(size) }),
         );
       }
-      drawn.push(text(x + 33, 17, label, { size: 10.5, kind: "t-muted" }));
+      drawn.push(text(x + 33, 17, label, "10.5 t-muted"));
     }
     return [
       svg("svg", { width: 455, height: 28, viewBox: "0 0 455 28", "aria-hidden": "true" }, drawn),
@@ -253,25 +263,9 @@ const Marks = (() => {
     ];
   }
 
+  // prettier-ignore
   return {
-    svg,
-    html,
-    text,
-    richly,
-    richlyPlain,
-    paint,
-    scaleTo,
-    legend,
-    colour,
-    heat,
-    inkOn,
-    edge,
-    modeOf,
-    came,
-    beyond,
-    pick,
-    said,
-    circle,
-    upright,
+    svg, html, text, richly, richlyPlain, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came, beyond,
+    pick, said, circle, upright,
   };
 })();

@@ -101,7 +101,7 @@ const Model = (() => {
       factors = Engine.through(cell, state.cuts, state.z),
       back = Engine.backward(run, { everyStep: state.everyStep, factors, said: how.said }),
       role = cell.states[cell.main];
-    const made = { key, cell, run, back, label: key, note: note(cell), role, state: cell.words[role], said: how.said };
+    const made = { key, cell, run, back, label: cell.label, note: note(cell), role, state: cell.words[role], said: how.said };
     return { ...made, sizes: Words.gradientOf(made) };
   }
 
@@ -340,22 +340,9 @@ const Model = (() => {
     return { worst, count };
   }
 
+  // prettier-ignore
   return {
-    cells,
-    trained,
-    sequences,
-    settings,
-    state,
-    start,
-    opening,
-    vectors,
-    row,
-    bias,
-    keeps,
-    chrono,
-    called,
-    compute,
-    why,
-    check,
+    cells, trained, sequences, settings, state, start, opening, vectors, row, bias, keeps, chrono, called, compute,
+    why, check,
   };
 })();

@@ -95,11 +95,12 @@ const Picture = (() => {
       const [x, y, level] = best,
         shift = wire.lane && level ? 14 : 6;
       drawn.push(
-        text(level ? x : x + 8, level ? y - shift : y + 4, number(size), {
-          size: 10,
-          anchor: level ? "middle" : "start",
-          kind: `${wire.lane ? "t-state" : "t-gradient"} halo`,
-        }),
+        text(
+          level ? x : x + 8,
+          level ? y - shift : y + 4,
+          number(size),
+          `${level ? "middle" : "start"} 10 ${wire.lane ? "t-state" : "t-gradient"} halo`,
+        ),
       );
     }
     return drawn;
@@ -121,7 +122,7 @@ const Picture = (() => {
         fill = heat(v, largest),
         cell = svg("rect", { x: cx, y: cy, width: w, height, fill });
       if (many) return cell;
-      const label = text(cx + w / 2, cy + height - 4, compact(v), { anchor: "middle", size: 9.2, fill: inkOn(fill) });
+      const label = text(cx + w / 2, cy + height - 4, compact(v), "middle 9.2", inkOn(fill));
       label.setAttribute("class", "value");
       return [cell, label];
     });
@@ -136,17 +137,16 @@ const Picture = (() => {
       wide = n < 4 ? 30 * n : 106;
     return pick(model, { row: model.chosen.row, role, t }, [x, top, 112, h], said(model, model.row, role, t, size), [
       svg("rect", { x, y: top, width: 112, height: h, rx: 10, class: `v-${kind}` }),
-      text(x + 56, top + 16, name(model.row.cell, model.notation, role, t), {
-        ...{ anchor: "middle", size: 14, rich: true },
-        kind: `bold t-${kind}`,
-      }),
+      text(x + 56, top + 16, name(model.row.cell, model.notation, role, t), `middle 14 rich bold t-${kind}`),
       known
         ? values(vector, x + 56 - wide / 2, top + 22, wide)
-        : text(x + 56, top + 34, "not yet", { anchor: "middle", size: 10.5, kind: "t-muted" }),
-      text(x + 56, top + h - 6, traced ? `‖∇‖ ${number(size)}` : "∇ not yet", {
-        ...{ anchor: "middle", size: 11 },
-        kind: traced ? "t-gradient" : "t-muted",
-      }),
+        : text(x + 56, top + 34, "not yet", "middle 10.5 t-muted"),
+      text(
+        x + 56,
+        top + h - 6,
+        traced ? `‖∇‖ ${number(size)}` : "∇ not yet",
+        `middle 11 ${traced ? "t-gradient" : "t-muted"}`,
+      ),
     ]);
   }
 
@@ -171,12 +171,10 @@ const Picture = (() => {
     let line = y - h + 15;
     const drawn = [
       svg("rect", { x: x - w, y: y - h, width: 2 * w, height: 2 * h, rx: 9, class: "nonlinear" }),
-      node.name && text(left, line, name(cell, N, node.name), { size: 12, kind: "t-nonlinear bold", rich: true }),
-      text(left + (node.name ? 9 * plain(name(cell, N, node.name)).length + 5 : 0), line, shape.sign || "sum", {
-        size: 11,
-      }),
-      there && text(x + w - 5, line, `∇${number(gradient)}`, { size: 9.5, anchor: "end", kind: "t-gradient" }),
-      text(left, (line += 15), fitted(written(cell, N, site, t, { out: true }), room, 9.2), { size: 9.2, rich: true }),
+      node.name && text(left, line, name(cell, N, node.name), "12 rich t-nonlinear bold"),
+      text(left + (node.name ? 9 * plain(name(cell, N, node.name)).length + 5 : 0), line, shape.sign || "sum", "11"),
+      there && text(x + w - 5, line, `∇${number(gradient)}`, "end 9.5 t-gradient"),
+      text(left, (line += 15), fitted(written(cell, N, site, t, { out: true }), room, 9.2), "9.2 rich"),
     ];
     line += 6;
     const g =
@@ -189,17 +187,9 @@ const Picture = (() => {
         z = pieces.map((i) => norm(at(run.values[i], i > 0 && i < cell.first ? t - 1 : t, cell.nodes[i].width)));
       drawn.push(
         svg("rect", { x: left, y: line, width: room, height: 14, rx: 5, class: "weight" }),
-        text(left + 4, line + 10.5, clip(name(cell, N, cell.fixed[weight].name ?? "weight"), 12), {
-          size: 9.5,
-          kind: "bold",
-          rich: true,
-        }),
+        text(left + 4, line + 10.5, clip(name(cell, N, cell.fixed[weight].name ?? "weight"), 12), "9.5 rich bold"),
         g !== false &&
-          text(left + room - 4, line + 10.5, number(g * (pieces.length ? Math.hypot(...z) : 1)), {
-            size: 9.2,
-            anchor: "end",
-            kind: "t-parameter",
-          }),
+          text(left + room - 4, line + 10.5, number(g * (pieces.length ? Math.hypot(...z) : 1)), "end 9.2 t-parameter"),
       );
       line += 16;
     }
@@ -207,7 +197,7 @@ const Picture = (() => {
     drawn.push(
       phase >= node.level
         ? values(numbers, left, y + h - 5 - rowsOf(node.width), room)
-        : text(left, y + h - 9, "not yet", { size: 10, kind: "t-muted" }),
+        : text(left, y + h - 9, "not yet", "10 t-muted"),
     );
     const role = roleOf(cell, k),
       box = [x - w, y - h, 2 * w, 2 * h];
@@ -231,9 +221,12 @@ const Picture = (() => {
         class: bends ? "nonlinear" : "op",
       }),
       (grid.large || sign.length === 1 || bends) &&
-        text(x, y + (sign.length > 1 ? 3.5 : h * 0.46), !grid.large && bends ? sign[0] : sign, {
-          ...{ anchor: "middle", size: !grid.large && bends ? 9.5 : sign.length > 1 ? h * 0.88 : h * 1.5 },
-        }),
+        text(
+          x,
+          y + (sign.length > 1 ? 3.5 : h * 0.46),
+          !grid.large && bends ? sign[0] : sign,
+          `middle ${!grid.large && bends ? 9.5 : sign.length > 1 ? h * 0.88 : h * 1.5}`,
+        ),
     ];
     if (!grid.large || k == null || row.cell.after.includes(k)) return drawn;
     const role = roleOf(row.cell, k),
@@ -266,22 +259,23 @@ const Picture = (() => {
       final = phases(cell) - 1;
     const drawn = [
       svg("rect", { x: left - 4, y: 4, width: wide + 8, height: grid.bottom - 16, rx: 14, class: "step-box" }),
-      text(left + 10, 24, Words.capital(row.label), { size: 13, kind: "bold" }),
-      text(left + wide - 8, 24, `step ${t} of ${run.T}`, { size: 11.5, anchor: "end", kind: "t-muted" }),
+      text(left + 10, 24, Words.capital(row.label), "13 bold"),
+      text(left + wide - 8, 24, `step ${t} of ${run.T}`, "end 11.5 t-muted"),
       layout.lanes.map((lane, k) =>
         text(
           left + 10,
           42 + 16 * k,
           `one step back along ${name(cell, N, lane)} multiplies by ${Words.direct(cell, N, cell.states.indexOf(lane))}: it meets no weight`,
-          { size: 10.5, kind: "t-state", rich: true },
+          "10.5 rich t-state",
         ),
       ),
       !layout.lanes.length &&
-        text(left + 110, 24, `every way back from ${name(cell, N, cell.states[0])} crosses a weight`, {
-          size: 10.5,
-          kind: "t-gradient",
-          rich: true,
-        }),
+        text(
+          left + 110,
+          24,
+          `every way back from ${name(cell, N, cell.states[0])} crosses a weight`,
+          "10.5 rich t-gradient",
+        ),
       ways(model, row, t, layout, grid, phase),
     ];
     const seen = new Set();
@@ -294,7 +288,7 @@ const Picture = (() => {
           valueBox(model, "x", t, place[0] - 56, grid.bottom + box / 2, model.xs[t - 1], norm(at(d.d[0], t, cell.m)), {
             ...{ kind: "x", traced: phase >= final },
           }),
-          text(place[0] + 64, grid.bottom + box / 2 + 5, `“${clip(shown(model.tokens[t - 1]), 24)}”`, { size: 13 }),
+          text(place[0] + 64, grid.bottom + box / 2 + 5, `“${clip(shown(model.tokens[t - 1]), 24)}”`, "13"),
         );
       else {
         const after = shape.kind === "out",
@@ -347,7 +341,7 @@ const Picture = (() => {
           size = Math.min(10.5, (3.2 * w) / plain(label).replace(/ /g, "").length);
         return [
           svg("rect", { x: x - w, y: y - h, width: 2 * w, height: 2 * h, rx: 4, class: "nonlinear" }),
-          size >= 6 && text(x, y + 3.5, label, { anchor: "middle", size, kind: "bold", rich: true }),
+          size >= 6 && text(x, y + 3.5, label, `middle ${size} rich bold`),
         ];
       }),
     ];

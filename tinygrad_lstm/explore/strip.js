@@ -89,13 +89,8 @@ const Strip = (() => {
           said(model, row, role, 0, size),
           [
             svg("rect", { x: 2, y: y - 17, width: 44, height: 34, rx: 8, class: `v-${kind}` }),
-            text(24, y - 2, name(cell, model.notation, role, 0), {
-              anchor: "middle",
-              size: 12,
-              rich: true,
-              kind: `t-${kind} bold`,
-            }),
-            text(24, y + 12, number(size), { anchor: "middle", size: 9, kind: "t-gradient" }),
+            text(24, y - 2, name(cell, model.notation, role, 0), `middle 12 rich t-${kind} bold`),
+            text(24, y + 12, number(size), "middle 9 t-gradient"),
           ],
           false,
         ),
@@ -105,7 +100,7 @@ const Strip = (() => {
     drawn.push(
       edge([end, y, end + 22, y], norm(at(row.back.loss, model.T, cell.n))),
       svg("rect", { x: end + 22, y: y - 15, width: 30, height: 30, rx: 8, class: "loss" }),
-      text(end + 37, y + 5, "L", { anchor: "middle", size: 14, kind: "bold" }),
+      text(end + 37, y + 5, "L", "middle 14 bold"),
     );
     return drawn;
   }
@@ -164,11 +159,11 @@ const Strip = (() => {
           said(model, row, "x", t, size),
           [
             svg("rect", { x: x + 5, y: foot + 15, width: w - 10, height: 24, rx: 7, class: "v-x" }),
-            text(x + w / 2, foot + 31, label, { anchor: "middle", size: 11.5 }),
+            text(x + w / 2, foot + 31, label, "middle 11.5"),
           ],
           false,
         ),
-        text(xAt + 5, foot + 11, number(size), { size: 9.5, kind: "t-x halo" }),
+        text(xAt + 5, foot + 11, number(size), "9.5 t-x halo"),
         places.map(([s, yy]) => {
           const role = cell.states[s],
             up = lane(cell, s),
@@ -180,13 +175,11 @@ const Strip = (() => {
             { row: index, role, t },
             [x + w - 60, low, 54, 24],
             said(model, row, role, t, here),
-            [text(x + w - 9, low + 17, number(here), { anchor: "end", size: 10.5, kind })],
+            [text(x + w - 9, low + 17, number(here), `end 10.5 ${kind}`)],
             false,
           );
         }),
-        model.everyStep && t < T
-          ? text(x + w - 4, placeOf(0) - 8, "L", { anchor: "end", size: 10, kind: "bold" })
-          : null,
+        model.everyStep && t < T ? text(x + w - 4, placeOf(0) - 8, "L", "end 10 bold") : null,
       ];
       drawn.push(svg("g", { class: faded(model, index, t), "data-step": t, "data-row": index }, step));
     }
@@ -265,13 +258,15 @@ const Strip = (() => {
             width: w,
             height: 26,
           }),
-          half >= 8 && text(x, y + 3.5, String(t), { anchor: "middle", size: half >= 11 ? 10 : 9, fill: inkOn(fill) }),
+          half >= 8 && text(x, y + 3.5, String(t), `middle ${half >= 11 ? 10 : 9}`, inkOn(fill)),
           k === 0 &&
             numbered &&
-            text(x, y - half - 6, number(sizes[t]), {
-              ...{ anchor: "middle", size: 10 },
-              kind: `${state ? "t-lane" : "t-gradient"}${now ? " bold" : ""}`,
-            }),
+            text(
+              x,
+              y - half - 6,
+              number(sizes[t]),
+              `middle 10 ${state ? "t-lane" : "t-gradient"}${now ? " bold" : ""}`,
+            ),
         );
       });
       for (const [from, to, edges] of inside)
@@ -279,9 +274,7 @@ const Strip = (() => {
           edge(
             [x, from.y + Math.sign(to.y - from.y) * half, x, to.y - Math.sign(to.y - from.y) * half],
             came(row, edges, t),
-            {
-              ...{ base: 3, arrow: false, mode: modeOf(back, edges) },
-            },
+            { ...{ base: 3, arrow: false, mode: modeOf(back, edges) } },
           ),
         );
       if (index === model.rows.length - 1) column.push(upright(model.tokens[t - 1], x, rows.at(-1).y + 24, w, now));

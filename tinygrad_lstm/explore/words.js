@@ -275,29 +275,9 @@ const Words = (() => {
     }. ${rest}${marked}`;
   }
 
+  // prettier-ignore
   return {
-    number,
-    signed,
-    percent,
-    left,
-    part,
-    capital,
-    times,
-    steps,
-    shown,
-    clip,
-    split,
-    characters,
-    name,
-    roleOf,
-    nodeOf,
-    inWords,
-    written,
-    local,
-    direct,
-    plain,
-    gradientOf,
-    headline,
-    straight,
+    number, signed, percent, left, part, capital, times, steps, shown, clip, split, characters, name, roleOf, nodeOf,
+    inWords, written, local, direct, plain, gradientOf, headline, straight,
   };
 })();
