@@ -15,8 +15,7 @@ const Engine = (() => {
   const at = (array, t, n) => array.subarray(t * n, (t + 1) * n);
   /** sum += factor * term; one number is added everywhere, and many to one number. */
   const add = (sum, term, factor = 1) => {
-    const a = sum.length === 1 ? 0 : 1,
-      b = term.length === 1 ? 0 : 1;
+    const a = sum.length === 1 ? 0 : 1, b = term.length === 1 ? 0 : 1;
     for (let j = Math.max(sum.length, term.length) - 1; j >= 0; j--) sum[a * j] += factor * term[b * j];
     return sum;
   };
@@ -27,41 +26,23 @@ const Engine = (() => {
   };
 
   // What each operation computes, and its derivative by each input (y is what it computed).
-  const one = () => 1,
-    unless = (below, y, a, b) => (below ? 0 : a === b ? 0.5 : 1);
-  const OPERATIONS = {
-    copy: [(a) => a, one],
-    add: [(a, b) => a + b, one, one],
-    sub: [(a, b) => a - b, one, () => -1],
+  const one = () => 1, unless = (below, y, a, b) => (below ? 0 : a === b ? 0.5 : 1);
+  const OPERATIONS = { copy: [(a) => a, one], add: [(a, b) => a + b, one, one], sub: [(a, b) => a - b, one, () => -1],
     mul: [(a, b) => a * b, (y, a, b) => b, (y, a) => a],
     div: [(a, b) => a / b, (y, a, b) => 1 / b, (y, a, b) => -y / b],
-    pow: [
-      (a, b) => a ** b,
-      (y, a, b) => b * (b === 0 && Math.abs(a) < TINY ? 1 : a) ** (b - 1),
-      (y, a) => y * Math.log(a === 0 ? 1 : a),
-    ],
+    pow: [(a, b) => a ** b, (y, a, b) => b * (b === 0 && Math.abs(a) < TINY ? 1 : a) ** (b - 1),
+      (y, a) => y * Math.log(a === 0 ? 1 : a)],
     where: [(yes, a, b) => (yes ? a : b), () => 0, (y, yes) => (yes ? 1 : 0), (y, yes) => (yes ? 0 : 1)],
     maximum: [Math.max, (y, a, b) => unless(a < b, y, a, b), (y, a, b) => unless(b < a, y, a, b)],
     minimum: [Math.min, (y, a, b) => unless(a > b, y, a, b), (y, a, b) => unless(b > a, y, a, b)],
-    clip: [
-      (x, low, high) => Math.min(Math.max(x, low), high),
-      (y, x, low, high) => (low <= x && x <= high ? 1 : 0),
-      (y, x, low, high) => (x < low && low <= high ? 1 : 0),
-      (y, x, low, high) => (x > high || low > high ? 1 : 0),
-    ],
-    neg: [(a) => -a, () => -1],
-    abs: [Math.abs, (y, a) => Math.sign(a)],
-    exp: [Math.exp, (y) => y],
-    log: [Math.log, (y, a) => 1 / a],
-    expm1: [Math.expm1, (y, a) => Math.exp(a)],
-    log1p: [Math.log1p, (y, a) => 1 / (1 + a)],
-    sin: [Math.sin, (y, a) => Math.cos(a)],
-    cos: [Math.cos, (y, a) => -Math.sin(a)],
-    tanh: [Math.tanh, (y) => 1 - y * y],
-    sigmoid: [sigmoid, (y) => y - y * y],
+    clip: [(x, low, high) => Math.min(Math.max(x, low), high), (y, x, low, high) => (low <= x && x <= high ? 1 : 0),
+      (y, x, low, high) => (x < low && low <= high ? 1 : 0), (y, x, low, high) => (x > high || low > high ? 1 : 0)],
+    neg: [(a) => -a, () => -1], abs: [Math.abs, (y, a) => Math.sign(a)], exp: [Math.exp, (y) => y],
+    log: [Math.log, (y, a) => 1 / a], expm1: [Math.expm1, (y, a) => Math.exp(a)],
+    log1p: [Math.log1p, (y, a) => 1 / (1 + a)], sin: [Math.sin, (y, a) => Math.cos(a)],
+    cos: [Math.cos, (y, a) => -Math.sin(a)], tanh: [Math.tanh, (y) => 1 - y * y], sigmoid: [sigmoid, (y) => y - y * y],
     relu: [(a) => Math.max(a, 0), (y) => (y > 0 ? 1 : 0)],
-    softplus: [(a) => Math.max(a, 0) + Math.log1p(Math.exp(-Math.abs(a))), (y, a) => sigmoid(a)],
-  };
+    softplus: [(a) => Math.max(a, 0) + Math.log1p(Math.exp(-Math.abs(a))), (y, a) => sigmoid(a)] };
 
   const BENDS = new Set(["tanh", "sigmoid", "relu", "softplus"]);
 
@@ -85,21 +66,18 @@ const Engine = (() => {
 
   /** float64 numbers from base64. */
   function floats(text) {
-    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0)),
-      view = new DataView(bytes.buffer);
+    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0)), view = new DataView(bytes.buffer);
     return Float64Array.from({ length: bytes.length / 8 }, (_, k) => view.getFloat64(8 * k, true));
   }
 
   /** A cell with what follows from its nodes: what reads each of them, and how far back in time it reads. */
   function prepared(cell) {
-    const { nodes, after } = cell,
-      first = 1 + after.length,
-      reads = nodes.map(() => []); // of a node: [reader, slot, steps later]
+    const { nodes, after } = cell, first = 1 + after.length, reads = nodes.map(() => []); // of a node: [reader, slot, steps later]
     const source = (i) => (i > 0 && i < first ? after[i - 1] : i); // a state before the step is one after the last
     nodes.forEach((node, k) =>
       node.in?.forEach((i, slot) => {
         if (i >= 0) reads[source(i)].push([k, slot, i > 0 && i < first ? 1 : 0]);
-      }),
+      })
     );
     const fixed = cell.fixed.map((f) => ({ ...f, data: floats(f.data) }));
     return { ...cell, fixed, first, reads, depth: Math.max(...nodes.map((node) => node.level)) };
@@ -107,8 +85,7 @@ const Engine = (() => {
 
   /** The rows that states meet in every weight times `scale`; fixed arrays by number in place of the cell's own. */
   function adjusted(cell, scale, instead = {}) {
-    const fixed = cell.fixed.map((own, k) => ({ ...own, data: instead[k] ?? own.data })),
-      scaled = new Map(); // of a weight, the rows that are
+    const fixed = cell.fixed.map((own, k) => ({ ...own, data: instead[k] ?? own.data })), scaled = new Map(); // of a weight, the rows that are
     for (const node of cell.nodes)
       node.parts?.forEach(([weight, from, to], slot) => {
         if (scale === 1 || !node.crosses[slot]) return;
@@ -127,43 +104,39 @@ const Engine = (() => {
 
   /** Every value over the sequence xs (an array of vectors) from states of zeros, and every derivative of one by an input. */
   function forward(cell, xs) {
-    const T = xs.length,
-      { nodes, first, after } = cell,
+    const T = xs.length, { nodes, first, after } = cell,
       values = nodes.map((node) => node.in && new Float64Array((T + 1) * node.width)),
       slopes = nodes.map((node) =>
-        node.op === "affine" ? [] : (node.in ?? []).map((i) => i >= 0 && new Float64Array((T + 1) * node.width)),
+        node.op === "affine" ? [] : (node.in ?? []).map((i) => i >= 0 && new Float64Array((T + 1) * node.width))
       );
     values[0] = new Float64Array((T + 1) * cell.m);
     xs.forEach((x, t) => values[0].set(x, (t + 1) * cell.m));
     after.forEach((k, s) => (values[1 + s] = values[k]));
     for (let t = 1; t <= T; t++)
       for (let k = first; k < nodes.length; k++) {
-        const { op, width, parts, biases } = nodes[k],
-          y = at(values[k], t, width);
+        const { op, width, parts, biases } = nodes[k], y = at(values[k], t, width);
         if (op === "affine") {
           for (const b of biases) add(y, cell.fixed[b].data);
           nodes[k].in.forEach((i, slot) => {
-            const [weight, from] = parts[slot],
-              W = cell.fixed[weight].data,
+            const [weight, from] = parts[slot], W = cell.fixed[weight].data,
               v = at(values[i], i > 0 && i < first ? t - 1 : t, nodes[i].width);
             for (let r = 0, p = from * width; r < v.length; r++, p += width)
-              if (v[r] !== 0) for (let j = 0; j < width; j++) y[j] += v[r] * W[p + j];
+              if (v[r] !== 0) { for (let j = 0; j < width; j++) y[j] += v[r] * W[p + j]; }
           });
           continue;
         }
-        const [compute, ...derivatives] = OPERATIONS[op],
-          inputs = nodes[k].in.map((i) =>
-            i < 0 ? cell.fixed[-1 - i].data : at(values[i], i > 0 && i < first ? t - 1 : t, width),
-          );
-        const [a, b = a, c = a] = inputs,
-          ja = a.length > 1 ? 1 : 0,
-          jb = b.length > 1 ? 1 : 0,
+        const [compute, ...derivatives] = OPERATIONS[op], inputs = nodes[k].in.map((i) =>
+          i < 0 ? cell.fixed[-1 - i].data : at(values[i], i > 0 && i < first ? t - 1 : t, width)
+        );
+        const [a, b = a, c = a] = inputs, ja = a.length > 1 ? 1 : 0, jb = b.length > 1 ? 1 : 0,
           jc = c.length > 1 ? 1 : 0;
-        for (let j = 0; j < width; j++) y[j] = compute(a[j * ja], b[j * jb], c[j * jc]);
+        for (let j = 0; j < width; j++)
+          y[j] = compute(a[j * ja], b[j * jb], c[j * jc]);
         derivatives.forEach((derivative, slot) => {
           const slope = slopes[k][slot];
-          if (slope)
+          if (slope) {
             for (let j = 0; j < width; j++) slope[t * width + j] = derivative(y[j], a[j * ja], b[j * jb], c[j * jc]);
+          }
         });
       }
     return { cell, xs, T, values, slopes };
@@ -181,9 +154,7 @@ const Engine = (() => {
   }
 
   function softmax(y) {
-    const top = Math.max(...y),
-      e = Array.from(y, (v) => Math.exp(v - top)),
-      sum = e.reduce((a, b) => a + b, 0);
+    const top = Math.max(...y), e = Array.from(y, (v) => Math.exp(v - top)), sum = e.reduce((a, b) => a + b, 0);
     return e.map((v) => v / sum);
   }
 
@@ -192,9 +163,7 @@ const Engine = (() => {
    *  `said`, its own unless another network is asked for the same. */
   function asked(read, h, said) {
     if (read.u) return read.u;
-    const y = outputs(read, h),
-      answer = said ?? y,
-      best = answer.indexOf(Math.max(...answer));
+    const y = outputs(read, h), answer = said ?? y, best = answer.indexOf(Math.max(...answer));
     let dy = Array.from(answer, (v) => (read.loss === "bits" ? (v > 0 ? 1 : -1) : 1));
     if (read.loss === "classes") {
       const others = softmax(y.map((v, j) => (j === best ? -Infinity : v)));
@@ -214,11 +183,9 @@ const Engine = (() => {
 
   /** What g, a gradient of node k at step t, sends back along one of its edges, into `out`. */
   function pulled(run, k, slot, g, t, out) {
-    const node = run.cell.nodes[k],
-      { width } = node;
+    const node = run.cell.nodes[k], { width } = node;
     if (node.op === "affine") {
-      const [weight, from, to] = node.parts[slot],
-        W = run.cell.fixed[weight].data;
+      const [weight, from, to] = node.parts[slot], W = run.cell.fixed[weight].data;
       for (let r = from; r < to; r++) {
         let sum = 0;
         for (let j = 0; j < width; j++) sum += W[r * width + j] * g[j];
@@ -236,12 +203,9 @@ const Engine = (() => {
    * another network gives it, see `asked`. With a `seed`, a gradient of the main state after step T, it is that which comes back.
    */
   function backward(run, { everyStep = false, factors = through(run.cell), said = () => undefined, seed = null } = {}) {
-    const { cell, T } = run,
-      { nodes, first, after, n } = cell;
-    const zeros = (width) => new Float64Array((T + 1) * width),
-      d = nodes.map((node) => zeros(node.width)),
-      edges = nodes.map((node) => (node.in ?? []).map((i) => i >= 0 && zeros(nodes[i].width))),
-      loss = zeros(n),
+    const { cell, T } = run, { nodes, first, after, n } = cell;
+    const zeros = (width) => new Float64Array((T + 1) * width), d = nodes.map((node) => zeros(node.width)),
+      edges = nodes.map((node) => (node.in ?? []).map((i) => i >= 0 && zeros(nodes[i].width))), loss = zeros(n),
       shown = after[seed ? cell.main : 0];
     after.forEach((k, s) => (d[1 + s] = d[k]));
     for (let t = T; t > 0; t--) {
@@ -251,10 +215,9 @@ const Engine = (() => {
         const g = at(d[k], t, nodes[k].width);
         nodes[k].in.forEach((i, slot) => {
           if (i < 0) return;
-          const { width } = nodes[i],
-            term = pulled(run, k, slot, g, t, at(edges[k][slot], t, width)),
+          const { width } = nodes[i], term = pulled(run, k, slot, g, t, at(edges[k][slot], t, width)),
             factor = factors[k][slot];
-          if (factor !== 1) for (let j = 0; j < width; j++) term[j] *= factor;
+          if (factor !== 1) { for (let j = 0; j < width; j++) term[j] *= factor; }
           add(at(d[i], i > 0 && i < first ? t - 1 : t, width), term);
         });
       }
@@ -265,15 +228,11 @@ const Engine = (() => {
   /** The gradient of state s after step t split by how often a path crosses a weight that a state enters: 0, 1, ...
    *  The last of limit + 2 entries holds all that crosses more than `limit` times; together they are the gradient. */
   function split(back, s, t, limit) {
-    const { run, factors, loss } = back,
-      { cell, T } = run,
-      { nodes, first, after, n } = cell,
-      wanted = after[s],
+    const { run, factors, loss } = back, { cell, T } = run, { nodes, first, after, n } = cell, wanted = after[s],
       term = new Float64Array(Math.max(...nodes.map((node) => node.width)));
     const none = () =>
       nodes.map((node) => ({ used: 0, of: Array.from({ length: limit + 2 }, () => new Float64Array(node.width)) }));
-    let parts = none(),
-      before = none();
+    let parts = none(), before = none();
     for (let step = T; step >= t; step--) {
       add(parts[after[0]].of[0], at(loss, step, n));
       parts[after[0]].used ||= 1;
@@ -284,8 +243,7 @@ const Engine = (() => {
         nodes[k].in.forEach((i, slot) => {
           const factor = factors[k][slot];
           if (i < 0 || factor === 0) return;
-          const to = i > 0 && i < first ? before[after[i - 1]] : parts[i],
-            more = nodes[k].crosses?.[slot] ? 1 : 0,
+          const to = i > 0 && i < first ? before[after[i - 1]] : parts[i], more = nodes[k].crosses?.[slot] ? 1 : 0,
             out = term.subarray(0, nodes[i].width);
           for (let c = 0; c < from.used; c++) {
             const into = Math.min(c + more, limit + 1);
@@ -309,10 +267,9 @@ const Engine = (() => {
   /** The edges along which a path is left, neither cut nor counted as 0: whether one leads from L to the main state after
    *  step 1, and to the first input. */
   function reached({ run, factors, everyStep }) {
-    const { cell, T } = run,
-      { nodes, first, after } = cell;
+    const { cell, T } = run, { nodes, first, after } = cell;
     let open = nodes.map(() => false);
-    for (let t = T; ; t--) {
+    for (let t = T;; t--) {
       if (everyStep || t === T) open[after[0]] = true;
       const before = nodes.map(() => false);
       for (let k = nodes.length - 1; k >= first; k--)
@@ -329,22 +286,17 @@ const Engine = (() => {
 
   /** What each step contributes to the gradient of a weight: its norm, and its share of the whole (they add to 1). */
   function weightTerms(back, weight) {
-    const { run } = back,
-      { cell, T } = run,
-      { nodes, first } = cell,
-      made = [];
+    const { run } = back, { cell, T } = run, { nodes, first } = cell, made = [];
     let whole = null;
     for (let t = 1; t <= T; t++) {
       const term = new Float64Array(cell.fixed[weight].data.length);
       for (let k = first; k < nodes.length; k++) {
-        const { width } = nodes[k],
-          g = at(back.d[k], t, width);
+        const { width } = nodes[k], g = at(back.d[k], t, width);
         nodes[k].parts?.forEach(([w, from], slot) => {
           if (w !== weight) return;
-          const i = nodes[k].in[slot],
-            v = at(run.values[i], i > 0 && i < first ? t - 1 : t, nodes[i].width);
+          const i = nodes[k].in[slot], v = at(run.values[i], i > 0 && i < first ? t - 1 : t, nodes[i].width);
           for (let r = 0; r < v.length; r++)
-            if (v[r] !== 0) for (let j = 0; j < width; j++) term[(from + r) * width + j] += v[r] * g[j];
+            if (v[r] !== 0) { for (let j = 0; j < width; j++) term[(from + r) * width + j] += v[r] * g[j]; }
         });
         for (const b of nodes[k].biases ?? []) if (b === weight) add(term, g);
       }
@@ -352,20 +304,16 @@ const Engine = (() => {
       whole = whole ? add(whole, term) : Float64Array.from(term);
     }
     const size = norm(whole),
-      terms = made.map((term, k) => ({
-        t: k + 1,
-        norm: norm(term),
-        share: size >= TINY ? term.reduce((sum, v, j) => sum + (v / size) * (whole[j] / size), 0) : NaN,
-      }));
+      terms = made.map((term, k) => ({ t: k + 1, norm: norm(term),
+        share: size >= TINY ? term.reduce((sum, v, j) => sum + (v / size) * (whole[j] / size), 0) : NaN })
+      );
     return { terms, norm: size };
   }
 
   /** What would come back of the main state's gradient at step T: along its direct path alone if every weight were 0, or,
    *  where it has none, through the weights if what bends had a slope of 1. */
   function closedForm(back, direct) {
-    const { run } = back,
-      { cell, xs, T } = run,
-      main = cell.after[cell.main],
+    const { run } = back, { cell, xs, T } = run, main = cell.after[cell.main],
       weights = new Set(cell.nodes.flatMap((node) => (node.parts ?? []).map(([w]) => w)));
     const bare = (f, k) => (weights.has(k) ? { ...f, data: new Float64Array(f.data.length) } : f);
     const again = direct ? forward({ ...cell, fixed: cell.fixed.map(bare) }, xs) : { ...run, slopes: [...run.slopes] };
@@ -373,8 +321,7 @@ const Engine = (() => {
       cell.nodes.forEach(({ op, width }, k) => {
         if (BENDS.has(op)) again.slopes[k] = [new Float64Array((T + 1) * width).fill(1)];
       });
-    const factors = through(cell, [], direct ? 0 : 1),
-      seed = at(back.d[main], T, cell.n);
+    const factors = through(cell, [], direct ? 0 : 1), seed = at(back.d[main], T, cell.n);
     return norms(backward(again, { factors, seed }).d[main], cell.n);
   }
 
@@ -387,8 +334,6 @@ const Engine = (() => {
   }
 
   // prettier-ignore
-  return {
-    TINY, OPERATIONS, BENDS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
-    softmax, through, pulled, backward, split, reached, weightTerms, closedForm, factor,
-  };
+  return { TINY, OPERATIONS, BENDS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
+    softmax, through, pulled, backward, split, reached, weightTerms, closedForm, factor };
 })();

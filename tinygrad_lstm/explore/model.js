@@ -11,28 +11,21 @@ const Model = (() => {
 
   const mapped = (object, f) => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, f(value, key)]));
 
-  const cells = mapped(data.cells, (cell) => ({
-    ...Engine.prepared(cell),
-    engine: mapped(cell.engine, floats),
-    read: mapped(cell.read, (value, key) => (key === "loss" ? value : floats(value))),
-  }));
-  const trained = data.answers !== undefined,
-    first = Object.keys(cells)[0],
-    { m } = cells[first];
+  const cells = mapped(data.cells,
+    (cell) => ({ ...Engine.prepared(cell), engine: mapped(cell.engine, floats),
+      read: mapped(cell.read, (value, key) => (key === "loss" ? value : floats(value))) }));
+  const trained = data.answers !== undefined, first = Object.keys(cells)[0], { m } = cells[first];
 
   const known = new Map();
   /** The vector of a token: drawn for a word, one-hot for a symbol. */
   function vector(token) {
     if (!known.has(token)) {
       const k = trained ? data.symbols.indexOf(token) : -1;
-      known.set(
-        token,
-        !trained
-          ? Random.embed(token, m, BigInt(data.seed))
-          : m === 1
-            ? Float64Array.of(2 * k - 1)
-            : Float64Array.from({ length: m }, (_, j) => (j === k ? 1 : 0)),
-      );
+      known.set(token, !trained
+        ? Random.embed(token, m, BigInt(data.seed))
+        : m === 1
+        ? Float64Array.of(2 * k - 1)
+        : Float64Array.from({ length: m }, (_, j) => (j === k ? 1 : 0)));
     }
     return known.get(token);
   }
@@ -63,18 +56,16 @@ const Model = (() => {
     traced: false,
     phase: 99,
     chosen: null,
-    playing: null,
+    playing: null
   });
-  const settings = { notation: "gates", theme: "system" },
-    sequences = [...data.sequences];
+  const settings = { notation: "gates", theme: "system" }, sequences = [...data.sequences];
   const state = start();
 
   /** A bias that a slider moves: its value, or of one whose units differ how far it is shifted. */
   function bias(cell, gate) {
     const found = cell.biases.find((b) => b.gate === gate);
     if (!found) return null;
-    const own = cell.fixed[found.fixed].data,
-      shift = trained || own.some((b) => b !== own[0]);
+    const own = cell.fixed[found.fixed].data, shift = trained || own.some((b) => b !== own[0]);
     return { ...found, own, shift, value: state.biases[gate] ?? (shift ? 0 : own[0]) };
   }
   const keeps = (cell) => cell.biases.find((b) => b.keeps)?.gate;
@@ -84,8 +75,7 @@ const Model = (() => {
   function set(cell, T, instead = {}) {
     const arrays = {};
     for (const { gate } of cell.biases) {
-      const { fixed, own, shift, value } = bias(cell, gate),
-        sign = chrono(cell)?.signs[gate],
+      const { fixed, own, shift, value } = bias(cell, gate), sign = chrono(cell)?.signs[gate],
         to = instead[gate] ?? value;
       arrays[fixed] = sign
         ? Float64Array.from(cell.chrono.u, (u) => sign * Math.log(1 + (Math.max(T, 2) - 2) * u))
@@ -96,12 +86,12 @@ const Model = (() => {
 
   /** A cell over vectors and back, as the controls ask; `how`: other biases, and what L asks for where another row says it. */
   function row(key, xs, how = {}) {
-    const cell = set(cells[key], xs.length, how.biases),
-      run = Engine.forward(cell, xs),
+    const cell = set(cells[key], xs.length, how.biases), run = Engine.forward(cell, xs),
       factors = Engine.through(cell, state.cuts, state.z),
       back = Engine.backward(run, { everyStep: state.everyStep, factors, said: how.said }),
       role = cell.states[cell.main];
-    const made = { key, cell, run, back, label: cell.label, note: note(cell), role, state: cell.words[role], said: how.said };
+    const made = { key, cell, run, back, label: cell.label, note: note(cell), role, state: cell.words[role],
+      said: how.said };
     return { ...made, sizes: Words.gradientOf(made) };
   }
 
@@ -114,8 +104,7 @@ const Model = (() => {
     cell.own ? cell.words[gate].replace("gate", "bias") : `bias of ${plain(name(cell, {}, gate))}`;
 
   function note(cell) {
-    const said = [],
-      gate = keeps(cell);
+    const said = [], gate = keeps(cell);
     if (chrono(cell)) said.push("chrono biases");
     else if (gate) {
       const { shift, value } = bias(cell, gate);
@@ -124,7 +113,7 @@ const Model = (() => {
         said.push(
           value
             ? `${called(cell, gate)} shifted by ${signed(value)}`
-            : `${called(cell, gate)} ${trained ? "as trained" : "its own"}`,
+            : `${called(cell, gate)} ${trained ? "as trained" : "its own"}`
         );
     }
     if (state.scale !== 1) said.push(`recurrent weights × ${number(state.scale, 3)}`);
@@ -134,92 +123,64 @@ const Model = (() => {
   // ── the model: all that is drawn ─────────────────────────────────────────────────────────────
 
   function compute() {
-    const sequence = sequences[state.sequence],
-      xs = vectors(sequence),
-      T = xs.length;
+    const sequence = sequences[state.sequence], xs = vectors(sequence), T = xs.length;
     state.t = Math.min(state.t, T);
     const rows = [row(state.cell, xs)];
     if (data.beside && data.beside !== state.cell) rows.push(row(data.beside, xs, { said: answered(rows[0]) }));
-    const had = state.chosen ?? { row: 0 },
-      shownRow = rows[had.row] ?? rows[0],
-      { cell } = shownRow;
+    const had = state.chosen ?? { row: 0 }, shownRow = rows[had.row] ?? rows[0], { cell } = shownRow;
     const there = rows[had.row] && had.t <= T && (had.role?.[0] === "@" || cell.nodes[nodeOf(cell, had.role ?? "#")]);
     const chosen = there ? had : { row: rows.indexOf(shownRow), role: shownRow.role, t: state.t };
     if (chosen.role[0] === "@" && !cell.fixed.some((f) => `@${f.name}` === chosen.role)) chosen.role = shownRow.role;
     state.chosen = chosen;
     const last = 2 * cell.depth + 1;
     state.phase = Math.min(state.phase, last);
-    const full =
-      state.z === 1
-        ? shownRow.back
-        : Engine.backward(shownRow.run, {
-            everyStep: state.everyStep,
-            said: shownRow.said,
-            factors: Engine.through(cell, state.cuts),
-          });
+    const full = state.z === 1
+      ? shownRow.back
+      : Engine.backward(shownRow.run, { everyStep: state.everyStep, said: shownRow.said,
+        factors: Engine.through(cell, state.cuts) });
     const from = Math.min(state.t, chosen.t);
     return {
-      ...{
-        T,
-        xs,
-        rows,
-        chosen,
-        t: state.t,
-        row: shownRow,
-        tokens: sequence.tokens,
-        phase: state.phase,
-        phases: last + 1,
-      },
+      ...{ T, xs, rows, chosen, t: state.t, row: shownRow, tokens: sequence.tokens, phase: state.phase,
+        phases: last + 1 },
       notation: data.notations[settings.notation],
       everyStep: state.everyStep,
       traced: state.traced,
       lines: lines(rows),
-      split: { parts: Engine.split(full, cell.main, from, data.detours), z: state.z, t: from },
+      split: { parts: Engine.split(full, cell.main, from, data.detours), z: state.z, t: from }
     };
   }
 
   /** The lines of the chart: measured, the direct path alone, closed forms, and sigmoid(b) a step for a few b. */
   function lines(rows) {
-    const found = [],
-      N = data.notations[settings.notation];
+    const found = [], N = data.notations[settings.notation];
     rows.forEach((row, k) => {
-      const { cell, run, back, label, said } = row,
-        kind = k === 0 ? "subject" : "beside",
+      const { cell, run, back, label, said } = row, kind = k === 0 ? "subject" : "beside",
         words = Words.direct(cell, N, cell.main);
       const what = plain(name(cell, N, row.role, "t"));
-      found.push({
-        label: `${label}, gradient of ${what}`,
-        short: label,
-        sizes: row.sizes,
-        kind: `line-${kind}`,
-        strong: kind,
-      });
+      found.push({ label: `${label}, gradient of ${what}`, short: label, sizes: row.sizes, kind: `line-${kind}`,
+        strong: kind });
       if (k === 0 && words !== null) {
         const factors = Engine.through(cell, state.cuts, 0),
           alone = Engine.backward(run, { everyStep: state.everyStep, said, factors });
-        found.push({
-          ...{ label: "direct path alone (z = 0)", short: "direct path", kind: "line-highway" },
-          sizes: Words.gradientOf({ cell, back: alone }),
-        });
+        found.push({ ...{ label: "direct path alone (z = 0)", short: "direct path", kind: "line-highway" },
+          sizes: Words.gradientOf({ cell, back: alone }) });
       }
       if (!state.everyStep && (k === 0 || words === null))
         found.push({
-          label:
-            words === null
-              ? "through the weights without squashing"
-              : `(${plain(words)}) a step, with every weight at 0`,
+          label: words === null
+            ? "through the weights without squashing"
+            : `(${plain(words)}) a step, with every weight at 0`,
           short: words === null ? "no squashing" : "weights at 0",
           sizes: Engine.closedForm(back, words !== null),
-          kind: `line-closed ${kind}`,
+          kind: `line-closed ${kind}`
         });
     });
     const { T } = rows[0].run;
-    if (!state.everyStep && keeps(rows[0].cell))
+    if (!state.everyStep && keeps(rows[0].cell)) {
       for (const b of [-2, 0, 1, 3, 5])
-        found.push({
-          ...{ label: `b = ${number(b)}`, kind: "line-thin", thin: true },
-          sizes: Array.from({ length: T + 1 }, (_, t) => rows[0].sizes[T] * Engine.sigmoid(b) ** (T - t)),
-        });
+        found.push({ ...{ label: `b = ${number(b)}`, kind: "line-thin", thin: true },
+          sizes: Array.from({ length: T + 1 }, (_, t) => rows[0].sizes[T] * Engine.sigmoid(b) ** (T - t)) });
+    }
     return found;
   }
 
@@ -227,37 +188,24 @@ const Model = (() => {
 
   /** The terms that add up to a gradient: {title, says, formula, vector, terms: [{label, vector | norm and share, go}]}. */
   function why(model, { row: index, role, t }) {
-    const row = model.rows[index],
-      { run, back, cell } = row,
-      { T } = run,
-      N = model.notation;
+    const row = model.rows[index], { run, back, cell } = row, { T } = run, N = model.notation;
     const go = (to, s) => ({ row: index, role: to, t: s });
     const d = (k, s) =>
       `∂L/∂${cell.nodes[k].name || k < cell.first ? written(cell, N, k, s) : written(cell, N, k, s, { tight: 9 })}`;
     if (role[0] === "@") {
-      const weight = cell.fixed.findIndex((f) => `@${f.name}` === role),
-        found = Engine.weightTerms(back, weight),
+      const weight = cell.fixed.findIndex((f) => `@${f.name}` === role), found = Engine.weightTerms(back, weight),
         W = name(cell, N, cell.fixed[weight].name);
-      return {
-        ...{ title: `∂L/∂${W}`, words: `parameter ${plain(W)}`, norm: found.norm, matrix: true, weights: [] },
+      return { ...{ title: `∂L/∂${W}`, words: `parameter ${plain(W)}`, norm: found.norm, matrix: true, weights: [] },
         formula: `${W} is used at every step: its gradient is the sum of what the steps contribute.`,
-        terms: found.terms.map((term) => ({
-          label: `step ${term.t}`,
-          norm: term.norm,
-          share: term.share,
-          go: go(row.role, term.t),
-        })),
-      };
+        terms: found.terms.map((term) => ({ label: `step ${term.t}`, norm: term.norm, share: term.share,
+          go: go(row.role, term.t) })
+        ) };
     }
-    const k = nodeOf(cell, role),
-      { width } = cell.nodes[k],
-      vector = at(back.d[k], t, width),
-      terms = [];
+    const k = nodeOf(cell, role), { width } = cell.nodes[k], vector = at(back.d[k], t, width), terms = [];
     for (const [reader, slot, later] of cell.reads[k]) {
       const s = t + later;
       if (s > T || s === 0) continue;
-      const by = back.factors[reader][slot],
-        cut = by === 0 ? " (cut)" : by === 1 ? "" : ` (× z = ${number(by)})`,
+      const by = back.factors[reader][slot], cut = by === 0 ? " (cut)" : by === 1 ? "" : ` (× z = ${number(by)})`,
         words = [Words.local(cell, N, reader, slot, s)];
       let to = reader; // on to the first value with a name, as long as there is one way
       while (!cell.nodes[to].name && cell.reads[to].length === 1) {
@@ -266,9 +214,11 @@ const Model = (() => {
         to = next;
       }
       terms.push({
-        label: `${[d(to, s), ...words.filter(Boolean)].join(" × ")}${cut}${cell.after.includes(to) ? "" : ` (step ${s})`}`,
+        label: `${[d(to, s), ...words.filter(Boolean)].join(" × ")}${cut}${
+          cell.after.includes(to) ? "" : ` (step ${s})`
+        }`,
         vector: at(back.edges[reader][slot], s, width),
-        go: go(roleOf(cell, to), s),
+        go: go(roleOf(cell, to), s)
       });
     }
     if (k === cell.after[0] && t > 0 && (t === T || back.everyStep))
@@ -276,73 +226,52 @@ const Model = (() => {
     const size = norm(vector);
     for (const term of terms) {
       term.norm = norm(term.vector);
-      term.share =
-        size >= TINY
-          ? dot(
-              term.vector.map((v) => v / size),
-              vector.map((v) => v / size),
-            )
-          : NaN;
+      term.share = size >= TINY ? dot(term.vector.map((v) => v / size), vector.map((v) => v / size)) : NaN;
     }
-    const what = d(k, t).slice(4),
-      uses = terms.length === 1 ? "in one place" : `in ${terms.length} places`;
-    const made =
-      cell.nodes[k].in && t > 0 && cell.nodes[k].op !== "copy"
-        ? `${what} = ${written(cell, N, k, t, { out: true })}. `
-        : "";
-    const site =
-      cell.nodes[k].op === "affine"
-        ? k
-        : cell.nodes[k].in?.find((i) => cell.nodes[i]?.op === "affine" && cell.reads[i].length === 1);
-    return {
-      title: d(k, t),
+    const what = d(k, t).slice(4), uses = terms.length === 1 ? "in one place" : `in ${terms.length} places`;
+    const made = cell.nodes[k].in && t > 0 && cell.nodes[k].op !== "copy"
+      ? `${what} = ${written(cell, N, k, t, { out: true })}. `
+      : "";
+    const site = cell.nodes[k].op === "affine"
+      ? k
+      : cell.nodes[k].in?.find((i) => cell.nodes[i]?.op === "affine" && cell.reads[i].length === 1);
+    return { title: d(k, t),
       words: `${Words.inWords(cell, N, role, t)}${t === 0 ? " before the first step" : ` at step ${t}`}`,
       ...{ norm: size, vector, terms },
       formula: terms.length
         ? `${made}It is read ${uses}: its gradient is what comes back from there.`
-        : `${made}Nothing reads it on a way to the loss.`,
-      weights: cell.fixed.flatMap((f, w) => {
-        const parts = cell.nodes[site] ?? { parts: [], biases: [] },
-          used = parts.biases.includes(w) || parts.parts.some(([p]) => p === w);
-        return f.whole && used ? [{ label: name(cell, N, f.name), go: go(`@${f.name}`, t) }] : [];
-      }),
-    };
+        : `${made}Nothing reads it on a way to the loss.`, weights: cell.fixed.flatMap((f, w) => {
+          const parts = cell.nodes[site] ?? { parts: [], biases: [] },
+            used = parts.biases.includes(w) || parts.parts.some(([p]) => p === w);
+          return f.whole && used ? [{ label: name(cell, N, f.name), go: go(`@${f.name}`, t) }] : [];
+        }) };
   }
 
   // ── does this page agree with the engine ─────────────────────────────────────────────────────
 
   /** The largest difference from what the engine measured, relative to the largest number of each array; how many numbers. */
   function check() {
-    let worst = 0,
-      count = 0;
+    let worst = 0, count = 0;
     const xs = vectors(data.sequences[0]),
       said = answered({ cell: cells[first], run: Engine.forward(cells[first], xs) });
     for (const cell of Object.values(cells)) {
-      const run = Engine.forward(cell, xs),
-        back = Engine.backward(run, { said });
+      const run = Engine.forward(cell, xs), back = Engine.backward(run, { said });
       for (const [key, theirs] of Object.entries(cell.engine)) {
-        const [what, role] = key.split(" "),
-          k = nodeOf(cell, role ?? "x"),
-          states = cell.states.includes(role);
-        const mine =
-          what === "split"
-            ? Engine.split(back, cell.main, 0, data.detours).flatMap((part) => Array.from(part))
-            : (what === "v" ? run.values : back.d)[k].subarray(states ? 0 : cell.nodes[k].width);
-        const largest = theirs.reduce((a, b) => Math.max(a, Math.abs(b)), 0),
-          difference = theirs.reduce((a, v, j) => Math.max(a, Math.abs(v - mine[j])), 0);
+        const [what, role] = key.split(" "), k = nodeOf(cell, role ?? "x"), states = cell.states.includes(role);
+        const mine = what === "split"
+          ? Engine.split(back, cell.main, 0, data.detours).flatMap((part) => Array.from(part))
+          : (what === "v" ? run.values : back.d)[k].subarray(states ? 0 : cell.nodes[k].width);
+        const largest = theirs.reduce((a, b) => Math.max(a, Math.abs(b)), 0), difference = theirs.reduce((a, v, j) =>
+          Math.max(a, Math.abs(v - mine[j])), 0);
         count += theirs.length;
-        worst = Math.max(
-          worst,
-          theirs.length > mine.length || Number.isNaN(difference) ? Infinity : difference && difference / largest,
-        );
+        worst = Math.max(worst,
+          theirs.length > mine.length || Number.isNaN(difference) ? Infinity : difference && difference / largest);
       }
     }
     return { worst, count };
   }
 
   // prettier-ignore
-  return {
-    cells, trained, sequences, settings, state, start, opening, vectors, row, bias, keeps, chrono, called, compute,
-    why, check,
-  };
+  return { cells, trained, sequences, settings, state, start, opening, vectors, row, bias, keeps, chrono, called,
+    compute, why, check };
 })();

@@ -9,26 +9,25 @@ const Page = (() => {
   const find = (id) => document.getElementById(id);
   const measured = []; // milliseconds of every repaint
   const looked = { tokens: null, t: 0 }; // what the strip was last scrolled to
-  let model = null,
-    atFirst = null; // the controls as they stood at first
+  let model = null, atFirst = null; // the controls as they stood at first
 
   function drawWhy() {
-    const found = why(model, model.chosen),
-      units = found.vector && found.vector.length <= 8 ? found.vector.length : 0;
-    const token =
-      model.chosen.t > 0 && !found.matrix
-        ? ` (“${Words.clip(Words.shown(model.tokens[model.chosen.t - 1]), 20)}”)`
-        : "";
+    const found = why(model, model.chosen), units = found.vector && found.vector.length <= 8 ? found.vector.length : 0;
+    const token = model.chosen.t > 0 && !found.matrix
+      ? ` (“${Words.clip(Words.shown(model.tokens[model.chosen.t - 1]), 20)}”)`
+      : "";
     const terms = found.terms.length;
     const many = found.matrix
       ? `the sum of what ${steps(terms)} contribute`
       : terms === 0
-        ? "no path reaches it"
-        : terms === 1
-          ? "one term"
-          : `the sum of ${terms} terms`;
+      ? "no path reaches it"
+      : terms === 1
+      ? "one term"
+      : `the sum of ${terms} terms`;
     find("why-says").replaceChildren(
-      `${Words.capital(model.row.label)}: gradient of the ${found.words}${token}, ${Marks.richlyPlain(found.title)}: norm ${number(found.norm, 3)}, ${many}.`,
+      `${Words.capital(model.row.label)}: gradient of the ${found.words}${token}, ${
+        Marks.richlyPlain(found.title)
+      }: norm ${number(found.norm, 3)}, ${many}.`
     );
     const button = (term) => {
       if (!term.go) return html("span", {}, ...Marks.richly(term.label));
@@ -41,24 +40,15 @@ const Page = (() => {
     };
     const share = (value) => (Number.isNaN(value) ? "–" : percent(value));
     const line = (head, size, part, vector) =>
-      html(
-        "tr",
-        {},
-        head,
-        html("td", {}, number(size, 3)),
-        html("td", {}, part),
-        ...(units ? Array.from(vector, (v) => html("td", {}, signed(v))) : []),
-      );
+      html("tr", {}, head, html("td", {}, number(size, 3)), html("td", {}, part), ...(units
+        ? Array.from(vector, (v) => html("td", {}, signed(v)))
+        : []));
     const body = found.terms.map((term) =>
-      line(html("td", {}, button(term)), term.norm, share(term.share), term.vector),
+      line(html("td", {}, button(term)), term.norm, share(term.share), term.vector)
     );
     body.push(
-      line(
-        html("th", { scope: "row" }, ...Marks.richly(found.title)),
-        found.norm,
-        found.terms.length && found.norm >= TINY ? "100 %" : "–",
-        found.vector,
-      ),
+      line(html("th", { scope: "row" }, ...Marks.richly(found.title)), found.norm,
+        found.terms.length && found.norm >= TINY ? "100 %" : "–", found.vector)
     );
     const whose = found.matrix ? "the sum over all steps" : "this one step’s sum",
       other = found.matrix
@@ -67,44 +57,20 @@ const Page = (() => {
       beyond = found.terms.some((term) => term.share > 1.0005)
         ? " A share above 100 % is partly cancelled by others: theirs are negative."
         : "";
-    const explained = `Shares are of ${whose} and add up to 100 %, ${units ? "the vectors unit by unit to the last line; " : ""}the norms do not add up.${beyond}${other}`;
-    const weights =
-      found.weights.length > 0 &&
-      html(
-        "p",
-        {},
-        "Made with ",
-        found.weights.map((term) => [button(term), " "]),
-      );
-    find("why-table").replaceChildren(
-      html("p", { class: "formula" }, ...Marks.richly(found.formula)),
-      html(
-        "table",
-        {},
-        ...(terms > 1 ? [html("caption", {}, explained)] : []),
-        html(
-          "thead",
-          {},
-          html(
-            "tr",
-            {},
-            html("th", { scope: "col" }, "term"),
-            html("th", { scope: "col" }, "norm"),
-            html(
-              "th",
-              {
-                scope: "col",
-                title: "the part of the whole that this term makes, in the whole's direction; shares add up to 100 %",
-              },
-              "share",
-            ),
-            ...Array.from({ length: units }, (_, j) => html("th", { scope: "col" }, j ? String(j + 1) : "unit 1")),
-          ),
-        ),
-        html("tbody", {}, body),
-      ),
-      ...(weights ? [weights] : []),
-    );
+    const explained = `Shares are of ${whose} and add up to 100 %, ${
+      units ? "the vectors unit by unit to the last line; " : ""
+    }the norms do not add up.${beyond}${other}`;
+    const weights = found.weights.length > 0
+      && html("p", {}, "Made with ", found.weights.map((term) => [button(term), " "]));
+    find("why-table").replaceChildren(html("p", { class: "formula" }, ...Marks.richly(found.formula)),
+      html("table", {}, ...(terms > 1 ? [html("caption", {}, explained)] : []),
+        html("thead", {},
+          html("tr", {}, html("th", { scope: "col" }, "term"), html("th", { scope: "col" }, "norm"),
+            html("th", { scope: "col",
+              title: "the part of the whole that this term makes, in the whole's direction; shares add up to 100 %" },
+              "share"),
+            ...Array.from({ length: units }, (_, j) => html("th", { scope: "col" }, j ? String(j + 1) : "unit 1")))),
+        html("tbody", {}, body)), ...(weights ? [weights] : []));
   }
 
   function repaint() {
@@ -112,15 +78,14 @@ const Page = (() => {
     model = compute();
     Marks.scaleTo(model.T, trained ? 1 : 0); // L of an untrained cell starts at a norm of 1
     const room = (id) => find(id).closest("section").clientWidth - padding,
-      padding = document.body.clientWidth <= 600 ? 20 : 28,
-      focused = document.activeElement?.id;
+      padding = document.body.clientWidth <= 600 ? 20 : 28, focused = document.activeElement?.id;
     const widths = Object.fromEntries(
-      ["strip-picture", "decay-picture", "detours-picture", "gates-picture"].map((id) => [id, room(id)]),
+      ["strip-picture", "decay-picture", "detours-picture", "gates-picture"].map((id) => [id, room(id)])
     );
     find("headline").replaceChildren(
       ...Words.headline(model, data, Says.changed(model)).map(([text, kind]) =>
-        kind ? html("b", { class: kind }, text) : text,
-      ),
+        kind ? html("b", { class: kind }, text) : text
+      )
     );
     find("strip-picture").replaceChildren(Strip.strip(model, widths["strip-picture"]));
     find("legend").replaceChildren(...Marks.legend());
@@ -128,19 +93,21 @@ const Page = (() => {
     find("what-L").replaceChildren(...Marks.richly(Says.what(model)));
     find("inside-picture").replaceChildren(Picture.inside(model));
     find("inside-says").replaceChildren(...Says.inside(model));
-    find("step-shown").textContent =
-      `step ${model.t} of ${model.T}: ${Words.clip(Words.shown(model.tokens[model.t - 1]), 14)}`;
+    find("step-shown").textContent = `step ${model.t} of ${model.T}: ${
+      Words.clip(Words.shown(model.tokens[model.t - 1]), 14)
+    }`;
     find("decay-picture").replaceChildren(...Charts.decay(model, widths["decay-picture"]));
     find("decay-says").textContent = Says.decay(model);
-    const { cell } = model.row,
-      alone = Words.direct(cell, model.notation, cell.main) !== null,
+    const { cell } = model.row, alone = Words.direct(cell, model.notation, cell.main) !== null,
       what = name(cell, model.notation, model.row.role, model.split.t),
       cut = [...state.cuts].some((path) => path === `${model.row.role} -> ${model.row.role}`);
     find("detours-picture").replaceChildren(Charts.detours(model, widths["detours-picture"]));
     find("detours-says").replaceChildren(
       ...Marks.richly(
-        `${Words.capital(model.row.label)}, gradient of ${what}. ${alone ? "" : "It has no direct path: every way back crosses a weight. "}${alone || model.split.t === model.T ? Words.straight(model.split.parts, state.z, what, cut) : ""}`,
-      ),
+        `${Words.capital(model.row.label)}, gradient of ${what}. ${
+          alone ? "" : "It has no direct path: every way back crosses a weight. "
+        }${alone || model.split.t === model.T ? Words.straight(model.split.parts, state.z, what, cut) : ""}`
+      )
     );
     find("gates-picture").replaceChildren(Charts.heatMaps(model, widths["gates-picture"]));
     find("gates-says").replaceChildren(...Says.gates(model));
@@ -155,29 +122,21 @@ const Page = (() => {
 
   /** The sliders of the biases that the cell has: that of the gate on its direct path first. */
   function drawBiases() {
-    const cell = cells[state.cell],
-      box = find("biases"),
-      keeps = Model.keeps(cell),
+    const cell = cells[state.cell], box = find("biases"), keeps = Model.keeps(cell),
       others = cell.biases.filter(({ gate }) => gate !== keeps);
     find("forget-label").hidden = !keeps;
     if (box.dataset.cell !== state.cell) {
       box.dataset.cell = state.cell;
-      box.replaceChildren(
-        ...others.map(({ gate }) => {
-          const [low, high] = Model.bias(cell, gate).shift ? [-5, 5] : [-10, 10],
-            input = html("input", { type: "range", id: `bias-${gate}`, min: low, max: high, step: 0.1 });
-          input.addEventListener("input", () => {
-            state.biases[gate] = Number(input.value);
-            repaint();
-          });
-          return html(
-            "label",
-            { class: "wide" },
-            html("span", {}, `${Model.called(cell, gate)} `, html("b", { class: "value-shown" })),
-            input,
-          );
-        }),
-      );
+      box.replaceChildren(...others.map(({ gate }) => {
+        const [low, high] = Model.bias(cell, gate).shift ? [-5, 5] : [-10, 10],
+          input = html("input", { type: "range", id: `bias-${gate}`, min: low, max: high, step: 0.1 });
+        input.addEventListener("input", () => {
+          state.biases[gate] = Number(input.value);
+          repaint();
+        });
+        return html("label", { class: "wide" },
+          html("span", {}, `${Model.called(cell, gate)} `, html("b", { class: "value-shown" })), input);
+      }));
       if (keeps) {
         const { shift, own } = Model.bias(cell, keeps),
           [low, high] = shift ? [-5, 5] : [Math.min(-4, own[0]), Math.max(10, own[0])];
@@ -187,7 +146,7 @@ const Page = (() => {
     }
     const shows = keeps ? [[keeps, find("forget"), find("forget-shown")]] : [];
     others.forEach(({ gate }) =>
-      shows.push([gate, find(`bias-${gate}`), box.querySelector(`label:has(#bias-${gate}) b`)]),
+      shows.push([gate, find(`bias-${gate}`), box.querySelector(`label:has(#bias-${gate}) b`)])
     );
     for (const [gate, slider, shown] of shows) {
       const { shift, value } = Model.bias(cell, gate);
@@ -222,16 +181,12 @@ const Page = (() => {
     const strip = find("strip-picture");
     strip.setAttribute("aria-valuemax", model.T);
     strip.setAttribute("aria-valuenow", model.t);
-    strip.setAttribute(
-      "aria-valuetext",
-      `step ${model.t} of ${model.T}, ${Words.shown(model.tokens[model.t - 1])}: ${model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")}`,
-    );
-    const now = JSON.stringify({
-      ...state,
-      cuts: [...state.cuts],
-      playing: null,
-      chosen: { ...state.chosen, row: state.chosen.row },
-    });
+    strip.setAttribute("aria-valuetext",
+      `step ${model.t} of ${model.T}, ${Words.shown(model.tokens[model.t - 1])}: ${
+        model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")
+      }`);
+    const now = JSON.stringify({ ...state, cuts: [...state.cuts], playing: null,
+      chosen: { ...state.chosen, row: state.chosen.row } });
     atFirst ??= now;
     find("reset").style.visibility = now === atFirst ? "hidden" : "visible"; // its place is kept: nothing jumps
     drawCuts();
@@ -239,14 +194,11 @@ const Page = (() => {
 
   /** The step shown is brought into sight when it, or the sequence, has changed. */
   function showStep() {
-    const strip = find("strip-picture"),
-      place = (strip.scrollWidth / model.T) * (model.t - 0.5),
+    const strip = find("strip-picture"), place = (strip.scrollWidth / model.T) * (model.t - 0.5),
       anew = looked.tokens !== model.tokens;
     if (anew && strip.scrollWidth > strip.clientWidth) strip.scrollLeft = strip.scrollWidth; // to L, as far as the step is in sight
-    if (
-      (anew || looked.t !== model.t) &&
-      Math.abs(place - strip.scrollLeft - strip.clientWidth / 2) > strip.clientWidth / 2 - 40
-    )
+    if ((anew || looked.t !== model.t)
+      && Math.abs(place - strip.scrollLeft - strip.clientWidth / 2) > strip.clientWidth / 2 - 40)
       strip.scrollLeft = place - strip.clientWidth / 2;
     Object.assign(looked, { tokens: model.tokens, t: model.t });
     if (strip.scrollLeft > 0) holdTitles();
@@ -259,39 +211,28 @@ const Page = (() => {
   }
 
   function drawCuts() {
-    const wanted = [...new Set(model.rows.flatMap(({ cell }) => Object.keys(cell.paths)))],
-      box = find("cuts"),
+    const wanted = [...new Set(model.rows.flatMap(({ cell }) => Object.keys(cell.paths)))], box = find("cuts"),
       key = `${settings.notation}: ${state.cell}`;
     const called = (path) => {
-      const having = model.rows.filter(({ cell }) => cell.paths[path]),
-        { cell } = having[0],
-        write = (word) =>
-          word
-            .split(", ")
-            .map((w) => name(cell, model.notation, w))
-            .join(", ");
-      const [from, to] = path.split(" -> "),
-        [target, by = ""] = to.split(" by "),
-        whose =
-          having.length < model.rows.length && model.rows.length > 1 && having[0] !== model.rows[0]
-            ? ` (${having[0].label})`
-            : "";
+      const having = model.rows.filter(({ cell }) => cell.paths[path]), { cell } = having[0],
+        write = (word) => word.split(", ").map((w) => name(cell, model.notation, w)).join(", ");
+      const [from, to] = path.split(" -> "), [target, by = ""] = to.split(" by "),
+        whose = having.length < model.rows.length && model.rows.length > 1 && having[0] !== model.rows[0]
+          ? ` (${having[0].label})`
+          : "";
       return `${write(from)} to ${write(target)}${by && ` by ${by}`}${whose}`;
     };
     if (box.dataset.key !== key) {
       box.dataset.key = key;
-      box.replaceChildren(
-        html("legend", {}, "open paths (untick to cut the way back)"),
-        ...wanted.map((path) => {
-          const input = html("input", { type: "checkbox", id: `cut-${path.replace(/\W+/g, "-")}` });
-          input.addEventListener("change", () => {
-            if (input.checked) state.cuts.delete(path);
-            else state.cuts.add(path);
-            repaint();
-          });
-          return html("label", { class: "tick" }, input, html("span", {}, ...Marks.richly(called(path))));
-        }),
-      );
+      box.replaceChildren(html("legend", {}, "open paths (untick to cut the way back)"), ...wanted.map((path) => {
+        const input = html("input", { type: "checkbox", id: `cut-${path.replace(/\W+/g, "-")}` });
+        input.addEventListener("change", () => {
+          if (input.checked) state.cuts.delete(path);
+          else state.cuts.add(path);
+          repaint();
+        });
+        return html("label", { class: "tick" }, input, html("span", {}, ...Marks.richly(called(path))));
+      }));
     }
     wanted.forEach((path, k) => {
       box.querySelectorAll("input")[k].checked = !state.cuts.has(path);
@@ -336,8 +277,7 @@ const Page = (() => {
   }
 
   function useOwn() {
-    const text = find("own").value,
-      tokens = trained ? Words.characters(text) : Words.split(text),
+    const text = find("own").value, tokens = trained ? Words.characters(text) : Words.split(text),
       problem = find("own-problem");
     const unknown = trained ? [...new Set(tokens.filter((c) => !data.symbols.includes(c)))] : [];
     let says = "";
@@ -345,10 +285,9 @@ const Page = (() => {
     else if (tokens.length > data.longest)
       says = `That is ${tokens.length.toLocaleString("en")} ${data.unit}s; the page shows at most ${data.longest}.`;
     else if (unknown.length)
-      says = `The network never saw ${unknown
-        .slice(0, 10)
-        .map((c) => `“${Words.shown(c)}”`)
-        .join(", ")}; it knows ${Words.shown(data.symbols.join(""))}`;
+      says = `The network never saw ${unknown.slice(0, 10).map((c) => `“${Words.shown(c)}”`).join(", ")}; it knows ${
+        Words.shown(data.symbols.join(""))
+      }`;
     problem.textContent = says;
     problem.hidden = !says;
     if (says) {
@@ -357,8 +296,7 @@ const Page = (() => {
       return;
     }
     find("own").removeAttribute("aria-invalid");
-    const own = sequences.findIndex((s) => s.own),
-      sequence = { name: "typed here", tokens, own: true };
+    const own = sequences.findIndex((s) => s.own), sequence = { name: "typed here", tokens, own: true };
     if (own >= 0) sequences[own] = sequence;
     else {
       sequences.push(sequence);
@@ -374,11 +312,16 @@ const Page = (() => {
   }
 
   function drawCheck() {
-    const { worst, count } = check(),
-      good = worst <= 1e-9;
+    const { worst, count } = check(), good = worst <= 1e-9;
     find("check").textContent = good
-      ? `Checked when this page opened: ${count.toLocaleString("en")} numbers that it computed, values, gradients and splits, agree with those of tinygrad_lstm; the largest difference is ${number(worst)} of the largest number compared.`
-      : `Do not trust this page: its numbers differ from those of tinygrad_lstm by up to ${number(worst)} of the largest number compared.`;
+      ? `Checked when this page opened: ${
+        count.toLocaleString("en")
+      } numbers that it computed, values, gradients and splits, agree with those of tinygrad_lstm; the largest difference is ${
+        number(worst)
+      } of the largest number compared.`
+      : `Do not trust this page: its numbers differ from those of tinygrad_lstm by up to ${
+        number(worst)
+      } of the largest number compared.`;
     find("check").classList.toggle("bad", !good);
   }
 
@@ -395,18 +338,14 @@ const Page = (() => {
     for (const [key, cell] of Object.entries(data.cells))
       if (key !== "untrained")
         find("cell").append(
-          html("option", { value: key }, trained ? data.name : `${key}, ${cell.n} unit${cell.n > 1 ? "s" : ""}`),
+          html("option", { value: key }, trained ? data.name : `${key}, ${cell.n} unit${cell.n > 1 ? "s" : ""}`)
         );
     sequences.forEach((sequence, k) =>
       find("sequence").append(
-        html(
-          "option",
-          { value: k },
-          k === 0
-            ? Words.clip(Words.shown(sequence.tokens.slice(0, 12).join(trained && data.symbols ? "" : " ")), 30)
-            : sequence.name,
-        ),
-      ),
+        html("option", { value: k }, k === 0
+          ? Words.clip(Words.shown(sequence.tokens.slice(0, 12).join(trained && data.symbols ? "" : " ")), 30)
+          : sequence.name)
+      )
     );
     const books = { gates: "f, i, C̃, o · h", gamma: "Γ_f, Γ_u · a⟨t⟩", separate: "f, i, g, o · s" };
     for (const key of Object.keys(data.notations))
@@ -451,12 +390,8 @@ const Page = (() => {
 
     const strip = find("strip-picture");
     strip.addEventListener("scroll", holdTitles);
-    for (const [key, value] of Object.entries({
-      tabindex: 0,
-      role: "slider",
-      "aria-label": "step",
-      "aria-valuemin": 1,
-    }))
+    for (const [key, value] of Object.entries({ tabindex: 0, role: "slider", "aria-label": "step",
+      "aria-valuemin": 1 }))
       strip.setAttribute(key, value);
     document.addEventListener("click", (event) => {
       const picked = event.target.closest?.(".pick");
@@ -472,20 +407,18 @@ const Page = (() => {
       }
       const chart = event.target.closest?.("#decay-picture svg[data-left], #gates-picture svg");
       if (!chart) return;
-      const x = event.clientX - chart.getBoundingClientRect().left,
-        left = Number(chart.dataset.left);
+      const x = event.clientX - chart.getBoundingClientRect().left, left = Number(chart.dataset.left);
       if (chart.dataset.column) go(Math.floor((x - left) / Number(chart.dataset.column)) + 1);
       else
         go(
           Math.round(
-            ((x - left) / (chart.getBoundingClientRect().width - left - Number(chart.dataset.right))) * model.T,
-          ),
+            ((x - left) / (chart.getBoundingClientRect().width - left - Number(chart.dataset.right))) * model.T
+          )
         );
     });
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const element = event.target,
-        picked = element.closest?.(".pick");
+      const element = event.target, picked = element.closest?.(".pick");
       if (picked && (event.key === "Enter" || event.key === " ")) {
         picked.dispatchEvent(new MouseEvent("click", { bubbles: true }));
         event.preventDefault();
@@ -496,9 +429,8 @@ const Page = (() => {
       if (element.closest?.(".scroll") && element.scrollWidth > element.clientWidth && event.key.startsWith("Arrow"))
         return;
       const inPicture = element.closest?.("#strip-picture, .pick"); // elsewhere these keys scroll the page
-      const to = { ArrowLeft: state.t - 1, ArrowRight: state.t + 1, ...(inPicture && { Home: 1, End: model.T }) }[
-        event.key
-      ];
+      const to =
+        { ArrowLeft: state.t - 1, ArrowRight: state.t + 1, ...(inPicture && { Home: 1, End: model.T }) }[event.key];
       if (to !== undefined) go(to);
       else if (inPicture && (event.key === "ArrowUp" || event.key === "ArrowDown"))
         go(state.t, Math.min(model.rows.length - 1, event.key === "ArrowUp" ? 0 : 1));
@@ -518,14 +450,7 @@ const Page = (() => {
   Challenges.draw(() => model);
   drawCheck();
   repaint();
-  return {
-    measured,
-    check,
-    repaint,
-    state,
-    why: (what) => why(model, what),
-    get model() {
-      return model;
-    },
-  };
+  return { measured, check, repaint, state, why: (what) => why(model, what), get model() {
+    return model;
+  } };
 })();

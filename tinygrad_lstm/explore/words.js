@@ -31,8 +31,8 @@ const Words = (() => {
     part >= 1.05
       ? `${times(part, 1)} times as much arrives`
       : part >= 1e-3
-        ? `${percent(part)} of it is left`
-        : `${number(part)} of it is left`;
+      ? `${percent(part)} of it is left`
+      : `${number(part)} of it is left`;
 
   /** A number as a part of another that is named next: "40 % of", "1.3 times". */
   const part = (ratio) =>
@@ -61,11 +61,7 @@ const Words = (() => {
   }
 
   const clip = (text, length) =>
-    Array.from(text).length <= length
-      ? text
-      : Array.from(text)
-          .slice(0, length - 1)
-          .join("") + "…";
+    Array.from(text).length <= length ? text : Array.from(text).slice(0, length - 1).join("") + "…";
 
   /** A text split at white space, as Python's str.split() does. */
   const split = (text) =>
@@ -79,10 +75,7 @@ const Words = (() => {
   /** What a value is called at step t (a number, or "t", ...), or without an index. The package's own cells are written
    *  as the book does that was chosen, a user's as it is. */
   function name(cell, notation, role, t) {
-    const base = ((cell.own && notation[role]) || role)
-      .replace(/_t$|<t>$/, "")
-      .replace("C~", "C̃")
-      .replace("c~", "c̃")
+    const base = ((cell.own && notation[role]) || role).replace(/_t$|<t>$/, "").replace("C~", "C̃").replace("c~", "c̃")
       .replace(/_(\w{2,})/, "_{$1}");
     if (t === undefined) return base;
     const index = String(t).replace("-", "−");
@@ -107,8 +100,7 @@ const Words = (() => {
       const { name: given, data } = cell.fixed[-1 - k];
       return given ? name(cell, N, given) : data.length === 1 ? number(data[0], 4) : "constant";
     }
-    const node = cell.nodes[k],
-      lag = k > 0 && k < cell.first;
+    const node = cell.nodes[k], lag = k > 0 && k < cell.first;
     if (!node.in) return name(cell, N, lag ? cell.states[k - 1] : "x", lag ? t - 1 : t);
     if (node.name && !out) return name(cell, N, node.name, cell.after.includes(k) ? t : undefined);
     const bound = (text, level) => (level < tight ? `(${text})` : text),
@@ -128,8 +120,7 @@ const Words = (() => {
   function products(cell, N, node, t) {
     const terms = [];
     node.in.forEach((i, slot) => {
-      const [weight] = node.parts[slot],
-        text = written(cell, N, i, t, { tight: 3 });
+      const [weight] = node.parts[slot], text = written(cell, N, i, t, { tight: 3 });
       if (terms.at(-1)?.weight === weight) terms.at(-1).pieces.push(text);
       else terms.push({ weight, pieces: [text] });
     });
@@ -142,8 +133,7 @@ const Words = (() => {
 
   /** What one edge multiplies a gradient by on its way back; empty where it hands it on as it is. */
   function local(cell, N, k, slot, t) {
-    const node = cell.nodes[k],
-      other = (s) => written(cell, N, node.in[s], t, { tight: 3 }),
+    const node = cell.nodes[k], other = (s) => written(cell, N, node.in[s], t, { tight: 3 }),
       y = node.name ? written(cell, N, k, t) : node.op === "sigmoid" ? "σ" : node.op;
     if (node.op === "affine") return `${written(cell, N, -1 - node.parts[slot][0], t)}ᵀ`;
     if (node.op === "mul") return other(1 - slot);
@@ -156,21 +146,11 @@ const Words = (() => {
   /** What one step back along the direct path of a state multiplies by, in words; null where it has none. */
   function direct(cell, N, s) {
     const called = (word) => (cell.nodes.some((node) => node.name === word) ? name(cell, N, word) : word);
-    return (
-      cell.direct[s]
-        ?.replace(/[A-Za-z_]\w*/g, called)
-        .replaceAll("*", "×")
-        .replaceAll("-", "−") ?? null
-    );
+    return (cell.direct[s]?.replace(/[A-Za-z_]\w*/g, called).replaceAll("*", "×").replaceAll("-", "−") ?? null);
   }
 
   /** A name as plain text, for screen readers. */
-  const plain = (text) =>
-    text
-      .replace(/_\{([^}]*)\}/g, " $1")
-      .replace(/_(.)/g, " $1")
-      .replace(/[⟨⟩]/g, " ")
-      .trim();
+  const plain = (text) => text.replace(/_\{([^}]*)\}/g, " $1").replace(/_(.)/g, " $1").replace(/[⟨⟩]/g, " ").trim();
 
   // ── sentences ────────────────────────────────────────────────────────────────────────────────
 
@@ -180,17 +160,13 @@ const Words = (() => {
   /** The headline: what one step back does to the gradient in each row, and what the first input gets of it.
    *  Pieces [text, class]; those with a class are the numbers that matter. `caution` says why it is not the gradient. */
   function headline(model, data, caution) {
-    const { rows, T, everyStep } = model,
-      said = [[caution, null]],
-      first = `the first ${data.unit}`;
+    const { rows, T, everyStep } = model, said = [[caution, null]], first = `the first ${data.unit}`;
     const say = (...pieces) => said.push(...pieces.map((piece) => (Array.isArray(piece) ? piece : [piece, null])));
     const nothing = (row) => row.sizes.slice(0, -1).every((size) => size === 0);
     const strong = (row, text) => [text, row === rows[0] ? "subject" : "beside"];
     if (T === 1) return [[`With one ${data.unit} there is no step back on which a gradient could change.`, null]];
     for (const row of rows) {
-      const by = Engine.factor(row.sizes),
-        rest = row.sizes[1] / row.sizes[T],
-        of = row.state;
+      const by = Engine.factor(row.sizes), rest = row.sizes[1] / row.sizes[T], of = row.state;
       if (!Engine.reached(row.back).state)
         say(`In the ${row.label} no path is left on which a gradient could come back to the ${of} at ${first}. `);
       else if (nothing(row)) say(`In the ${row.label} no gradient comes back from the last ${of}. `);
@@ -198,58 +174,43 @@ const Words = (() => {
         say(
           row.sizes.every(Number.isFinite)
             ? `In the ${row.label} the gradient of the ${of} is too small for float64 at every step before the last. `
-            : `In the ${row.label} the gradient of the ${of} grows too large for float64. `,
+            : `In the ${row.label} the gradient of the ${of} grows too large for float64. `
         );
       else if (everyStep) {
-        say(
-          `In the ${row.label} the ${of} at ${first} has `,
-          strong(row, times(rest, 1)),
-          " times the gradient it has at the last. ",
-        );
+        say(`In the ${row.label} the ${of} at ${first} has `, strong(row, times(rest, 1)),
+          " times the gradient it has at the last. ");
       } else {
         say(`In the ${row.label} one step back multiplies the gradient of the ${of} by `, strong(row, number(by, 3)));
         say(rest >= TINY ? `: ${left(rest)} at ${first}. ` : ", until it is too small for float64. ");
       }
     }
     if (rows.length < 2) return said;
-    const [a, b] = rows.map((row) => Engine.norm(Engine.at(row.back.d[0], 1, row.cell.m))),
-      [above, below] = rows;
-    const whose = capital(first),
-      cut = rows.filter((row) => !Engine.reached(row.back).input);
+    const [a, b] = rows.map((row) => Engine.norm(Engine.at(row.back.d[0], 1, row.cell.m))), [above, below] = rows;
+    const whose = capital(first), cut = rows.filter((row) => !Engine.reached(row.back).input);
     const lost = rows.filter((_, k) => !([a, b][k] >= TINY));
     const held = lost.every(nothing) ? "" : " that float64 can hold"; // nothing: multiplied by 0, not too small
     const heldBy = [a, b].map((size, k) => size >= TINY && rows[k]).filter(Boolean);
     if (cut.length === 2) say(`No path is left to ${first} itself in either.`);
     else if (cut.length === 1) {
       const other = cut[0] === above ? below : above;
-      say(
-        `No path is left to ${first} itself in the ${cut[0].label}`,
-        heldBy.length
-          ? `: only in the ${other.label} does it get any gradient.`
-          : `, and in the ${other.label} it gets no gradient that float64 can hold.`,
-      );
+      say(`No path is left to ${first} itself in the ${cut[0].label}`, heldBy.length
+        ? `: only in the ${other.label} does it get any gradient.`
+        : `, and in the ${other.label} it gets no gradient that float64 can hold.`);
     } else if (heldBy.length === 0) say(`In neither does ${first} get any gradient${held}.`);
     else if (heldBy.length === 1) say(`Only in the ${heldBy[0].label} does ${first} get any gradient${held}.`);
     else if (Math.max(a, b) / Math.min(a, b) < 1.05) say(`${whose} itself gets about as much in both.`);
     else if (a > b)
-      say(
-        `${whose} itself gets `,
-        strong(above, `${times(a, b)} times`),
-        ` as much in the ${above.label} as in the ${below.label}.`,
-      );
+      say(`${whose} itself gets `, strong(above, `${times(a, b)} times`),
+        ` as much in the ${above.label} as in the ${below.label}.`);
     else
-      say(
-        `Here the ${above.label} does worse: ${first} itself gets `,
-        strong(below, `${times(b, a)} times`),
-        ` as much in the ${below.label}.`,
-      );
+      say(`Here the ${above.label} does worse: ${first} itself gets `, strong(below, `${times(b, a)} times`),
+        ` as much in the ${below.label}.`);
     return said;
   }
 
   /** Under the split: how much came straight along the cell state; `cut` says that the straight line itself is cut. */
   function straight(parts, z, what, cut) {
-    const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)),
-      size = Engine.norm(whole);
+    const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)), size = Engine.norm(whole);
     if (!(size >= TINY)) return `The gradient of ${what} is 0 or too small for float64: there is nothing to split.`;
     const length = Engine.norm(parts[0]);
     if (length === 0) {
@@ -258,26 +219,23 @@ const Words = (() => {
         ? `The direct path is cut, so no path reaches ${what} without crossing a weight: ${all}.`
         : `What came along the direct path is too small for float64: ${all}.`;
     }
-    const cosine = Engine.dot(
-      parts[0].map((x) => x / length),
-      whole.map((x) => x / size),
-    );
+    const cosine = Engine.dot(parts[0].map((x) => x / length), whole.map((x) => x / size));
     const rest = parts.slice(1).some((part) => Engine.norm(part) > 0)
       ? "The rest crossed weights; parts may cancel, so the lengths do not add up, but the signed shares do."
       : "No path from here crosses a weight.";
     const marked = z === 1 ? "" : ` The filled bars show each part k multiplied by z^k, with z = ${number(z)}.`;
-    return `What came along the direct path alone has ${percent(length / size)} of the length of the whole, and points ${
+    return `What came along the direct path alone has ${
+      percent(length / size)
+    } of the length of the whole, and points ${
       cosine > 0.95
         ? "nearly the same way"
         : cosine < -0.95
-          ? "nearly the opposite way"
-          : `at cosine ${number(cosine)} to it`
+        ? "nearly the opposite way"
+        : `at cosine ${number(cosine)} to it`
     }. ${rest}${marked}`;
   }
 
   // prettier-ignore
-  return {
-    number, signed, percent, left, part, capital, times, steps, shown, clip, split, characters, name, roleOf, nodeOf,
-    inWords, written, local, direct, plain, gradientOf, headline, straight,
-  };
+  return { number, signed, percent, left, part, capital, times, steps, shown, clip, split, characters, name, roleOf,
+    nodeOf, inWords, written, local, direct, plain, gradientOf, headline, straight };
 })();
