@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cells import OWN
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.explore import page, page_of_network
@@ -510,12 +511,88 @@ def test_text_can_be_read(script: Callable[[str], str], opened: Callable[..., An
     assert {key: ratio for key, ratio in found.items() if ratio < 4.5} == {}
 
 
+@pytest.mark.parametrize("width", [390, 900, 1400])
+@pytest.mark.parametrize("cells", ["the package's", "of one's own"])
+def test_targets_are_of_24_pixels(
+    script: Callable[[str], str], opened: Callable[..., Any], width: int, cells: str
+) -> None:
+    shown = opened(page(TEXT, cells=None if cells == "the package's" else OTHERS), width=width)
+    for details in shown.page.locator("summary").all():
+        details.click()
+    assert shown.page.evaluate(script("targets")) == []
+    shown.page.select_option("#sequence", label="the numbers from 1 to 100")
+    shown.page.click("#row")
+    assert shown.page.evaluate(script("targets")) == []
+
+
+def test_without_scripts_the_page_says_what_it_needs(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT), java_script_enabled=False)
+    assert "with JavaScript, which is switched off here" in shown.page.inner_text("body")
+
+
 def test_everything_has_a_name(script: Callable[[str], str], opened: Callable[..., Any]) -> None:
     shown = opened(page(TEXT))
     nameless = shown.page.evaluate(script("nameless"))
     assert nameless == []
     ids = shown.page.evaluate("Array.from(document.querySelectorAll('[id]'), (e) => e.id)")
     assert len(ids) == len(set(ids))
+
+
+# ── any cell ───────────────────────────────────────────────────────────────────────────────────
+
+OTHERS = {cell.__name__: cell(4, 3, 1) for cell in OWN} | {"peepholes": tl.nn.LSTMCell(4, 3, peephole=True)}
+
+
+def test_cells_of_ones_own_agree_with_the_engine(opened: Callable[..., Any], script: Callable[[str], str]) -> None:
+    shown = opened(page(TEXT, cells=OTHERS))
+    found = shown.page.evaluate("Page.check()")
+    assert found["worst"] < 1e-12
+    assert found["count"] > 2000
+    for k, label in enumerate(OTHERS):
+        shown.page.select_option("#cell", label)
+        assert label in shown.text("#headline")
+        for text in ("NaN", "undefined", "[object"):
+            assert text not in shown.page.inner_text("body"), (label, text)
+        assert shown.page.evaluate(script("nameless")) == []
+        assert shown.page.locator("#inside-picture .pick").count() > 4
+        assert shown.page.locator("#challenge-list li").count() == 0
+        if k > 2:
+            continue
+        for t in (0, 1, 5, 11):  # every gradient of every value is the sum of its terms
+            for role in shown.page.evaluate(
+                "Page.model.row.cell.nodes.map((_, k) => Words.roleOf(Page.model.row.cell, k))"
+            ):
+                if role[0] == "#" or (t == 0 and role not in OTHERS[label].states):
+                    continue
+                terms = shown.page.evaluate(script("why"), {"row": 0, "role": role, "t": t})
+                whole = np.array(terms["vector"])
+                parts = [v for v, _ in terms["terms"]] or [np.zeros(len(whole))]
+                np.testing.assert_allclose(np.sum(parts, axis=0), whole, rtol=1e-9, atol=1e-14)
+
+
+def test_a_gru_is_told_in_its_own_words(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT, cells={"GRU": OTHERS["GRUCell"], "RNN": tl.nn.RNNCell(4, 3)}))
+    assert "along h alone: × (1 − u), no weight" in shown.text("#strip-picture")
+    assert [b.text_content() for b in shown.page.locator("#cuts label").all()] == [
+        "h to r", "h to u", "h to n", "h to h",
+    ]  # fmt: skip
+    assert not shown.page.is_visible("#forget")  # the direct path is multiplied by 1 − u, not by a gate
+    shown.page.click("summary")
+    assert "bias of u" in shown.text("#biases")
+    shown.page.click("#alone")
+    assert "Not the whole gradient (z = 0)" in shown.text("#headline")
+    assert "forget" not in shown.page.inner_text("main").lower()
+
+
+def test_the_rnns_panel_has_no_cell_state_and_no_gate(opened: Callable[..., Any]) -> None:
+    shown = opened(page(TEXT))
+    shown.page.click("#row")
+    for phase in range(4):
+        shown.slide("#phase", phase)
+        said = shown.text("#inside") + shown.text("#why") + shown.text("#gates")
+        assert not re.search(r"\bgate|\bcell state|C_|forget", said), said
+    assert "4 of 4, back" in shown.text("#inside-says")
+    assert "every way back from h crosses a weight" in shown.text("#inside-picture")
 
 
 # ── challenges ─────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""What a page of the explorer holds: the cells' programs, sequences, and what the engine measured on the first of them."""
+"""What a page of the explorer holds: the cells' programs, sequences, and what the engine measured on the first."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def of_words(
 ) -> Json:
     """Untrained cells on a text, the first of them above the second; see `explore.page`.
 
-    Raises ValueError for an empty text, one of more than 200 words, sizes below 1, and a cell whose step cannot be read.
+    Raises ValueError for an empty text, one of more than 200 words, sizes below 1, a cell whose step cannot be read.
     """
     hidden_size, seed = as_size("hidden_size", hidden_size), as_size("seed", seed, 0)
     forget_bias = as_number("forget_bias", forget_bias)
@@ -195,11 +195,14 @@ def measured(program: Program, flow: Flow) -> dict[str, Floats]:
     for name in program.cell.states:
         found[f"v {name}"] = np.array([s.numpy() for s in states.of(name)])
         if name not in program.shared:
-            found[f"d {name}"] = np.array([flow.gradient(s) for s in states.of(name)])
+            found[f"d {name}"] = np.array(
+                [flow.gradient(s) if flow.find(s) else 0 * s.numpy() for s in states.of(name)]
+            )
     for name in dict.fromkeys(program.names.values()):
         if name not in (*program.cell.states, *program.shared):
             nodes = [flow.find(step.named[name]) for step in flow.cell_steps if name in step.named]
             found[f"v {name}"] = np.array([node.value for node in nodes if node is not None])
     start = states.of(program.cell.states[program.main])[0]
-    found["split"] = np.array(flow.split(start, limit=DETOURS))
+    if flow.find(start):
+        found["split"] = np.array(flow.split(start, limit=DETOURS))
     return found

@@ -59,6 +59,9 @@ const Engine = (() => {
     return largest * Math.sqrt(sum);
   }
 
+  /** What node i holds for a reader of step t: of a state before the step, that of the step before. */
+  const valueOf = ({ cell, values }, i, t) => at(values[i], i > 0 && i < cell.first ? t - 1 : t, cell.nodes[i].width);
+
   /** The norm of every step's vector. */
   const norms = (array, n) => Array.from({ length: array.length / n }, (_, t) => norm(at(array, t, n)));
 
@@ -112,21 +115,21 @@ const Engine = (() => {
     values[0] = new Float64Array((T + 1) * cell.m);
     xs.forEach((x, t) => values[0].set(x, (t + 1) * cell.m));
     after.forEach((k, s) => (values[1 + s] = values[k]));
+    const run = { cell, xs, T, values, slopes };
     for (let t = 1; t <= T; t++)
       for (let k = first; k < nodes.length; k++) {
         const { op, width, parts, biases } = nodes[k], y = at(values[k], t, width);
         if (op === "affine") {
           for (const b of biases) add(y, cell.fixed[b].data);
           nodes[k].in.forEach((i, slot) => {
-            const [weight, from] = parts[slot], W = cell.fixed[weight].data,
-              v = at(values[i], i > 0 && i < first ? t - 1 : t, nodes[i].width);
+            const [weight, from] = parts[slot], W = cell.fixed[weight].data, v = valueOf(run, i, t);
             for (let r = 0, p = from * width; r < v.length; r++, p += width)
               if (v[r] !== 0) { for (let j = 0; j < width; j++) y[j] += v[r] * W[p + j]; }
           });
           continue;
         }
         const [compute, ...derivatives] = OPERATIONS[op], inputs = nodes[k].in.map((i) =>
-          i < 0 ? cell.fixed[-1 - i].data : at(values[i], i > 0 && i < first ? t - 1 : t, width)
+          i < 0 ? cell.fixed[-1 - i].data : valueOf(run, i, t)
         );
         const [a, b = a, c = a] = inputs, ja = a.length > 1 ? 1 : 0, jb = b.length > 1 ? 1 : 0,
           jc = c.length > 1 ? 1 : 0;
@@ -139,7 +142,7 @@ const Engine = (() => {
           }
         });
       }
-    return { cell, xs, T, values, slopes };
+    return run;
   }
 
   // ── the number that is differentiated ────────────────────────────────────────────────────────
@@ -284,6 +287,13 @@ const Engine = (() => {
     }
   }
 
+  /** What one use of a weight or bias, by an affine node at step t, contributes to its gradient: the norm. */
+  function used({ run, d }, k, weight, t) {
+    const { in: inside, parts, width } = run.cell.nodes[k],
+      pieces = inside.flatMap((i, slot) => (parts[slot][0] === weight ? Array.from(valueOf(run, i, t)) : []));
+    return norm(at(d[k], t, width)) * (pieces.length ? norm(pieces) : 1);
+  }
+
   /** What each step contributes to the gradient of a weight: its norm, and its share of the whole (they add to 1). */
   function weightTerms(back, weight) {
     const { run } = back, { cell, T } = run, { nodes, first } = cell, made = [];
@@ -294,7 +304,7 @@ const Engine = (() => {
         const { width } = nodes[k], g = at(back.d[k], t, width);
         nodes[k].parts?.forEach(([w, from], slot) => {
           if (w !== weight) return;
-          const i = nodes[k].in[slot], v = at(run.values[i], i > 0 && i < first ? t - 1 : t, nodes[i].width);
+          const i = nodes[k].in[slot], v = valueOf(run, i, t);
           for (let r = 0; r < v.length; r++)
             if (v[r] !== 0) { for (let j = 0; j < width; j++) term[(from + r) * width + j] += v[r] * g[j]; }
         });
@@ -335,5 +345,5 @@ const Engine = (() => {
 
   // prettier-ignore
   return { TINY, OPERATIONS, BENDS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
-    softmax, through, pulled, backward, split, reached, weightTerms, closedForm, factor };
+    softmax, through, pulled, backward, split, reached, weightTerms, used, closedForm, factor };
 })();

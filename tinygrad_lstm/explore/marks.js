@@ -140,13 +140,15 @@ const Marks = (() => {
 
   const isChosen = (model, what) => ["row", "role", "t"].every((key) => model.chosen[key] === what[key]);
 
-  /** Something whose gradient can be chosen: its drawing under a ring that shows focus and choice. */
-  function pick(model, what, [x, y, w, h], label, children, focusable = true) {
+  /** Something whose gradient can be chosen: its drawing under a ring, a button that shows focus and choice. */
+  function pick(model, what, [x, y, width, height], label, children, focusable = true) {
+    const button = focusable
+      && { id: `pick-${what.role}-${what.t - model.t}`, tabindex: 0, role: "button", "aria-label": label,
+        "aria-pressed": isChosen(model, what) };
     return svg("g", { class: `pick${isChosen(model, what) ? " chosen" : ""}`, "data-row": what.row,
-      "data-role": what.role, "data-t": what.t, id: focusable ? `pick-${what.role}-${what.t - model.t}` : null,
-      ...(focusable
-        ? { tabindex: 0, role: "button", "aria-label": label, "aria-pressed": isChosen(model, what) }
-        : {}) }, svg("title", {}, label), children, svg("rect", { class: "ring", x, y, width: w, height: h, rx: 6 }));
+      "data-role": what.role, "data-t": what.t }, svg("title", {}, label),
+      svg("g", { "aria-hidden": "true" }, children),
+      svg("rect", { class: "ring", x, y, width, height, rx: 6, ...button }));
   }
 
   /** What a screen reader says of a gradient. */

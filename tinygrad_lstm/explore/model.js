@@ -133,14 +133,13 @@ const Model = (() => {
     if (chosen.role[0] === "@" && !cell.fixed.some((f) => `@${f.name}` === chosen.role)) chosen.role = shownRow.role;
     state.chosen = chosen;
     const last = 2 * cell.depth + 1;
-    state.phase = Math.min(state.phase, last);
     const full = state.z === 1
       ? shownRow.back
       : Engine.backward(shownRow.run, { everyStep: state.everyStep, said: shownRow.said,
         factors: Engine.through(cell, state.cuts) });
     const from = Math.min(state.t, chosen.t);
     return {
-      ...{ T, xs, rows, chosen, t: state.t, row: shownRow, tokens: sequence.tokens, phase: state.phase,
+      ...{ T, xs, rows, chosen, t: state.t, row: shownRow, tokens: sequence.tokens, phase: Math.min(state.phase, last),
         phases: last + 1 },
       notation: data.notations[settings.notation],
       everyStep: state.everyStep,

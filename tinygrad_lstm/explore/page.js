@@ -162,7 +162,8 @@ const Page = (() => {
     find("scale-shown").textContent = `× ${number(state.scale, 3)}`;
     find("z-shown").textContent = number(state.z, 3);
     find("phase").max = model.phases - 1;
-    for (const key of ["scale", "z", "phase"]) if (Number(find(key).value) !== state[key]) find(key).value = state[key];
+    for (const [key, value] of Object.entries({ scale: state.scale, z: state.z, phase: model.phase }))
+      if (Number(find(key).value) !== value) find(key).value = value;
     find("alone").setAttribute("aria-pressed", state.z === 0);
     find("chrono").checked = state.chrono;
     find("chrono").disabled = !cell.chrono;
@@ -263,7 +264,7 @@ const Page = (() => {
       drawControls();
       return;
     }
-    if (state.phase >= model.phases - 1) state.phase = -1;
+    if (model.phase >= model.phases - 1) state.phase = -1;
     const next = () => {
       state.phase += 1;
       if (state.phase >= model.phases - 1) {

@@ -66,6 +66,7 @@ const Picture = (() => {
       const points = route(wire, layout.shapes, grid),
         last = t === row.run.T && wire.edges.every(([k, s]) => k < 0 && s !== 0), // nothing reads it further on
         mode = !there.length || last ? "pending" : modeOf(row.back, there);
+      if (points.length < 2) continue; // it ends where it begins
       drawn.push(
         edge(points.flat(), size, { state: wire.lane, mode,
           arrow: wire.to !== null && (grid.large || grid.tip(layout.shapes[wire.to])), base: grid.large ? 5.2 : 4 })
@@ -88,7 +89,8 @@ const Picture = (() => {
 
   // ── one step, large ──────────────────────────────────────────────────────────────────────────
 
-  const compact = (v) => signed(v).replace("0.", ".").replace("+", "");
+  const compact = (v) =>
+    v.toFixed(Math.abs(v) < 0.995 ? 2 : Math.abs(v) < 9.95 ? 1 : 0).replace("0.", ".").replace("-", "−");
 
   /** Heat cells with numbers, four beside each other, or without where there are many. */
   function values(vector, x, y, wide, height = 15) {
@@ -119,11 +121,11 @@ const Picture = (() => {
     ]);
   }
 
-  /** A text that fits: without spaces, then cut. About 0.62 of its size is a character wide. */
+  /** A formula that fits: without spaces, without indices, then cut. About 0.58 of its size is a character wide. */
   function fitted(content, room, size) {
-    const most = Math.floor(room / (0.6 * size)),
-      tight = plain(content).length <= most ? content : content.replaceAll(" ", "\u2009");
-    return plain(tight).length <= most * 1.25 ? tight : clip(plain(tight), most);
+    const most = Math.floor(room / (0.58 * size)), tight = content.replaceAll(" ", "\u2009"),
+      fits = [content, tight, tight.replace(/_\{\d+\}/g, "")].find((text) => plain(text).length <= most * 1.1);
+    return fits ?? clip(tight.replace(/_\{\d+\}/g, ""), most).replace(/_…$/, "…");
   }
 
   function gate(model, shape, grid, [x, y]) {
@@ -137,18 +139,12 @@ const Picture = (() => {
       there && text(x + w - 5, line, `∇${number(gradient)}`, "end 9.5 t-gradient"),
       text(left, line += 15, fitted(written(cell, N, site, t, { out: true }), room, 9.2), "9.2 rich")];
     line += 6;
-    const g = phase >= back(cell, cell.nodes[site].level)
-      && cell.nodes[site].op === "affine"
-      && norm(at(row.back.d[site], t, node.width));
-    for (const weight of shape.weights) {
-      const pieces =
-          cell.nodes[site].parts?.flatMap(([used], slot) => (used === weight ? [cell.nodes[site].in[slot]] : [])) ?? [],
-        z = pieces.map((i) => norm(at(run.values[i], i > 0 && i < cell.first ? t - 1 : t, cell.nodes[i].width)));
+    for (const [weight, user] of shape.weights) {
+      const there = cell.nodes[user].op === "affine" && phase >= back(cell, cell.nodes[user].level);
       drawn.push(svg("rect", { x: left, y: line, width: room, height: 14, rx: 5, class: "weight" }),
-        text(left + 4, line + 10.5, clip(name(cell, N, cell.fixed[weight].name ?? "weight"), 12), "9.5 rich bold"),
-        g !== false
-          && text(left + room - 4, line + 10.5, number(g * (pieces.length ? Math.hypot(...z) : 1)),
-            "end 9.2 t-parameter"));
+        text(left + 4, line + 10.5, fitted(written(cell, N, -1 - weight, t), room - 40, 9.5), "9.5 rich bold"),
+        there
+          && text(left + room - 4, line + 10.5, number(Engine.used(row.back, user, weight, t)), "end 9.2 t-parameter"));
       line += 16;
     }
     const numbers = at(run.values[k], t, node.width);
@@ -165,17 +161,17 @@ const Picture = (() => {
   function operation(model, row, shape, grid, t) {
     const [x, y] = grid.at(shape.at), [w, h] = reach(shape, grid), k = shape.node,
       bends = k != null && BENDS.has(row.cell.nodes[k].op),
-      sign = shape.kind === "join" && !shape.sign ? "" : signOf(shape);
+      long = shape.kind === "join" && !grid.large ? "" : signOf(shape),
+      sign = grid.large ? long : bends ? long[0] : (long.match(/[×+−÷^]/)?.[0] ?? long[0] ?? "");
     const drawn = [
       svg("rect", { x: x - w, y: y - h, width: 2 * w, height: 2 * h, rx: bends ? 6 : h,
         class: bends ? "nonlinear" : "op" }),
-      (grid.large || sign.length === 1 || bends)
-      && text(x, y + (sign.length > 1 ? 3.5 : h * 0.46), !grid.large && bends ? sign[0] : sign,
-        `middle ${!grid.large && bends ? 9.5 : sign.length > 1 ? h * 0.88 : h * 1.5}`)
+      text(x, y + (sign.length > 1 || bends ? 3.5 : h * 0.46), sign,
+        `middle ${bends && !grid.large ? 9.5 : sign.length > 1 ? h * 0.88 : h * 1.5}`)
     ];
     if (!grid.large || k == null || row.cell.after.includes(k)) return drawn;
     const role = roleOf(row.cell, k), size = norm(at(row.back.d[k], t, row.cell.nodes[k].width));
-    return pick(model, { row: model.chosen.row, role, t }, [x - w, y - h, 2 * w, 2 * h],
+    return pick(model, { row: model.chosen.row, role, t }, [x - w - 3, y - h - 3, 2 * w + 6, 2 * h + 6],
       said(model, row, role, t, size), drawn);
   }
 
@@ -226,10 +222,11 @@ const Picture = (() => {
         );
       }
     }
-    for (const element of drawn.flat(9))
-      if (element?.id && seen.size === seen.add(element.id).size) element.removeAttribute("id");
-    return svg("svg", { viewBox: `${Math.min(0, grid.left - 116)} 0 1000 ${height}`, role: "group",
+    const picture = svg("svg", { viewBox: `14 0 972 ${height}`, role: "group",
       "aria-label": `One step of the cell: step ${t}, with values and gradients` }, drawn);
+    for (const element of picture.querySelectorAll("[id]")) // two may stand for one value
+      if (seen.size === seen.add(element.id).size) element.removeAttribute("id");
+    return picture;
   }
 
   /** One step as a part of the strip. */

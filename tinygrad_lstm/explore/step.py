@@ -20,6 +20,7 @@ from ..nn import Cell
 from ..nn.anatomy import anatomy
 from ..nn.recorded import Value
 from ..nn.recording import NotCompiled
+from ..nn.words import Words
 from ..primitives import TABLE
 from ..tensor import Tensor
 
@@ -108,7 +109,8 @@ class Program:
         computed = {name for v in self.fixed if not v.name for name in self.step.parameters_of(v)}
         for v, k in self.fixed.items():
             whole = v.trained and k not in used and v.name not in (None, *computed)
-            yield {"name": v.name, "whole": whole, "data": array(np.ravel(self.step.array(v)))}
+            text = v.name or (Words(self.step, dict.fromkeys(self.cell.states, "{}"))(v) if v.number is None else None)
+            yield {"name": text, "whole": whole, "data": array(np.ravel(self.step.array(v)))}
 
     def _level(self) -> None:
         """Number the values in the order in which named ones wait for each other, and mark what crosses a weight."""
@@ -122,7 +124,7 @@ class Program:
                 free.add(k)
         for k in reversed(range(len(self.nodes))):
             waits = [self.nodes[c]["level"] for c, _ in self.consumers[k]]
-            self.nodes[k]["level"] = depth[k] if k in self.names or depth[k] == 0 and not waits else min(waits)
+            self.nodes[k]["level"] = depth[k] if k in self.names or not waits else min(waits)
         for k in range(1 + len(self.after)):
             self.nodes[k]["level"] = 0
 
@@ -169,10 +171,6 @@ class Program:
         if chain is None:
             raise ValueError(f"{self.cell!r} cannot be explored: its step holds another cell's")
         elements = Elements(chain[0])
-        for e in elements.all if rows else ():
-            more = len(self._parameters(e, flow.tensor(e.node))) + math.ceil(min(8, self.cell.hidden_size) / 4) - 1
-            e.rows = more if e.kind == "gate" else 0
-        lanes = _lay_out(elements)
         every = [*elements.all, *elements.outs.values()]
         self.index = {e: k for k, e in enumerate(every)}
         self.feeds: dict[Element, list[Element]] = defaultdict(list)
@@ -181,6 +179,10 @@ class Program:
                 self.feeds[wire.source].append(e)
         self.of = {e: self.place.get(self._value(flow.tensor(e.node))) for e in elements.all if e.kind != "join"}
         self.taken = {k for k in self.of.values() if k is not None}
+        gates = {e: self._parameters(e) for e in elements.all if rows and e.kind == "gate"}
+        for e, parameters in gates.items():
+            e.rows = len(parameters) + math.ceil(min(8, self.cell.hidden_size) / 4) - 1
+        lanes = _lay_out(elements)
         shapes = [
             {
                 "kind": e.kind,
@@ -189,7 +191,7 @@ class Program:
                 "node": self.after[self.cell.states.index(e.name)] if e.kind == "out" else self.of.get(e),
                 "sign": e.label,
                 "lane": e.lane,
-                "weights": self._parameters(e, flow.tensor(e.node)) if rows else [],
+                "weights": gates.get(e, []),
             }
             for e in every
         ]
@@ -202,13 +204,14 @@ class Program:
             t = next(op for op in self.step.recording.ops if any(i is t for i in op.inputs))
         return self.step.values[t]
 
-    def _parameters(self, e: Element, t: Tensor) -> list[int]:
-        """The weights and biases of a gate, as they stand in `fixed`."""
-        if e.kind != "gate":
-            return []
-        v = self._value(t)
-        site = v if v.op == "affine" else v.inputs[0]
-        return list(dict.fromkeys(self.fixed[w] for w in (*(w for _, w, _ in site.parts), *site.biases)))[:4]
+    def _parameters(self, e: Element) -> list[tuple[int, int]]:
+        """The weights and biases of a gate, each as it stands in `fixed` and with the node that takes it."""
+        found: dict[int, int] = {}
+        for k in sorted(self._readers(e)):
+            node = self.nodes[k]
+            own = [w for w, *_ in node.get("parts", ())] + node.get("biases", [])
+            found |= {w: k for w in own + [-1 - i for i in node["in"] if i < 0]}
+        return [(w, k) for v, w in self.fixed.items() if (k := found.get(w)) and v.number is None][:4]
 
     def _sources(self, e: Element) -> set[int]:
         """The nodes whose values go along the wires of an element."""
@@ -270,5 +273,6 @@ def _lay_out(elements: Elements) -> Lanes:
 
 def _corners(path: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """The path without the points at which it does not bend."""
-    inner = [b for a, b, c in zip(path, path[1:], path[2:], strict=False) if (b[0] - a[0], b[1] - a[1]) != (c[0] - b[0], c[1] - b[1])]
-    return [*path[:1], *inner, *path[len(path) - 1 :]] if len(path) > 1 else path
+    around = zip(path, path[1:], path[2:], strict=False)
+    inner = [b for a, b, c in around if (c[0] - a[0]) * (c[1] - a[1])]
+    return [*path[:1], *inner, *path[1:][-1:]]

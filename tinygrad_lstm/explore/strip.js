@@ -54,7 +54,7 @@ const Strip = (() => {
       );
     const why = words === null
       ? `${state}: every way back crosses a weight`
-      : `along ${state} alone: × ${Words.plain(words)}, no weight`;
+      : `along ${state} alone: × ${/ [+−] /.test(words) ? `(${Words.plain(words)})` : Words.plain(words)}, no weight`;
     element.append(svg("tspan", { class: "t-muted", dx: 10, "font-size": 11.5 }, why));
     return element;
   }

@@ -98,7 +98,8 @@ const Words = (() => {
   function written(cell, N, k, t, { out = false, tight = 0 } = {}) {
     if (k < 0) {
       const { name: given, data } = cell.fixed[-1 - k];
-      return given ? name(cell, N, given) : data.length === 1 ? number(data[0], 4) : "constant";
+      if (given?.includes(" ") && tight > 1) return `(${worded(cell, N, given)})`;
+      return given ? worded(cell, N, given) : data.length === 1 ? number(data[0], 4) : "constant";
     }
     const node = cell.nodes[k], lag = k > 0 && k < cell.first;
     if (!node.in) return name(cell, N, lag ? cell.states[k - 1] : "x", lag ? t - 1 : t);
@@ -143,11 +144,17 @@ const Words = (() => {
     return node.op === "tanh" ? `(1 − ${y}²)` : node.op === "sigmoid" ? `${y} (1 − ${y})` : `slope of ${node.op}`;
   }
 
+  /** A text of the library's with the names and signs of the page: f * c_prev. */
+  const worded = (cell, N, text) =>
+    text.replace(/[A-Za-z_][\w.]*/g, (word) =>
+      word === "sigmoid"
+        ? "σ"
+        : word.endsWith("_prev")
+        ? name(cell, N, word.slice(0, -5), "t-1")
+        : name(cell, N, word)).replace("[...]", "constant").replaceAll("*", "×").replaceAll(/-(?!1})/g, "−");
+
   /** What one step back along the direct path of a state multiplies by, in words; null where it has none. */
-  function direct(cell, N, s) {
-    const called = (word) => (cell.nodes.some((node) => node.name === word) ? name(cell, N, word) : word);
-    return (cell.direct[s]?.replace(/[A-Za-z_]\w*/g, called).replaceAll("*", "×").replaceAll("-", "−") ?? null);
-  }
+  const direct = (cell, N, s) => cell.direct[s] && worded(cell, N, cell.direct[s]);
 
   /** A name as plain text, for screen readers. */
   const plain = (text) => text.replace(/_\{([^}]*)\}/g, " $1").replace(/_(.)/g, " $1").replace(/[⟨⟩]/g, " ").trim();
