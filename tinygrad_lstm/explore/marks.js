@@ -30,14 +30,16 @@ const Marks = (() => {
       part
     );
 
+  const styles = new Map();
   /** Text in a picture. `how` holds its size, where it is anchored, "rich" if _x is a subscript, and classes, as in
    *  "middle 10.5 rich bold". */
-  function text(x, y, content, how = "", fill = null) {
-    const words = how.split(" "), size = Number(words.find((word) => word > 0) ?? 11),
-      anchor = words.find((word) => word === "middle" || word === "end"),
-      element = svg("text", { x, y, "font-size": size, "text-anchor": anchor,
-        class: how.replace(/[\d.]+|middle|end/g, "").trim(), fill });
-    const rich = words.includes("rich");
+  function text(x, y, content, how, fill = null) {
+    if (!styles.has(how)) {
+      const words = how.split(" "), anchor = words.find((word) => word === "middle" || word === "end");
+      styles.set(how, [Number(words.find((word) => word > 0)), words.includes("rich"), { "text-anchor": anchor,
+        class: how.replace(/[\d.]+|middle|end|rich/g, "").trim() || null }]);
+    }
+    const [size, rich, style] = styles.get(how), element = svg("text", { x, y, "font-size": size, ...style, fill });
     if (!rich) {
       element.append(content);
       return element;
@@ -59,41 +61,34 @@ const Marks = (() => {
 
   // ── colour and width ─────────────────────────────────────────────────────────────────────────
 
-  let dark = false, ramps = {};
-  function paint(isDark, lightRamps) {
-    dark = isDark;
-    ramps = isDark
-      ? { gradient: ["#4B535E", "#7D4B24", "#C0601F", "#F0914A", "#FFD9B0"],
-        state: ["#43586B", "#2A6A98", "#2E8FCB", "#6FBDEB", "#C4E6FB"] }
-      : lightRamps;
-    mixed.clear();
+  let ramps = {}, drawnLegend = null;
+  const rgb = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
+  /** A hundred shades from each of the colours to the next. */
+  const shades = (...colours) =>
+    Array.from({ length: 100 * (colours.length - 1) + 1 }, (_, k) => {
+      const [a, b] = [colours[Math.floor(k / 100)], colours[Math.ceil(k / 100)]].map(rgb);
+      return `rgb(${a.map((v, j) => Math.round(v + ((b[j] - v) * (k % 100)) / 100)).join(",")})`;
+    });
+  function paint(dark, { gradient, state }) {
+    ramps = { gradient: shades(...(dark ? ["#4B535E", "#7D4B24", "#C0601F", "#F0914A", "#FFD9B0"] : gradient)),
+      state: shades(...(dark ? ["#43586B", "#2A6A98", "#2E8FCB", "#6FBDEB", "#C4E6FB"] : state)),
+      above: dark ? shades("#1a2129", "#2E7FB8") : shades("#FFFFFF", "#6FAEDF"),
+      below: dark ? shades("#1a2129", "#B5662A") : shades("#FFFFFF", "#F2A25C") };
+    drawnLegend = null;
   }
   /** The scale for a sequence of that many steps, up to 10 to the power of `top`. */
   function scaleTo(T, top) {
     high = top;
     low = top - (T <= 16 ? 4 : T <= 60 ? 8 : 16);
   }
-  const rgb = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
-  const mixed = new Map(); // colours are made in a hundred shades, once each
-  function between(a, b, part) {
-    const shade = Math.round(100 * part), key = a + b + shade;
-    if (!mixed.has(key))
-      mixed.set(key, `rgb(${rgb(a).map((v, k) => Math.round(v + ((rgb(b)[k] - v) * shade) / 100)).join(",")})`);
-    return mixed.get(key);
-  }
+  const along = (ramp, part) => ramp[Math.round(part * (ramp.length - 1))];
   const place = (size) => (size > 0 ? Math.min(1, Math.max(0, (Math.log10(size) - low) / (high - low))) : 0);
   const width = (size, base = 5.2) => 0.8 + base * place(size);
-  function colour(size, state) {
-    const colours = ramps[state ? "state" : "gradient"], where = place(size) * (colours.length - 1),
-      k = Math.min(Math.floor(where), colours.length - 2);
-    return between(colours[k], colours[k + 1], where - k);
-  }
+  const colour = (size, state) => along(ramps[state ? "state" : "gradient"], place(size));
   /** The colour of a value: blue above 0, orange below; as strong as it is large. */
   function heat(x, largest) {
     if (!Number.isFinite(x)) return "rgb(154,165,177)";
-    const part = largest > 0 ? Math.min(1, Math.abs(x) / largest) : 0;
-    return between(dark ? "#1a2129" : "#FFFFFF", x > 0 ? (dark ? "#2E7FB8" : "#6FAEDF") : dark ? "#B5662A" : "#F2A25C",
-      part);
+    return along(ramps[x > 0 ? "above" : "below"], largest > 0 ? Math.min(1, Math.abs(x) / largest) : 0);
   }
   const inkOn = (fill) => {
     const [r, g, b] = fill.match(/\d+/g);
@@ -147,7 +142,7 @@ const Marks = (() => {
         "aria-pressed": isChosen(model, what) };
     return svg("g", { class: `pick${isChosen(model, what) ? " chosen" : ""}`, "data-row": what.row,
       "data-role": what.role, "data-t": what.t }, svg("title", {}, label),
-      svg("g", { "aria-hidden": "true" }, children),
+      button ? svg("g", { "aria-hidden": "true" }, children) : children,
       svg("rect", { class: "ring", x, y, width, height, rx: 6, ...button }));
   }
 
@@ -192,7 +187,10 @@ const Marks = (() => {
     return element;
   }
 
+  /** What widths and colours mean; null where it is what was drawn last. */
   function legend() {
+    if (drawnLegend === low) return null;
+    drawnLegend = low;
     const drawn = [text(0, 10, "direct path", "10.5 t-muted"), text(0, 24, "any other", "10.5 t-muted")];
     for (let k = 0; k < 5; k++) {
       const size = 10 ** (low + (k * (high - low)) / 4), x = 80 + k * 74,

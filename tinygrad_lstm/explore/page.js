@@ -88,7 +88,8 @@ const Page = (() => {
       )
     );
     find("strip-picture").replaceChildren(Strip.strip(model, widths["strip-picture"]));
-    find("legend").replaceChildren(...Marks.legend());
+    const legend = Marks.legend();
+    if (legend) find("legend").replaceChildren(...legend);
     find("strip-says").textContent = Says.strip(model);
     find("what-L").replaceChildren(...Marks.richly(Says.what(model)));
     find("inside-picture").replaceChildren(Picture.inside(model));
@@ -403,7 +404,11 @@ const Page = (() => {
       }
       const column = event.target.closest?.(".column");
       if (column) {
-        go(Number(column.dataset.step), Number(column.dataset.row));
+        const { step, row } = column.dataset, far = ({ y, height }) => Math.abs(event.clientY - y - height / 2),
+          boxes = [...column.querySelectorAll(".box")].map((e) => [far(e.getBoundingClientRect()), e.dataset.role]),
+          role = boxes.sort((a, b) => a[0] - b[0])[0]?.[1]; // of a long strip the state that is nearest
+        if (role) choose({ row: Number(row), role, t: Number(step) });
+        else go(Number(step), Number(row));
         return;
       }
       const chart = event.target.closest?.("#decay-picture svg[data-left], #gates-picture svg");

@@ -122,7 +122,7 @@ const Says = (() => {
     }
     const row = rows[0], words = Words.direct(row.cell, model.notation, row.cell.main);
     if (!state.everyStep && words !== null && T > 1 && row.sizes[1] >= TINY) {
-      const closed = Engine.closedForm(row.back, true)[1];
+      const closed = model.lines.find((line) => line.kind === "line-closed subject").sizes[1];
       if (closed >= TINY)
         said.push(
           `With every weight at 0, one step back would only multiply by ${Words.plain(words)}: that gives ${

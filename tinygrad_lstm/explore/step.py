@@ -210,8 +210,8 @@ class Program:
         for k in sorted(self._readers(e)):
             node = self.nodes[k]
             own = [w for w, *_ in node.get("parts", ())] + node.get("biases", [])
-            found |= {w: k for w in own + [-1 - i for i in node["in"] if i < 0]}
-        return [(w, k) for v, w in self.fixed.items() if (k := found.get(w)) and v.number is None][:4]
+            found |= dict.fromkeys(own + [-1 - i for i in node["in"] if i < 0], k)
+        return [(w, found[w]) for v, w in self.fixed.items() if w in found and v.number is None][:4]
 
     def _sources(self, e: Element) -> set[int]:
         """The nodes whose values go along the wires of an element."""

@@ -150,7 +150,9 @@ const Strip = (() => {
       const x = LEFT + (t - 0.5) * w, now = t === model.t,
         numbered = now || ((T - t) % every === 0 && Math.abs(t - model.t) >= every);
       const column = [
-        svg("title", {}, `step ${t}: ${rows.map(({ role, sizes }) => said(model, row, role, t, sizes[t])).join("; ")}`)
+        svg("title", {}, `step ${t}: ${
+          rows.map(({ role, sizes }) => `${cell.words[role]} ${number(sizes[t])}`).join("; ")
+        }`)
       ];
       rows.forEach(({ s, role, y, sizes, mode, came }, k) => {
         const state = lane(cell, s), fill = colour(sizes[t], state),
@@ -158,10 +160,8 @@ const Strip = (() => {
         column.push(
           edge([t === 1 ? 46 : x - w + half, y, x - half, y], came(t), { state, base: 4, arrow: w >= 34, mode }),
           svg("rect", { x: x - half, y: y - half, width: 2 * half, height: 2 * half, rx: half * 0.5, fill,
-            class: `box${chosen ? " chosen" : now ? " now" : ""}` }),
-          svg("rect", { class: "pick hit", "data-row": index, "data-role": role, "data-t": t, x: x - w / 2, y: y - 13,
-            width: w, height: 26 }),
-          half >= 8 && text(x, y + 3.5, String(t), `middle ${half >= 11 ? 10 : 9}`, inkOn(fill)),
+            class: `box${chosen ? " chosen" : now ? " now" : ""}`, "data-role": role }),
+          half >= 11 && text(x, y + 3.5, String(t), "middle 10", inkOn(fill)),
           k === 0
             && numbered
             && text(x, y - half - 6, number(sizes[t]),
