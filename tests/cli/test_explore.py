@@ -73,8 +73,10 @@ def test_a_trained_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert not (tmp_path / "none.html").exists()
 
 
-@pytest.mark.parametrize(("task", "cell"), [("latch", "rnn"), ("adding", "lstm"), ("parity", "lstm1997")])
-def test_a_network_of_another_task_reads_a_sequence_of_it(tmp_path: Path, task: str, cell: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "cell", "name"), [("latch", "rnn", "RNN"), ("adding", "lstm", "LSTM"), ("parity", "lstm1997", "LSTM of 1997")]
+)
+def test_a_network_of_another_task_reads_a_sequence_of_it(tmp_path: Path, task: str, cell: str, name: str) -> None:
     run, out = tmp_path / "run", tmp_path / "page.html"
     size = [] if task == "adding1997" else ["--length", "20"]
     assert (
@@ -82,7 +84,7 @@ def test_a_network_of_another_task_reads_a_sequence_of_it(tmp_path: Path, task: 
         == 0
     )
     assert main(["explore", "--model", str(run), "--seed", "1", "--out", str(out)]) == 0
-    assert f'"kind": "{cell}"' in out.read_text(encoding="utf-8")
+    assert f'"label": "trained {name}"' in out.read_text(encoding="utf-8")
 
 
 def test_a_network_too_large_for_a_page_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

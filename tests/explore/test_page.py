@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinygrad_lstm as tl
 from tinygrad_lstm.explore import page
 from tinygrad_lstm.explore.data import DETOURS, SAMPLES, measured, of_words
 from tinygrad_lstm.explore.page import SCRIPTS
+from tinygrad_lstm.explore.step import Program
 from tinygrad_lstm.flow.sequence import embed, make_cell, tokenize, trace_sequence
-from tinygrad_lstm.nn import LSTMCell
+from tinygrad_lstm.nn import Cell, LSTMCell, RNNCell
+from tinygrad_lstm.primitives import Primitive, cos
 
+OWN = Primitive("mine", "?", np.sin, (lambda g, out, x: g * cos(x),))
 HOSTILE = (
     "</script><script>alert(1)</script> <img src=x onerror=alert(2)> @scripts@ &lt; \" ' <!-- \u2028 \x1b[31m 𝒳 \u202e"
 )
@@ -115,27 +119,54 @@ def test_what_the_page_holds_is_what_the_engine_measured() -> None:
         return np.frombuffer(base64.b64decode(coded), "<f8")
 
     tokens = tokenize(text)
-    for kind in ("lstm", "rnn", "lstm1997"):
+    for kind, label in (("lstm", "LSTM"), ("rnn", "RNN"), ("lstm1997", "LSTM of 1997")):
         cell = make_cell(kind, hidden, hidden, bias, seed)
-        passage = trace_sequence(cell, embed(tokens, hidden, seed), tokens, seed)
-        held, want = data["cells"][kind], measured(passage)
-        assert held["kind"] == kind
-        for k, coded in held["W"].items():
-            assert (array(coded) == cell.state_dict()[f"W_{k}"].ravel()).all()
-            assert (array(held["b"][k]) == cell.state_dict()[f"b_{k}"]).all()
-        assert held["engine"].keys() == want.keys()
+        flow = trace_sequence(cell, embed(tokens, hidden, seed), tokens, seed).flow
+        held, want = data["cells"][label], measured(Program(cell), flow)
+        for given in held["fixed"]:
+            assert (array(given["data"]) == cell.state_dict()[given["name"]].ravel()).all()
+        assert held["engine"].keys() == want.keys() >= {"d x", "v h", "d h", "split"}
         for name, values in want.items():
-            assert (array(held["engine"][name]) == values.ravel()).all()
+            np.testing.assert_allclose(array(held["engine"][name]), values.ravel(), rtol=1e-12)
         state = "h" if kind == "rnn" else "c"
-        assert want[f"d{state}"].shape == (7, hidden)
+        assert want[f"d {state}"].shape == (7, hidden)
         assert want["split"].shape == (DETOURS + 2, hidden)
-        np.testing.assert_allclose(want["split"].sum(axis=0), want[f"d{state}"][0], rtol=1e-9)
+        np.testing.assert_allclose(want["split"].sum(axis=0), want[f"d {state}"][0], rtol=1e-9)
         assert np.linalg.norm(array(held["read"]["u"])) == pytest.approx(1)
+
+
+class Odd(Cell):
+    """A step that no page can run."""
+
+    def equations(self, x: Any, h: Any) -> dict[str, Any]:
+        return {"h": self.odd(x, h)}
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        (lambda x, h: tl.softmax(x + h), "cannot be explored: softmax of values that change from step to step"),
+        (lambda x, h: tl.tanh(h) if h.numpy().mean() > 0 else h + x, "cannot be explored"),
+        (lambda x, h: OWN(h) + x, "cannot be explored: the page does not know the operation 'mine'"),
+    ],
+)
+def test_a_cell_that_no_page_can_run_is_refused_with_the_reason(odd: Any, says: str) -> None:
+    cell = Odd(3, 3)
+    cell.odd = odd
+    with pytest.raises(ValueError, match=re.escape(says)):
+        page("a b", cells={"odd": cell})
+
+
+def test_cells_of_ones_own_must_fit_the_page() -> None:
+    with pytest.raises(ValueError, match="inputs of one size, got 2, 3"):
+        page("a b", cells={"a": RNNCell(2, 2), "b": RNNCell(3, 2)})
+    with pytest.raises(TypeError, match="computes in float64"):
+        page("a b", cells={"a": RNNCell(2, 2, dtype=np.float32)})
 
 
 @pytest.mark.parametrize("T_max", [2, 11, 100])
 def test_chrono_in_the_page_is_chrono_of_the_library(T_max: int) -> None:
-    uniform = np.array(of_words("a b", 6, 1.0, 4)["chrono"])
+    uniform = np.array(of_words("a b", 6, 1.0, 4)["cells"]["LSTM"]["chrono"]["u"])
     b_f = LSTMCell(6, 6, init="chrono", T_max=T_max, rng=4).b_f
     assert b_f is not None
     np.testing.assert_allclose(np.log(1 + (T_max - 2) * uniform), b_f.numpy(), rtol=1e-12, atol=1e-12)

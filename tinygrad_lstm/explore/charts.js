@@ -2,50 +2,38 @@
 // The gradient against the step, its split by detours, and the gates as heat maps.
 
 const Charts = (() => {
-  const { number, signed, name, gate, IN_WORDS } = Words;
-  const { at, norm, dot, GATES, TINY } = Engine;
+  const { number, signed, name } = Words;
+  const { at, norm, dot, TINY } = Engine;
   const { svg, html, text, heat, upright } = Marks;
 
   /** The logarithm of the gradient against the step, with closed forms. */
   function decay(model, room) {
-    const { T } = model,
-      w = Math.max(300, room),
-      h = Math.min(360, Math.max(240, 0.5 * w)),
-      left = 46,
-      right = w < 480 ? 16 : 54 + 6.9 * Math.max(...model.lines.map((line) => line.short?.length ?? 0)),
-      top = 12,
+    const { T } = model, w = Math.max(300, room), h = Math.min(360, Math.max(240, 0.5 * w)), left = 46,
+      right = w < 480 ? 16 : 54 + 6.9 * Math.max(...model.lines.map((line) => line.short?.length ?? 0)), top = 12,
       low = 34;
     const lines = model.lines.filter((line) => line.sizes.some((s) => s > 0));
-    const logs = lines
-      .filter((line) => !line.thin)
-      .flatMap((line) => line.sizes.filter((s) => s > 0 && Number.isFinite(s)).map(Math.log10));
+    const logs = lines.filter((line) => !line.thin).flatMap((line) =>
+      line.sizes.filter((s) => s > 0 && Number.isFinite(s)).map(Math.log10)
+    );
     const high = Math.max(1, Math.ceil(Math.max(0, ...logs))),
       floor = Math.max(high - 40, Math.min(-3, Math.floor(Math.min(0, ...logs))));
     const x = (t) => left + ((w - left - right) * t) / Math.max(T, 1),
       y = (size) => top + ((h - top - low) * (high - Math.log10(size))) / (high - floor);
-    const drawn = [],
-      every = Math.max(1, Math.ceil((high - floor) / 8));
+    const drawn = [], every = Math.max(1, Math.ceil((high - floor) / 8));
     for (let k = floor; k <= high; k++) {
       if ((k - high) % every) continue;
-      drawn.push(
-        svg("line", { x1: left, x2: w - right, y1: y(10 ** k), y2: y(10 ** k), class: "grid" }),
-        text(left - 6, y(10 ** k) + 4, k === 0 ? "1" : k === 1 ? "10" : number(10 ** k, 1).replace("1·", ""), {
-          anchor: "end",
-          size: 10.5,
-          kind: "t-muted",
-        }),
-      );
+      drawn.push(svg("line", { x1: left, x2: w - right, y1: y(10 ** k), y2: y(10 ** k), class: "grid" }),
+        text(left - 6, y(10 ** k) + 4, k === 0 ? "1" : k === 1 ? "10" : number(10 ** k, 1).replace("1·", ""),
+          "end 10.5 t-muted"));
     }
     const marks = Math.max(1, Math.ceil(T / Math.max(2, Math.floor((w - left - right) / 44))));
-    for (let t = 0; t <= T; t += marks)
-      drawn.push(text(x(t), h - low + 16, String(t), { anchor: "middle", size: 10.5, kind: "t-muted" }));
+    for (let t = 0; t <= T; t += marks) drawn.push(text(x(t), h - low + 16, String(t), "middle 10.5 t-muted"));
     drawn.push(
-      text(
-        (left + w - right) / 2,
-        h - 4,
-        model.lines.some((line) => line.thin) ? "step (thin lines: σ(b) a step and nothing else)" : "step",
-        { anchor: "middle", size: 10.5, kind: "t-muted" },
-      ),
+      text((left + w - right) / 2, h - 4, model.lines.some((line) =>
+          line.thin
+        )
+        ? "step (thin lines: σ(b) a step and nothing else)"
+        : "step", "middle 10.5 t-muted")
     );
     const taken = lines.filter((line) => !line.thin).map((line) => y(line.sizes[0]));
     for (const line of lines) {
@@ -56,15 +44,13 @@ const Charts = (() => {
       });
       drawn.push(svg("path", { d, class: line.kind }, svg("title", {}, line.label)));
       if (right < 100) continue;
-      const first = line.sizes.findIndex(inside),
-        place = line.thin ? [x(first) + 4, y(line.sizes[first])] : null;
-      if (
-        place &&
-        place[1] < h - low - 2 &&
-        place[0] < left + 10 &&
-        !taken.some((other) => Math.abs(other - place[1]) < 12)
-      ) {
-        drawn.push(text(place[0], place[1] - 3, line.label, { size: 9, kind: "t-muted" }));
+      const first = line.sizes.findIndex(inside), place = line.thin ? [x(first) + 4, y(line.sizes[first])] : null;
+      if (place
+        && place[1] < h - low - 2
+        && place[0] < left + 10
+        && !taken.some((other) => Math.abs(other - place[1]) < 12))
+      {
+        drawn.push(text(place[0], place[1] - 3, line.label, "9 t-muted"));
         taken.push(place[1]);
       }
     }
@@ -76,7 +62,7 @@ const Charts = (() => {
       drawn.push(
         line.strong === "subject"
           ? svg("circle", { cx: cursor, cy: y(s), r: 5, fill: "var(--state)" })
-          : svg("rect", { x: cursor - 4.5, y: y(s) - 4.5, width: 9, height: 9, fill: "var(--gradient)" }),
+          : svg("rect", { x: cursor - 4.5, y: y(s) - 4.5, width: 9, height: 9, fill: "var(--gradient)" })
       );
     }
     // A key with the numbers at the chosen step: line, name, value.
@@ -85,222 +71,119 @@ const Charts = (() => {
       const yy = right < 100 ? 0 : top + 8 + k * 38;
       return right < 100
         ? null
-        : [
-            svg("path", { d: `M${w - right + 12} ${yy}h26`, class: line.kind }),
-            line.strong === "subject"
-              ? svg("circle", { cx: w - right + 25, cy: yy, r: 4, fill: "var(--state)" })
-              : line.strong
-                ? svg("rect", { x: w - right + 21.5, y: yy - 3.5, width: 7, height: 7, fill: "var(--gradient)" })
-                : null,
-            text(w - right + 44, yy + 4, line.short, { size: 10.5, kind: "bold" }),
-            text(w - right + 44, yy + 18, number(line.sizes[model.t]), { size: 10.5, kind: "t-muted" }),
-          ];
+        : [svg("path", { d: `M${w - right + 12} ${yy}h26`, class: line.kind }), line.strong === "subject"
+          ? svg("circle", { cx: w - right + 25, cy: yy, r: 4, fill: "var(--state)" })
+          : line.strong
+          ? svg("rect", { x: w - right + 21.5, y: yy - 3.5, width: 7, height: 7, fill: "var(--gradient)" })
+          : null, text(w - right + 44, yy + 4, line.short, "10.5 bold"),
+          text(w - right + 44, yy + 18, number(line.sizes[model.t]), "10.5 t-muted")];
     });
     const sentence = key.map((line) => `${line.label}: ${number(line.sizes[model.t])} at step ${model.t}`).join("; ");
-    const picture = svg(
-      "svg",
-      { width: w, height: h, viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": sentence },
-      drawn,
-      keyed,
-    );
+    const picture = svg("svg", { width: w, height: h, viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": sentence },
+      drawn, keyed);
     picture.dataset.left = left;
     picture.dataset.right = right;
     if (right >= 100) return [picture];
-    return [
-      picture,
-      html(
-        "ul",
-        { class: "key" },
+    return [picture,
+      html("ul", { class: "key" },
         key.map((line) =>
-          html(
-            "li",
-            {},
-            svg(
-              "svg",
-              { width: 34, height: 12, viewBox: "0 0 34 12", "aria-hidden": "true" },
-              svg("path", { d: "M2 6h30", class: line.kind }),
-            ),
-            ` ${line.label}: ${number(line.sizes[model.t])}`,
-          ),
-        ),
-      ),
-    ];
+          html("li", {},
+            svg("svg", { width: 34, height: 12, viewBox: "0 0 34 12", "aria-hidden": "true" },
+              svg("path", { d: "M2 6h30", class: line.kind })), ` ${line.label}: ${number(line.sizes[model.t])}`)
+        ))];
   }
 
   /** Signed shares of the gradient by number of detours; they add up to 1. Filled: times z to the power of k. */
   function detours(model, room) {
-    const { parts, z } = model.split,
-      w = Math.max(280, room),
-      h = 236,
-      left = 40,
-      top = 18,
-      low = 34,
-      n = parts.length;
-    const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)),
-      size = norm(whole);
+    const { parts, z } = model.split, w = Math.max(280, room), h = 236, left = 40, top = 18, low = 34, n = parts.length;
+    const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)), size = norm(whole);
     if (!(size >= TINY))
-      return svg(
-        "svg",
-        { width: w, height: 40, role: "img", "aria-label": "nothing to split" },
-        text(0, 24, "nothing to split", { kind: "t-muted", size: 12 }),
-      );
-    const shares = parts.map((part) =>
-      dot(
-        part.map((v) => v / size),
-        whole.map((v) => v / size),
-      ),
-    );
-    const most = Math.max(1, ...shares),
-      least = Math.min(-0.25, ...shares),
-      y = (s) => top + ((h - top - low) * (most - s)) / (most - least),
-      column = (w - left - 6) / n;
+      return svg("svg", { width: w, height: 40, role: "img", "aria-label": "nothing to split" },
+        text(0, 24, "nothing to split", "12 t-muted"));
+    const shares = parts.map((part) => dot(part.map((v) => v / size), whole.map((v) => v / size)));
+    const most = Math.max(1, ...shares), least = Math.min(-0.25, ...shares),
+      y = (s) => top + ((h - top - low) * (most - s)) / (most - least), column = (w - left - 6) / n;
     const step = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 1e3, 1e4, 1e6].find((s) => (most - least) / s <= 7) ?? 1e8,
       drawn = [];
     for (let s = Math.ceil(least / step) * step; s <= most + 1e-9; s += step)
-      drawn.push(
-        svg("line", { x1: left, x2: w, y1: y(s), y2: y(s), class: Math.abs(s) < 1e-9 ? "axis" : "grid" }),
-        text(left - 5, y(s) + 4, number(Math.abs(s) < 1e-9 ? 0 : s), { anchor: "end", size: 10, kind: "t-muted" }),
-      );
+      drawn.push(svg("line", { x1: left, x2: w, y1: y(s), y2: y(s), class: Math.abs(s) < 1e-9 ? "axis" : "grid" }),
+        text(left - 5, y(s) + 4, number(Math.abs(s) < 1e-9 ? 0 : s), "end 10 t-muted"));
     shares.forEach((share, k) => {
-      const x = left + k * column + column * 0.16,
-        wide = column * 0.68,
-        last = k === n - 1,
+      const x = left + k * column + column * 0.16, wide = column * 0.68, last = k === n - 1,
         factor = last && z < 1 && z > 0 ? null : z === 1 || k === 0 ? 1 : z ** k;
       const bar = (s, kind) =>
         svg("rect", { x, width: wide, y: Math.min(y(0), y(s)), height: Math.abs(y(s) - y(0)), class: kind });
       if (factor !== 1) drawn.push(bar(share, "bar-outline"));
       if (factor !== null) drawn.push(bar(share * factor, k === 0 ? "bar" : "bar detour"));
       drawn.push(
-        text(x + wide / 2, share < 0 ? y(share) + 12 : y(share) - 4, signed(share), {
-          anchor: "middle",
-          size: column < 34 ? 8 : 10,
-        }),
+        text(x + wide / 2, share < 0 ? y(share) + 12 : y(share) - 4, signed(share), `middle ${column < 34 ? 8 : 10}`)
       );
       drawn.push(
-        text(x + wide / 2, h - low + 16, last ? `>${n - 2}` : String(k), {
-          anchor: "middle",
-          size: 11,
-          kind: k === 0 ? "bold t-state" : "",
-        }),
+        text(x + wide / 2, h - low + 16, last ? `>${n - 2}` : String(k), `middle 11 ${k === 0 ? "bold t-state" : ""}`)
       );
     });
     drawn.push(
-      text(left + (w - left) / 2, h - 3, "detours: how often a path crosses from h into the gates", {
-        anchor: "middle",
-        size: 10.5,
-        kind: "t-muted",
-      }),
+      text(left + (w - left) / 2, h - 3, "how often a path crosses a weight that a state enters", "middle 10.5 t-muted")
     );
-    return svg(
-      "svg",
-      {
-        width: w,
-        height: h,
-        viewBox: `0 0 ${w} ${h}`,
-        role: "img",
-        "aria-label": `shares by detours: ${shares.map((s, k) => `${k === n - 1 ? "more" : k}: ${signed(s)}`).join(", ")}`,
-      },
-      drawn,
-    );
+    return svg("svg", { width: w, height: h, viewBox: `0 0 ${w} ${h}`, role: "img",
+      "aria-label": `shares by crossings: ${
+        shares.map((s, k) => `${k === n - 1 ? "more" : k}: ${signed(s)}`).join(", ")
+      }` }, drawn);
   }
 
-  /** Gates, candidate, cell and hidden state of every unit at every step; beside them the chosen step in numbers. */
+  /** Every named value of every unit at every step; beside them the chosen step in numbers. */
   function heatMaps(model, room) {
-    const { row, T, t, notation } = model,
-      { run, cell } = row,
-      { n } = cell,
-      roles = cell.kind === "rnn" ? ["h"] : [...GATES[cell.kind], "c", "h"];
-    const unit = n > 16 ? 3 : n > 8 ? 7 : 13,
-      gap = 10,
-      left = 96,
-      right = n <= 8 ? 54 : 60,
-      head = 58,
-      w = Math.max(280, room),
-      column = Math.max(1, (w - left - right) / T);
-    const total = left + column * T + right,
-      height = head + roles.length * (n * unit + gap),
-      ratio = Math.min(3, window.devicePixelRatio || 1);
-    const canvas = html("canvas", {
-      width: Math.round(column * T * ratio),
-      height: Math.round((height - head) * ratio),
-      "aria-hidden": "true",
-    });
-    canvas.style.cssText = `position:absolute;left:${left}px;top:${head}px;width:${column * T}px;height:${height - head}px`;
-    const context = canvas.getContext("2d"),
-      drawn = [];
+    const { row, T, t, notation } = model, { run, cell } = row,
+      named = [...cell.nodes.keys()].filter((k) => cell.nodes[k].name && !cell.after.includes(k)),
+      shown = [...named, ...[...cell.after].reverse()], most = Math.max(...shown.map((k) => cell.nodes[k].width)),
+      unit = most > 16 ? 3 : most > 8 ? 7 : 13, [gap, left, head] = [10, 96, 58], right = most <= 8 ? 54 : 60,
+      w = Math.max(280, room), column = Math.max(1, (w - left - right) / T), total = left + column * T + right,
+      tall = shown.map((k) => Math.max(unit * cell.nodes[k].width, 26) + gap),
+      height = head + tall.reduce((a, b) => a + b, 0), ratio = Math.min(3, window.devicePixelRatio || 1);
+    const canvas = html("canvas", { width: Math.round(column * T * ratio), height: Math.round((height - head) * ratio),
+      "aria-hidden": "true" });
+    canvas.style.cssText = `position:absolute;left:${left}px;top:${head}px;width:${column * T}px;height:${
+      height - head
+    }px`;
+    const context = canvas.getContext("2d"), drawn = [], sentences = [];
     context.scale(ratio, ratio);
-    roles.forEach((role, k) => {
-      const values = run[role],
-        y = k * (n * unit + gap);
+    let y = 0;
+    shown.forEach((k, index) => {
+      const values = run.values[k], { width: n, name: role } = cell.nodes[k], state = cell.after.includes(k);
       let largest = 1;
-      if (role === "c") for (const v of values) largest = Math.max(largest, Math.abs(v));
-      for (let s = 1; s <= T; s++) {
+      for (const v of values) largest = Math.max(largest, Math.abs(v));
+      for (let s = 1; s <= T; s++)
         for (let j = 0; j < n; j++) {
           context.fillStyle = heat(values[s * n + j], largest);
           context.fillRect((s - 1) * column, y + j * unit, column - (column > 8 ? 1 : 0), unit - (unit > 6 ? 1 : 0));
         }
-      }
-      const middle = head + y + (n * unit) / 2,
-        now = at(values, t, n),
-        mean = now.reduce((a, b) => a + b, 0) / n;
-      drawn.push(
-        text(
-          2,
-          middle - 1,
-          role === "h" && cell.kind === "rnn"
-            ? name(notation, "h", "t")
-            : role === "c" || role === "h"
-              ? name(notation, role, "t")
-              : gate(notation, role),
-          { size: 13, kind: "bold", rich: true },
-        ),
-      );
-      drawn.push(text(2, middle + 12, IN_WORDS[role], { size: 9.5, kind: "t-muted" }));
+      const middle = head + y + (n * unit) / 2, now = at(values, t, n), mean = now.reduce((a, b) => a + b, 0) / n;
+      drawn.push(text(2, middle - 1, name(cell, notation, role, state ? "t" : undefined), "13 rich bold"),
+        text(2, middle + 12, Words.clip(cell.words[role], 15), "9.5 t-muted"));
       if (unit >= 11)
         Array.from(now).forEach((v, j) =>
-          drawn.push(text(total - right + 6, head + y + j * unit + 10, signed(v), { size: 9.5 })),
+          drawn.push(text(total - right + 6, head + y + j * unit + 10, signed(v), "9.5"))
         );
       else
-        drawn.push(
-          text(total - right + 6, middle, `mean`, { size: 9.5, kind: "t-muted" }),
-          text(total - right + 6, middle + 12, signed(mean), { size: 9.5 }),
-        );
+        drawn.push(text(total - right + 6, middle, "mean", "9.5 t-muted"),
+          text(total - right + 6, middle + 12, signed(mean), "9.5"));
+      sentences.push(`${cell.words[role]} ${n <= 8 ? Array.from(now, signed).join(" ") : `mean ${signed(mean)}`}`);
+      y += tall[index];
     });
     const every = Math.max(1, Math.ceil(13 / column));
     for (let s = 1; s <= T; s++) {
       if (s !== t && ((s - 1) % every || Math.abs(s - t) < every)) continue;
-      const label = upright(
-        model.tokens[s - 1],
-        left + (s - 0.5) * column + (column < 44 ? 3 : 0),
-        column < 44 ? head - 6 : head - 12,
-        column,
-        s === t,
-      );
+      const label = upright(model.tokens[s - 1], left + (s - 0.5) * column + (column < 44 ? 3 : 0),
+        column < 44 ? head - 6 : head - 12, column, s === t);
       if (column < 44) label.setAttribute("text-anchor", "start");
       drawn.push(label);
     }
     drawn.push(
-      svg("rect", {
-        x: left + (t - 1) * column - 1,
-        y: head - 2,
-        width: column + 1,
-        height: height - head - gap + 3,
-        fill: "none",
-        stroke: "var(--ink)",
-        "stroke-width": 2,
-      }),
+      svg("rect", { x: left + (t - 1) * column - 1, y: head - 2, width: column + 1, height: height - head - gap + 3,
+        fill: "none", stroke: "var(--ink)", "stroke-width": 2 })
     );
-    const overlay = svg(
-      "svg",
-      {
-        width: total,
-        height,
-        viewBox: `0 0 ${total} ${height}`,
-        role: "img",
-        "aria-label": `values of step ${t}: ${roles.map((role) => `${IN_WORDS[role]} ${n <= 8 ? Array.from(at(run[role], t, n), signed).join(" ") : `mean ${signed(at(run[role], t, n).reduce((a, b) => a + b, 0) / n)}`}`).join("; ")}`,
-      },
-      drawn,
-    );
+    const overlay = svg("svg", { width: total, height, viewBox: `0 0 ${total} ${height}`, role: "img",
+      "aria-label": `values of step ${t}: ${sentences.join("; ")}` }, drawn);
     overlay.classList.add("over");
     overlay.dataset.left = left;
     overlay.dataset.column = column;

@@ -1,10 +1,8 @@
-"""What a page of the explorer holds: weights, sequences, and what the engine measured on the first of them."""
+"""What a page of the explorer holds: the cells' programs, sequences, and what the engine measured on the first."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,15 @@ import numpy.typing as npt
 
 from ..arguments import as_number, as_size, as_word, as_words
 from ..draw import theme
-from ..flow.sequence import Passage, embed, make_cell, tokenize, trace_sequence
-from ..nn import Linear, LSTMCell, RNNCell
+from ..flow import Flow, trace_gradients
+from ..flow.sequence import Floats, Passage, embed, make_cell, tokenize
+from ..machine import without_collector
+from ..nn import Cell, Linear, LSTMCell, RNNCell
+from ..nn.cells import GATES
+from ..tensor import tensor
 from ..walk.notation import NOTATIONS
+from .step import Json, Program, array
 
-Json = dict[str, Any]
 LONGEST = 200  # steps
 LARGEST = 80_000  # weights of one cell: with those before training 1.7 MB of the page
 DETOURS = 8  # the parts of a split that are compared one by one
@@ -26,12 +28,15 @@ SAMPLES = {  # further sequences to choose from
     "a key and its lock, 50 steps": " ".join(["key", *["and"] * 48, "lock"]),
     "the numbers from 1 to 100": " ".join(map(str, range(1, 101))),
 }
+WORDS = GATES | {"c": "cell state", "h": "hidden state", "x": "input"}  # of the package's own cells
 
 
-def of_words(text: str, hidden_size: int, forget_bias: float, seed: int) -> Json:
-    """The untrained cells of a seed on a text: LSTM, the LSTM of 1997, RNN, and one of a single unit set by hand.
+def of_words(
+    text: str, hidden_size: int, forget_bias: float, seed: int, cells: Mapping[str, Cell] | None = None
+) -> Json:
+    """Untrained cells on a text, the first of them above the second; see `explore.page`.
 
-    Raises ValueError for an empty text, one of more than 200 words, and sizes below 1.
+    Raises ValueError for an empty text, one of more than 200 words, sizes below 1, a cell whose step cannot be read.
     """
     hidden_size, seed = as_size("hidden_size", hidden_size), as_size("seed", seed, 0)
     forget_bias = as_number("forget_bias", forget_bias)
@@ -39,24 +44,33 @@ def of_words(text: str, hidden_size: int, forget_bias: float, seed: int) -> Json
     if not tokens:
         raise ValueError('the text is empty: give some words, as in explore "the cities that I have seen"')
     _check_length(len(tokens), "words")
-    vectors = embed(tokens, hidden_size, seed)
-    names = {"lstm": "LSTM", "lstm1997": "LSTM of 1997, no forget gate", "rnn": "RNN"}
-    passages = {
-        kind: trace_sequence(make_cell(kind, hidden_size, hidden_size, forget_bias, seed), vectors, tokens, seed)
-        for kind in names
-    }
-    passages["unit"] = trace_sequence(_unit(hidden_size, forget_bias), vectors, tokens, seed)
-    names["unit"] = "LSTM of one unit, by hand"
-    lag = LSTMCell(hidden_size, hidden_size, init="chrono", T_max=3, rng=seed).b_f
-    assert lag is not None
+    chrono: list[float] | None = None
+    drawn = cells is None
+    if cells is None:
+        names = {"lstm": "LSTM", "rnn": "RNN", "lstm1997": "LSTM of 1997"}
+        cells = {label: make_cell(k, hidden_size, hidden_size, forget_bias, seed) for k, label in names.items()}
+        cells["LSTM of one unit"] = _unit(hidden_size, forget_bias)
+        lag = LSTMCell(hidden_size, hidden_size, init="chrono", T_max=3, rng=seed).b_f
+        assert lag is not None
+        # ln U[1, 2], as drawn for T_max = 3: e to its power minus 1 is the uniform number it was made of.
+        chrono = np.expm1(lag.numpy()).tolist()
+    widths = {cell.input_size for cell in cells.values()}
+    if len(widths) != 1:
+        raise ValueError(f"cells on one page read inputs of one size, got {', '.join(map(str, sorted(widths)))}")
+    vectors = embed(tokens, widths.pop(), seed)
+    found = {}
+    for label, cell in cells.items():
+        u = np.random.default_rng([seed, 1]).standard_normal(cell.hidden_size)
+        u /= np.linalg.norm(u)
+        found[label] = _cell(cell, _traced(cell, vectors, u), label) | {"read": {"u": array(u)}}
+        if chrono and label == "LSTM":
+            found[label]["chrono"] = {"u": chrono, "signs": {"f": 1, "i": -1}}
     return _shared() | {
         "unit": "word",
         "seed": str(seed),
-        "forgetBias": forget_bias,
-        "cells": {key: _cell(p, names[key]) | {"read": {"u": _array(_read_by(p))}} for key, p in passages.items()},
-        "beside": "rnn",
-        # ln U[1, 2], as drawn for T_max = 3: e to its power minus 1 is the uniform number it was made of.
-        "chrono": np.expm1(lag.numpy()).tolist(),
+        "drawn": drawn,
+        "cells": found,
+        "beside": next(iter([*found][1:]), None),
         "sequences": [
             {"name": "your text", "tokens": tokens},
             *({"name": name, "tokens": words.split()} for name, words in SAMPLES.items()),
@@ -87,13 +101,15 @@ def of_network(
     both = {"trained": trained, "untrained": untrained}
     sequence: Json = {"name": "this sequence", "tokens": passage.tokens}
     if symbols is None:
-        sequence["x"] = _array(np.array([node.value for node in passage.flow.named("x")]))
+        sequence["x"] = array([node.value for node in passage.flow.named("x")])
     return _shared() | {
         "unit": "step" if symbols is None else "character",
         "cells": {
-            key: _cell(p, name) | {"read": {"W": _array(readout.W.numpy()), "b": _array(_bias(readout)), "loss": loss}}
+            key: _cell(p.cell, p.flow, f"{key} {p.name}")
+            | {"read": {"W": array(readout.W.numpy()), "b": array(_bias(readout)), "loss": loss}}
             for key, (p, readout) in both.items()
         },
+        "name": name,
         "beside": "untrained",
         "symbols": None if symbols is None else [as_word("a symbol", s) for s in symbols],
         "answers": as_words("answers", answers),
@@ -105,9 +121,16 @@ def _shared() -> Json:
     return {
         "longest": LONGEST,
         "detours": DETOURS,
-        "notations": {key: asdict(n) for key, n in NOTATIONS.items()},
+        "notations": {key: _written(key) for key in NOTATIONS},
         "ramps": {"gradient": theme.GRADIENT_RAMP, "state": theme.STATE_RAMP},
     }
+
+
+def _written(key: str) -> dict[str, str]:
+    """How a book writes the values and weights of the package's own cells."""
+    n = NOTATIONS[key]
+    names = {"h": n.h, "c": n.c, "x": n.x, **{k: n.gate(k) for k in GATES}}
+    return names | {f"{what}_{k}": f"{what}_{n.letter(k)}" for what in "Wb" for k in GATES}
 
 
 def _check_length(count: int, of: str) -> None:
@@ -128,52 +151,58 @@ def _unit(input_size: int, forget_bias: float) -> LSTMCell:
     return cell
 
 
-def _read_by(passage: Passage) -> npt.NDArray[np.float64]:
-    """The vector u of L = u · h_T."""
-    (u,) = passage.flow.named("u")
-    return u.value
+def _traced(cell: Cell, vectors: Floats, u: Floats) -> Flow:
+    """A cell over vectors from states of zeros, and the gradient of L = u · h_T."""
+    if cell.dtype != np.float64:
+        raise TypeError(f"the page computes in float64, got {cell!r}: build the cell with dtype=np.float64")
+    zeros = np.zeros((1, cell.hidden_size))
+    state = tuple(tensor(zeros, requires_grad=True, name=f"{name}0") for name in cell.states)
+    with without_collector():
+        for vector in vectors:
+            step = cell.step(tensor(vector[None], requires_grad=True, name="x"), state)
+            state = tuple(getattr(step, name) for name in cell.states)
+        return trace_gradients((state[0] @ u).sum())
 
 
 def _bias(readout: Linear) -> npt.NDArray[Any]:
     return np.zeros(readout.out_features) if readout.b is None else readout.b.numpy()
 
 
-def _cell(passage: Passage, label: str) -> Json:
-    """A cell's weights, and what the engine measured on its passage."""
-    cell = passage.cell
-    gates = ("h",) if isinstance(cell, RNNCell) else cell.gates
-    kind = "rnn" if isinstance(cell, RNNCell) else "lstm" if "f" in cell.gates else "lstm1997"
-    weights = cell.state_dict()
-    return {
-        "kind": kind,
+def _cell(cell: Cell, flow: Flow, label: str) -> Json:
+    """A cell's program and pictures, and what the engine measured on its passage."""
+    program, own = Program(cell), isinstance(cell, LSTMCell | RNNCell)
+    kinds = {name: program.nodes[k]["op"] for k, name in program.names.items()}
+    words = {name: f"gate {name}" if op == "sigmoid" else f"value {name}" for name, op in kinds.items()}
+    words |= {name: f"state {name}" for name in cell.states} | {"x": "input"}
+    return program.data | {
         "label": label,
-        "n": cell.hidden_size,
-        "m": cell.input_size,
-        "W": {k: _array(weights[f"W_{k}"]) for k in gates},
-        "b": {k: _array(weights[f"b_{k}"]) for k in gates},
-        "engine": {name: _array(values) for name, values in measured(passage).items()},
+        "words": WORDS if own else words,
+        "own": own,
+        "large": program.picture(True),
+        "small": program.picture(False),
+        "engine": {name: array(values) for name, values in measured(program, flow).items()},
     }
 
 
-def measured(passage: Passage) -> dict[str, npt.NDArray[np.float64]]:
+def measured(program: Program, flow: Flow) -> dict[str, Floats]:
     """What a page holds its own numbers against, by name: values and gradients of every step, and a split.
 
-    h and dh, and c and dc of an LSTM, have shape (T + 1, hidden) from the state before the first step on; dx has
-    (T, inputs), the values of the gates (T, hidden); split has (DETOURS + 2, hidden) and is that of the first state.
+    Of every state its values and gradients as `v h` and `d h`, each (steps + 1) vectors from the state before the first
+    step on; `v f` the values of whatever else has a name; `d x`; `split`, DETOURS + 2 vectors, of the main state before
+    the first step.
     """
-    flow = passage.flow
-    found: dict[str, npt.NDArray[np.float64]] = {}
-    for name in ("h",) if passage.c is None else ("c", "h"):
-        states = flow.states.of(name)
-        found[name] = np.array([s.numpy() for s in states])
-        found[f"d{name}"] = np.array([flow.gradient(s) for s in states])
-    found["dx"] = np.array([node.gradient for node in flow.named("x")])
-    if isinstance(passage.cell, LSTMCell):
-        found |= {k: np.array([node.value for node in flow.named(k)]) for k in passage.cell.gates}
-    found["split"] = np.array(flow.split(flow.states.of("h" if passage.c is None else "c")[0], limit=DETOURS))
+    states, found = flow.states, {"d x": np.array([node.gradient for node in flow.named("x")])}
+    for name in program.cell.states:
+        found[f"v {name}"] = np.array([s.numpy() for s in states.of(name)])
+        if name not in program.shared:
+            found[f"d {name}"] = np.array(
+                [flow.gradient(s) if flow.find(s) else 0 * s.numpy() for s in states.of(name)]
+            )
+    for name in dict.fromkeys(program.names.values()):
+        if name not in (*program.cell.states, *program.shared):
+            nodes = [flow.find(step.named[name]) for step in flow.cell_steps if name in step.named]
+            found[f"v {name}"] = np.array([node.value for node in nodes if node is not None])
+    start = states.of(program.cell.states[program.main])[0]
+    if flow.find(start):
+        found["split"] = np.array(flow.split(start, limit=DETOURS))
     return found
-
-
-def _array(values: npt.ArrayLike) -> str:
-    """float64 numbers, little-endian, in base64: exact, and half as long as in digits."""
-    return base64.b64encode(np.asarray(values, "<f8").tobytes()).decode()

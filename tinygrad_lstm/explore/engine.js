@@ -1,25 +1,50 @@
 "use strict";
-// One cell over a sequence, forward and back, in float64: the equations of nn/cells.py under the same names.
+// Any recurrent cell over a sequence, forward and back, in float64: the recorded step of explore/step.py, run.
 //
-// A cell is {kind, n, m, W, b, read}: n hidden units, m inputs, W[k] of shape (n + m, n) by rows (those of h first),
-// b[k] (n), and how L is read from h: {u} for L = u · h, {W, b, loss} for the answer of a trained readout.
-// Values and gradients of step t stand at [t * n, (t + 1) * n); t = 0 is the state before the first step.
-// A gradient is the sum of the terms in `edges`, one for each way back: edges["h -> f"] at t is what comes back to h_t
-// from the forget gate of step t + 1.
+// A cell holds `nodes`, the values of one step in order: x, the states before the step, then operations, each with its
+// inputs `in` (a node, or -1 - k for number k of `fixed`, the parameters and constants). "affine" is the sum of its
+// inputs, each times rows of a weight, and of biases. `after` gives the node of every state after the step; `read` how L
+// is read from the first state: {u} for L = u · h, {W, b, loss} for the answer of a trained readout.
+//
+// Values and gradients of step t stand at [t * width, (t + 1) * width); t = 0 is the state before the first step.
+// An edge is (node, slot). A gradient is the sum of the terms that came back along the edges out of a value.
 
 const Engine = (() => {
-  const GATES = { rnn: ["h"], lstm: ["f", "i", "g", "o"], lstm1997: ["i", "g", "o"] };
   const TINY = 2 ** -1022; // what is smaller has lost digits
 
   const at = (array, t, n) => array.subarray(t * n, (t + 1) * n);
+  /** sum += factor * term; one number is added everywhere, and many to one number. */
   const add = (sum, term, factor = 1) => {
-    for (let j = 0; j < sum.length; j++) sum[j] += factor * term[j];
+    const a = sum.length === 1 ? 0 : 1, b = term.length === 1 ? 0 : 1;
+    for (let j = Math.max(sum.length, term.length) - 1; j >= 0; j--) sum[a * j] += factor * term[b * j];
+    return sum;
   };
   const dot = (a, b) => a.reduce((sum, x, j) => sum + x * b[j], 0);
   const sigmoid = (a) => {
     const e = Math.exp(Math.min(a, 709));
     return e / (e + 1);
   };
+
+  // What each operation computes, and its derivative by each input (y is what it computed).
+  const one = () => 1, unless = (below, y, a, b) => (below ? 0 : a === b ? 0.5 : 1);
+  const OPERATIONS = { copy: [(a) => a, one], add: [(a, b) => a + b, one, one], sub: [(a, b) => a - b, one, () => -1],
+    mul: [(a, b) => a * b, (y, a, b) => b, (y, a) => a],
+    div: [(a, b) => a / b, (y, a, b) => 1 / b, (y, a, b) => -y / b],
+    pow: [(a, b) => a ** b, (y, a, b) => b * (b === 0 && Math.abs(a) < TINY ? 1 : a) ** (b - 1),
+      (y, a) => y * Math.log(a === 0 ? 1 : a)],
+    where: [(yes, a, b) => (yes ? a : b), () => 0, (y, yes) => (yes ? 1 : 0), (y, yes) => (yes ? 0 : 1)],
+    maximum: [Math.max, (y, a, b) => unless(a < b, y, a, b), (y, a, b) => unless(b < a, y, a, b)],
+    minimum: [Math.min, (y, a, b) => unless(a > b, y, a, b), (y, a, b) => unless(b > a, y, a, b)],
+    clip: [(x, low, high) => Math.min(Math.max(x, low), high), (y, x, low, high) => (low <= x && x <= high ? 1 : 0),
+      (y, x, low, high) => (x < low && low <= high ? 1 : 0), (y, x, low, high) => (x > high || low > high ? 1 : 0)],
+    neg: [(a) => -a, () => -1], abs: [Math.abs, (y, a) => Math.sign(a)], exp: [Math.exp, (y) => y],
+    log: [Math.log, (y, a) => 1 / a], expm1: [Math.expm1, (y, a) => Math.exp(a)],
+    log1p: [Math.log1p, (y, a) => 1 / (1 + a)], sin: [Math.sin, (y, a) => Math.cos(a)],
+    cos: [Math.cos, (y, a) => -Math.sin(a)], tanh: [Math.tanh, (y) => 1 - y * y], sigmoid: [sigmoid, (y) => y - y * y],
+    relu: [(a) => Math.max(a, 0), (y) => (y > 0 ? 1 : 0)],
+    softplus: [(a) => Math.max(a, 0) + Math.log1p(Math.exp(-Math.abs(a))), (y, a) => sigmoid(a)] };
+
+  const BENDS = new Set(["tanh", "sigmoid", "relu", "softplus"]);
 
   /** The Euclidean norm, of numbers so small or large that their squares are not numbers too. */
   function norm(v) {
@@ -34,56 +59,89 @@ const Engine = (() => {
     return largest * Math.sqrt(sum);
   }
 
+  /** What node i holds for a reader of step t: of a state before the step, that of the step before. */
+  const valueOf = ({ cell, values }, i, t) => at(values[i], i > 0 && i < cell.first ? t - 1 : t, cell.nodes[i].width);
+
   /** The norm of every step's vector. */
   const norms = (array, n) => Array.from({ length: array.length / n }, (_, t) => norm(at(array, t, n)));
 
-  // ── the cell as the controls set it ──────────────────────────────────────────────────────────
+  // ── the cell ─────────────────────────────────────────────────────────────────────────────────
 
-  /** The rows of h in every W times `scale`; biases set by gate: b = {f: number or one for each unit}. */
-  function adjusted(cell, scale, b = {}) {
-    const W = {},
-      biases = {};
-    for (const k of GATES[cell.kind]) {
-      W[k] = scale === 1 ? cell.W[k] : cell.W[k].map((w, r) => (r < cell.n * cell.n ? scale * w : w));
-      biases[k] = b[k] === undefined ? cell.b[k] : Float64Array.from({ length: cell.n }, (_, j) => b[k][j] ?? b[k]);
+  /** float64 numbers from base64. */
+  function floats(text) {
+    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0)), view = new DataView(bytes.buffer);
+    return Float64Array.from({ length: bytes.length / 8 }, (_, k) => view.getFloat64(8 * k, true));
+  }
+
+  /** A cell with what follows from its nodes: what reads each of them, and how far back in time it reads. */
+  function prepared(cell) {
+    const { nodes, after } = cell, first = 1 + after.length, reads = nodes.map(() => []); // of a node: [reader, slot, steps later]
+    const source = (i) => (i > 0 && i < first ? after[i - 1] : i); // a state before the step is one after the last
+    nodes.forEach((node, k) =>
+      node.in?.forEach((i, slot) => {
+        if (i >= 0) reads[source(i)].push([k, slot, i > 0 && i < first ? 1 : 0]);
+      })
+    );
+    const fixed = cell.fixed.map((f) => ({ ...f, data: floats(f.data) }));
+    return { ...cell, fixed, first, reads, depth: Math.max(...nodes.map((node) => node.level)) };
+  }
+
+  /** The rows that states meet in every weight times `scale`; fixed arrays by number in place of the cell's own. */
+  function adjusted(cell, scale, instead = {}) {
+    const fixed = cell.fixed.map((own, k) => ({ ...own, data: instead[k] ?? own.data })), scaled = new Map(); // of a weight, the rows that are
+    for (const node of cell.nodes)
+      node.parts?.forEach(([weight, from, to], slot) => {
+        if (scale === 1 || !node.crosses[slot]) return;
+        if (!scaled.has(weight)) scaled.set(weight, new Set());
+        for (let r = from; r < to; r++) scaled.get(weight).add(r);
+        fixed[weight].width = node.width;
+      });
+    for (const [weight, rows] of scaled) {
+      const w = fixed[weight];
+      w.data = w.data.map((x, p) => (rows.has(Math.floor(p / w.width)) ? scale * x : x));
     }
-    return { ...cell, W, b: biases };
+    return { ...cell, fixed };
   }
 
   // ── forward ──────────────────────────────────────────────────────────────────────────────────
 
-  /** What enters the nonlinearity of gate k: [h, x] @ W + b. */
-  function affine(cell, k, h, x) {
-    const { n, W, b } = cell,
-      a = Float64Array.from(b[k]);
-    for (let r = 0; r < n; r++) for (let j = 0; j < n; j++) a[j] += h[r] * W[k][r * n + j];
-    for (let r = 0; r < x.length; r++) {
-      if (x[r] !== 0) for (let j = 0; j < n; j++) a[j] += x[r] * W[k][(n + r) * n + j];
-    }
-    return a;
-  }
-
-  /** Every value of the sequence xs (an array of vectors) from a state of zeros: f, i, g, o, c, shown = tanh c, h. */
+  /** Every value over the sequence xs (an array of vectors) from states of zeros, and every derivative of one by an input. */
   function forward(cell, xs) {
-    const { kind, n } = cell,
-      T = xs.length,
-      run = { cell, xs, T };
-    const names = kind === "rnn" ? ["h"] : [...GATES[kind], "c", "shown", "h"];
-    for (const name of names) run[name] = new Float64Array((T + 1) * n);
-    for (let t = 1; t <= T; t++) {
-      const h = at(run.h, t - 1, n);
-      for (const k of GATES[kind]) {
-        const a = affine(cell, k, h, xs[t - 1]),
-          tanh = k === "g" || k === "h";
-        for (let j = 0; j < n; j++) run[k][t * n + j] = tanh ? Math.tanh(a[j]) : sigmoid(a[j]);
+    const T = xs.length, { nodes, first, after } = cell,
+      values = nodes.map((node) => node.in && new Float64Array((T + 1) * node.width)),
+      slopes = nodes.map((node) =>
+        node.op === "affine" ? [] : (node.in ?? []).map((i) => i >= 0 && new Float64Array((T + 1) * node.width))
+      );
+    values[0] = new Float64Array((T + 1) * cell.m);
+    xs.forEach((x, t) => values[0].set(x, (t + 1) * cell.m));
+    after.forEach((k, s) => (values[1 + s] = values[k]));
+    const run = { cell, xs, T, values, slopes };
+    for (let t = 1; t <= T; t++)
+      for (let k = first; k < nodes.length; k++) {
+        const { op, width, parts, biases } = nodes[k], y = at(values[k], t, width);
+        if (op === "affine") {
+          for (const b of biases) add(y, cell.fixed[b].data);
+          nodes[k].in.forEach((i, slot) => {
+            const [weight, from] = parts[slot], W = cell.fixed[weight].data, v = valueOf(run, i, t);
+            for (let r = 0, p = from * width; r < v.length; r++, p += width)
+              if (v[r] !== 0) { for (let j = 0; j < width; j++) y[j] += v[r] * W[p + j]; }
+          });
+          continue;
+        }
+        const [compute, ...derivatives] = OPERATIONS[op], inputs = nodes[k].in.map((i) =>
+          i < 0 ? cell.fixed[-1 - i].data : valueOf(run, i, t)
+        );
+        const [a, b = a, c = a] = inputs, ja = a.length > 1 ? 1 : 0, jb = b.length > 1 ? 1 : 0,
+          jc = c.length > 1 ? 1 : 0;
+        for (let j = 0; j < width; j++)
+          y[j] = compute(a[j * ja], b[j * jb], c[j * jc]);
+        derivatives.forEach((derivative, slot) => {
+          const slope = slopes[k][slot];
+          if (slope) {
+            for (let j = 0; j < width; j++) slope[t * width + j] = derivative(y[j], a[j * ja], b[j * jb], c[j * jc]);
+          }
+        });
       }
-      if (kind === "rnn") continue;
-      for (let j = 0, p = t * n; j < n; j++, p++) {
-        run.c[p] = (run.f ? run.f[p] : 1) * run.c[p - n] + run.i[p] * run.g[p];
-        run.shown[p] = Math.tanh(run.c[p]);
-        run.h[p] = run.o[p] * run.shown[p];
-      }
-    }
     return run;
   }
 
@@ -99,9 +157,7 @@ const Engine = (() => {
   }
 
   function softmax(y) {
-    const top = Math.max(...y),
-      e = Array.from(y, (v) => Math.exp(v - top)),
-      sum = e.reduce((a, b) => a + b, 0);
+    const top = Math.max(...y), e = Array.from(y, (v) => Math.exp(v - top)), sum = e.reduce((a, b) => a + b, 0);
     return e.map((v) => v / sum);
   }
 
@@ -110,9 +166,7 @@ const Engine = (() => {
    *  `said`, its own unless another network is asked for the same. */
   function asked(read, h, said) {
     if (read.u) return read.u;
-    const y = outputs(read, h),
-      answer = said ?? y,
-      best = answer.indexOf(Math.max(...answer));
+    const y = outputs(read, h), answer = said ?? y, best = answer.indexOf(Math.max(...answer));
     let dy = Array.from(answer, (v) => (read.loss === "bits" ? (v > 0 ? 1 : -1) : 1));
     if (read.loss === "classes") {
       const others = softmax(y.map((v, j) => (j === best ? -Infinity : v)));
@@ -123,175 +177,162 @@ const Engine = (() => {
 
   // ── back ─────────────────────────────────────────────────────────────────────────────────────
 
-  /** The slope of gate k's nonlinearity at step t, by its output. */
-  const slope = (k, y) => (k === "g" || k === "h" ? 1 - y * y : y - y * y);
+  /** What every edge multiplies by beside its derivative: 0 where a path that it is on is cut, z where it crosses a weight. */
+  function through(cell, cuts = [], z = 1) {
+    const factors = cell.nodes.map((node) => (node.in ?? []).map((_, slot) => (node.crosses?.[slot] ? z : 1)));
+    for (const path of cuts) for (const [k, slot] of cell.paths[path] ?? []) factors[k][slot] = 0;
+    return factors;
+  }
 
-  /** U v with U the rows of h in W (part "h"), or of x: what a gradient of the sum a sends back to h or x. */
-  function pulled(cell, k, part, v, out) {
-    const { n, m, W } = cell,
-      first = part === "h" ? 0 : n,
-      rows = part === "h" ? n : m;
-    for (let r = 0; r < rows; r++) {
-      let sum = 0;
-      for (let j = 0; j < n; j++) sum += W[k][(first + r) * n + j] * v[j];
-      out[r] = sum;
-    }
+  /** What g, a gradient of node k at step t, sends back along one of its edges, into `out`. */
+  function pulled(run, k, slot, g, t, out) {
+    const node = run.cell.nodes[k], { width } = node;
+    if (node.op === "affine") {
+      const [weight, from, to] = node.parts[slot], W = run.cell.fixed[weight].data;
+      for (let r = from; r < to; r++) {
+        let sum = 0;
+        for (let j = 0; j < width; j++) sum += W[r * width + j] * g[j];
+        out[r - from] = sum;
+      }
+    } else for (let j = 0; j < width; j++) out[j] = g[j] * run.slopes[k][slot][t * width + j];
     return out;
   }
 
   /**
-   * The gradient of L, read from h_T, or with everyStep of its sum over all steps.
+   * The gradient of L, read from the first state after step T, or with everyStep of its sum over all steps.
    *
-   * `paths` multiplies what flows back along an edge: {"h -> f": 0} cuts the way from h into the forget gate, z at all
-   * "h -> ..." is the gradient marked with z. Result: gradients of h, c, f, i, g, o, shown; of the sums that enter the
-   * gates as a.f, ...; of the inputs as x (m numbers a step); and the terms as edges. `said(t)` is the answer that L asks
-   * for where another network gives it, see `asked`.
+   * `factors` are those of `through`. Result: the gradient of every node as d, what came back along every edge as
+   * edges[node][slot], at the step of the node, and from L as `loss`. `said(t)` is the answer that L asks for where
+   * another network gives it, see `asked`. With a `seed`, a gradient of the main state after step T, it is that which comes back.
    */
-  function backward(run, { everyStep = false, paths = {}, said = () => undefined } = {}) {
-    const { cell, T } = run,
-      { kind, n, m } = cell,
-      lstm = kind !== "rnn",
-      gates = GATES[kind];
-    const zeros = () => new Float64Array((T + 1) * n);
-    const back = { run, everyStep, paths, h: zeros(), x: new Float64Array((T + 1) * m), a: {}, edges: {} };
-    const through = (name) => paths[name] ?? 1;
-    for (const k of gates) {
-      back.a[k] = zeros();
-      if (lstm) back[k] = zeros();
-    }
-    if (lstm) {
-      back.c = zeros();
-      back.shown = zeros();
-    }
-    for (const k of gates) back.edges[`h -> ${k}`] = zeros();
-    back.edges["h -> L"] = zeros();
-    if (lstm) {
-      back.edges["c -> c"] = zeros();
-      back.edges["c -> h"] = zeros();
-    }
-    const { edges } = back,
-      entering = new Float64Array(m);
-
-    for (let t = T; t >= 0; t--) {
-      const dh = at(back.h, t, n);
-      if (t > 0 && (everyStep || t === T)) at(edges["h -> L"], t, n).set(asked(cell.read, at(run.h, t, n), said(t)));
-      for (const k of gates) add(dh, at(edges[`h -> ${k}`], t, n));
-      add(dh, at(edges["h -> L"], t, n));
-      if (lstm) {
-        for (let j = 0, p = t * n; j < n; j++, p++) {
-          if (t > 0) {
-            back.o[p] = back.h[p] * run.shown[p];
-            back.shown[p] = back.h[p] * run.o[p];
-            edges["c -> h"][p] = through("c -> h") * back.shown[p] * (1 - run.shown[p] ** 2);
-          }
-          back.c[p] = edges["c -> h"][p] + edges["c -> c"][p];
-          if (t === 0) continue;
-          if (run.f) back.f[p] = back.c[p] * run.c[p - n];
-          back.i[p] = back.c[p] * run.g[p];
-          back.g[p] = back.c[p] * run.i[p];
-          edges["c -> c"][p - n] = through("c -> c") * back.c[p] * (run.f ? run.f[p] : 1);
-        }
-      }
-      if (t === 0) break;
-      for (const k of gates) {
-        const a = at(back.a[k], t, n),
-          from = lstm ? back[k] : back.h;
-        for (let j = 0, p = t * n; j < n; j++, p++) a[j] = from[p] * slope(k, run[k][p]);
-        const into = pulled(cell, k, "h", a, at(edges[`h -> ${k}`], t - 1, n)),
-          factor = through(`h -> ${k}`);
-        if (factor !== 1) for (let j = 0; j < n; j++) into[j] *= factor;
-        add(at(back.x, t, m), pulled(cell, k, "x", a, entering));
+  function backward(run, { everyStep = false, factors = through(run.cell), said = () => undefined, seed = null } = {}) {
+    const { cell, T } = run, { nodes, first, after, n } = cell;
+    const zeros = (width) => new Float64Array((T + 1) * width), d = nodes.map((node) => zeros(node.width)),
+      edges = nodes.map((node) => (node.in ?? []).map((i) => i >= 0 && zeros(nodes[i].width))), loss = zeros(n),
+      shown = after[seed ? cell.main : 0];
+    after.forEach((k, s) => (d[1 + s] = d[k]));
+    for (let t = T; t > 0; t--) {
+      if (everyStep || t === T) at(loss, t, n).set(seed ?? asked(cell.read, at(run.values[shown], t, n), said(t)));
+      add(at(d[shown], t, n), at(loss, t, n));
+      for (let k = nodes.length - 1; k >= first; k--) {
+        const g = at(d[k], t, nodes[k].width);
+        nodes[k].in.forEach((i, slot) => {
+          if (i < 0) return;
+          const { width } = nodes[i], term = pulled(run, k, slot, g, t, at(edges[k][slot], t, width)),
+            factor = factors[k][slot];
+          if (factor !== 1) { for (let j = 0; j < width; j++) term[j] *= factor; }
+          add(at(d[i], i > 0 && i < first ? t - 1 : t, width), term);
+        });
       }
     }
-    return back;
+    return { run, everyStep, factors, d, edges, loss };
   }
 
-  /** The gradient of c_t (of h_t in an RNN) split by how often a path crosses from h into the gates: 0, 1, ...
+  /** The gradient of state s after step t split by how often a path crosses a weight that a state enters: 0, 1, ...
    *  The last of limit + 2 entries holds all that crosses more than `limit` times; together they are the gradient. */
-  function split(back, t, limit) {
-    const { run, paths, edges } = back,
-      { cell, T } = run,
-      { kind, n } = cell,
-      gates = GATES[kind];
-    const parts = () => Array.from({ length: limit + 2 }, () => new Float64Array(n));
-    const through = (name) => paths[name] ?? 1;
-    let c = parts(),
-      h = parts();
-    const into = new Float64Array(n),
-      a = new Float64Array(n);
-    for (let s = T; s >= t; s--) {
-      const p = s * n,
-        used = Math.min(T - s, limit + 1); // no path crosses more often than it has steps
-      add(h[0], at(edges["h -> L"], s, n));
-      for (let k = 0; k <= used && kind !== "rnn" && s > 0; k++) {
-        for (let j = 0; j < n; j++) c[k][j] += through("c -> h") * h[k][j] * run.o[p + j] * (1 - run.shown[p + j] ** 2);
+  function split(back, s, t, limit) {
+    const { run, factors, loss } = back, { cell, T } = run, { nodes, first, after, n } = cell, wanted = after[s],
+      term = new Float64Array(Math.max(...nodes.map((node) => node.width)));
+    const none = () =>
+      nodes.map((node) => ({ used: 0, of: Array.from({ length: limit + 2 }, () => new Float64Array(node.width)) }));
+    let parts = none(), before = none();
+    for (let step = T; step >= t; step--) {
+      add(parts[after[0]].of[0], at(loss, step, n));
+      parts[after[0]].used ||= 1;
+      if (step === 0) break;
+      for (let k = nodes.length - 1; k >= first; k--) {
+        if (step === t && k === wanted) break;
+        const from = parts[k];
+        nodes[k].in.forEach((i, slot) => {
+          const factor = factors[k][slot];
+          if (i < 0 || factor === 0) return;
+          const to = i > 0 && i < first ? before[after[i - 1]] : parts[i], more = nodes[k].crosses?.[slot] ? 1 : 0,
+            out = term.subarray(0, nodes[i].width);
+          for (let c = 0; c < from.used; c++) {
+            const into = Math.min(c + more, limit + 1);
+            add(to.of[into], pulled(run, k, slot, from.of[c], step, out), factor);
+            to.used = Math.max(to.used, into + 1);
+          }
+        });
       }
-      if (s === t) break;
-      const nextC = parts(),
-        nextH = parts();
-      for (const gate of gates) {
-        const from = gate === "o" || kind === "rnn" ? h : c; // what the gate's value is multiplied with, if not 1
-        const other = { o: run.shown, f: run.c, i: run.g, g: run.i }[gate],
-          shift = gate === "f" ? p - n : p;
-        for (let k = 0; k <= used; k++) {
-          for (let j = 0; j < n; j++)
-            a[j] = from[k][j] * (other ? other[shift + j] : 1) * slope(gate, run[gate][p + j]);
-          add(nextH[Math.min(k + 1, limit + 1)], pulled(cell, gate, "h", a, into), through(`h -> ${gate}`));
-        }
+      if (step === t) break;
+      for (const part of parts) {
+        part.used = 0;
+        for (const v of part.of) v.fill(0);
       }
-      for (let k = 0; k <= used && kind !== "rnn"; k++) {
-        for (let j = 0; j < n; j++) nextC[k][j] = through("c -> c") * c[k][j] * (run.f ? run.f[p + j] : 1);
-      }
-      c = nextC;
-      h = nextH;
+      [parts, before] = [before, parts];
     }
-    return kind === "rnn" ? h : c;
+    return parts[wanted].of;
   }
 
   // ── readings ─────────────────────────────────────────────────────────────────────────────────
 
-  /** What each step contributes to dL/dW_k: the norm of [h, x] times da, and its share of the whole (they add to 1). */
-  function weightTerms(back, k) {
-    const { run } = back,
-      { cell, xs, T } = run,
-      { n, m } = cell,
-      whole = new Float64Array((n + m) * n);
-    const z = (t) => Float64Array.from([...at(run.h, t - 1, n), ...xs[t - 1]]);
-    for (let t = 1; t <= T; t++) {
-      const a = at(back.a[k], t, n);
-      z(t).forEach((x, r) => {
-        if (x !== 0) for (let j = 0; j < n; j++) whole[r * n + j] += x * a[j];
-      });
+  /** The edges along which a path is left, neither cut nor counted as 0: whether one leads from L to the main state after
+   *  step 1, and to the first input. */
+  function reached({ run, factors, everyStep }) {
+    const { cell, T } = run, { nodes, first, after } = cell;
+    let open = nodes.map(() => false);
+    for (let t = T;; t--) {
+      if (everyStep || t === T) open[after[0]] = true;
+      const before = nodes.map(() => false);
+      for (let k = nodes.length - 1; k >= first; k--)
+        if (open[k])
+          nodes[k].in.forEach((i, slot) => {
+            if (i < 0 || factors[k][slot] === 0) return;
+            if (i > 0 && i < first) before[after[i - 1]] = true;
+            else open[i] = true;
+          });
+      if (t === 1) return { state: open[after[cell.main]], input: open[0] };
+      open = before;
     }
-    const size = norm(whole);
-    const terms = [];
+  }
+
+  /** What one use of a weight or bias, by an affine node at step t, contributes to its gradient: the norm. */
+  function used({ run, d }, k, weight, t) {
+    const { in: inside, parts, width } = run.cell.nodes[k],
+      pieces = inside.flatMap((i, slot) => (parts[slot][0] === weight ? Array.from(valueOf(run, i, t)) : []));
+    return norm(at(d[k], t, width)) * (pieces.length ? norm(pieces) : 1);
+  }
+
+  /** What each step contributes to the gradient of a weight: its norm, and its share of the whole (they add to 1). */
+  function weightTerms(back, weight) {
+    const { run } = back, { cell, T } = run, { nodes, first } = cell, made = [];
+    let whole = null;
     for (let t = 1; t <= T; t++) {
-      const a = at(back.a[k], t, n),
-        both = z(t);
-      let along = 0;
-      both.forEach((x, r) => {
-        if (x !== 0) along += (x * dot(a, whole.subarray(r * n, (r + 1) * n))) / size;
-      });
-      terms.push({ t, norm: norm(both) * norm(a), share: size >= TINY ? along / size : NaN });
+      const term = new Float64Array(cell.fixed[weight].data.length);
+      for (let k = first; k < nodes.length; k++) {
+        const { width } = nodes[k], g = at(back.d[k], t, width);
+        nodes[k].parts?.forEach(([w, from], slot) => {
+          if (w !== weight) return;
+          const i = nodes[k].in[slot], v = valueOf(run, i, t);
+          for (let r = 0; r < v.length; r++)
+            if (v[r] !== 0) { for (let j = 0; j < width; j++) term[(from + r) * width + j] += v[r] * g[j]; }
+        });
+        for (const b of nodes[k].biases ?? []) if (b === weight) add(term, g);
+      }
+      made.push(term);
+      whole = whole ? add(whole, term) : Float64Array.from(term);
     }
+    const size = norm(whole),
+      terms = made.map((term, k) => ({ t: k + 1, norm: norm(term),
+        share: size >= TINY ? term.reduce((sum, v, j) => sum + (v / size) * (whole[j] / size), 0) : NaN })
+      );
     return { terms, norm: size };
   }
 
-  /** The closed form at every step t: of an LSTM's dL/dc_T by sigmoid(b_f) a step, of a linear RNN's dL/dh_T by U. */
-  function closedForm(back) {
-    const { run } = back,
-      { cell, T } = run,
-      { kind, n } = cell,
-      found = new Array(T + 1);
-    let g = Float64Array.from(at(kind === "rnn" ? back.h : back.c, T, n));
-    for (let t = T; t >= 0; t--) {
-      found[t] = norm(g);
-      g =
-        kind === "rnn"
-          ? pulled(cell, "h", "h", g, new Float64Array(n))
-          : g.map((x, j) => x * (cell.b.f ? sigmoid(cell.b.f[j]) : 1));
-    }
-    return found;
+  /** What would come back of the main state's gradient at step T: along its direct path alone if every weight were 0, or,
+   *  where it has none, through the weights if what bends had a slope of 1. */
+  function closedForm(back, direct) {
+    const { run } = back, { cell, xs, T } = run, main = cell.after[cell.main],
+      weights = new Set(cell.nodes.flatMap((node) => (node.parts ?? []).map(([w]) => w)));
+    const bare = (f, k) => (weights.has(k) ? { ...f, data: new Float64Array(f.data.length) } : f);
+    const again = direct ? forward({ ...cell, fixed: cell.fixed.map(bare) }, xs) : { ...run, slopes: [...run.slopes] };
+    if (!direct)
+      cell.nodes.forEach(({ op, width }, k) => {
+        if (BENDS.has(op)) again.slopes[k] = [new Float64Array((T + 1) * width).fill(1)];
+      });
+    const factors = through(cell, [], direct ? 0 : 1), seed = at(back.d[main], T, cell.n);
+    return norms(backward(again, { factors, seed }).d[main], cell.n);
   }
 
   /** The factor of one step back, a geometric mean from step T to step `first`; null where float64 lost either end. */
@@ -302,24 +343,7 @@ const Engine = (() => {
     return Math.exp((Math.log(sizes[first]) - Math.log(sizes[T])) / (T - first));
   }
 
-  return {
-    GATES,
-    TINY,
-    at,
-    dot,
-    norm,
-    norms,
-    sigmoid,
-    slope,
-    adjusted,
-    forward,
-    outputs,
-    softmax,
-    backward,
-    split,
-    pulled,
-    weightTerms,
-    closedForm,
-    factor,
-  };
+  // prettier-ignore
+  return { TINY, OPERATIONS, BENDS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
+    softmax, through, pulled, backward, split, reached, weightTerms, used, closedForm, factor };
 })();

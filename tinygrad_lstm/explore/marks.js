@@ -2,10 +2,9 @@
 // What every picture is made of: elements, text, colours, edges, and things whose gradient can be chosen.
 
 const Marks = (() => {
-  const { number, shown, clip, IN_WORDS } = Words;
+  const { number, shown, clip } = Words;
   // Decimal logarithms: one scale of width and colour for every picture and setting, deeper for a longer sequence.
-  let low = -4,
-    high = 0;
+  let low = -4, high = 0;
 
   // ── elements ─────────────────────────────────────────────────────────────────────────────────
 
@@ -27,14 +26,20 @@ const Marks = (() => {
 
   /** The pieces of a name: [text, whether a subscript]. */
   const pieces = (content) =>
-    content
-      .split(/_(\{[^}]*\}|.)/)
-      .map((part, k) => [part.replace(/^\{|\}$/g, ""), k % 2 === 1])
-      .filter(([part]) => part);
+    content.split(/_(\{[^}]*\}|.)/).map((part, k) => [part.replace(/^\{|\}$/g, ""), k % 2 === 1]).filter(([part]) =>
+      part
+    );
 
-  /** Text in a picture; with `rich`, _x is a subscript. */
-  function text(x, y, content, { size = 11, anchor = "start", kind = null, rich = false, fill = null } = {}) {
-    const element = svg("text", { x, y, "font-size": size, "text-anchor": anchor, class: kind, fill });
+  const styles = new Map();
+  /** Text in a picture. `how` holds its size, where it is anchored, "rich" if _x is a subscript, and classes, as in
+   *  "middle 10.5 rich bold". */
+  function text(x, y, content, how, fill = null) {
+    if (!styles.has(how)) {
+      const words = how.split(" "), anchor = words.find((word) => word === "middle" || word === "end");
+      styles.set(how, [Number(words.find((word) => word > 0)), words.includes("rich"), { "text-anchor": anchor,
+        class: how.replace(/[\d.]+|middle|end|rich/g, "").trim() || null }]);
+    }
+    const [size, rich, style] = styles.get(how), element = svg("text", { x, y, "font-size": size, ...style, fill });
     if (!rich) {
       element.append(content);
       return element;
@@ -52,61 +57,38 @@ const Marks = (() => {
   const richly = (content) => pieces(content).map(([part, low]) => (low ? html("sub", {}, part) : part));
 
   /** A name as plain text. */
-  const richlyPlain = (content) =>
-    pieces(content)
-      .map(([part]) => part)
-      .join("");
+  const richlyPlain = (content) => pieces(content).map(([part]) => part).join("");
 
   // ── colour and width ─────────────────────────────────────────────────────────────────────────
 
-  let dark = false,
-    ramps = {};
-  function paint(isDark, lightRamps) {
-    dark = isDark;
-    ramps = isDark
-      ? {
-          gradient: ["#4B535E", "#7D4B24", "#C0601F", "#F0914A", "#FFD9B0"],
-          state: ["#43586B", "#2A6A98", "#2E8FCB", "#6FBDEB", "#C4E6FB"],
-        }
-      : lightRamps;
-    mixed.clear();
+  let ramps = {}, drawnLegend = null;
+  const rgb = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
+  /** A hundred shades from each of the colours to the next. */
+  const shades = (...colours) =>
+    Array.from({ length: 100 * (colours.length - 1) + 1 }, (_, k) => {
+      const [a, b] = [colours[Math.floor(k / 100)], colours[Math.ceil(k / 100)]].map(rgb);
+      return `rgb(${a.map((v, j) => Math.round(v + ((b[j] - v) * (k % 100)) / 100)).join(",")})`;
+    });
+  function paint(dark, { gradient, state }) {
+    ramps = { gradient: shades(...(dark ? ["#4B535E", "#7D4B24", "#C0601F", "#F0914A", "#FFD9B0"] : gradient)),
+      state: shades(...(dark ? ["#43586B", "#2A6A98", "#2E8FCB", "#6FBDEB", "#C4E6FB"] : state)),
+      above: dark ? shades("#1a2129", "#2E7FB8") : shades("#FFFFFF", "#6FAEDF"),
+      below: dark ? shades("#1a2129", "#B5662A") : shades("#FFFFFF", "#F2A25C") };
+    drawnLegend = null;
   }
   /** The scale for a sequence of that many steps, up to 10 to the power of `top`. */
   function scaleTo(T, top) {
     high = top;
     low = top - (T <= 16 ? 4 : T <= 60 ? 8 : 16);
   }
-  const rgb = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
-  const mixed = new Map(); // colours are made in a hundred shades, once each
-  function between(a, b, part) {
-    const shade = Math.round(100 * part),
-      key = a + b + shade;
-    if (!mixed.has(key))
-      mixed.set(
-        key,
-        `rgb(${rgb(a)
-          .map((v, k) => Math.round(v + ((rgb(b)[k] - v) * shade) / 100))
-          .join(",")})`,
-      );
-    return mixed.get(key);
-  }
+  const along = (ramp, part) => ramp[Math.round(part * (ramp.length - 1))];
   const place = (size) => (size > 0 ? Math.min(1, Math.max(0, (Math.log10(size) - low) / (high - low))) : 0);
   const width = (size, base = 5.2) => 0.8 + base * place(size);
-  function colour(size, state) {
-    const colours = ramps[state ? "state" : "gradient"],
-      where = place(size) * (colours.length - 1),
-      k = Math.min(Math.floor(where), colours.length - 2);
-    return between(colours[k], colours[k + 1], where - k);
-  }
+  const colour = (size, state) => along(ramps[state ? "state" : "gradient"], place(size));
   /** The colour of a value: blue above 0, orange below; as strong as it is large. */
   function heat(x, largest) {
     if (!Number.isFinite(x)) return "rgb(154,165,177)";
-    const part = largest > 0 ? Math.min(1, Math.abs(x) / largest) : 0;
-    return between(
-      dark ? "#1a2129" : "#FFFFFF",
-      x > 0 ? (dark ? "#2E7FB8" : "#6FAEDF") : dark ? "#B5662A" : "#F2A25C",
-      part,
-    );
+    return along(ramps[x > 0 ? "above" : "below"], largest > 0 ? Math.min(1, Math.abs(x) / largest) : 0);
   }
   const inkOn = (fill) => {
     const [r, g, b] = fill.match(/\d+/g);
@@ -117,12 +99,9 @@ const Marks = (() => {
 
   /** A way through points x, y, x, y, ..., bent round at corners, with an arrow in the forward direction. `mode`: cut, pending, or on. */
   function edge(points, size, { state = false, mode = "on", arrow = true, base = 5.2 } = {}) {
-    const w = mode === "on" ? width(size, base) : 1.4,
-      tip = arrow ? 4.5 + 1.25 * w : 0;
+    const w = mode === "on" ? width(size, base) : 1.4, tip = arrow ? 4.5 + 1.25 * w : 0;
     const paths = Array.from({ length: points.length / 2 }, (_, k) => points.slice(2 * k, 2 * k + 2));
-    const [[ax, ay], [bx, by]] = paths.slice(-2),
-      length = Math.hypot(bx - ax, by - ay) || 1,
-      dx = (bx - ax) / length,
+    const [[ax, ay], [bx, by]] = paths.slice(-2), length = Math.hypot(bx - ax, by - ay) || 1, dx = (bx - ax) / length,
       dy = (by - ay) / length;
     if (arrow) {
       paths[paths.length - 1] = [bx - dx * tip * 0.8, by - dy * tip * 0.8];
@@ -131,8 +110,7 @@ const Marks = (() => {
     for (let k = 1; k < paths.length - 1; k++) {
       const [p, q, r] = [paths[k - 1], paths[k], paths[k + 1]];
       const toward = (from, to) => {
-        const l = Math.hypot(to[0] - from[0], to[1] - from[1]),
-          s = Math.min(9, l / 2) / l;
+        const l = Math.hypot(to[0] - from[0], to[1] - from[1]), s = Math.min(9, l / 2) / l;
         return [from[0] + (to[0] - from[0]) * s, from[1] + (to[1] - from[1]) * s];
       };
       d += `L${toward(q, p).join(" ")}Q${q.join(" ")} ${toward(q, r).join(" ")}`;
@@ -140,111 +118,96 @@ const Marks = (() => {
     d += `L${paths[paths.length - 1].join(" ")}`;
     if (mode === "cut") {
       const [mx, my] = [(ax + bx) / 2, (ay + by) / 2];
-      return [svg("path", { d, class: "cut" }), text(mx, my + 4, "✂", { size: 12, anchor: "middle", kind: "t-muted" })];
+      return [svg("path", { d, class: "cut" }), text(mx, my + 4, "✂", "middle 12 t-muted")];
     }
     if (mode === "pending") return [svg("path", { d, class: "pending" })];
-    const paintOf = colour(size, state),
-      half = 2.4 + 0.78 * w;
+    const paintOf = colour(size, state), half = 2.4 + 0.78 * w;
     const drawn = [svg("path", { d, fill: "none", stroke: paintOf, "stroke-width": w.toFixed(2) })];
     if (arrow)
       drawn.push(
-        svg("path", {
-          fill: paintOf,
-          d: `M${bx} ${by}L${bx - dx * tip - dy * half} ${by - dy * tip + dx * half}L${bx - dx * tip + dy * half} ${by - dy * tip - dx * half}Z`,
-        }),
+        svg("path", { fill: paintOf,
+          d: `M${bx} ${by}L${bx - dx * tip - dy * half} ${by - dy * tip + dx * half}L${bx - dx * tip + dy * half} ${
+            by - dy * tip - dx * half
+          }Z` })
       );
     return drawn;
   }
 
-  const isChosen = (model, what) => ["row", "role", "t", "gate"].every((key) => model.chosen[key] === what[key]);
+  const isChosen = (model, what) => ["row", "role", "t"].every((key) => model.chosen[key] === what[key]);
 
-  /** Something whose gradient can be chosen: its drawing under a ring that shows focus and choice. */
-  function pick(model, what, [x, y, w, h], label, children, focusable = true) {
-    return svg(
-      "g",
-      {
-        class: `pick${isChosen(model, what) ? " chosen" : ""}`,
-        "data-row": what.row,
-        "data-role": what.role,
-        "data-t": what.t,
-        "data-gate": what.gate,
-        id: focusable ? `pick-${what.role}-${what.gate ?? ""}${what.t - model.t}` : null,
-        ...(focusable
-          ? { tabindex: 0, role: "button", "aria-label": label, "aria-pressed": isChosen(model, what) }
-          : {}),
-      },
-      svg("title", {}, label),
-      children,
-      svg("rect", { class: "ring", x, y, width: w, height: h, rx: 6 }),
-    );
+  /** Something whose gradient can be chosen: its drawing under a ring, a button that shows focus and choice. */
+  function pick(model, what, [x, y, width, height], label, children, focusable = true) {
+    const button = focusable
+      && { id: `pick-${what.role}-${what.t - model.t}`, tabindex: 0, role: "button", "aria-label": label,
+        "aria-pressed": isChosen(model, what) };
+    return svg("g", { class: `pick${isChosen(model, what) ? " chosen" : ""}`, "data-row": what.row,
+      "data-role": what.role, "data-t": what.t }, svg("title", {}, label),
+      button ? svg("g", { "aria-hidden": "true" }, children) : children,
+      svg("rect", { class: "ring", x, y, width, height, rx: 6, ...button }));
   }
 
-  const said = (role, t, size) => `gradient of the ${IN_WORDS[role] ?? role} at step ${t}: ${number(size)}`;
+  /** What a screen reader says of a gradient. */
+  const said = (model, row, role, t, size) =>
+    `gradient of the ${Words.inWords(row.cell, model.notation, role, t)} at step ${t}: ${number(size)}`;
 
-  const modeOf = (row, path) => ((row.back.paths[path] ?? 1) === 0 ? "cut" : "on");
+  /** Whether all of these edges are cut, or counted as 0. */
+  const modeOf = (back, edges) =>
+    edges.length && edges.every(([k, slot]) => back.factors[k]?.[slot] === 0) ? "cut" : "on";
 
-  const circle = (x, y, sign, r = 8) => [
-    svg("circle", { cx: x, cy: y, r, class: "op" }),
-    text(x, y + r * 0.48, sign, { anchor: "middle", size: r * 1.5 }),
-  ];
+  /** The gradient that came back at step t along edges (node, slot) together, as one norm; (-1, s) is what came to state s
+   *  from beyond the step. Terms of one value add up, several values stand side by side. */
+  function came({ cell, back }, edges, t) {
+    const sums = new Map();
+    for (const [k, slot] of edges) {
+      const source = k < 0 ? cell.after[slot] : cell.nodes[k].in[slot], { width } = cell.nodes[source];
+      if (!sums.has(source)) sums.set(source, new Float64Array(width));
+      if (k < 0) beyond(cell, back, slot, t, sums.get(source));
+      else Engine.add(sums.get(source), Engine.at(back.edges[k][slot], t, width));
+    }
+    return Math.hypot(...[...sums.values()].map(Engine.norm));
+  }
+
+  /** What came back to state s from the next step, and from L, added to `sum`. */
+  function beyond(cell, back, s, t, sum) {
+    if (t < back.run.T) {
+      for (const [k, slot, later] of cell.reads[cell.after[s]])
+        if (later) Engine.add(sum, Engine.at(back.edges[k][slot], t + 1, cell.n));
+    }
+    return s === 0 ? Engine.add(sum, Engine.at(back.loss, t, cell.n)) : sum;
+  }
+
+  const circle = (x, y, sign,
+    r = 8) => [svg("circle", { cx: x, cy: y, r, class: "op" }), text(x, y + r * 0.48, sign, `middle ${r * 1.5}`)];
 
   function upright(content, x, y, w, strong) {
     const label = clip(shown(content), w >= 44 ? Math.floor(w / 7) : 9);
-    const element = text(x, w >= 44 ? y + 4 : y, label, {
-      anchor: w >= 44 ? "middle" : "end",
-      size: 10.5,
-      kind: strong ? "bold" : "t-muted",
-    });
+    const element = text(x, w >= 44 ? y + 4 : y, label,
+      `${w >= 44 ? "middle" : "end"} 10.5 ${strong ? "bold" : "t-muted"}`);
     if (w < 44) element.setAttribute("transform", `rotate(-60 ${x} ${y})`);
     return element;
   }
 
+  /** What widths and colours mean; null where it is what was drawn last. */
   function legend() {
-    const drawn = [
-      text(0, 10, "cell state", { size: 10.5, kind: "t-muted" }),
-      text(0, 24, "any other", { size: 10.5, kind: "t-muted" }),
-    ];
+    if (drawnLegend === low) return null;
+    drawnLegend = low;
+    const drawn = [text(0, 10, "direct path", "10.5 t-muted"), text(0, 24, "any other", "10.5 t-muted")];
     for (let k = 0; k < 5; k++) {
-      const size = 10 ** (low + (k * (high - low)) / 4),
-        x = 70 + k * 74,
+      const size = 10 ** (low + (k * (high - low)) / 4), x = 80 + k * 74,
         label = `${["≤ ", "", "", "", "≥ "][k]}${number(size, 1).replace("1·", "")}`;
-      for (const [y, state] of [
-        [6, true],
-        [20, false],
-      ]) {
+      for (const [y, state] of [[6, true], [20, false]]) {
         drawn.push(
-          svg("line", { x1: x, x2: x + 28, y1: y, y2: y, stroke: colour(size, state), "stroke-width": width(size) }),
+          svg("line", { x1: x, x2: x + 28, y1: y, y2: y, stroke: colour(size, state), "stroke-width": width(size) })
         );
       }
-      drawn.push(text(x + 33, 17, label, { size: 10.5, kind: "t-muted" }));
+      drawn.push(text(x + 33, 17, label, "10.5 t-muted"));
     }
-    return [
-      svg("svg", { width: 445, height: 28, viewBox: "0 0 445 28", "aria-hidden": "true" }, drawn),
-      html(
-        "span",
-        {},
-        "Width, colour and number: norm of the gradient that came back along an edge; one scale for everything. Arrows point forward.",
-      ),
-    ];
+    return [svg("svg", { width: 455, height: 28, viewBox: "0 0 455 28", "aria-hidden": "true" }, drawn),
+      html("span", {},
+        "Width, colour and number: norm of the gradient that came back along an edge; one scale for everything. Arrows point forward.")];
   }
 
-  return {
-    svg,
-    html,
-    text,
-    richly,
-    richlyPlain,
-    paint,
-    scaleTo,
-    legend,
-    colour,
-    heat,
-    inkOn,
-    edge,
-    modeOf,
-    pick,
-    said,
-    circle,
-    upright,
-  };
+  // prettier-ignore
+  return { svg, html, text, richly, richlyPlain, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came,
+    beyond, pick, said, circle, upright };
 })();

@@ -4,31 +4,30 @@
 const Page = (() => {
   const { number, signed, percent, steps, name } = Words;
   const { TINY } = Engine;
-  const { cells, trained, sequences, settings, state, start, paths, compute, why, check } = Model;
+  const { cells, trained, sequences, settings, state, start, compute, why, check } = Model;
   const html = Marks.html;
   const find = (id) => document.getElementById(id);
   const measured = []; // milliseconds of every repaint
-  const looked = { tokens: null, t: 0, atEnd: true }; // what the strip was last scrolled to
-  let model = null,
-    atFirst = null; // the controls as they stood at first
+  const looked = { tokens: null, t: 0 }; // what the strip was last scrolled to
+  let model = null, atFirst = null; // the controls as they stood at first
 
   function drawWhy() {
-    const found = why(model, model.chosen),
-      units = found.vector && found.vector.length <= 8 ? found.vector.length : 0;
-    const token =
-      model.chosen.t > 0 && !found.matrix
-        ? ` (“${Words.clip(Words.shown(model.tokens[model.chosen.t - 1]), 20)}”)`
-        : "";
+    const found = why(model, model.chosen), units = found.vector && found.vector.length <= 8 ? found.vector.length : 0;
+    const token = model.chosen.t > 0 && !found.matrix
+      ? ` (“${Words.clip(Words.shown(model.tokens[model.chosen.t - 1]), 20)}”)`
+      : "";
     const terms = found.terms.length;
     const many = found.matrix
       ? `the sum of what ${steps(terms)} contribute`
       : terms === 0
-        ? "no path reaches it"
-        : terms === 1
-          ? "one term"
-          : `the sum of ${terms} terms`;
+      ? "no path reaches it"
+      : terms === 1
+      ? "one term"
+      : `the sum of ${terms} terms`;
     find("why-says").replaceChildren(
-      `${Words.capital(model.row.label)}: gradient of the ${found.words}${token}, ${Marks.richlyPlain(found.title)}: norm ${number(found.norm, 3)}, ${many}.`,
+      `${Words.capital(model.row.label)}: gradient of the ${found.words}${token}, ${
+        Marks.richlyPlain(found.title)
+      }: norm ${number(found.norm, 3)}, ${many}.`
     );
     const button = (term) => {
       if (!term.go) return html("span", {}, ...Marks.richly(term.label));
@@ -41,59 +40,37 @@ const Page = (() => {
     };
     const share = (value) => (Number.isNaN(value) ? "–" : percent(value));
     const line = (head, size, part, vector) =>
-      html(
-        "tr",
-        {},
-        head,
-        html("td", {}, number(size, 3)),
-        html("td", {}, part),
-        ...(units ? Array.from(vector, (v) => html("td", {}, signed(v))) : []),
-      );
+      html("tr", {}, head, html("td", {}, number(size, 3)), html("td", {}, part), ...(units
+        ? Array.from(vector, (v) => html("td", {}, signed(v)))
+        : []));
     const body = found.terms.map((term) =>
-      line(html("td", {}, button(term)), term.norm, share(term.share), term.vector),
+      line(html("td", {}, button(term)), term.norm, share(term.share), term.vector)
     );
     body.push(
-      line(
-        html("th", { scope: "row" }, ...Marks.richly(found.title)),
-        found.norm,
-        found.terms.length && found.norm >= TINY ? "100 %" : "–",
-        found.vector,
-      ),
+      line(html("th", { scope: "row" }, ...Marks.richly(found.title)), found.norm,
+        found.terms.length && found.norm >= TINY ? "100 %" : "–", found.vector)
     );
     const whose = found.matrix ? "the sum over all steps" : "this one step’s sum",
-      other =
-        model.row.cell.kind === "rnn" || found.matrix
-          ? ""
-          : " They are not the shares of the split by detours, which divides the gradient by the whole paths back from the loss.";
-    const explained = `Shares are of ${whose} and add up to 100 %, ${units ? "the vectors unit by unit to the last line; " : ""}the norms do not add up.${other}`;
-    find("why-table").replaceChildren(
-      html("p", { class: "formula" }, ...Marks.richly(found.formula)),
-      html(
-        "table",
-        {},
-        ...(terms > 1 ? [html("caption", {}, explained)] : []),
-        html(
-          "thead",
-          {},
-          html(
-            "tr",
-            {},
-            html("th", { scope: "col" }, "term"),
-            html("th", { scope: "col" }, "norm"),
-            html(
-              "th",
-              {
-                scope: "col",
-                title: "the part of the whole that this term makes, in the whole's direction; shares add up to 100 %",
-              },
-              "share",
-            ),
-            ...Array.from({ length: units }, (_, j) => html("th", { scope: "col" }, j ? String(j + 1) : "unit 1")),
-          ),
-        ),
-        html("tbody", {}, body),
-      ),
-    );
+      other = found.matrix
+        ? ""
+        : " They are not the shares of the split by crossings, which divides the gradient by the whole paths back from the loss.",
+      beyond = found.terms.some((term) => term.share > 1.0005)
+        ? " A share above 100 % is partly cancelled by others: theirs are negative."
+        : "";
+    const explained = `Shares are of ${whose} and add up to 100 %, ${
+      units ? "the vectors unit by unit to the last line; " : ""
+    }the norms do not add up.${beyond}${other}`;
+    const weights = found.weights.length > 0
+      && html("p", {}, "Made with ", found.weights.map((term) => [button(term), " "]));
+    find("why-table").replaceChildren(html("p", { class: "formula" }, ...Marks.richly(found.formula)),
+      html("table", {}, ...(terms > 1 ? [html("caption", {}, explained)] : []),
+        html("thead", {},
+          html("tr", {}, html("th", { scope: "col" }, "term"), html("th", { scope: "col" }, "norm"),
+            html("th", { scope: "col",
+              title: "the part of the whole that this term makes, in the whole's direction; shares add up to 100 %" },
+              "share"),
+            ...Array.from({ length: units }, (_, j) => html("th", { scope: "col" }, j ? String(j + 1) : "unit 1")))),
+        html("tbody", {}, body)), ...(weights ? [weights] : []));
   }
 
   function repaint() {
@@ -101,39 +78,40 @@ const Page = (() => {
     model = compute();
     Marks.scaleTo(model.T, trained ? 1 : 0); // L of an untrained cell starts at a norm of 1
     const room = (id) => find(id).closest("section").clientWidth - padding,
-      padding = document.body.clientWidth <= 600 ? 20 : 28,
-      focused = document.activeElement?.id;
+      padding = document.body.clientWidth <= 600 ? 20 : 28, focused = document.activeElement?.id;
     const widths = Object.fromEntries(
-      ["strip-picture", "decay-picture", "detours-picture", "gates-picture"].map((id) => [id, room(id)]),
+      ["strip-picture", "decay-picture", "detours-picture", "gates-picture"].map((id) => [id, room(id)])
     );
     find("headline").replaceChildren(
       ...Words.headline(model, data, Says.changed(model)).map(([text, kind]) =>
-        kind ? html("b", { class: kind }, text) : text,
-      ),
+        kind ? html("b", { class: kind }, text) : text
+      )
     );
     find("strip-picture").replaceChildren(Strip.strip(model, widths["strip-picture"]));
-    find("legend").replaceChildren(...Marks.legend());
+    const legend = Marks.legend();
+    if (legend) find("legend").replaceChildren(...legend);
     find("strip-says").textContent = Says.strip(model);
     find("what-L").replaceChildren(...Marks.richly(Says.what(model)));
-    find("inside-picture").replaceChildren(Cell.inside(model));
+    find("inside-picture").replaceChildren(Picture.inside(model));
     find("inside-says").replaceChildren(...Says.inside(model));
-    find("step-shown").textContent =
-      `step ${model.t} of ${model.T}: ${Words.clip(Words.shown(model.tokens[model.t - 1]), 14)}`;
+    find("step-shown").textContent = `step ${model.t} of ${model.T}: ${
+      Words.clip(Words.shown(model.tokens[model.t - 1]), 14)
+    }`;
     find("decay-picture").replaceChildren(...Charts.decay(model, widths["decay-picture"]));
     find("decay-says").textContent = Says.decay(model);
-    find("detours-picture").replaceChildren(
-      ...(model.row.cell.kind === "rnn" ? [] : [Charts.detours(model, widths["detours-picture"])]),
-    );
-    const what = name(model.notation, Words.stateOf(model.row), model.split.t);
+    const { cell } = model.row, alone = Words.direct(cell, model.notation, cell.main) !== null,
+      what = name(cell, model.notation, model.row.role, model.split.t),
+      cut = [...state.cuts].some((path) => path === `${model.row.role} -> ${model.row.role}`);
+    find("detours-picture").replaceChildren(Charts.detours(model, widths["detours-picture"]));
     find("detours-says").replaceChildren(
       ...Marks.richly(
-        model.row.cell.kind === "rnn"
-          ? `${Words.capital(model.row.label)}: there is no straight line, every path back to ${what} crosses the weights once a step, ${steps(model.T - model.split.t)} in all. Choose an LSTM’s row to see its gradient split.`
-          : `${Words.capital(model.row.label)}, gradient of ${what}. ${Words.straight(model.split.parts, state.z, what, state.cuts.has("c -> h") || state.cuts.has("c -> c"))}`,
-      ),
+        `${Words.capital(model.row.label)}, gradient of ${what}. ${
+          alone ? "" : "It has no direct path: every way back crosses a weight. "
+        }${alone || model.split.t === model.T ? Words.straight(model.split.parts, state.z, what, cut) : ""}`
+      )
     );
     find("gates-picture").replaceChildren(Charts.heatMaps(model, widths["gates-picture"]));
-    find("gates-says").textContent = Says.gates(model);
+    find("gates-says").replaceChildren(...Says.gates(model));
     drawWhy();
     drawControls();
     showStep();
@@ -143,21 +121,54 @@ const Page = (() => {
 
   // ── controls ─────────────────────────────────────────────────────────────────────────────────
 
+  /** The sliders of the biases that the cell has: that of the gate on its direct path first. */
+  function drawBiases() {
+    const cell = cells[state.cell], box = find("biases"), keeps = Model.keeps(cell),
+      others = cell.biases.filter(({ gate }) => gate !== keeps);
+    find("forget-label").hidden = !keeps;
+    if (box.dataset.cell !== state.cell) {
+      box.dataset.cell = state.cell;
+      box.replaceChildren(...others.map(({ gate }) => {
+        const [low, high] = Model.bias(cell, gate).shift ? [-5, 5] : [-10, 10],
+          input = html("input", { type: "range", id: `bias-${gate}`, min: low, max: high, step: 0.1 });
+        input.addEventListener("input", () => {
+          state.biases[gate] = Number(input.value);
+          repaint();
+        });
+        return html("label", { class: "wide" },
+          html("span", {}, `${Model.called(cell, gate)} `, html("b", { class: "value-shown" })), input);
+      }));
+      if (keeps) {
+        const { shift, own } = Model.bias(cell, keeps),
+          [low, high] = shift ? [-5, 5] : [Math.min(-4, own[0]), Math.max(10, own[0])];
+        Object.assign(find("forget"), { min: Math.floor(low), max: Math.ceil(high) });
+        find("forget-name").textContent = Model.called(cell, keeps);
+      }
+    }
+    const shows = keeps ? [[keeps, find("forget"), find("forget-shown")]] : [];
+    others.forEach(({ gate }) =>
+      shows.push([gate, find(`bias-${gate}`), box.querySelector(`label:has(#bias-${gate}) b`)])
+    );
+    for (const [gate, slider, shown] of shows) {
+      const { shift, value } = Model.bias(cell, gate);
+      shown.textContent = shift ? `shift ${signed(value)}` : number(value, 3);
+      if (Number(slider.value) !== value) slider.value = value;
+      slider.disabled = Boolean(Model.chrono(cell)?.signs[gate]);
+    }
+  }
+
   function drawControls() {
-    const kind = cells[state.cell].kind,
-      unit = state.cell === "unit",
-      chronoFits = cells[state.cell].n === data.chrono?.length;
-    find("forget-shown").textContent = trained ? `shift ${signed(state.forget)}` : number(state.forget, 3);
-    find("input-shown").textContent = trained ? `shift ${signed(state.input)}` : number(state.input, 3);
+    const cell = cells[state.cell];
+    drawBiases();
     find("scale-shown").textContent = `× ${number(state.scale, 3)}`;
     find("z-shown").textContent = number(state.z, 3);
-    for (const key of ["forget", "input", "scale", "z", "phase"])
-      if (Number(find(key).value) !== state[key]) find(key).value = state[key];
-    find("forget").disabled = kind !== "lstm" || (state.chrono && chronoFits);
-    find("input").disabled = kind === "rnn" || (state.chrono && chronoFits && kind === "lstm");
+    find("phase").max = model.phases - 1;
+    for (const [key, value] of Object.entries({ scale: state.scale, z: state.z, phase: model.phase }))
+      if (Number(find(key).value) !== value) find(key).value = value;
+    find("alone").setAttribute("aria-pressed", state.z === 0);
     find("chrono").checked = state.chrono;
-    find("chrono").disabled = kind !== "lstm" || unit;
-    find("chrono-label").hidden = trained;
+    find("chrono").disabled = !cell.chrono;
+    find("chrono-label").hidden = !Object.values(cells).some((c) => c.chrono);
     find("cell").value = state.cell;
     find("sequence").value = state.sequence;
     for (const radio of document.querySelectorAll("[name=loss]"))
@@ -172,31 +183,26 @@ const Page = (() => {
     const strip = find("strip-picture");
     strip.setAttribute("aria-valuemax", model.T);
     strip.setAttribute("aria-valuenow", model.t);
-    strip.setAttribute(
-      "aria-valuetext",
-      `step ${model.t} of ${model.T}, ${Words.shown(model.tokens[model.t - 1])}: ${model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")}`,
-    );
-    const now = JSON.stringify({ ...state, cuts: [...state.cuts], playing: null });
+    strip.setAttribute("aria-valuetext",
+      `step ${model.t} of ${model.T}, ${Words.shown(model.tokens[model.t - 1])}: ${
+        model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")
+      }`);
+    const now = JSON.stringify({ ...state, cuts: [...state.cuts], playing: null,
+      chosen: { ...state.chosen, row: state.chosen.row } });
     atFirst ??= now;
     find("reset").style.visibility = now === atFirst ? "hidden" : "visible"; // its place is kept: nothing jumps
-    drawCuts(kind);
+    drawCuts();
   }
 
-  /** A long strip begins scrolled to its end, the loss, and stays there until a reader scrolls it or goes to another step:
-   *  then that step is brought into sight. */
+  /** The step shown is brought into sight when it, or the sequence, has changed. */
   function showStep() {
-    const strip = find("strip-picture"),
-      place = (strip.scrollWidth / model.T) * (model.t - 0.5),
-      moved = looked.tokens === model.tokens && looked.t !== model.t;
-    if (looked.tokens !== model.tokens) looked.atEnd = true;
-    else if (moved) looked.atEnd = false;
-    Object.assign(looked, { tokens: model.tokens, t: model.t });
-    if (looked.atEnd) strip.scrollLeft = strip.scrollWidth;
-    else if (
-      moved &&
-      Math.abs(place - strip.scrollLeft - strip.clientWidth / 2) > strip.clientWidth / 3
-    )
+    const strip = find("strip-picture"), place = (strip.scrollWidth / model.T) * (model.t - 0.5),
+      anew = looked.tokens !== model.tokens;
+    if (anew && strip.scrollWidth > strip.clientWidth) strip.scrollLeft = strip.scrollWidth; // to L, as far as the step is in sight
+    if ((anew || looked.t !== model.t)
+      && Math.abs(place - strip.scrollLeft - strip.clientWidth / 2) > strip.clientWidth / 2 - 40)
       strip.scrollLeft = place - strip.clientWidth / 2;
+    Object.assign(looked, { tokens: model.tokens, t: model.t });
     if (strip.scrollLeft > 0) holdTitles();
   }
 
@@ -206,34 +212,29 @@ const Page = (() => {
     for (const title of strip.querySelectorAll(".row-title")) title.setAttribute("x", strip.scrollLeft + 2);
   }
 
-  function drawCuts(kind) {
-    const wanted = [...new Set([...paths(kind), ...(model.rows.length > 1 ? paths(model.rows[1].cell.kind) : [])])],
-      box = find("cuts");
-    const names = {
-      "c -> c": "cell state to cell state",
-      "c -> h": "cell state to hidden state",
-      "h -> h": "h to h of the RNN",
+  function drawCuts() {
+    const wanted = [...new Set(model.rows.flatMap(({ cell }) => Object.keys(cell.paths)))], box = find("cuts"),
+      key = `${settings.notation}: ${state.cell}`;
+    const called = (path) => {
+      const having = model.rows.filter(({ cell }) => cell.paths[path]), { cell } = having[0],
+        write = (word) => word.split(", ").map((w) => name(cell, model.notation, w)).join(", ");
+      const [from, to] = path.split(" -> "), [target, by = ""] = to.split(" by "),
+        whose = having.length < model.rows.length && model.rows.length > 1 && having[0] !== model.rows[0]
+          ? ` (${having[0].label})`
+          : "";
+      return `${write(from)} to ${write(target)}${by && ` by ${by}`}${whose}`;
     };
-    const key = `${settings.notation}: ${wanted}`;
     if (box.dataset.key !== key) {
       box.dataset.key = key;
-      box.replaceChildren(
-        html("legend", {}, "open paths (untick to cut the way back)"),
-        ...wanted.map((path) => {
-          const input = html("input", { type: "checkbox", id: `cut-${path.replace(/\W+/g, "-")}` });
-          input.addEventListener("change", () => {
-            if (input.checked) state.cuts.delete(path);
-            else state.cuts.add(path);
-            repaint();
-          });
-          return html(
-            "label",
-            { class: "tick" },
-            input,
-            html("span", {}, names[path] ?? Marks.richly(`h to ${Words.gate(model.notation, path.slice(5))}`)),
-          );
-        }),
-      );
+      box.replaceChildren(html("legend", {}, "open paths (untick to cut the way back)"), ...wanted.map((path) => {
+        const input = html("input", { type: "checkbox", id: `cut-${path.replace(/\W+/g, "-")}` });
+        input.addEventListener("change", () => {
+          if (input.checked) state.cuts.delete(path);
+          else state.cuts.add(path);
+          repaint();
+        });
+        return html("label", { class: "tick" }, input, html("span", {}, ...Marks.richly(called(path))));
+      }));
     }
     wanted.forEach((path, k) => {
       box.querySelectorAll("input")[k].checked = !state.cuts.has(path);
@@ -242,9 +243,9 @@ const Page = (() => {
 
   /** Choose a gradient; the step shown goes with it. */
   function choose(what) {
-    state.chosen = { row: what.row, role: what.role, t: what.t, gate: what.gate };
-    if (what.role !== "W") state.t = Math.max(1, what.t);
-    state.phase = 7;
+    state.chosen = { row: what.row, role: what.role, t: what.t };
+    state.t = Math.max(1, what.t);
+    state.phase = 99; // all of it
     state.traced = true;
     repaint();
   }
@@ -252,7 +253,7 @@ const Page = (() => {
   /** Show another step, with the gradient of the state at its end chosen. */
   function go(t, row = model.chosen.row) {
     state.t = Math.max(1, Math.min(model.T, t));
-    state.chosen = { row, role: Words.stateOf(model.rows[row]), t: state.t };
+    state.chosen = { row, role: model.rows[row].role, t: state.t };
     state.traced = false;
     repaint();
   }
@@ -264,10 +265,10 @@ const Page = (() => {
       drawControls();
       return;
     }
-    if (state.phase === 7) state.phase = -1;
+    if (model.phase >= model.phases - 1) state.phase = -1;
     const next = () => {
       state.phase += 1;
-      if (state.phase >= 7) {
+      if (state.phase >= model.phases - 1) {
         clearInterval(state.playing);
         state.playing = null;
       }
@@ -278,8 +279,7 @@ const Page = (() => {
   }
 
   function useOwn() {
-    const text = find("own").value,
-      tokens = trained ? Words.characters(text) : Words.split(text),
+    const text = find("own").value, tokens = trained ? Words.characters(text) : Words.split(text),
       problem = find("own-problem");
     const unknown = trained ? [...new Set(tokens.filter((c) => !data.symbols.includes(c)))] : [];
     let says = "";
@@ -287,10 +287,9 @@ const Page = (() => {
     else if (tokens.length > data.longest)
       says = `That is ${tokens.length.toLocaleString("en")} ${data.unit}s; the page shows at most ${data.longest}.`;
     else if (unknown.length)
-      says = `The network never saw ${unknown
-        .slice(0, 10)
-        .map((c) => `“${Words.shown(c)}”`)
-        .join(", ")}; it knows ${Words.shown(data.symbols.join(""))}`;
+      says = `The network never saw ${unknown.slice(0, 10).map((c) => `“${Words.shown(c)}”`).join(", ")}; it knows ${
+        Words.shown(data.symbols.join(""))
+      }`;
     problem.textContent = says;
     problem.hidden = !says;
     if (says) {
@@ -299,8 +298,7 @@ const Page = (() => {
       return;
     }
     find("own").removeAttribute("aria-invalid");
-    const own = sequences.findIndex((s) => s.own),
-      sequence = { name: "typed here", tokens, own: true };
+    const own = sequences.findIndex((s) => s.own), sequence = { name: "typed here", tokens, own: true };
     if (own >= 0) sequences[own] = sequence;
     else {
       sequences.push(sequence);
@@ -310,17 +308,22 @@ const Page = (() => {
     repaint();
   }
 
-  /** Take a sequence, and stand in its middle. */
+  /** Take a sequence, and stand in it. */
   function open(k) {
-    Object.assign(state, { sequence: k, t: Math.ceil(sequences[k].tokens.length / 2), chosen: null });
+    Object.assign(state, { sequence: k, t: Model.opening(sequences[k].tokens.length), chosen: null });
   }
 
   function drawCheck() {
-    const { worst, count } = check(),
-      good = worst <= 1e-9;
+    const { worst, count } = check(), good = worst <= 1e-9;
     find("check").textContent = good
-      ? `Checked when this page opened: ${count.toLocaleString("en")} numbers that it computed, values, gradients and splits, agree with those of tinygrad_lstm; the largest difference is ${number(worst)} of the largest number compared.`
-      : `Do not trust this page: its numbers differ from those of tinygrad_lstm by up to ${number(worst)} of the largest number compared.`;
+      ? `Checked when this page opened: ${
+        count.toLocaleString("en")
+      } numbers that it computed, values, gradients and splits, agree with those of tinygrad_lstm; the largest difference is ${
+        number(worst)
+      } of the largest number compared.`
+      : `Do not trust this page: its numbers differ from those of tinygrad_lstm by up to ${
+        number(worst)
+      } of the largest number compared.`;
     find("check").classList.toggle("bad", !good);
   }
 
@@ -337,42 +340,29 @@ const Page = (() => {
     for (const [key, cell] of Object.entries(data.cells))
       if (key !== "untrained")
         find("cell").append(
-          html(
-            "option",
-            { value: key },
-            trained ? cell.label : `${cell.label}${key === "lstm" || key === "rnn" ? `, ${cell.n} units` : ""}`,
-          ),
+          html("option", { value: key }, trained ? data.name : `${key}, ${cell.n} unit${cell.n > 1 ? "s" : ""}`)
         );
     sequences.forEach((sequence, k) =>
       find("sequence").append(
-        html(
-          "option",
-          { value: k },
-          k === 0
-            ? Words.clip(Words.shown(sequence.tokens.slice(0, 12).join(trained && data.symbols ? "" : " ")), 30)
-            : sequence.name,
-        ),
-      ),
+        html("option", { value: k }, k === 0
+          ? Words.clip(Words.shown(sequence.tokens.slice(0, 12).join(trained && data.symbols ? "" : " ")), 30)
+          : sequence.name)
+      )
     );
     const books = { gates: "f, i, C̃, o · h", gamma: "Γ_f, Γ_u · a⟨t⟩", separate: "f, i, g, o · s" };
     for (const key of Object.keys(data.notations))
       find("notation").append(html("option", { value: key }, books[key] ?? key));
     find("own-unit").textContent = trained ? "characters" : "words";
     for (const id of ["own-label", "use"]) find(id).hidden = trained && !data.symbols;
-    const ends = trained
-      ? { forget: [-5, 5], input: [-5, 5] }
-      : { forget: [Math.min(-4, data.forgetBias), Math.max(10, data.forgetBias)] };
-    for (const [id, [low, high]] of Object.entries(ends))
-      Object.assign(find(id), { min: Math.floor(low), max: Math.ceil(high) });
-
     /** What a control changes; then all is drawn anew. */
     const on = (id, event, change) =>
       find(id).addEventListener(event, () => {
         change(find(id));
         repaint();
       });
-    for (const key of ["forget", "input", "scale", "z", "phase"])
-      on(key, "input", (e) => (state[key] = Number(e.value)));
+    for (const key of ["scale", "z", "phase"]) on(key, "input", (e) => (state[key] = Number(e.value)));
+    on("forget", "input", (e) => (state.biases[Model.keeps(cells[state.cell])] = Number(e.value)));
+    on("alone", "click", () => (state.z = state.z === 0 ? 1 : 0));
     on("cell", "change", (e) => Object.assign(state, { cell: e.value, chosen: null }));
     on("sequence", "change", (e) => open(Number(e.value)));
     on("chrono", "change", (e) => (state.chrono = e.checked));
@@ -401,45 +391,40 @@ const Page = (() => {
     find("play").addEventListener("click", play);
 
     const strip = find("strip-picture");
-    strip.addEventListener("scroll", () => {
-      if (strip.scrollLeft + strip.clientWidth < strip.scrollWidth - 2) looked.atEnd = false;
-      holdTitles();
-    });
-    for (const [key, value] of Object.entries({
-      tabindex: 0,
-      role: "slider",
-      "aria-label": "step",
-      "aria-valuemin": 1,
-    }))
+    strip.addEventListener("scroll", holdTitles);
+    for (const [key, value] of Object.entries({ tabindex: 0, role: "slider", "aria-label": "step",
+      "aria-valuemin": 1 }))
       strip.setAttribute(key, value);
     document.addEventListener("click", (event) => {
       const picked = event.target.closest?.(".pick");
       if (picked) {
-        const { row, role, t, gate } = picked.dataset;
-        choose({ row: Number(row), role, t: Number(t), gate });
+        const { row, role, t } = picked.dataset;
+        choose({ row: Number(row), role, t: Number(t) });
         return;
       }
       const column = event.target.closest?.(".column");
       if (column) {
-        go(Number(column.dataset.step), Number(column.dataset.row));
+        const { step, row } = column.dataset, far = ({ y, height }) => Math.abs(event.clientY - y - height / 2),
+          boxes = [...column.querySelectorAll(".box")].map((e) => [far(e.getBoundingClientRect()), e.dataset.role]),
+          role = boxes.sort((a, b) => a[0] - b[0])[0]?.[1]; // of a long strip the state that is nearest
+        if (role) choose({ row: Number(row), role, t: Number(step) });
+        else go(Number(step), Number(row));
         return;
       }
       const chart = event.target.closest?.("#decay-picture svg[data-left], #gates-picture svg");
       if (!chart) return;
-      const x = event.clientX - chart.getBoundingClientRect().left,
-        left = Number(chart.dataset.left);
+      const x = event.clientX - chart.getBoundingClientRect().left, left = Number(chart.dataset.left);
       if (chart.dataset.column) go(Math.floor((x - left) / Number(chart.dataset.column)) + 1);
       else
         go(
           Math.round(
-            ((x - left) / (chart.getBoundingClientRect().width - left - Number(chart.dataset.right))) * model.T,
-          ),
+            ((x - left) / (chart.getBoundingClientRect().width - left - Number(chart.dataset.right))) * model.T
+          )
         );
     });
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const element = event.target,
-        picked = element.closest?.(".pick");
+      const element = event.target, picked = element.closest?.(".pick");
       if (picked && (event.key === "Enter" || event.key === " ")) {
         picked.dispatchEvent(new MouseEvent("click", { bubbles: true }));
         event.preventDefault();
@@ -450,13 +435,11 @@ const Page = (() => {
       if (element.closest?.(".scroll") && element.scrollWidth > element.clientWidth && event.key.startsWith("Arrow"))
         return;
       const inPicture = element.closest?.("#strip-picture, .pick"); // elsewhere these keys scroll the page
-      const to = { ArrowLeft: state.t - 1, ArrowRight: state.t + 1, ...(inPicture && { Home: 1, End: model.T }) }[
-        event.key
-      ];
+      const to =
+        { ArrowLeft: state.t - 1, ArrowRight: state.t + 1, ...(inPicture && { Home: 1, End: model.T }) }[event.key];
       if (to !== undefined) go(to);
       else if (inPicture && (event.key === "ArrowUp" || event.key === "ArrowDown"))
         go(state.t, Math.min(model.rows.length - 1, event.key === "ArrowUp" ? 0 : 1));
-      else if (event.key === " ") play();
       else return;
       event.preventDefault();
     });
@@ -473,14 +456,7 @@ const Page = (() => {
   Challenges.draw(() => model);
   drawCheck();
   repaint();
-  return {
-    measured,
-    check,
-    repaint,
-    state,
-    why: (what) => why(model, what),
-    get model() {
-      return model;
-    },
-  };
+  return { measured, check, repaint, state, why: (what) => why(model, what), get model() {
+    return model;
+  } };
 })();

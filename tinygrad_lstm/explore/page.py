@@ -6,27 +6,34 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from ..flow.sequence import Passage
-from ..nn import Linear
+from ..nn import Cell, Linear
 from .data import of_network, of_words
 
 # In this order: each needs those before it.
-PARTS = ("engine", "random", "words", "marks", "strip", "cell", "charts", "model", "says", "challenges", "page")
+PARTS = ("engine", "random", "words", "marks", "picture", "strip", "charts", "model", "says", "challenges", "page")
 SCRIPTS = tuple(f"{name}.js" for name in PARTS)
 
 
-def page(text: str, hidden_size: int = 4, forget_bias: float = 1.0, seed: int = 0) -> str:
+def page(
+    text: str,
+    hidden_size: int = 4,
+    forget_bias: float = 1.0,
+    seed: int = 0,
+    cells: Mapping[str, Cell] | None = None,
+) -> str:
     """The explorer of a text as one HTML file: untrained cells of that size and seed, an LSTM above a plain RNN.
 
-    The page asks for nothing from outside and computes in float64 what its controls ask for; when it opens it holds its
-    numbers against those that the engine measured. Raises ValueError for an empty text, more than 200 words, sizes
-    below 1.
+    `cells` are others to show, by the name each goes by: any `nn.Cell` in float64, the first above the second; with
+    them hidden_size and forget_bias have no use. The page asks for nothing from outside and computes in float64 what
+    its controls ask for; when it opens it holds its numbers against those that the engine measured. Raises ValueError
+    for an empty text, more than 200 words, sizes below 1, and a cell whose step cannot be read, with the reason.
     """
-    return _html(of_words(text, hidden_size, forget_bias, seed))
+    return _html(of_words(text, hidden_size, forget_bias, seed, cells))
 
 
 def page_of_network(

@@ -40,16 +40,13 @@ const Random = (() => {
         w.push((a << 24) | (b << 16) | (c << 8) | d);
       }
       for (let k = 16; k < 64; k++) {
-        const p = w[k - 15],
-          q = w[k - 2];
-        const s0 = turn(p, 7) ^ turn(p, 18) ^ (p >>> 3),
-          s1 = turn(q, 17) ^ turn(q, 19) ^ (q >>> 10);
+        const p = w[k - 15], q = w[k - 2];
+        const s0 = turn(p, 7) ^ turn(p, 18) ^ (p >>> 3), s1 = turn(q, 17) ^ turn(q, 19) ^ (q >>> 10);
         w.push((w[k - 16] + s0 + w[k - 7] + s1) | 0);
       }
       let [a, b, c, d, e, f, g, h] = state;
       for (let k = 0; k < 64; k++) {
-        const s1 = turn(e, 6) ^ turn(e, 11) ^ turn(e, 25),
-          s0 = turn(a, 2) ^ turn(a, 13) ^ turn(a, 22);
+        const s1 = turn(e, 6) ^ turn(e, 11) ^ turn(e, 25), s0 = turn(a, 2) ^ turn(a, 13) ^ turn(a, 22);
         const t1 = (h + s1 + ((e & f) ^ (~e & g)) + ROUNDS[k] + w[k]) | 0;
         const t2 = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
         [a, b, c, d, e, f, g, h] = [(t1 + t2) | 0, a, b, c, (d + t1) | 0, e, f, g];
@@ -98,33 +95,26 @@ const Random = (() => {
     return [0, 2, 4, 6].map((k) => out[k] | (out[k + 1] << 32n));
   }
 
-  const LOW64 = (1n << 64n) - 1n,
-    LOW128 = (1n << 128n) - 1n,
-    MULTIPLIER = 0x2360ed051fc65da44385df649fccf645n;
+  const LOW64 = (1n << 64n) - 1n, LOW128 = (1n << 128n) - 1n, MULTIPLIER = 0x2360ed051fc65da44385df649fccf645n;
 
   /** A function that gives PCG64's next 64 bits. */
   function pcg64(entropy) {
-    const [s1, s0, i1, i0] = seeded(entropy),
-      increment = ((((i1 << 64n) | i0) << 1n) | 1n) & LOW128;
+    const [s1, s0, i1, i0] = seeded(entropy), increment = ((((i1 << 64n) | i0) << 1n) | 1n) & LOW128;
     const step = (state) => (state * MULTIPLIER + increment) & LOW128;
     let state = step((increment + ((s1 << 64n) | s0)) & LOW128);
     return () => {
       state = step(state);
-      const x = ((state >> 64n) ^ state) & LOW64,
-        turns = state >> 122n;
+      const x = ((state >> 64n) ^ state) & LOW64, turns = state >> 122n;
       return ((x >> turns) | (x << (64n - turns))) & LOW64;
     };
   }
 
   // The layers of the ziggurat: x falls from the tail's start to 0, each layer of the same area.
-  const TAIL = 3.6541528853610088,
-    AREA = 0.004928673233974658,
-    bell = (x) => Math.exp(-0.5 * x * x);
+  const TAIL = 3.6541528853610088, AREA = 0.004928673233974658, bell = (x) => Math.exp(-0.5 * x * x);
   const edge = new Array(256);
   edge[255] = TAIL;
   for (let k = 255; k > 1; k--) edge[k - 1] = Math.sqrt(-2 * Math.log(AREA / edge[k] + bell(edge[k])));
-  const width = edge.map((x) => x / 2 ** 52),
-    height = edge.map(bell);
+  const width = edge.map((x) => x / 2 ** 52), height = edge.map(bell);
   const sure = edge.map((x, k) => (k > 1 ? (edge[k - 1] / x) * 2 ** 52 : 0));
   width[0] = AREA / bell(TAIL) / 2 ** 52;
   height[0] = 1;
@@ -134,16 +124,12 @@ const Random = (() => {
   function normal(next) {
     const uniform = () => Number(next() >> 11n) * 2 ** -53;
     for (;;) {
-      const bits = next(),
-        layer = Number(bits & 255n),
-        positive = !((bits >> 8n) & 1n);
-      const place = Number((bits >> 9n) & ((1n << 52n) - 1n)),
-        x = place * width[layer];
+      const bits = next(), layer = Number(bits & 255n), positive = !((bits >> 8n) & 1n);
+      const place = Number((bits >> 9n) & ((1n << 52n) - 1n)), x = place * width[layer];
       if (place < sure[layer]) return positive ? x : -x;
       if (layer === 0) {
         for (;;) {
-          const a = -Math.log1p(-uniform()) / TAIL,
-            b = -Math.log1p(-uniform());
+          const a = -Math.log1p(-uniform()) / TAIL, b = -Math.log1p(-uniform());
           if (b + b > a * a) return (BigInt(place) >> 8n) & 1n ? -(TAIL + a) : TAIL + a;
         }
       }

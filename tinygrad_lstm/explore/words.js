@@ -31,8 +31,8 @@ const Words = (() => {
     part >= 1.05
       ? `${times(part, 1)} times as much arrives`
       : part >= 1e-3
-        ? `${percent(part)} of it is left`
-        : `${number(part)} of it is left`;
+      ? `${percent(part)} of it is left`
+      : `${number(part)} of it is left`;
 
   /** A number as a part of another that is named next: "40 % of", "1.3 times". */
   const part = (ratio) =>
@@ -61,11 +61,7 @@ const Words = (() => {
   }
 
   const clip = (text, length) =>
-    Array.from(text).length <= length
-      ? text
-      : Array.from(text)
-          .slice(0, length - 1)
-          .join("") + "…";
+    Array.from(text).length <= length ? text : Array.from(text).slice(0, length - 1).join("") + "…";
 
   /** A text split at white space, as Python's str.split() does. */
   const split = (text) =>
@@ -76,192 +72,177 @@ const Words = (() => {
 
   // ── names, in the notation chosen; _x or _{xyz} is a subscript ───────────────────────────────
 
-  /** What a notation calls a value at step t (a number, or "t", "t-1", ...). */
-  function name(notation, role, t) {
-    const own = role === "c" ? notation.c : role === "h" ? notation.h : role === "x" ? notation.x : null;
+  /** What a value is called at step t (a number, or "t", ...), or without an index. The package's own cells are written
+   *  as the book does that was chosen, a user's as it is. */
+  function name(cell, notation, role, t) {
+    const base = ((cell.own && notation[role]) || role).replace(/_t$|<t>$/, "").replace("C~", "C̃").replace("c~", "c̃")
+      .replace(/_(\w{2,})/, "_{$1}");
+    if (t === undefined) return base;
     const index = String(t).replace("-", "−");
-    const written = own ?? notation.gates[["f", "i", "g", "o"].indexOf(role)];
-    const base = written
-      .replace(/_t$|<t>$/, "")
-      .replace("C~", "C̃")
-      .replace("c~", "c̃");
-    return notation.c.endsWith("<t>") ? `${base}⟨${index}⟩` : `${base}_{${index}}`;
+    return cell.own && notation.c.endsWith("<t>") ? `${base}⟨${index}⟩` : `${base}_{${index}}`;
   }
 
-  /** The letter of a gate's weights: f, i, C, o. */
-  const letter = (notation, gate) => (gate === "h" ? "h" : notation.letters[["f", "i", "g", "o"].indexOf(gate)]);
+  /** How a value of step t is told from all others: by its name, or its number among the nodes. */
+  const roleOf = (cell, k) => (k === 0 ? "x" : (cell.nodes[k].name ?? `#${k}`));
+  const nodeOf = (cell, role) =>
+    role === "x" ? 0 : role[0] === "#" ? Number(role.slice(1)) : cell.nodes.findIndex((node) => node.name === role);
 
-  /** What a gate is called, without an index. */
-  function gate(notation, role) {
-    if (role === "h") return name(notation, "h", "t");
-    return notation.gates[["f", "i", "g", "o"].indexOf(role)]
-      .replace(/_t$|<t>$/, "")
-      .replace("C~", "C̃")
-      .replace("c~", "c̃");
+  /** A value in words: cell state, forget gate, tanh(C_5). */
+  const inWords = (cell, notation, role, t) =>
+    cell.words[role] ?? plain(written(cell, notation, nodeOf(cell, role), t));
+
+  const SIGNS = { add: [" + ", 1], sub: [" − ", 1], mul: [" × ", 2], div: [" ÷ ", 2] };
+
+  /** A value of step t by its name, or (always with `out`) by what it is made of; in brackets where what stands around it
+   *  binds as tightly as `tight`. */
+  function written(cell, N, k, t, { out = false, tight = 0 } = {}) {
+    if (k < 0) {
+      const { name: given, data } = cell.fixed[-1 - k];
+      if (given?.includes(" ") && tight > 1) return `(${worded(cell, N, given)})`;
+      return given ? worded(cell, N, given) : data.length === 1 ? number(data[0], 4) : "constant";
+    }
+    const node = cell.nodes[k], lag = k > 0 && k < cell.first;
+    if (!node.in) return name(cell, N, lag ? cell.states[k - 1] : "x", lag ? t - 1 : t);
+    if (node.name && !out) return name(cell, N, node.name, cell.after.includes(k) ? t : undefined);
+    const bound = (text, level) => (level < tight ? `(${text})` : text),
+      inside = (slot, level = 0) => written(cell, N, node.in[slot], t, { tight: level });
+    if (node.op === "copy") return inside(0, tight);
+    if (node.op === "affine") return bound(products(cell, N, node, t), 1);
+    if (SIGNS[node.op]) {
+      const [sign, level] = SIGNS[node.op];
+      return bound(inside(0, level) + sign + inside(1, level + (node.op === "sub" || node.op === "div")), level);
+    }
+    if (node.op === "neg") return bound(`−${inside(0, 2)}`, 1);
+    if (node.op === "pow") return bound(`${inside(0, 4)}^${inside(1, 4)}`, 3);
+    return `${node.op === "sigmoid" ? "σ" : node.op}(${node.in.map((_, slot) => inside(slot)).join(", ")})`;
   }
 
-  const IN_WORDS = {
-    c: "cell state",
-    h: "hidden state",
-    x: "input",
-    f: "forget gate",
-    i: "input gate",
-    g: "candidate",
-    o: "output gate",
-    shown: "tanh of the cell state",
-    L: "loss",
-  };
+  /** [h, x] W + b: what meets the same weight is joined. */
+  function products(cell, N, node, t) {
+    const terms = [];
+    node.in.forEach((i, slot) => {
+      const [weight] = node.parts[slot], text = written(cell, N, i, t, { tight: 3 });
+      if (terms.at(-1)?.weight === weight) terms.at(-1).pieces.push(text);
+      else terms.push({ weight, pieces: [text] });
+    });
+    const said = terms.map(({ weight, pieces }) => {
+      const W = written(cell, N, -1 - weight, t);
+      return `${pieces.length > 1 ? `[${pieces.join(", ")}]` : pieces[0]} ${W}`;
+    });
+    return [...said, ...node.biases.map((b) => written(cell, N, -1 - b, t))].join(" + ");
+  }
+
+  /** What one edge multiplies a gradient by on its way back; empty where it hands it on as it is. */
+  function local(cell, N, k, slot, t) {
+    const node = cell.nodes[k], other = (s) => written(cell, N, node.in[s], t, { tight: 3 }),
+      y = node.name ? written(cell, N, k, t) : node.op === "sigmoid" ? "σ" : node.op;
+    if (node.op === "affine") return `${written(cell, N, -1 - node.parts[slot][0], t)}ᵀ`;
+    if (node.op === "mul") return other(1 - slot);
+    if (node.op === "add" || node.op === "copy" || (node.op === "sub" && slot === 0)) return "";
+    if (node.op === "neg" || node.op === "sub") return "(−1)";
+    if (node.op === "div" && slot === 0) return `1 ÷ ${other(1)}`;
+    return node.op === "tanh" ? `(1 − ${y}²)` : node.op === "sigmoid" ? `${y} (1 − ${y})` : `slope of ${node.op}`;
+  }
+
+  /** A text of the library's with the names and signs of the page: f * c_prev. */
+  const worded = (cell, N, text) =>
+    text.replace(/[A-Za-z_][\w.]*/g, (word) =>
+      word === "sigmoid"
+        ? "σ"
+        : word.endsWith("_prev")
+        ? name(cell, N, word.slice(0, -5), "t-1")
+        : name(cell, N, word)).replace("[...]", "constant").replaceAll("*", "×").replaceAll(/-(?!1})/g, "−");
+
+  /** What one step back along the direct path of a state multiplies by, in words; null where it has none. */
+  const direct = (cell, N, s) => cell.direct[s] && worded(cell, N, cell.direct[s]);
 
   /** A name as plain text, for screen readers. */
-  const plain = (text) =>
-    text
-      .replace(/_\{([^}]*)\}/g, " $1")
-      .replace(/_(.)/g, " $1")
-      .replace(/[⟨⟩]/g, " ")
-      .trim();
+  const plain = (text) => text.replace(/_\{([^}]*)\}/g, " $1").replace(/_(.)/g, " $1").replace(/[⟨⟩]/g, " ").trim();
 
   // ── sentences ────────────────────────────────────────────────────────────────────────────────
 
-  /** What a row's state is called. */
-  const stateOf = (row) => (row.back.c ? "c" : "h");
-
-  /** The norms of the gradient of a row's own state, step 0 to T. */
-  const gradientOf = (row) => Engine.norms(row.back[stateOf(row)], row.cell.n);
-
-  /** Whether a path that is neither cut nor counted as 0 leads from the loss back to a row's own state at step 1, and to
-   *  its first input. */
-  function reached(row, T, everyStep) {
-    const open = (path) => (row.back.paths[path] ?? 1) !== 0;
-    let h = true,
-      c = open("c -> h");
-    for (let t = T; t > 1; t--) {
-      const written = row.back.c
-        ? (c && ["f", "i", "g"].some((k) => row.back.edges[`h -> ${k}`] && open(`h -> ${k}`))) || (h && open("h -> o"))
-        : h && open("h -> h");
-      h = everyStep || written;
-      c = (c && open("c -> c")) || (h && open("c -> h"));
-    }
-    return { state: row.back.c ? c : h, input: row.back.c ? c || h : h };
-  }
+  /** The norms of the gradient of a row's main state, step 0 to T. */
+  const gradientOf = ({ cell, back }) => Engine.norms(back.d[cell.after[cell.main]], cell.n);
 
   /** The headline: what one step back does to the gradient in each row, and what the first input gets of it.
    *  Pieces [text, class]; those with a class are the numbers that matter. `caution` says why it is not the gradient. */
   function headline(model, data, caution) {
-    const { rows, T, everyStep } = model,
-      said = [[caution, null]],
-      first = `the first ${data.unit}`;
+    const { rows, T, everyStep } = model, said = [[caution, null]], first = `the first ${data.unit}`;
     const say = (...pieces) => said.push(...pieces.map((piece) => (Array.isArray(piece) ? piece : [piece, null])));
     const nothing = (row) => row.sizes.slice(0, -1).every((size) => size === 0);
     const strong = (row, text) => [text, row === rows[0] ? "subject" : "beside"];
     if (T === 1) return [[`With one ${data.unit} there is no step back on which a gradient could change.`, null]];
     for (const row of rows) {
-      const by = Engine.factor(row.sizes),
-        rest = row.sizes[1] / row.sizes[T],
-        of = IN_WORDS[stateOf(row)];
-      if (!reached(row, T, everyStep).state)
+      const by = Engine.factor(row.sizes), rest = row.sizes[1] / row.sizes[T], of = row.state;
+      if (!Engine.reached(row.back).state)
         say(`In the ${row.label} no path is left on which a gradient could come back to the ${of} at ${first}. `);
       else if (nothing(row)) say(`In the ${row.label} no gradient comes back from the last ${of}. `);
       else if (by === null)
         say(
           row.sizes.every(Number.isFinite)
             ? `In the ${row.label} the gradient of the ${of} is too small for float64 at every step before the last. `
-            : `In the ${row.label} the gradient of the ${of} grows too large for float64. `,
+            : `In the ${row.label} the gradient of the ${of} grows too large for float64. `
         );
       else if (everyStep) {
-        say(
-          `In the ${row.label} the ${of} at ${first} has `,
-          strong(row, times(rest, 1)),
-          " times the gradient it has at the last. ",
-        );
+        say(`In the ${row.label} the ${of} at ${first} has `, strong(row, times(rest, 1)),
+          " times the gradient it has at the last. ");
       } else {
         say(`In the ${row.label} one step back multiplies the gradient of the ${of} by `, strong(row, number(by, 3)));
         say(rest >= TINY ? `: ${left(rest)} at ${first}. ` : ", until it is too small for float64. ");
       }
     }
     if (rows.length < 2) return said;
-    const [a, b] = rows.map((row) => Engine.norm(Engine.at(row.back.x, 1, row.cell.m))),
-      [above, below] = rows;
-    const whose = capital(first),
-      cut = rows.filter((row) => !reached(row, T, everyStep).input);
+    const [a, b] = rows.map((row) => Engine.norm(Engine.at(row.back.d[0], 1, row.cell.m))), [above, below] = rows;
+    const whose = capital(first), cut = rows.filter((row) => !Engine.reached(row.back).input);
     const lost = rows.filter((_, k) => !([a, b][k] >= TINY));
     const held = lost.every(nothing) ? "" : " that float64 can hold"; // nothing: multiplied by 0, not too small
     const heldBy = [a, b].map((size, k) => size >= TINY && rows[k]).filter(Boolean);
     if (cut.length === 2) say(`No path is left to ${first} itself in either.`);
     else if (cut.length === 1) {
       const other = cut[0] === above ? below : above;
-      say(
-        `No path is left to ${first} itself in the ${cut[0].label}`,
-        heldBy.length
-          ? `: only in the ${other.label} does it get any gradient.`
-          : `, and in the ${other.label} it gets no gradient that float64 can hold.`,
-      );
-    } else if (heldBy.length === 0)
-      say(`In neither does ${first} get any gradient${held}.`);
-    else if (heldBy.length === 1)
-      say(`Only in the ${heldBy[0].label} does ${first} get any gradient${held}.`);
+      say(`No path is left to ${first} itself in the ${cut[0].label}`, heldBy.length
+        ? `: only in the ${other.label} does it get any gradient.`
+        : `, and in the ${other.label} it gets no gradient that float64 can hold.`);
+    } else if (heldBy.length === 0) say(`In neither does ${first} get any gradient${held}.`);
+    else if (heldBy.length === 1) say(`Only in the ${heldBy[0].label} does ${first} get any gradient${held}.`);
     else if (Math.max(a, b) / Math.min(a, b) < 1.05) say(`${whose} itself gets about as much in both.`);
     else if (a > b)
-      say(
-        `${whose} itself gets `,
-        strong(above, `${times(a, b)} times`),
-        ` as much in the ${above.label} as in the ${below.label}.`,
-      );
+      say(`${whose} itself gets `, strong(above, `${times(a, b)} times`),
+        ` as much in the ${above.label} as in the ${below.label}.`);
     else
-      say(
-        `Here the ${above.label} does worse: ${first} itself gets `,
-        strong(below, `${times(b, a)} times`),
-        ` as much in the ${below.label}.`,
-      );
+      say(`Here the ${above.label} does worse: ${first} itself gets `, strong(below, `${times(b, a)} times`),
+        ` as much in the ${below.label}.`);
     return said;
   }
 
   /** Under the split: how much came straight along the cell state; `cut` says that the straight line itself is cut. */
   function straight(parts, z, what, cut) {
-    const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)),
-      size = Engine.norm(whole);
+    const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)), size = Engine.norm(whole);
     if (!(size >= TINY)) return `The gradient of ${what} is 0 or too small for float64: there is nothing to split.`;
     const length = Engine.norm(parts[0]);
     if (length === 0) {
-      const all = `all of the gradient, ${number(size)}, crosses from h into the gates`;
+      const all = `all of the gradient, ${number(size)}, crosses a weight`;
       return cut
-        ? `The straight line is cut, so no path reaches ${what} without a detour: ${all}.`
-        : `The straight part is too small for float64: ${all}.`;
+        ? `The direct path is cut, so no path reaches ${what} without crossing a weight: ${all}.`
+        : `What came along the direct path is too small for float64: ${all}.`;
     }
-    const cosine = Engine.dot(
-      parts[0].map((x) => x / length),
-      whole.map((x) => x / size),
-    );
+    const cosine = Engine.dot(parts[0].map((x) => x / length), whole.map((x) => x / size));
     const rest = parts.slice(1).some((part) => Engine.norm(part) > 0)
-      ? "The rest came by detours; parts may cancel, so the lengths do not add up, but the signed shares do."
-      : "There are no detours from here.";
+      ? "The rest crossed weights; parts may cancel, so the lengths do not add up, but the signed shares do."
+      : "No path from here crosses a weight.";
     const marked = z === 1 ? "" : ` The filled bars show each part k multiplied by z^k, with z = ${number(z)}.`;
-    return `The straight part has ${percent(length / size)} of the length of the whole, and points ${
-      cosine > 0.95 ? "nearly the same way" : cosine < -0.95 ? "nearly the opposite way" : `at cosine ${number(cosine)} to it`
+    return `What came along the direct path alone has ${
+      percent(length / size)
+    } of the length of the whole, and points ${
+      cosine > 0.95
+        ? "nearly the same way"
+        : cosine < -0.95
+        ? "nearly the opposite way"
+        : `at cosine ${number(cosine)} to it`
     }. ${rest}${marked}`;
   }
 
-  return {
-    number,
-    signed,
-    percent,
-    left,
-    part,
-    capital,
-    times,
-    steps,
-    shown,
-    clip,
-    split,
-    characters,
-    name,
-    letter,
-    gate,
-    IN_WORDS,
-    plain,
-    stateOf,
-    gradientOf,
-    reached,
-    headline,
-    straight,
-  };
+  // prettier-ignore
+  return { number, signed, percent, left, part, capital, times, steps, shown, clip, split, characters, name, roleOf,
+    nodeOf, inWords, written, local, direct, plain, gradientOf, headline, straight };
 })();

@@ -1,15 +1,16 @@
-// dL/dh of a readout that is asked for another network's answer.
+// dL/dh of a readout that is asked for another network's answer, of a cell that shows the tanh of a bias.
 ([W, b, h, said]) => {
   const cell = {
-    kind: "rnn",
-    n: 4,
-    m: 1,
-    W: { h: new Float64Array(20) },
-    b: { h: new Float64Array(4) },
+    ...{ n: 4, m: 1, main: 0, states: ["h"], after: [3], paths: {} },
+    fixed: [{ name: "b", data: Float64Array.from(h, Math.atanh) }],
+    nodes: [
+      { op: "x", width: 1 },
+      { op: "state", width: 4 },
+      { op: "affine", in: [], parts: [], biases: [0], crosses: [], width: 4, level: 1 },
+      { op: "tanh", in: [2], name: "h", width: 4, level: 1 },
+    ],
     read: { W: Float64Array.from(W), b: Float64Array.from(b), loss: "classes" },
   };
-  cell.b.h.set(h.map(Math.atanh));
-  return Array.from(
-    Engine.at(Engine.backward(Engine.forward(cell, [new Float64Array(1)]), { said: () => said }).h, 1, 4),
-  );
+  const back = Engine.backward(Engine.forward({ ...cell, first: 2 }, [new Float64Array(1)]), { said: () => said });
+  return Array.from(Engine.at(back.d[3], 1, 4));
 };

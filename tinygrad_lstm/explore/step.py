@@ -1,0 +1,278 @@
+"""One recorded step of any cell as data: the program that the page runs, and the places where it is drawn."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import groupby, pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..draw.chain import find_chain
+from ..draw.elements import Element, Elements
+from ..draw.lanes import Lanes, on_lane
+from ..flow.trace import read_graph
+from ..nn import Cell
+from ..nn.anatomy import anatomy
+from ..nn.recorded import Value
+from ..nn.recording import NotCompiled
+from ..nn.words import Words
+from ..primitives import TABLE
+from ..tensor import Tensor
+
+Json = dict[str, Any]
+
+
+def array(values: npt.ArrayLike) -> str:
+    """float64 numbers, little-endian, in base64: exact, and half as long as in digits."""
+    return base64.b64encode(np.asarray(values, "<f8").tobytes()).decode()
+
+
+class Program:
+    """The step of a cell as values in order, each made of those before it. `data` is what the page holds of it.
+
+    Raises ValueError, with the reason, for a cell whose step cannot be read so.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        try:
+            self.anatomy = anatomy(cell)
+        except NotCompiled as error:
+            raise ValueError(f"{cell!r} cannot be explored: {error}") from error
+        step = self.step = self.anatomy.step
+        self.cell, self.values = cell, [step.x, *step.before, *step.computed]
+        self.place = {v: k for k, v in enumerate(self.values)}
+        if own := [v.op.name for v in step.computed if v.op != "affine" and TABLE.get(v.op.name) is not v.op]:
+            raise ValueError(f"{cell!r} cannot be explored: the page does not know the operation {own[0]!r}")
+        self.fixed: dict[Value, int] = {}
+        inside = [(name, self.place.get(v, 0)) for name, v in reversed(step.named.items())]
+        self.names = {k: name for name, k in inside if k > len(cell.states)}
+        self.nodes = [self._node(v) for v in self.values]
+        self.after = [self._after(k, name) for k, name in enumerate(cell.states)]
+        self.main = next((k for k, name in enumerate(cell.states) if self.anatomy.direct[name]), 0)
+        self.consumers: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for k, node in enumerate(self.nodes):
+            for slot, i in enumerate(node.get("in", ())):
+                self.consumers[i].append((k, slot))
+        self._level()
+
+    @property
+    def data(self) -> Json:
+        return {
+            "n": self.cell.hidden_size,
+            "m": self.cell.input_size,
+            "states": self.cell.states,
+            "after": self.after,
+            "main": self.main,
+            "direct": [None if found is None else found.words for found in self.anatomy.direct.values()],
+            "nodes": self.nodes,
+            "fixed": list(self._numbers()),
+            "paths": self.paths(),
+            "biases": list(self._biases()),
+        }
+
+    @property
+    def shared(self) -> set[str]:
+        """The names of values that are written more than once: a recording has a gradient for each time."""
+        times = Counter(self.step.values[t] for t in self.step.recording.ops)
+        return {name for k, name in self.names.items() if k >= len(self.values) or times[self.values[k]] > 1}
+
+    def _node(self, v: Value) -> Json:
+        node: Json = {"width": v.width, "name": self.names.get(self.place[v])}
+        if v.op in ("x", "state"):
+            return node | {"op": v.op}
+        if v.op == "affine":
+            parts = [[self._fixed(w), rows.start, rows.stop] for _, w, rows in v.parts]
+            inside = [self.place[q] for q, _, _ in v.parts]
+            return node | {"op": "affine", "in": inside, "parts": parts, "biases": [*map(self._fixed, v.biases)]}
+        return node | {"op": v.op.name, "in": [-1 - self._fixed(i) if i.fixed else self.place[i] for i in v.inputs]}
+
+    def _fixed(self, v: Value) -> int:
+        return self.fixed.setdefault(v, len(self.fixed))
+
+    def _after(self, k: int, name: str) -> int:
+        """The node of a state after the step: one of its own, also where it is passed along."""
+        at = self.place[self.step.after[k]]
+        if at <= len(self.cell.states) or any(self.step.after[j] is self.step.after[k] for j in range(k)):
+            self.nodes.append({"op": "copy", "in": [at], "width": self.cell.hidden_size})
+            at = len(self.nodes) - 1
+        self.names[at] = self.nodes[at]["name"] = name
+        return at
+
+    def _numbers(self) -> Iterator[Json]:
+        """What is fixed; `whole` for parameters that nothing but affine maps use, so that their gradient is known."""
+        used = {-1 - i for node in self.nodes for i in node.get("in", ())}
+        computed = {name for v in self.fixed if not v.name for name in self.step.parameters_of(v)}
+        for v, k in self.fixed.items():
+            whole = v.trained and k not in used and v.name not in (None, *computed)
+            text = v.name or (Words(self.step, dict.fromkeys(self.cell.states, "{}"))(v) if v.number is None else None)
+            yield {"name": text, "whole": whole, "data": array(np.ravel(self.step.array(v)))}
+
+    def _level(self) -> None:
+        """Number the values in the order in which named ones wait for each other, and mark what crosses a weight."""
+        depth, free = [0] * len(self.nodes), {*range(1, 1 + len(self.after))}
+        for k, node in enumerate(self.nodes):
+            inside = [i for i in node.get("in", ()) if i >= 0]
+            depth[k] = max((depth[i] for i in inside), default=0) + (k in self.names)
+            if node["op"] == "affine":
+                node["crosses"] = [i in free for i in inside]
+            elif not free.isdisjoint(inside):
+                free.add(k)
+        for k in reversed(range(len(self.nodes))):
+            waits = [self.nodes[c]["level"] for c, _ in self.consumers[k]]
+            self.nodes[k]["level"] = depth[k] if k in self.names or not waits else min(waits)
+        for k in range(1 + len(self.after)):
+            self.nodes[k]["level"] = 0
+
+    def leads(self, k: int) -> list[str]:
+        """The named values that a value leads to first; of a named one itself."""
+        if k in self.names:
+            return [self.names[k]]
+        return list(dict.fromkeys(name for c, _ in self.consumers[k] for name in self.leads(c)))
+
+    def paths(self) -> dict[str, list[tuple[int, int]]]:
+        """The edges out of every state, before or after the step, by name: "h -> f" leads to f."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for k, name in enumerate(self.cell.states):
+            for c, slot in (*self.consumers[1 + k], *self.consumers[self.after[k]]):
+                to, crosses = self.leads(c), self.nodes[c].get("crosses")
+                more = " by weights" if to == [name] and crosses and self.anatomy.direct[name] else ""
+                found.setdefault(f"{name} -> {', '.join(to)}{more}", []).append((c, slot))
+        return found
+
+    def _biases(self) -> Iterator[Json]:
+        """The biases that a slider can move: each of one gate alone, which leads to the main state and no other."""
+        main = self.cell.states[self.main]
+        direct = self.anatomy.direct[main]
+        for v in self.step.computed:
+            name, site = self.names.get(self.place[v]), v.inputs[0]
+            if v.op is not TABLE["sigmoid"] or not name or site.op != "affine" or len(site.biases) != 1:
+                continue
+            alone = sum(any(b is site.biases[0] for b in w.biases) for w in self.step.computed) == 1
+            to = {n for c, _ in self.consumers[self.place[v]] for n in self.leads(c)}
+            if alone and to == {main} and len(self.consumers[self.place[site]]) == 1 and site.biases[0].name:
+                keeps = direct is not None and direct.words == name
+                yield {"gate": name, "fixed": self.fixed[site.biases[0]], "keeps": keeps}
+
+    # ── the picture ────────────────────────────────────────────────────────────────────────────
+
+    def picture(self, rows: bool) -> Json:
+        """Where the elements of the step stand, on a grid of tracks, and which way its wires go.
+
+        With `rows` the gates have room for parameters and numbers. Raises ValueError for a step that is too long.
+        """
+        after = self.step.recording.after
+        flow = read_graph(sum((s.sum() for s in after[1:]), after[0].sum()))
+        chain = find_chain(flow)
+        if chain is None:
+            raise ValueError(f"{self.cell!r} cannot be explored: its step holds another cell's")
+        elements = Elements(chain[0])
+        every = [*elements.all, *elements.outs.values()]
+        self.index = {e: k for k, e in enumerate(every)}
+        self.feeds: dict[Element, list[Element]] = defaultdict(list)
+        for e in every:
+            for wire in e.wires:
+                self.feeds[wire.source].append(e)
+        self.of = {e: self.place.get(self._value(flow.tensor(e.node))) for e in elements.all if e.kind != "join"}
+        self.taken = {k for k in self.of.values() if k is not None}
+        gates = {e: self._parameters(e) for e in elements.all if rows and e.kind == "gate"}
+        for e, parameters in gates.items():
+            e.rows = len(parameters) + math.ceil(min(8, self.cell.hidden_size) / 4) - 1
+        lanes = _lay_out(elements)
+        shapes = [
+            {
+                "kind": e.kind,
+                "at": lanes.at[e],
+                "half": e.half,
+                "node": self.after[self.cell.states.index(e.name)] if e.kind == "out" else self.of.get(e),
+                "sign": e.label,
+                "lane": e.lane,
+                "weights": gates.get(e, []),
+            }
+            for e in every
+        ]
+        return {"width": lanes.width, "height": lanes.height, "lanes": elements.lanes, "shapes": shapes,
+                "wires": list(self._wires(every, lanes))}  # fmt: skip
+
+    def _value(self, t: Tensor) -> Value:
+        """The value of a Tensor; of a sum that was taken into another, that one."""
+        while self.step.values[t].op == "affine" and self.step.values[t] not in self.place:
+            t = next(op for op in self.step.recording.ops if any(i is t for i in op.inputs))
+        return self.step.values[t]
+
+    def _parameters(self, e: Element) -> list[tuple[int, int]]:
+        """The weights and biases of a gate, each as it stands in `fixed` and with the node that takes it."""
+        found: dict[int, int] = {}
+        for k in sorted(self._readers(e)):
+            node = self.nodes[k]
+            own = [w for w, *_ in node.get("parts", ())] + node.get("biases", [])
+            found |= dict.fromkeys(own + [-1 - i for i in node["in"] if i < 0], k)
+        return [(w, found[w]) for v, w in self.fixed.items() if w in found and v.number is None][:4]
+
+    def _sources(self, e: Element) -> set[int]:
+        """The nodes whose values go along the wires of an element."""
+        at = self.of.get(e)
+        return {at} if at is not None else {k for wire in e.wires for k in self._sources(wire.source)}
+
+    def _readers(self, e: Element) -> set[int]:
+        """The nodes that an element stands for: of a gate the activation and its sums."""
+        at = self.of.get(e)
+        found = [k for fed in self.feeds[e] for k in self._readers(fed)] if at is None else [at]
+        for k in found if at is not None else ():  # grows as they are found
+            found += [i for i in self.nodes[k]["in"] if i > len(self.after) and i not in self.taken]
+        return {*found}
+
+    def _wires(self, every: list[Element], lanes: Lanes) -> Iterator[Json]:
+        """Every piece of a value's way once, with all the edges of the program that come back along it."""
+        trees: dict[Element, list[tuple[Element, int, list[Any]]]] = defaultdict(list)
+        for e in every:
+            for n, wire in enumerate(e.wires):
+                trees[wire.source].append((e, n, [wire.source, *lanes.paths.get((e, n), ()), e]))
+        for source, branches in trees.items():
+            over: dict[Any, list[int]] = defaultdict(list)
+            for b, (*_, cells) in enumerate(branches):
+                for piece in pairwise(cells):
+                    over[piece].append(b)
+            for b, (*_, cells) in enumerate(branches):
+                for beyond, group in groupby(pairwise(cells), over.__getitem__):
+                    if beyond[0] == b:
+                        pieces = [*group]
+                        run = [*(first for first, _ in pieces), pieces[-1][1]]
+                        targets = [branches[j][0] for j in beyond]
+                        yield {
+                            "path": _corners([p for p in run if isinstance(p, tuple)]),
+                            "from": self.index[source] if run[0] is source else None,
+                            "to": self.index[run[-1]] if isinstance(run[-1], Element) else None,
+                            "lane": any(on_lane(source, e) for e in targets),
+                            "edges": sorted({edge for e in targets for edge in self._edges(source, e)}),
+                        }
+
+    def _edges(self, source: Element, e: Element) -> Iterator[tuple[int, int]]:
+        """The edges (node, slot) of a wire; (-1, k) is what comes back to state k from beyond the step."""
+        if e.kind == "out":
+            yield -1, self.cell.states.index(e.name)
+            return
+        sources, joined = self._sources(source), "join" in (source.kind, e.kind)
+        crosses = joined or any(wire.crosses for wire in e.wires if wire.source is source)
+        for k in self._readers(e):
+            node = self.nodes[k]
+            if not (joined or e.kind == "gate") or crosses == (node["op"] == "affine"):
+                yield from ((k, slot) for slot, i in enumerate(node["in"]) if i in sources)
+
+
+def _lay_out(elements: Elements) -> Lanes:
+    """The first of a few orders of lanes in which every wire finds its way; the gates as they were recorded."""
+    gates = sorted((e for e in elements.all if e.kind == "gate"), key=lambda e: e.node.id)
+    lanes = Lanes(elements, gates, elements.lanes, 0)
+    return lanes if not lanes.lost else min((lanes, Lanes(elements, gates, elements.lanes, 2)), key=lambda x: x.lost)
+
+
+def _corners(path: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The path without the points at which it does not bend."""
+    around = zip(path, path[1:], path[2:], strict=False)
+    inner = [b for a, b, c in around if (c[0] - a[0]) * (c[1] - a[1])]
+    return [*path[:1], *inner, *path[1:][-1:]]
