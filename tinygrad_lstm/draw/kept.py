@@ -231,16 +231,20 @@ def headline(rows: Sequence[Kept]) -> str:
 
 
 def _compared(first: Kept, left: float, theirs: Sequence[float]) -> str:
-    """Why more or less is left in the first row than in the others; "" where its direct path alone does not say it."""
+    """Why more or less is left in the first row than in the others; "" where no sentence says it."""
     most, least, alone = max(theirs), min(theirs), first.alone
     name, step = f"{first.name}’s gradient", f"a step back along {first.state} is"
-    if alone is None or most >= 1 or any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
+    if not left or most >= 1 or any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
         return ""
-    if min(left, alone) > most:
+    if alone is not None and min(left, alone) > most:
         less = f"vanishes less: {step} only {first.factor}" if left < 1 else f"does not vanish: {step} {_is(first)}"
         return f"Why the {name} {less}"
-    if 0 < max(left, alone) < least:
+    if alone is not None and max(left, alone) < least:
         return f"Why the {name} vanishes more: {step} {_is(first)}"
+    if alone is not None and most < left < 1:
+        return f"The {name} vanishes less, but not by {first.state} alone: {_is(first).rpartition(', and ')[2]}"
+    if left < least or most < left < 1:
+        return f"The {name} vanishes {'more' if left < least else 'less'}, {_back(first)}"
     return ""
 
 

@@ -157,14 +157,19 @@ class _Drawing:
 
     def _said(self) -> list[str]:
         """A line for each state with a direct path, or that there is none."""
-        step, lines = self.elements[0].step, []
-        for name in self.elements[0].lanes:
+        elements, lines = self.elements[0], []
+        step = elements.step
+        for name in elements.lanes:
             along = step.factor(name)
             mean = f" (mean {number(along.mean)} here)" if along.mean is not None and along.words != "1" else ""
             squashing = f"squashing by {' and '.join(bent)}" if (bent := step.bends(name)) else "no squashing"
             lines.append(
                 f"direct path of {name}: one step back multiplies by {along.words}{mean}; no matrix, {squashing}"
             )
+            reach = [e for e in elements.all if e.kind == "gate" and not e.lane and _sees(e, elements.before[name])]
+            if reach:
+                names = ", ".join(e.name or e.label for e in reach)
+                lines.append(f"not on this line: {name} also reaches {names} element by element, without a matrix")
         none = " and ".join(name for name in step.states if name not in step.direct)
         return lines or [f"no direct path: every way from {none} one step back crosses a matrix"] * bool(none)
 
@@ -220,7 +225,7 @@ class _Drawing:
             sign = labels.font(theme.fit(e.label or "@", size[0] - 2, 9.5), 9.5)
             rows = [labels.td(name or " "), labels.td(sign), labels.td(self.heat(e, room))]
             return labels.table(rows, CELLPADDING="1")
-        gradient = labels.gradient_text(e.node)
+        gradient = labels.gradient_text(e.node) if self.flow.traced else ""
         wide = round(theme.text_width(gradient, LEAST))
         left = labels.td(f"{name} {labels.font(e.label or 'linear', 10.5)}", ALIGN="LEFT", WIDTH=f"{room - wide:.0f}")
         right = labels.td(labels.font(gradient, LEAST, theme.GRADIENT_TEXT), ALIGN="RIGHT", WIDTH=f"{wide}")
@@ -310,6 +315,10 @@ class _Drawing:
                 at = self.middle(k, e)[0] + self.size(e)[0] / 2 + 4, y - 17
                 html = labels.font(f"× {theme.fit(words, 120, 11)}", 11, theme.STATE_TEXT, bold=True)
                 self.sheet.text(f"{state}-factor{edge.consumer.id}", "note", at, html, 130)
+
+
+def _sees(e: Element, state: Element) -> bool:
+    return any(wire.source is state and not wire.crosses for wire in e.wires)
 
 
 def _by_source(edges: Sequence[Edge]) -> dict[Node, list[Edge]]:

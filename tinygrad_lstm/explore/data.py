@@ -129,8 +129,8 @@ def _shared() -> Json:
 def _written(key: str) -> dict[str, str]:
     """How a book writes the values and weights of the package's own cells."""
     n = NOTATIONS[key]
-    names = {"h": n.h, "c": n.c, "x": n.x, **{k: n.gate(k) for k in GATES}}
-    return names | {f"{what}_{k}": f"{what}_{n.letter(k)}" for what in "Wb" for k in GATES}
+    names = {k: n.values[k] for k in ("h", "c", "x", *GATES)}
+    return names | {f"{what}_{k}": n.parameter(f"{what}_{k}") for what in "Wb" for k in GATES}
 
 
 def _check_length(count: int, of: str) -> None:

@@ -265,10 +265,9 @@ class Program:
 
 
 def _lay_out(elements: Elements) -> Lanes:
-    """The first of a few orders of lanes in which every wire finds its way; the gates as they were recorded."""
+    """The gates in the order in which they were recorded."""
     gates = sorted((e for e in elements.all if e.kind == "gate"), key=lambda e: e.node.id)
-    lanes = Lanes(elements, gates, elements.lanes, 0)
-    return lanes if not lanes.lost else min((lanes, Lanes(elements, gates, elements.lanes, 2)), key=lambda x: x.lost)
+    return Lanes(elements, gates, elements.lanes)
 
 
 def _corners(path: list[tuple[int, int]]) -> list[tuple[int, int]]:
