@@ -14,7 +14,8 @@ import pytest
 
 from tinygrad_lstm.cli import explain, main
 from tinygrad_lstm.cli.terminal import bar, fit, safe, width
-from tinygrad_lstm.flow.sequence import embed, make_cell, reading, trace_sequence
+from tinygrad_lstm.flow.kinds import make_cell
+from tinygrad_lstm.flow.sequence import embed, reading, trace_sequence
 
 SENTENCE = "the cities that I have seen in my life are very many"
 NASTY = [

@@ -11,7 +11,8 @@ import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.explore import page, page_of_network
-from tinygrad_lstm.flow.sequence import embed, make_cell, tokenize, trace_sequence
+from tinygrad_lstm.flow.kinds import make_cell
+from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
 from tinygrad_lstm.nn import Linear
 
 TEXT = "the cities that I have seen in my life are ..."

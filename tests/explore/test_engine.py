@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow.sequence import embed, make_cell, tokenize, trace_sequence
+from tinygrad_lstm.flow.kinds import make_cell
+from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
 from tinygrad_lstm.train.explaining import answer
 
 Floats = npt.NDArray[np.float64]

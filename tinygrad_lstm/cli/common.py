@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..flow import sequence
-from ..flow.sequence import Cell, Passage, make_cell, memory_needed
+from ..flow.kinds import KINDS, Kind, kind_name, make_cell
+from ..flow.sequence import Passage, memory_needed
+from ..nn import Cell
+from . import own_cell
 from .errors import UserError
 
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
 DETAILS = ("auto", "ops", "cell", "step")
 FORMATS = ("svg", "png", "pdf", "dot")
+CELL = "lstm, rnn, lstm1997 (without a forget gate), or a cell of your own, FILE.py:NAME"
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -81,14 +86,50 @@ def add_cell_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make_cells(kinds: Sequence[str], steps: int, args: argparse.Namespace) -> list[Cell]:
-    """One untrained cell of each kind. Raises UserError where that many steps would not fit into memory."""
+def cell(text: str) -> str:
+    """An argument's type: a cell that is built in, or FILE.py:NAME."""
+    if text.lower() not in KINDS and ":" not in text:
+        raise argparse.ArgumentTypeError(
+            f"no cell is called {text!r} (choose from {', '.join(KINDS)}, or FILE.py:NAME)"
+        )
+    return text if ":" in text else text.lower()
+
+
+def cells(text: str) -> list[str]:
+    """An argument's type: such cells with commas between, each once."""
+    found = [cell(name) for name in text.split(",")]
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"expected each cell once, got {text!r}")
+    return found
+
+
+def kind_of(name: str, input_size: int, hidden_size: int) -> Kind:
+    """A name that is built in, or the class of FILE.py:NAME, of which a cell of these sizes was built and tried."""
+    return type(own_cell.make(name, input_size, hidden_size)) if ":" in name else name
+
+
+def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:
+    """One untrained cell of each kind, by its name. Raises UserError where so many steps would not fit into memory."""
     if args.step is not None and args.step > steps:
         raise UserError(f"--step {args.step}: there {'is 1 step' if steps == 1 else f'are {steps:,} steps'}")
     size = args.input or args.hidden
-    cells = [make_cell(kind, size, args.hidden, args.forget_bias, args.seed) for kind in kinds]
-    check_memory(sum(memory_needed(cell, steps) for cell in cells), steps, args.hidden)
-    return cells
+    kinds = [kind_of(name, size, args.hidden) for name in names]
+    if len({kind_name(kind).lower() for kind in kinds}) < len(kinds):  # they name files
+        raise UserError(f"two cells have one name in {','.join(names)}: rename the class of one")
+    with told():
+        made = {kind_name(kind): make_cell(kind, size, args.hidden, args.forget_bias, args.seed) for kind in kinds}
+        needed = sum(memory_needed(made_cell, steps) for made_cell in made.values())
+    check_memory(needed, steps, args.hidden)
+    return made
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What a library refuses, or a cell of the user's own stumbles over, as one line."""
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise UserError(" ".join(str(error).split())) from error
 
 
 def check_memory(needed: int, steps: int, hidden: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..flow.sequence import TINY, Floats, Passage, number, percent, times
+from ..flow.kinds import kind_name
+from ..flow.sequence import TINY, Passage, number, percent, times
 from ..tasks import TASKS
 from ..train import Explained
 from ..train.explaining import Answer, written
@@ -30,11 +31,6 @@ class Answered(Passage):
         return "trained" if self.trained else "untrained"
 
     @property
-    def norms(self) -> dict[str, Floats]:
-        """As of any passage; of an untrained network those of x alone."""
-        return super().norms if self.trained else {"x": self.x}
-
-    @property
     def title(self) -> str:
         """A heading: the cell, and whether it is trained."""
         return f"{super().name}, trained on {self.task}" if self.trained else f"{super().name}, untrained"
@@ -42,10 +38,11 @@ class Answered(Passage):
 
 def by_kind(found: Explained) -> dict[str, Passage]:
     """The passages by the names of files and columns."""
+    alone = replace(found.untrained, norms={"x": found.untrained.x})  # of an untrained network those of x are shown
     trained, untrained = (
-        Answered(**vars(p), task=found.task, trained=p is found.trained) for p in (found.trained, found.untrained)
+        Answered(**vars(p), task=found.task, trained=p is found.trained) for p in (found.trained, alone)
     )
-    return {found.checkpoint.settings.cell: trained, "untrained": untrained}
+    return {kind_name(found.checkpoint.settings.cell): trained, "untrained": untrained}
 
 
 def result(found: Explained) -> dict[str, Any]:
@@ -121,11 +118,12 @@ def _quoted(symbol: str) -> str:
 def reading(found: Explained) -> str:
     """One paragraph saying what L and the numbers are, and what they show for this sequence."""
     norms, steps = found.trained.x, len(found.sequence.tokens)
-    states = "dL/dh_t" if found.trained.c is None else "dL/dc_t, dL/dh_t"
+    *states, last = (f"dL/d{name}_t" for name in found.trained.norms)
     sentences = [
+        *_plainly(found),
         _what_L_is(found),
-        f"Listed are the Euclidean norms of {states} and dL/dx_t, by all paths, computed in float64. The untrained "
-        "network has the weights that the run began with; it is asked for the same L.",
+        f"Listed are the Euclidean norms of {', '.join(states)} and {last}, by all paths, computed in float64. The "
+        "untrained network has the weights that the run began with; it is asked for the same L.",
     ]
     if norms.max() < TINY:
         sentences.append("In the trained network every norm of dL/dx is 0 or too small for float64.")
@@ -144,6 +142,18 @@ def reading(found: Explained) -> str:
                 f"At the first step dL/dx has the norm {number(first)}, {more} that in the untrained network."
             )
     return " ".join([*sentences, _what_changes(found)])
+
+
+def _plainly(found: Explained) -> list[str]:
+    """What a gradient is, and where most of it is here, for a reader who has met neither."""
+    norms, what = found.trained.x, f"a {found.unit}" if found.unit != "value" else "a value"
+    said = f"The gradient says how much L, which stands for the answer, would change if {what} changed a little."
+    total = float(norms.sum())
+    if norms.max() < TINY:
+        return [said, "Here it is 0 or too small for float64 everywhere."]
+    at, first = found.largest[0], f"; at the first step it is {percent(float(norms[0]), total)} of that sum"
+    share = f"{percent(float(norms[at]), total)} of the sum of its sizes over all steps"
+    return [said, f"Here it is largest at {_step(found, at)}, {share}{first if at and norms[0] >= TINY else ''}."]
 
 
 def _what_L_is(found: Explained) -> str:

@@ -1,13 +1,14 @@
-"""How much gradient is left after a lag: RNN, LSTM of 1997, LSTM with forget bias 0, 1 and 3, and chrono, side by side.
+"""How much gradient is left after a lag: RNN, LSTM of 1997, with forget bias 0, 1, 3, chrono, cells of your own.
 
 Untrained cells of one size run over the same random inputs with several seeds. L = u · h_T with |u| = 1 is
-differentiated, and the gradient of each cell's own state, dL/dc of an LSTM and dL/dh of the RNN, is followed back.
+differentiated, and the gradient of each cell's own state, that with a direct path, which crosses no weight (dL/dc of an
+LSTM), or else the one it shows (dL/dh of the RNN), is followed back.
 Printed: a table and what it says. Written, each chart beside its numbers:
 
   table.csv          one row a cell                     study.json   sizes, seeds, cells
   norms.svg .csv     norm against lag, closed forms dashed
-  direct.svg .csv    the part along the cell state alone: relative norm and cosine
-  split.svg .csv     the gradient by detours through h, signed
+  direct.svg .csv    the part along the direct path alone: relative norm and cosine
+  split.svg .csv     the gradient by detours, how often a path crosses a weight, signed
   singular.svg .csv  largest, median, smallest singular value of d state_T / d state_(T-lag)
   weights.svg .csv   what each step contributes to dL/dW
   sequence.svg .csv  the gradient along a sequence, LSTM over RNN
@@ -19,6 +20,7 @@ examples:
   tinygrad-lstm flow --out flow
   tinygrad-lstm flow --lag 1000 --seeds 3 --format png
   tinygrad-lstm flow --cells rnn,lstm-2,lstm0,lstm5 --hidden 32
+  tinygrad-lstm flow --cells rnn,lstm1,my_cells.py:GRUCell
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ from typing import Any
 from .. import __version__
 from ..files import all_or_nothing
 from ..flow.sequence import TINY, memory_needed
-from ..flow.study import MOST, VARIANTS, CellStudy, Study, Variant, reading, study, variant
+from ..flow.study import MOST, VARIANTS, CellStudy, Study, reading, study, variant
 from ..flow.study import run as run_cell
-from .common import check_memory, save, whole
+from .common import check_memory, kind_of, save, told, whole
 from .errors import UserError, reason
 from .terminal import fit, safe, show
 
@@ -76,9 +78,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cells",
         type=_cells,
-        default=[variant(key) for key in VARIANTS],
+        default=list(VARIANTS),
         metavar="LIST",
-        help=f"of rnn, lstm1997, chrono, and lstm with its forget bias (default: {','.join(VARIANTS)})",
+        help="of rnn, lstm1997, chrono, lstm with its forget bias, and cells of your own, FILE.py:NAME "
+        f"(default: {','.join(VARIANTS)})",
     )
     parser.add_argument("--out", type=Path, default=Path("flow"), metavar="DIR", help="where to write (default: flow)")
     parser.add_argument("--format", choices=FORMATS, default="svg", help="of charts and picture (default: svg)")
@@ -87,20 +90,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, write tables and charts, and print the table and its reading."""
     seeds = range(args.seed, args.seed + args.seeds)
-    keys = [v.key for v in args.cells]
-    biggest = max(memory_needed(v.build(args.input, args.hidden, args.lag, 0), args.lag) for v in args.cells)
+    keys = [kind_of(key, args.input, args.hidden) for key in args.cells]
+    with told():
+        built = [variant(key, args.input, args.hidden).build(args.input, args.hidden, args.lag, 0) for key in keys]
+        biggest = max(memory_needed(cell, args.lag) for cell in built)
     check_memory(biggest, args.lag, args.hidden)
     try:
         _probe(args.out)
         try:
-            found = study(keys, args.lag, args.hidden, args.input, seeds, _progress)
-        except ValueError as error:
-            raise UserError(str(error)) from error
+            with told():
+                found = study(keys, args.lag, args.hidden, args.input, seeds, _progress)
         finally:
             _progress("")
         with all_or_nothing(args.out) as staging:
             _write_tables(found, staging)
-            notes = [*_charts(found, staging, args.format), *_picture(found, args.cells, staging, args)]
+            notes = [*_charts(found, staging, args.format), *_picture(found, staging, args)]
             written = sorted(file.name for file in staging.iterdir())
     except OSError as error:
         raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
@@ -125,12 +129,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _cells(text: str) -> list[Variant]:
+def _cells(text: str) -> list[str]:
     try:
-        found = [variant(key) for key in text.lower().split(",")]
+        found = [key if ":" in key else variant(key.lower()).key for key in text.split(",")]
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    if len({v.key for v in found}) < len(found):
+    if len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"expected each cell once, got {text!r}")
     return found
 
@@ -166,9 +170,9 @@ def _write_tables(found: Study, folder: Path) -> None:
         folder / "norms.csv",
         ("cell", "seed", "lag", "norm", "closed_form"),
         (
-            (key, r.seed, lag, n, c)
+            (key, r.seed, lag, n, None if r.closed is None else r.closed[lag])
             for key, _, r in runs
-            for lag, (n, c) in enumerate(zip(r.norms, r.closed, strict=True))
+            for lag, n in enumerate(r.norms)
         ),
     )
     _csv(
@@ -239,19 +243,19 @@ def _charts(found: Study, folder: Path, form: str) -> list[str]:
     if not charts.available():
         return [f"note: tables only; the extra that draws the charts: {charts.INSTALL}"]
     for name, chart in charts.CHARTS.items():
-        if name in ("direct", "split") and not any(cell.parts for cell in found.cells):
-            continue
+        if name in ("direct", "split") and not any(c.parts and c.variant.state == "c" for c in found.cells):
+            continue  # these two are of a cell state
         _progress(f"drawing {name}")
         charts.save(chart(found), folder / f"{name}.{form}")
     _progress("")
     return []
 
 
-def _picture(found: Study, cells: Sequence[Variant], folder: Path, args: argparse.Namespace) -> list[str]:
-    """The first seed's sequence as one node a step, an LSTM over the RNN; its first steps where it is long."""
-    lstms = [v for v in cells if v.state == "c"]
-    over = next((v for v in lstms if v.key == "lstm1"), lstms[0] if lstms else None)
-    shown = [v for v in (over, *(v for v in cells if v.state == "h")) if v is not None]
+def _picture(found: Study, folder: Path, args: argparse.Namespace) -> list[str]:
+    """The first seed's sequence as one node a step, one LSTM over the others; its first steps where it is long."""
+    lstms = [c.variant for c in found.cells if c.path and isinstance(c.variant.kind, str)]
+    shown = [v for v in lstms if v.key == "lstm1"] or lstms[:1]
+    shown += [c.variant for c in found.cells if c.variant not in lstms]
     steps = min(found.lag, _PICTURED)
     seed = found.seeds[0]
     traced = [run_cell(v, found.lag, args.hidden, args.input, seed, steps) for v in shown]
@@ -277,12 +281,12 @@ _TABLE = (
 
 def _table_row(found: Study, cell: CellStudy) -> Row:
     """What table.csv says of a cell: medians over the seeds, singular values of the first."""
-    norms, relative, cosine = cell.norms(), cell.relative(), cell.cosine()
+    norms, closed, relative, cosine = cell.norms(), cell.closed(), cell.relative(), cell.cosine()
     ends = [float(r.norms[-1]) for r in cell.runs]
     singular = [x if held else None for x, held in zip(cell.singular[-1], cell.resolved[-1], strict=True)]
     return (
         cell.variant.key, cell.variant.state, len(found.seeds), norms[0], norms[-1], min(ends), max(ends), cell.zeros(),
-        cell.factor(), cell.closed()[-1], None if relative is None else relative[-1],
+        cell.factor(), None if closed is None else closed[-1], None if relative is None else relative[-1],
         None if cosine is None else cosine[-1], *singular,
     )  # fmt: skip
 
@@ -317,7 +321,7 @@ def table(found: Study) -> list[str]:
                 _number(row["norm_at_lag"]),
                 spread,
                 "" if row["factor_a_step"] is None else f"{row['factor_a_step']:.3f}",
-                _number(row["closed_form"]),
+                "·" if row["closed_form"] is None else _number(row["closed_form"]),
                 "·" if row["direct_relative"] is None else _number(row["direct_relative"]),
                 "·" if cosine is None else "lost" if math.isnan(cosine) else f"{cosine:.2f}",
             )
@@ -326,7 +330,7 @@ def table(found: Study) -> list[str]:
     lines.append("closed form: dL/dc_T × sigmoid(b)^lag, the direct path at zero weights; RNN: without tanh")
     if any(c.parts for c in found.cells):
         lines.append(
-            "direct: the part that came along the cell state alone, relative to the whole; cosine between them"
+            "direct: the part along the direct path alone, which crosses no weight, relative to the whole; cosine"
         )
     if any(c.zeros() for c in found.cells):
         zeros = ", ".join(f"{c.variant.label} {c.zeros()} of {len(c.runs)}" for c in found.cells if c.zeros())
@@ -356,7 +360,7 @@ def _singular_lines(found: Study) -> list[str]:
             if most is None
             else _part_said(most.detours, most.more, most.share)
         )
-        lines.append(f"{cell.variant.label:<22}{values[0]:<11}{values[1]:<11}{values[2]:<12}{part}")
+        lines.append(f"{fit(cell.variant.label, 21)} {values[0]:<11}{values[1]:<11}{values[2]:<12}{part}")
     return lines
 
 
@@ -371,7 +375,7 @@ def _back(lag: int) -> str:
 def _line(label: str, of: str, *fields: str) -> str:
     widths = (8, 10, 22, 7, 9, 9, 7)
     label = label if len(label) <= 20 else label.removeprefix("LSTM, ")
-    return f"{label:<21}{of:<5}" + "".join(f"{f:>{w}}" for f, w in zip(fields, widths, strict=True))
+    return f"{fit(label, 20)} {of:<5}" + "".join(f"{f:>{w}}" for f, w in zip(fields, widths, strict=True))
 
 
 def _number(value: float) -> str:

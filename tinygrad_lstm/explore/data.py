@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from ..arguments import as_number, as_size, as_word, as_words
 from ..draw import theme
-from ..flow.sequence import Passage, embed, make_cell, tokenize, trace_sequence
+from ..flow.kinds import make_cell
+from ..flow.sequence import Passage, embed, tokenize, trace_sequence
 from ..nn import Linear, LSTMCell, RNNCell
 from ..walk.notation import NOTATIONS
 
@@ -141,6 +142,7 @@ def _bias(readout: Linear) -> npt.NDArray[Any]:
 def _cell(passage: Passage, label: str) -> Json:
     """A cell's weights, and what the engine measured on its passage."""
     cell = passage.cell
+    assert isinstance(cell, RNNCell | LSTMCell)
     gates = ("h",) if isinstance(cell, RNNCell) else cell.gates
     kind = "rnn" if isinstance(cell, RNNCell) else "lstm" if "f" in cell.gates else "lstm1997"
     weights = cell.state_dict()
@@ -163,14 +165,14 @@ def measured(passage: Passage) -> dict[str, npt.NDArray[np.float64]]:
     """
     flow = passage.flow
     found: dict[str, npt.NDArray[np.float64]] = {}
-    for name in ("h",) if passage.c is None else ("c", "h"):
+    for name in passage.cell.states[::-1]:
         states = flow.states.of(name)
         found[name] = np.array([s.numpy() for s in states])
         found[f"d{name}"] = np.array([flow.gradient(s) for s in states])
     found["dx"] = np.array([node.gradient for node in flow.named("x")])
     if isinstance(passage.cell, LSTMCell):
         found |= {k: np.array([node.value for node in flow.named(k)]) for k in passage.cell.gates}
-    found["split"] = np.array(flow.split(flow.states.of("h" if passage.c is None else "c")[0], limit=DETOURS))
+    found["split"] = np.array(flow.split(flow.states.of(passage.cell.states[-1])[0], limit=DETOURS))
     return found
 
 
