@@ -61,7 +61,7 @@ def test_without_a_renderer_the_dot_text_is_written(capsys, monkeypatch):
     ("argv", "says"),
     [
         (["gru"], "invalid choice"),
-        ([], "required: cell"),
+        ([], "required: CELL"),
         (["lstm", "--steps", "0"], "from 1 to"),
         (["lstm", "--out", "a.webp"], "end it in .svg"),
         (["lstm", "--out", "a"], "end it in .svg"),

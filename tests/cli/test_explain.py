@@ -65,7 +65,7 @@ def test_a_sentence_gives_the_drawings_and_the_table_in_under_three_seconds(caps
     pictures = ["compare.svg", "gates.svg", "lstm.svg", "rnn.svg"]
     assert sorted(os.listdir("pictures")) == sorted([*pictures, "gates.csv", "gradients.csv"])
     out = capsys.readouterr().out
-    assert "written into pictures: lstm.svg, rnn.svg, compare.svg, gates.svg, gates.csv, gradients.csv" in out
+    assert "written into pictures: compare.svg, lstm.svg, rnn.svg, gates.svg, gates.csv, gradients.csv" in out
     for name in ("lstm", "rnn", "compare"):
         with open(f"pictures/{name}.svg", encoding="utf-8") as file:
             picture = file.read()
@@ -114,7 +114,7 @@ def test_options_reach_the_cells():
     explained("a b", "--hidden", "5", "--input", "3", "--seed", "9", "--cells", "rnn")
     p = trace_sequence(make_cell("rnn", 3, 5, 1.0, 9), embed(["a", "b"], 3, 9), ["a", "b"], 9)
     assert [float(r["rnn_x"]) for r in rows()] == p.x.tolist()
-    assert sorted(os.listdir("out")) == ["gradients.csv", "rnn.dot"]  # nothing to compare
+    assert sorted(os.listdir("out")) == ["compare.dot", "gradients.csv", "rnn.dot"]
 
 
 def test_cells_are_drawn_in_the_order_given(capsys):
@@ -168,7 +168,7 @@ def test_without_a_renderer_the_dot_text_is_written_and_it_says_so(capsys, monke
     drawn = ["compare.dot", "gates.dot", "lstm.dot", "rnn.dot"]
     assert sorted(os.listdir("out")) == sorted([*drawn, "gates.csv", "gradients.csv"])
     captured = capsys.readouterr()
-    assert "written into out: lstm.dot, rnn.dot, compare.dot, gates.dot, gates.csv, gradients.csv" in captured.out
+    assert "written into out: compare.dot, lstm.dot, rnn.dot, gates.dot, gates.csv, gradients.csv" in captured.out
     assert captured.err == "note: drawn as DOT text, not as .svg: install pygraphviz\n"
 
 
@@ -273,7 +273,7 @@ def test_behind_shut_forget_gates_the_reading_knows_only_detours(capsys):
     """At forget bias -1000 sigmoid is 0 in float64: LSTM H = 8, three words, seed 0."""
     assert main(["explain", "a b c", "--forget-bias", "-1000", "--format", "dot"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "what came along the cell state alone is too small for float64, the rest came by detours through h" in said
+    assert "What came along c alone is too small for float64, the rest came by detours through weights" in said
 
 
 @pytest.mark.parametrize("unit", ["words", "chars"])
@@ -399,9 +399,9 @@ def test_a_directory_in_the_place_of_a_file_is_refused(capsys, here):
         ("--forget-bias", "-inf", "expected a number"),
         ("--forget-bias", "one", "got 'one'"),
         ("--seed", "-1", "a whole number"),
-        ("--cells", "gru", "lstm,rnn,lstm1997"),
-        ("--cells", "rnn,rnn", "each once"),
-        ("--cells", "", "lstm,rnn,lstm1997"),
+        ("--cells", "gru", "no cell is called 'gru' (choose from lstm, rnn, lstm1997, or FILE.py:NAME)"),
+        ("--cells", "rnn,rnn", "each cell once"),
+        ("--cells", "", "no cell is called"),
         ("--tokens", "bytes", "invalid choice"),
         ("--detail", "all", "invalid choice"),
         ("--format", "webp", "invalid choice"),
@@ -436,7 +436,7 @@ def test_a_drawing_that_fails_is_one_line(capsys, monkeypatch):
         raise draw.RenderError("lost a label")
 
     monkeypatch.setattr("tinygrad_lstm.draw.render.render", fail)
-    refused(capsys, "a b", says="could not draw lstm.svg: lost a label")
+    refused(capsys, "a b", says="could not draw compare.svg: lost a label")
 
 
 # The parts of the table

@@ -364,7 +364,9 @@ def test_lines_are_as_wide_as_the_share_of_their_edge():
     assert widths[-1] == 9
     both = [lines[f"r{k}-s1-{state}-in"].width for k, state in enumerate("ch")]
     assert both[0] > 2 * both[1]  # one scale
-    into = sum(e.norm**2 for e in flow.named("f")[4].inputs[0].source.inputs[0].source.inputs[0].source.inputs[:1]) ** 0.5
+    into = (
+        sum(e.norm**2 for e in flow.named("f")[4].inputs[0].source.inputs[0].source.inputs[0].source.inputs[:1]) ** 0.5
+    )
     assert f"norm {into:.4g}," in lines["r0-s5-h-in"].tooltip
 
 

@@ -14,10 +14,11 @@ from ..flow.kinds import KINDS, Kind, kind_name, make_cell
 from ..flow.sequence import Passage, memory_needed
 from ..nn import Cell
 from . import own_cell
-from .errors import UserError
+from .errors import UserError, reason
 
 if TYPE_CHECKING:
     from ..draw import Drawing
+    from ..train import Checkpoint
 
 DETAILS = ("auto", "ops", "cell", "step")
 FORMATS = ("svg", "png", "pdf", "dot")
@@ -86,11 +87,11 @@ def add_cell_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def cell(text: str) -> str:
+def cell(text: str, kinds: Collection[str] = KINDS) -> str:
     """An argument's type: a cell that is built in, or FILE.py:NAME."""
-    if text.lower() not in KINDS and ":" not in text:
+    if text.lower() not in kinds and ":" not in text:
         raise argparse.ArgumentTypeError(
-            f"no cell is called {text!r} (choose from {', '.join(KINDS)}, or FILE.py:NAME)"
+            f"no cell is called {text!r} (choose from {', '.join(kinds)}, or FILE.py:NAME)"
         )
     return text if ":" in text else text.lower()
 
@@ -106,6 +107,31 @@ def cells(text: str) -> list[str]:
 def kind_of(name: str, input_size: int, hidden_size: int) -> Kind:
     """A name that is built in, or the class of FILE.py:NAME, of which a cell of these sizes was built and tried."""
     return type(own_cell.make(name, input_size, hidden_size)) if ":" in name else name
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a command that takes a run which was kept."""
+    parser.add_argument(
+        "checkpoint", type=Path, metavar="RUN", help="the directory of a run, or one of its checkpoints"
+    )
+    parser.add_argument("--cell", metavar="FILE.py:NAME", help="the class of the run's own cell, where it has one")
+
+
+def load_run(path: Path, cell: str | None) -> Checkpoint:
+    """A run that was kept, with the class of its own cell. Raises UserError where they do not go together."""
+    from ..train import load
+
+    cls = None if cell is None else own_cell.load_cell_class(cell)
+    try:
+        return load(path, cls)
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or path}: {reason(error)}") from error
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    except Exception as error:
+        if cls is None:
+            raise
+        raise UserError(f"{cell} cannot be built: {type(error).__name__}: {error}") from error  # the user's own code
 
 
 def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:

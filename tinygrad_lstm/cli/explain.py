@@ -4,7 +4,7 @@ The text is split into words, each word gets a vector of its own (the same word 
 after another through untrained cells. Written into a directory: what is left of the gradient at every word in all
 cells (compare.svg), the last step of each cell opened (lstm.svg, rnn.svg; --step and --detail open others), the gates
 and the states at every word as heat maps (gates.svg, and their numbers in gates.csv), and gradients.csv with the norm
-of the gradient at every word. Printed: that table, and what it says.
+of the gradient at every word. Printed: two plain sentences, that table, and what it says in full.
 --forget-bias 3, 0 or -2 and --cells lstm,rnn,lstm1997 show when the LSTM keeps a gradient and when not. A cell of your
 own, a class in a file, is named FILE.py:NAME.
 
@@ -36,8 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import all_or_nothing
-from ..flow.sequence import TINY, Passage, embed, reading, tokenize, trace_sequence
-from .common import CELL, FORMATS, add_cell_options, cells, make_cells, save, save_drawing, told
+from ..flow.sequence import TINY, Passage, embed, plainly, reading, tokenize, trace_sequence
+from .common import CELL, FORMATS, add_cell_options, cells, load_run, make_cells, save, save_drawing, told
 from .errors import UserError, reason
 from .terminal import bar, fit, safe, show, spelled, width
 from .text import given_text
@@ -72,6 +72,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", type=Path, metavar="RUN", help="explain a trained network: the directory of a run, or a checkpoint"
     )
+    parser.add_argument("--cell", metavar="FILE.py:NAME", help="with --model: the class of the run's own cell")
     parser.add_argument("--tokens", choices=tuple(UNITS), default="words", help="how to split (default: words)")
     parser.add_argument(
         "--cells",
@@ -88,6 +89,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Write the drawings and the table, and print the table and its reading."""
     if args.model is not None:
         return _model(args)
+    if args.cell is not None:
+        raise UserError(f"--cell goes with --model: untrained cells are --cells {args.cell}")
     text = given_text(args)
     tokens = tokenize(text, args.tokens)
     if not text.strip():
@@ -100,6 +103,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     written = _write(by_kind, list(by_kind), args)
     unit = UNITS[args.tokens]
     text = reading(traced, unit)
+    show(f"{textwrap.fill(plainly(traced, unit), WIDTH)}\n")
     show("\n".join(table(traced, unit)))
     show(f"\n{textwrap.fill(text, WIDTH)}\n")
     if args.tokens == "words" and len(tokens) == 1 < len(tokens[0]):  # as of a language written without spaces
@@ -109,7 +113,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _model(args: argparse.Namespace) -> dict[str, Any]:
     """Explain a trained network."""
-    from ..train import explain, load
+    from ..train import explain
     from . import explain_model
 
     default = argparse.ArgumentParser()
@@ -117,15 +121,13 @@ def _model(args: argparse.Namespace) -> dict[str, Any]:
     if given := [k for k in _UNTRAINED if getattr(args, k) != default.get_default(k)]:
         options = ", ".join("--" + k.replace("_", "-") for k in given)
         raise UserError(f"--model brings its own cell and reads characters or symbols: leave out {options}")
-    try:
-        text = given_text(args) if args.text or args.file is not None else None
-        found = explain(load(args.model), text, args.seed)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename or args.model}: {reason(error)}") from error
+    text = given_text(args) if args.text or args.file is not None else None
+    checkpoint = load_run(args.model, args.cell)
+    with told():
+        found = explain(checkpoint, text, args.seed)
     by_kind = explain_model.by_kind(found)
     written = _write(by_kind, [next(iter(by_kind))], args, [t + 1 for t in found.deciding])
+    show(f"{textwrap.fill(explain_model.plainly(found), WIDTH)}\n")
     show("\n".join(explain_model.heading(found)))
     show("\n".join(table(list(by_kind.values()), found.unit, [*found.deciding, *found.largest])))
     text = explain_model.reading(found)

@@ -115,12 +115,21 @@ def _quoted(symbol: str) -> str:
     return spelled(repr(symbol))
 
 
+def plainly(found: Explained) -> str:
+    """Two sentences for a reader who has met no gradient: what it says, and where it is largest."""
+    said = f"The gradient says how much L, which stands for the answer, changes if a {found.unit} changes a little."
+    norms, at = found.trained.x, found.largest[0]
+    if norms.max() < TINY:
+        return f"{said} Here it is 0 or too small for float64 at every step."
+    more = times(float(norms[at]), float(norms.mean()))
+    return f"{said} Here it is largest at {_step(found, at)}, {more} times its mean over the steps."
+
+
 def reading(found: Explained) -> str:
     """One paragraph saying what L and the numbers are, and what they show for this sequence."""
     norms, steps = found.trained.x, len(found.sequence.tokens)
     *states, last = (f"dL/d{name}_t" for name in found.trained.norms)
     sentences = [
-        *_plainly(found),
         _what_L_is(found),
         f"Listed are the Euclidean norms of {', '.join(states)} and {last}, by all paths, computed in float64. The "
         "untrained network has the weights that the run began with; it is asked for the same L.",
@@ -142,18 +151,6 @@ def reading(found: Explained) -> str:
                 f"At the first step dL/dx has the norm {number(first)}, {more} that in the untrained network."
             )
     return " ".join([*sentences, _what_changes(found)])
-
-
-def _plainly(found: Explained) -> list[str]:
-    """What a gradient is, and where most of it is here, for a reader who has met neither."""
-    norms, what = found.trained.x, f"a {found.unit}" if found.unit != "value" else "a value"
-    said = f"The gradient says how much L, which stands for the answer, would change if {what} changed a little."
-    total = float(norms.sum())
-    if norms.max() < TINY:
-        return [said, "Here it is 0 or too small for float64 everywhere."]
-    at, first = found.largest[0], f"; at the first step it is {percent(float(norms[0]), total)} of that sum"
-    share = f"{percent(float(norms[at]), total)} of the sum of its sizes over all steps"
-    return [said, f"Here it is largest at {_step(found, at)}, {share}{first if at and norms[0] >= TINY else ''}."]
 
 
 def _what_L_is(found: Explained) -> str:

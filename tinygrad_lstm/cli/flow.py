@@ -3,7 +3,7 @@
 Untrained cells of one size run over the same random inputs with several seeds. L = u · h_T with |u| = 1 is
 differentiated, and the gradient of each cell's own state, that with a direct path, which crosses no weight (dL/dc of an
 LSTM), or else the one it shows (dL/dh of the RNN), is followed back.
-Printed: a table and what it says. Written, each chart beside its numbers:
+Printed: two plain sentences, a table and what it says. Written, each chart beside its numbers:
 
   table.csv          one row a cell                     study.json   sizes, seeds, cells
   norms.svg .csv     norm against lag, closed forms dashed
@@ -39,7 +39,7 @@ from typing import Any
 from .. import __version__
 from ..files import all_or_nothing
 from ..flow.sequence import TINY, memory_needed
-from ..flow.study import MOST, VARIANTS, CellStudy, Study, reading, study, variant
+from ..flow.study import MOST, VARIANTS, CellStudy, Study, plainly, reading, study, variant
 from ..flow.study import run as run_cell
 from .common import check_memory, kind_of, save, told, whole
 from .errors import UserError, reason
@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
     for note in notes:
         print(note, file=sys.stderr)
+    show(f"{textwrap.fill(plainly(found), WIDTH)}\n")
     show("\n".join(table(found)))
     show(f"\n{textwrap.fill(reading(found), WIDTH)}\n")
     show(textwrap.fill(safe(f"written into {args.out}: {', '.join(written)}"), WIDTH, subsequent_indent="  "))

@@ -195,7 +195,12 @@ def _path(cell: Cell, flow: Flow, state: str, part: float) -> Path:
 def first_step(cell: Cell) -> Step:
     """What a step on zeros records, as far as the state that the cell shows is made of it."""
     after = cell(np.zeros(cell.input_size, cell.dtype), _zeros(cell))
-    return find_steps(operations(after[0] if isinstance(after, tuple) else after)[::-1])[0]
+    steps = find_steps(operations(after[0] if isinstance(after, tuple) else after)[::-1])
+    if not steps:
+        raise ValueError(
+            f"a step of {type(cell).__name__} computes nothing: its new state has to be made of the old one"
+        )
+    return steps[0]
 
 
 def direct_states(cell: Cell) -> list[str]:
@@ -222,6 +227,20 @@ def check_memory(needed: int, steps: int, hidden: int) -> None:
         )
 
 
+def plainly(passages: Sequence[Passage], unit: str = "word") -> str:
+    """Two sentences for a reader who has met no gradient: what it says, and what is left of it at the first token."""
+    said = f"The gradient says how much L, a number read after the last {unit}, changes if a {unit} changes a little."
+    if len(passages[0].tokens) == 1:
+        return f"{said} Here there is one {unit}, and so no way back on which it could fade."
+    parts = []
+    for p in passages:
+        first, last = float(p.x[0]), float(p.x[-1])
+        how = "stays near" if _close(first, last) else "grows to" if first > last else "shrinks to"
+        parts.append("gets lost" if min(first, last) < TINY else f"{how} {percent(first, last)}")
+    each = ", ".join(f"{part} in the {p.name}" for part, p in zip(parts, passages, strict=True))
+    return f"{said} On the way back from the last {unit} to the first its size {each}."
+
+
 def reading(passages: Sequence[Passage], unit: str = "word") -> str:
     """One paragraph saying what the numbers of these passages of one sequence are and what they show, in plain words.
 
@@ -236,7 +255,6 @@ def reading(passages: Sequence[Passage], unit: str = "word") -> str:
         f"dL/d{name}_t" for p in sorted(passages, key=lambda p: -len(p.norms)) for name in p.norms
     )
     sentences = [
-        *_plainly(passages, unit),
         f"L = u · {shown} is one number read from the last hidden state with |u| = 1, so in every cell the gradient "
         f"starts at {shown} with norm 1. Listed are the Euclidean norms of {', '.join(states)} and {last}, through "
         "every path of the graph that ran.",
@@ -254,18 +272,6 @@ def reading(passages: Sequence[Passage], unit: str = "word") -> str:
         sentences += _between(passages, unit)
     sentences.append("This is one draw of untrained weights: another seed or forget bias gives other numbers.")
     return " ".join(sentences)
-
-
-def _plainly(passages: Sequence[Passage], unit: str) -> list[str]:
-    """What a gradient is, and what is left of it here, for a reader who has met neither."""
-    said = (
-        f"The gradient says how much L, a number read after the last {unit}, would change if a {unit} changed a little."
-    )
-    if len(passages[0].tokens) == 1:
-        return [said, f"Here there is one {unit}, and so no way back on which it could fade."]
-    sizes = [f"{percent(p.x[0], p.x[-1])} as large" if min(p.x[0], p.x[-1]) >= TINY else "lost" for p in passages]
-    each = ", ".join(f"{size} in the {p.name}" for size, p in zip(sizes, passages, strict=True))
-    return [said, f"Beside that of the last {unit}, the gradient of the first is {each}."]
 
 
 def _settings(passages: Sequence[Passage]) -> str:

@@ -357,16 +357,28 @@ def seeds_said(seeds: Sequence[int]) -> str:
 # ── in words ───────────────────────────────────────────────────────────────────────────────────
 
 
+def plainly(found: Study) -> str:
+    """Two sentences for a reader who has met no gradient: what it says, and which cell keeps most and least of it."""
+    ends = {c.variant.label: (float(c.norms()[0]), float(c.norms()[-1])) for c in found.cells}
+    kept = {label: last / first if min(first, last) >= TINY else 0.0 for label, (first, last) in ends.items()}
+    most, least = max(kept, key=kept.__getitem__), min(kept, key=kept.__getitem__)
+    what = {label: percent(share, 1) if share else "nothing that float64 holds" for label, share in kept.items()}
+    beside = f", the {least} {what[least]}" if least != most else ""
+    return (
+        "The gradient says how much L, a number read after the last step, changes if a state before changes a little. "
+        f"{_steps(found.lag)} further back the {most} still has {what[most]} of its gradient at the last step{beside}."
+    )
+
+
 def reading(found: Study) -> str:
     """One paragraph of what these numbers say; each sentence is chosen by the numbers at hand."""
-    steps = "1 step" if found.lag == 1 else f"{found.lag:,} steps"
+    steps = _steps(found.lag)
     medians = " Numbers are medians over the seeds." if len(found.seeds) > 1 else ""
     states: dict[str, dict[str, None]] = {}
     for c in found.cells:
         states.setdefault(c.variant.state, {})[c.variant.label.split(",")[0]] = None
     own = ", ".join(f"dL/d{state} in the {' and '.join(names)}" for state, names in states.items())
     sentences = [
-        *_plainly(found, steps),
         f"L = u · h_T with |u| = 1; {found.settings(found.seeds)}. Compared is the gradient of each cell's own state, "
         f"{own}.{medians}",
         *_start_said(found),
@@ -379,17 +391,8 @@ def reading(found: Study) -> str:
     return " ".join(sentences)
 
 
-def _plainly(found: Study, steps: str) -> list[str]:
-    """What a gradient is, and what is left of it here, for a reader who has met neither."""
-    said = (
-        "The gradient says how much L, a number read after the last step T, would change if a state changed a little."
-    )
-    ends = [(c.variant.label, float(c.norms()[0]), float(c.norms()[-1])) for c in found.cells]
-    kept = {label: last / first if min(first, last) >= TINY else 0.0 for label, first, last in ends}
-    most, least = max(kept, key=kept.__getitem__), min(kept, key=kept.__getitem__)
-    what = {k: percent(v, 1) if v else "nothing that float64 holds" for k, v in kept.items()}
-    beside = f", the {least} {what[least]}" if least != most else ""
-    return [said, f"{steps} before T the {most} still has {what[most]} of its gradient at T{beside}."]
+def _steps(lag: int) -> str:
+    return "1 step" if lag == 1 else f"{lag:,} steps"
 
 
 def _start_said(found: Study) -> list[str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from copy import copy, deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,8 @@ class Trainer:
             "seconds": now.seconds,
             "generator": now.rng.bit_generator.state,
         }
-        return Checkpoint(arrays, as_plain("the run", about), [*now.reports])
+        cell = now.settings.cell
+        return Checkpoint(arrays, as_plain("the run", about), [*now.reports], None if isinstance(cell, str) else cell)
 
     def _now(self) -> tuple[Trainer, dict[str, npt.NDArray[Any]]]:
         """A copy of this trainer and its weights by name, of one moment: another thread may be training it."""
@@ -250,8 +252,8 @@ class Trainer:
 
 def resume(checkpoint: Checkpoint, steps: int | None = None) -> Trainer:
     """The run of a checkpoint, where it was; `steps` changes after how many it ends. See `Trainer.restore`."""
-    values = checkpoint.about["settings"] | ({} if steps is None else {"steps": steps})
-    trainer = Trainer(Settings.from_dict(values))
+    settings = checkpoint.settings
+    trainer = Trainer(settings if steps is None else replace(settings, steps=steps))
     trainer.restore(checkpoint)
     return trainer
 
