@@ -60,7 +60,7 @@ def test_without_a_renderer_the_dot_text_is_written(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["gru"], "invalid choice"),
+        (["gru"], "no cell is called 'gru' (choose from lstm, rnn, lstm1997, or FILE.py:NAME)"),
         ([], "required: CELL"),
         (["lstm", "--steps", "0"], "from 1 to"),
         (["lstm", "--out", "a.webp"], "end it in .svg"),

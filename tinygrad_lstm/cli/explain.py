@@ -87,6 +87,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Write the drawings and the table, and print the table and its reading."""
+    if (form := args.out.suffix.lower()) in (".html", *(f".{name}" for name in FORMATS)) and not args.out.is_dir():
+        how = "take `explore` for one page" if form == ".html" else f"give --format {form[1:]} and a directory"
+        raise UserError(f"--out names a directory, in which several files are written, not {args.out}: {how}")
     if args.model is not None:
         return _model(args)
     if args.cell is not None:
@@ -198,17 +201,18 @@ def _gates(by_kind: dict[str, Passage], folder: Path, args: argparse.Namespace) 
     written: list[str] = []
     for kind, passage in by_kind.items():
         steps, states = passage.flow.cell_steps, passage.cell.states
-        inner = [name for name in steps[-1].named if name not in states]
-        if not inner:
+        sizes = {name: value.size for step in steps for name, value in step.named.items()}
+        if not (roles := [name for name in sizes if name not in states]):
             continue
+        roles += [name for name in reversed(states) if name in sizes]
         name = f"gates_{kind}" if written else "gates"
         path, _ = save_drawing(gates(passage.flow, passage.tokens, passage.title), folder / f"{name}.{args.format}")
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
-            values = {k: steps[-1].named[k] for k in (*inner, *reversed(states)) if k in steps[-1].named}
-            rows.writerow(["step", "word", *(f"{role}{k + 1}" for role, v in values.items() for k in range(v.size))])
+            rows.writerow(["step", "word", *(f"{role}{k + 1}" for role in roles for k in range(sizes[role]))])
             for t, (token, step) in enumerate(zip(passage.tokens, steps, strict=True), 1):
-                rows.writerow([t, token, *(repr(x) for k in values for x in step.named[k].numpy().ravel().tolist())])
+                known = {k: map(repr, value.numpy().ravel().tolist()) for k, value in step.named.items()}
+                rows.writerow([t, token, *(x for role in roles for x in known.get(role, [""] * sizes[role]))])
         written += [path.name, f"{name}.csv"]
     return written
 

@@ -95,7 +95,7 @@ def _list(found: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _one(task: Task) -> list[str]:
-    chance = "" if task.baseline.chance is None else f"; right by chance: {task.baseline.chance:.3g}"
+    chance = "" if task.baseline.chance is None else f"; sequences right by chance: {task.baseline.chance:.3g}"
     loss = {"squared": "mean squared error", "classes": "nats a target", "bits": "nats an output"}[task.loss]
     return [
         f"{task.name}: {task.summary}",

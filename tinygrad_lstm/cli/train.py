@@ -1,9 +1,9 @@
 """Train a network on a sequence task, beside what a predictor without memory reaches.
 
-Each line says how many sequences have been learnt from, the loss beside the baseline, the error and the share of right
-answers over the last sequences, the rate and the time left. Training stops when the criterion of the task's source is
-met, for text and series after --steps batches; the last line says whether it was met. `tinygrad-lstm tasks` lists the
-tasks.
+Each line says how many sequences have been learnt from, the loss beside the baseline, the error and the share of the
+last sequences that were right in every answer, the rate and the time left. Training stops when the criterion of the
+task's source is met, for text and series after --steps batches; the last line says what was reached.
+`tinygrad-lstm tasks` lists the tasks.
 
 With --out RUN the run is kept in a directory: checkpoint.npz (with the one before as previous.npz), config.json and
 metrics.jsonl. Ctrl-C saves and stops; --resume RUN goes on to the same bits as a run that was never interrupted.
@@ -51,9 +51,10 @@ from .terminal import safe, show
 EVERY = 1.0  # seconds between lines; after a while more, so that a day's run does not fill a notebook or a log
 RESULT = {
     "runs": "a list, one object a run, with --table one a seed of each row: task, cell, settings (as in config.json), "
-    "baseline (the loss without memory), criterion, solved, interrupted (by Ctrl-C), sequences (learnt from), seconds, "
-    "loss (of the last report), error and right (mean error and share of right answers over the last sequences; null "
-    "with --table), exam (the task's own, in words), directory (null where the run is not kept)",
+    "baseline (the loss without memory), criterion, solved (null for text and series, which none solves), interrupted "
+    "(by Ctrl-C), sequences (learnt from), seconds, loss (of the last report), error and right (mean error of the last "
+    "sequences, and the share that was right in every answer; null with --table), exam (the task's own, in words), "
+    "directory (null where the run is not kept)",
 }
 _DEFAULTS = {f.name: f.default for f in fields(Settings)}
 _SETTINGS = ("cell", "hidden", "forget_bias", "init", "T_max", "lr", "clip", "batch", "seed")
@@ -209,7 +210,7 @@ def _train(trainer: Trainer, out: Path | None, save_every: float, say: Callable[
     result = _result(
         settings,
         task,
-        solved=trainer.solved,
+        solved=trainer.solved if task.criterion.stop else None,
         interrupted=bool(stopped),
         sequences=trainer.sequences,
         seconds=trainer.seconds,
@@ -282,7 +283,9 @@ def _verdict(trainer: Trainer, stopped: bool) -> str:
         if window.error is not None
         else ""
     )
-    how = "solved" if trainer.solved else "interrupted, not solved yet" if stopped else "not solved"
+    how = "interrupted" if stopped else "trained"
+    if criterion.stop:
+        how = "solved" if trainer.solved else "interrupted, not solved yet" if stopped else "not solved"
     return f"{how} {after} (criterion: {criterion.text}){reached}{exam}"
 
 

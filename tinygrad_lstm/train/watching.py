@@ -50,4 +50,4 @@ def _line(trainer: Trainer) -> str:
     loss = trainer.reports[-1].get("loss") if trainer.reports else None
     if isinstance(loss, float):
         said += f"  loss {loss:.4f} (baseline {trainer.task.baseline.loss:.4f})"
-    return f"{said}  solved" if trainer.solved else said
+    return f"{said}  solved" if trainer.solved and trainer.task.criterion.stop else said
