@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.autodiff import operations
 from tinygrad_lstm.flow.kinds import build, cell_name, in_float64, kind_name, make_cell
 from tinygrad_lstm.flow.sequence import TINY, direct_states, first_step, plainly, reading, trace_sequence
 from tinygrad_lstm.flow.study import plainly as plainly_of_study
@@ -56,11 +55,17 @@ def test_the_direct_part_is_the_split_that_crosses_no_weight(kind: Any) -> None:
             np.testing.assert_allclose(part, p.flow.split(tensor, limit=0)[0], rtol=1e-12, atol=1e-300)
 
 
-EXPECTED = {
-    "lstm": {"c": "f"}, "rnn": {}, "lstm1997": {"c": "1"}, own.GRUCell: {"h": "(1 − u)"},
-    own.CoupledLSTMCell: {"c": None}, own.MinimalCell: {"h": "sigmoid(v)"}, own.TwoStatesCell: {"a": "0.5"}, own.DeepCell: {"h": "0.36"},
+EXPECTED: dict[Any, dict[str, str | None]] = {
+    "lstm": {"c": "f"},
+    "rnn": {},
+    "lstm1997": {"c": "1"},
+    own.GRUCell: {"h": "(1 − u)"},
+    own.CoupledLSTMCell: {"c": None},
+    own.MinimalCell: {"h": "sigmoid(v)"},
+    own.TwoStatesCell: {"a": "0.5"},
+    own.DeepCell: {"h": "0.36"},
     own.ShiftedCell: {},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", EXPECTED, ids=kind_name)
@@ -113,8 +118,7 @@ def test_drawn_cells_are_measured_alike(cell: Any, steps: int, seed: int) -> Non
     xs = np.random.default_rng(seed).standard_normal((steps, cell.input_size))
     try:
         p = trace_sequence(cell, xs, seed=seed)
-    except (ValueError, TypeError, IndexError) as error:
-        assert str(error)
+    except (ValueError, TypeError):  # it computes on batches alone, or nothing
         return
     assert all(norms.shape == (steps,) for norms in p.norms.values())
     for name, path in p.paths.items():
@@ -125,14 +129,13 @@ def test_drawn_cells_are_measured_alike(cell: Any, steps: int, seed: int) -> Non
 
 
 def test_what_only_some_cells_have() -> None:
-    assert passage(own.GRUCell).forget_bias is None
+    assert passage(own.GRUCell).title == "GRU"
     assert passage(own.CoupledLSTMCell).title == "CoupledLSTM"
     assert cell_name(make_cell("lstm1997", 1, 1)) == "LSTM of 1997"
     two = passage(own.TwoStatesCell)
     assert two.norms["b"][-1] == 0  # L reads a_T alone
     assert two.norms["b"][-2] > 0
-    (step,) = [first_step(two.cell)]
-    assert len(step.operations) == len([op for op in operations(two.cell(np.zeros(3), None)[0])])
+    assert len(first_step(two.cell).operations) < len(first_step(make_cell("lstm", 3, 4)).operations)
 
 
 def test_a_cell_is_given_what_its_init_names() -> None:
@@ -201,7 +204,8 @@ def test_a_cell_of_ones_own_is_studied_beside_the_built_in_ones(kind: Any) -> No
         np.testing.assert_allclose(np.sum(parts, axis=0), whole, rtol=1e-9, atol=1e-300)
         assert f"(along {v.state} alone, × " in reading_of_study(found)
     else:
-        assert cell.parts == () and cell.relative() is None
+        assert cell.parts == ()
+        assert cell.relative() is None
     assert f"dL/d{v.state} in the" in reading_of_study(found)
     kept = {c.variant.label: c.norms()[-1] / c.norms()[0] for c in found.cells}
     assert f"the {max(kept, key=kept.get)} still has" in plainly_of_study(found)

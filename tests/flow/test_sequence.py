@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow.kinds import make_cell
+from tinygrad_lstm.flow.kinds import cell_name, make_cell
 from tinygrad_lstm.flow.sequence import (
     TINY,
     Passage,
@@ -362,15 +362,6 @@ def test_reading_names_every_cell_and_the_unit():
     assert "word" not in text
 
 
-def test_reading_compares_each_cell_with_its_own_start():
-    short, long = passage("lstm", SENTENCE[:2]), passage("rnn", SENTENCE[:2])
-    kept = {p.name: p.x[0] / p.x[-1] for p in (short, long)}
-    best = max((short, long), key=lambda p: p.x[0])
-    other = short if best is long else long
-    said = "Measured against its own last word, though," in reading([short, long])
-    assert said == (kept[other.name] > kept[best.name] * 1.0527)
-
-
 def test_reading_is_one_paragraph_and_needs_a_passage():
     assert "\n" not in reading(pair())
     with pytest.raises(ValueError, match="at least one"):
@@ -387,7 +378,7 @@ def given(cell, x, c=None, direct=None):
     norms = {name: np.array(x if name != "c" or c is None else c) for name in (*reversed(cell.states), "x")}
     words = "f" if "f" in getattr(cell, "gates", ()) else "1"
     paths = {"c": Path(words, 0.5, 1.0 if direct is None else direct)} if "c" in cell.states else {}
-    return Passage(cell, tuple("abc"), 0, None, norms, paths)
+    return Passage(cell, tuple("abc"), 0, None, norms, paths, cell_name(cell), "")
 
 
 LOST = 1e-310  # TINY itself is held
@@ -445,7 +436,6 @@ R, L, O = RNNCell(2, 2), LSTMCell(2, 2), LSTMCell(2, 2, forget_gate=False)  # no
             [given(R, [2, 1, 1]), given(L, [1, 1, 1]), given(O, [0.5, 1, 1])],
             "So here the LSTM and the LSTM of 1997 bring the first word less gradient than the plain RNN.",
         ),
-        ([given(R, [2, 1, 4]), given(L, [1, 1, 1])], "the LSTM keeps more: 100 % against 50 %."),
     ],
 )
 def test_reading_of_norms_that_are_given(passages, says):
@@ -462,9 +452,6 @@ def test_reading_of_norms_that_are_given(passages, says):
         ([given(R, [2, 1, 1]), given(L, [1.99, 1, 1])], "plain RNN"),
         ([given(L, [2, 1, 1]), given(O, [1, 1, 1])], "plain RNN"),
         ([given(R, [2, 1, 1]), given(R, [1, 1, 1])], "plain RNN"),
-        ([given(R, [2, 1, 1]), given(L, [1, 1, 1])], "Measured against"),
-        ([given(R, [2, 1, 4]), given(L, [1.01, 1, 2])], "Measured against"),
-        ([given(R, [2, 0, 4]), given(L, [1, 1, 1])], "Measured against"),
     ],
 )
 def test_reading_of_given_norms_does_not_say(passages, never):

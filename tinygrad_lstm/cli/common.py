@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..flow import sequence
 from ..flow.kinds import KINDS, Kind, kind_name, make_cell
-from ..flow.sequence import Passage, memory_needed
+from ..flow.sequence import Passage, check_memory, memory_needed
 from ..nn import Cell
 from . import own_cell
 from .errors import UserError, reason
@@ -144,8 +143,7 @@ def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> di
         raise UserError(f"two cells have one name in {','.join(names)}: rename the class of one")
     with told():
         made = {kind_name(kind): make_cell(kind, size, args.hidden, args.forget_bias, args.seed) for kind in kinds}
-        needed = sum(memory_needed(made_cell, steps) for made_cell in made.values())
-    check_memory(needed, steps, args.hidden)
+        check_memory(sum(memory_needed(made_cell, steps) for made_cell in made.values()), steps, args.hidden)
     return made
 
 
@@ -156,14 +154,6 @@ def told() -> Iterator[None]:
         yield
     except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(" ".join(str(error).split())) from error
-
-
-def check_memory(needed: int, steps: int, hidden: int) -> None:
-    """Raise UserError for more bytes than a machine can be expected to have."""
-    try:
-        sequence.check_memory(needed, steps, hidden)
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def save(

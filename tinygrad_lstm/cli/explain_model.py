@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,31 +18,13 @@ NAMED, LISTED = 8, 5  # steps that are spoken of, and answers with their probabi
 TOKEN, PERCENT, BAR = 10, 9, 20  # columns
 
 
-@dataclass(frozen=True, eq=False)
-class Answered(Passage):
-    """A passage whose L is the answer of a network with a readout, trained or not, as tables and pictures name it."""
-
-    task: str
-    trained: bool
-
-    @property
-    def name(self) -> str:
-        """What heads its columns."""
-        return "trained" if self.trained else "untrained"
-
-    @property
-    def title(self) -> str:
-        """A heading: the cell, and whether it is trained."""
-        return f"{super().name}, trained on {self.task}" if self.trained else f"{super().name}, untrained"
-
-
 def by_kind(found: Explained) -> dict[str, Passage]:
-    """The passages by the names of files and columns."""
-    alone = replace(found.untrained, norms={"x": found.untrained.x})  # of an untrained network those of x are shown
-    trained, untrained = (
-        Answered(**vars(p), task=found.task, trained=p is found.trained) for p in (found.trained, alone)
-    )
-    return {kind_name(found.checkpoint.settings.cell): trained, "untrained": untrained}
+    """The passages by the names of files and columns, called trained and untrained; of the second only dL/dx_t."""
+    name, p, before = found.trained.name, found.trained, found.untrained
+    return {
+        kind_name(found.checkpoint.settings.cell): replace(p, name="trained", title=f"{name}, trained on {found.task}"),
+        "untrained": replace(before, name="untrained", title=f"{name}, untrained", norms={"x": before.x}),
+    }
 
 
 def result(found: Explained) -> dict[str, Any]:

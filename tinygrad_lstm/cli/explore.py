@@ -20,8 +20,8 @@ from pathlib import Path
 
 from ..explore import page, page_of_network
 from ..files import write_atomically
-from ..train import explain, load
-from .common import bias, whole
+from ..train import explain
+from .common import bias, load_run, told, whole
 from .errors import UserError, reason
 from .terminal import safe, show
 from .text import given_text
@@ -61,23 +61,18 @@ def _given(args: argparse.Namespace) -> str | None:
 
 
 def _of_words(args: argparse.Namespace) -> str:
-    given = _given(args)
-    try:
+    given, hidden = _given(args), 4 if args.hidden is None else args.hidden
+    with told():
         return page(
-            TEXT if given is None else given,
-            4 if args.hidden is None else args.hidden,
-            1.0 if args.forget_bias is None else args.forget_bias,
-            args.seed,
+            TEXT if given is None else given, hidden, 1.0 if args.forget_bias is None else args.forget_bias, args.seed
         )
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def _of_model(args: argparse.Namespace) -> str:
     if args.hidden is not None or args.forget_bias is not None:
         raise UserError("--model brings its own cell: leave out --hidden and --forget-bias")
-    try:
-        checkpoint = load(args.model)
+    checkpoint = load_run(args.model, None)
+    with told():
         found = explain(checkpoint, _given(args), args.seed)
         return page_of_network(
             (found.trained, checkpoint.best_network().readout),
@@ -87,7 +82,3 @@ def _of_model(args: argparse.Namespace) -> str:
             found.names or ["the number"],
             checkpoint.settings.title(),
         )
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename or args.model}: {reason(error)}") from error

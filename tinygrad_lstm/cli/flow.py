@@ -32,16 +32,19 @@ import math
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import __version__
 from ..files import all_or_nothing
-from ..flow.sequence import TINY, memory_needed
+from ..flow.sequence import TINY, check_memory, memory_needed
 from ..flow.study import MOST, VARIANTS, CellStudy, Study, plainly, reading, study, variant
 from ..flow.study import run as run_cell
-from .common import check_memory, kind_of, save, told, whole
+from .common import kind_of, save, told, whole
 from .errors import UserError, reason
 from .terminal import fit, safe, show
 
@@ -93,8 +96,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     keys = [kind_of(key, args.input, args.hidden) for key in args.cells]
     with told():
         built = [variant(key, args.input, args.hidden).build(args.input, args.hidden, args.lag, 0) for key in keys]
-        biggest = max(memory_needed(cell, args.lag) for cell in built)
-    check_memory(biggest, args.lag, args.hidden)
+        check_memory(max(memory_needed(cell, args.lag) for cell in built), args.lag, args.hidden)
     try:
         _probe(args.out)
         try:
@@ -114,20 +116,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     show("\n".join(table(found)))
     show(f"\n{textwrap.fill(reading(found), WIDTH)}\n")
     show(textwrap.fill(safe(f"written into {args.out}: {', '.join(written)}"), WIDTH, subsequent_indent="  "))
-    return {
-        "lag": found.lag,
-        "hidden_size": found.hidden_size,
-        "input_size": found.input_size,
-        "seeds": found.seeds,
-        "cells": [
-            dict(zip(_TABLE, _table_row(found, cell), strict=True))
-            | {"label": cell.variant.label, "split": [asdict(part) for part in cell.parts]}
-            for cell in found.cells
-        ],
-        "reading": reading(found),
-        "directory": args.out,
-        "files": written,
-    }
+    cells = [
+        dict(zip(_TABLE, _table_row(found, c), strict=True), label=c.variant.label, split=[asdict(p) for p in c.parts])
+        for c in found.cells
+    ]
+    sizes = {key: getattr(found, key) for key in ("lag", "hidden_size", "input_size", "seeds")}
+    return {**sizes, "cells": cells, "reading": reading(found), "directory": args.out, "files": written}
 
 
 def _cells(text: str) -> list[str]:
@@ -140,17 +134,10 @@ def _cells(text: str) -> list[str]:
     return found
 
 
-class _Enough(Exception):
-    """Leaves a directory as it was."""
-
-
 def _probe(out: Path) -> None:
     """Raise OSError where the directory cannot be written, before minutes are spent on what goes into it."""
-    try:
-        with all_or_nothing(out):
-            raise _Enough
-    except _Enough:
-        pass
+    with suppress(InterruptedError), all_or_nothing(out):
+        raise InterruptedError  # leaves it as it was
 
 
 def _progress(said: str) -> None:
@@ -165,58 +152,28 @@ def _progress(said: str) -> None:
 
 def _write_tables(found: Study, folder: Path) -> None:
     """Every number in full; an empty field is a number that does not exist or that float64 has lost."""
-    _csv(folder / "table.csv", _TABLE, (_table_row(found, cell) for cell in found.cells))
-    runs = [(cell.variant.key, cell, r) for cell in found.cells for r in cell.runs]
-    _csv(
-        folder / "norms.csv",
-        ("cell", "seed", "lag", "norm", "closed_form"),
-        (
-            (key, r.seed, lag, n, None if r.closed is None else r.closed[lag])
-            for key, _, r in runs
-            for lag, n in enumerate(r.norms)
-        ),
-    )
-    _csv(
-        folder / "weights.csv",
-        ("cell", "seed", "lag", "norm"),
-        ((key, r.seed, lag, n) for key, _, r in runs for lag, n in enumerate(r.weights)),
-    )
-    _csv(
-        folder / "singular.csv",
-        ("cell", "lag", "largest", "median", "smallest"),
-        (
-            (cell.variant.key, lag, *(x if held else None for x, held in zip(*row, strict=True)))
-            for cell in found.cells
-            for lag, row in enumerate(zip(cell.singular, cell.resolved, strict=True))
-        ),
-    )
+    cells = [(cell.variant.key, cell) for cell in found.cells]
+    runs, lags = [(key, r.seed, r) for key, cell in cells for r in cell.runs], range(found.lag + 1)
+    rows: Iterable[Row] = (_table_row(found, cell) for cell in found.cells)
+    _csv(folder / "table.csv", _TABLE, rows)
+    rows = ((k, s, t, r.norms[t], None if r.closed is None else r.closed[t]) for k, s, r in runs for t in lags)
+    _csv(folder / "norms.csv", ("cell", "seed", "lag", "norm", "closed_form"), rows)
+    rows = ((k, s, t, n) for k, s, r in runs for t, n in enumerate(r.weights))
+    _csv(folder / "weights.csv", ("cell", "seed", "lag", "norm"), rows)
+    rows = ((k, t, *np.where(c.resolved[t], c.singular[t], math.nan)) for k, c in cells for t in lags)
+    _csv(folder / "singular.csv", ("cell", "lag", "largest", "median", "smallest"), rows)
     if any(cell.parts for cell in found.cells):
-        _csv(
-            folder / "direct.csv",
-            ("cell", "seed", "lag", "norm", "relative", "cosine"),
-            (
-                (key, r.seed, lag, d, d / n if n >= TINY else None, c)
-                for key, _, r in runs
-                if r.direct is not None and r.cosine is not None
-                for lag, (d, n, c) in enumerate(zip(r.direct, r.norms, r.cosine, strict=True))
-            ),
-        )
-        _csv(
-            folder / "split.csv",
-            ("cell", "detours", "and_more", "norm", "relative", "share", "cosine"),
-            (
-                (cell.variant.key, p.detours, int(p.more), p.norm, p.relative, p.share, p.cosine)
-                for cell in found.cells
-                for p in cell.parts
-            ),
-        )
+        direct = [
+            (k, s, t, r.direct[t], r.norms[t], r.cosine) for k, s, r in runs if r.direct is not None for t in lags
+        ]
+        rows = ((k, s, t, d, d / n if n >= TINY else None, c[t]) for k, s, t, d, n, c in direct if c is not None)
+        _csv(folder / "direct.csv", ("cell", "seed", "lag", "norm", "relative", "cosine"), rows)
+        rows = ((k, p.detours, int(p.more), p.norm, p.relative, p.share, p.cosine) for k, c in cells for p in c.parts)
+        _csv(folder / "split.csv", ("cell", "detours", "and_more", "norm", "relative", "share", "cosine"), rows)
     settings = {
         "version": __version__,
         "loss": "L = u · h_T with |u| = 1",
-        "lag": found.lag,
-        "hidden_size": found.hidden_size,
-        "input_size": found.input_size,
-        "seeds": list(found.seeds),
+        **{key: getattr(found, key) for key in ("lag", "hidden_size", "input_size", "seeds")},
         "seed_of_singular_and_split": found.seeds[0],
         "cells": {c.variant.key: {"label": c.variant.label, "gradient_of": c.variant.state} for c in found.cells},
         "reading": reading(found),
@@ -263,11 +220,8 @@ def _picture(found: Study, folder: Path, args: argparse.Namespace) -> list[str]:
     titles = [f"{v.label}, seed {seed}" for v in shown]
     _, note = save(traced, folder / f"sequence.{args.format}", "step", titles=titles)
     columns = [(v, name, norms) for v, p in zip(shown, traced, strict=True) for name, norms in p.norms.items()]
-    _csv(
-        folder / "sequence.csv",
-        ("step", *(f"{v.key}_{name}" for v, name, _ in columns)),
-        ((t + 1, *(norms[t] for _, _, norms in columns)) for t in range(steps)),
-    )
+    rows = ((t + 1, *(norms[t] for _, _, norms in columns)) for t in range(steps))
+    _csv(folder / "sequence.csv", ("step", *(f"{v.key}_{name}" for v, name, _ in columns)), rows)
     short = f"note: sequence.{args.format} is a run of the first {steps} steps alone, with L = u · h_{steps}"
     return [n for n in (short if steps < found.lag else "", note) if n]
 
@@ -295,38 +249,21 @@ def _table_row(found: Study, cell: CellStudy) -> Row:
 def table(found: Study) -> list[str]:
     """The lines of the printed table: what is left after the lag, then what it is made of."""
     several = len(found.seeds) > 1
+    of = ("least to most", "of the seeds") if several else ("", "")
     lines = [
-        _line("", "", "norm", "norm at", "least to most" if several else "", "× a", "closed", "direct", ""),
-        _line(
-            "cell",
-            "of",
-            "at T",
-            _back(found.lag),
-            "of the seeds" if several else "",
-            "step",
-            "form",
-            "/ whole",
-            "cosine",
-        ),
+        _line("", "", "norm", "norm at", of[0], "× a", "closed", "direct", ""),
+        _line("cell", "of", "at T", f"T-{found.lag}", of[1], "step", "form", "/ whole", "cosine"),
         "─" * WIDTH,
     ]
     for cell in found.cells:
         row = dict(zip(_TABLE, _table_row(found, cell), strict=True))
         spread = f"{_number(row['least'])} to {_number(row['most'])}" if several else ""
-        cosine = row["direct_cosine"]
-        lines.append(
-            _line(
-                cell.variant.label,
-                f"dL/d{cell.variant.state}",
-                _number(row["norm_at_T"]),
-                _number(row["norm_at_lag"]),
-                spread,
-                "" if row["factor_a_step"] is None else f"{row['factor_a_step']:.3f}",
-                "·" if row["closed_form"] is None else _number(row["closed_form"]),
-                "·" if row["direct_relative"] is None else _number(row["direct_relative"]),
-                "·" if cosine is None else "lost" if math.isnan(cosine) else f"{cosine:.2f}",
-            )
-        )
+        factor, cosine = row["factor_a_step"], row["direct_cosine"]
+        fields = [*(_number(row[k]) for k in ("norm_at_T", "norm_at_lag")), spread]
+        fields += ["" if factor is None else f"{factor:.3f}"]
+        fields += ["·" if row[k] is None else _number(row[k]) for k in ("closed_form", "direct_relative")]
+        fields += ["·" if cosine is None else "lost" if math.isnan(cosine) else f"{cosine:.2f}"]
+        lines.append(_line(cell.variant.label, f"dL/d{cell.variant.state}", *fields))
     lines += ["", *_singular_lines(found), ""]
     lines.append("closed form: dL/dc_T × sigmoid(b)^lag, the direct path at zero weights; RNN: without tanh")
     if any(c.parts for c in found.cells):
@@ -353,24 +290,12 @@ def _singular_lines(found: Study) -> list[str]:
             for x, held in zip(cell.singular[-1].tolist(), cell.resolved[-1], strict=True)
         ]
         known = [p for p in cell.parts if not math.isnan(p.share)]
-        most = max(known, key=lambda p: abs(p.share), default=None)
-        part = (
-            ""
-            if not cell.parts
-            else "the whole is lost"
-            if most is None
-            else _part_said(most.detours, most.more, most.share)
-        )
+        part = "the whole is lost" if cell.parts else ""
+        if known:
+            most = max(known, key=lambda p: abs(p.share))
+            part = f"{most.detours}{'+' if most.more else ''}".ljust(6) + f"{most.share:.2g}"
         lines.append(f"{fit(cell.variant.label, 21)} {values[0]:<11}{values[1]:<11}{values[2]:<12}{part}")
     return lines
-
-
-def _part_said(detours: int, more: bool, share: float) -> str:
-    return f"{detours}{'+' if more else ''}".ljust(6) + f"{share:.2g}"
-
-
-def _back(lag: int) -> str:
-    return f"T-{lag}"
 
 
 def _line(label: str, of: str, *fields: str) -> str:

@@ -29,7 +29,7 @@ WIDTH = 100
 RESULT = {
     "tasks": "a list: name, summary, length, takes_data, inputs, outputs, loss (squared, classes or bits), baseline "
     "(loss, how, chance), criterion (text, source), published, samples (text; null in the list of all). In that list "
-    "inputs, outputs, baseline and criterion of text and series are null: they depend on the file",
+    "inputs, outputs, baseline and criterion of text and series are null: they depend on the file"
 }
 
 

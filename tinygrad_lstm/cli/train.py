@@ -54,7 +54,7 @@ RESULT = {
     "baseline (the loss without memory), criterion, solved (null for text and series, which none solves), interrupted "
     "(by Ctrl-C), sequences (learnt from), seconds, loss (of the last report), error and right (mean error of the last "
     "sequences, and the share that was right in every answer; null with --table), exam (the task's own, in words), "
-    "directory (null where the run is not kept)",
+    "directory (null where the run is not kept)"
 }
 _DEFAULTS = {f.name: f.default for f in fields(Settings)}
 _SETTINGS = ("cell", "hidden", "forget_bias", "init", "T_max", "lr", "clip", "batch", "seed")

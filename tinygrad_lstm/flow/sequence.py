@@ -81,7 +81,7 @@ class Passage:
 
     `flow` is the traced graph of L, which is u · h_T unless told otherwise. `norms` are, by the names of the states
     and then x, those of dL/dc_t, dL/dh_t, dL/dx_t at [t - 1], through every path of that graph. `paths` has those of
-    the states with a direct path.
+    the states with a direct path. `name` is RNN, LSTM, GRU, `title` has the forget bias too.
     """
 
     cell: Cell
@@ -90,22 +90,13 @@ class Passage:
     flow: Flow
     norms: dict[str, Floats]
     paths: dict[str, Path]
-
-    @property
-    def name(self) -> str:
-        """What the cell is called: RNN, LSTM, LSTM of 1997, GRU."""
-        return cell_name(self.cell)
+    name: str
+    title: str
 
     @property
     def x(self) -> Floats:
         """The norms of dL/dx_t."""
         return self.norms["x"]
-
-    @property
-    def forget_bias(self) -> float | None:
-        """The mean of the parameter b_f; None in a cell without one."""
-        bias = getattr(self.cell, "b_f", None)
-        return float(np.mean(bias.numpy())) if isinstance(bias, Parameter) else None
 
     def since(self, name: str) -> int | None:
         """The earliest step from which the norm is at least TINY up to the last step; None where the last is not."""
@@ -123,10 +114,11 @@ class Passage:
             return None
         return math.exp((math.log(norms[first - 1]) - math.log(norms[-1])) / (len(norms) - first))
 
-    @property
-    def title(self) -> str:
-        """A heading: the cell, and its forget bias where it has one."""
-        return self.name if self.forget_bias is None else f"{self.name}, forget bias {self.forget_bias:.4g}"
+
+def forget_bias(cell: Cell) -> str:
+    """ ", forget bias 1", the mean of the parameter b_f; empty for a cell without one."""
+    bias = getattr(cell, "b_f", None)
+    return f", forget bias {float(np.mean(bias.numpy())):.4g}" if isinstance(bias, Parameter) else ""
 
 
 def trace_sequence(
@@ -171,7 +163,8 @@ def trace_sequence(
         states = direct_states(cell)
         parts = [norm(g) for g in flow.direct([met[name][0] for name in states])]
         paths = {name: _path(cell, flow, name, part) for name, part in zip(states, parts, strict=True)}
-    return Passage(cell, tokens, seed, flow, norms, paths)
+    name = cell_name(cell)
+    return Passage(cell, tokens, seed, flow, norms, paths, name, name + forget_bias(cell))
 
 
 def _zeros(cell: Cell) -> tuple[Tensor, ...]:
@@ -249,21 +242,21 @@ def reading(passages: Sequence[Passage], unit: str = "word") -> str:
     """
     if not passages:
         raise ValueError("a reading needs at least one passage")
-    steps = len(passages[0].tokens)
+    steps, cell = len(passages[0].tokens), passages[0].cell
+    biases = "".join(dict.fromkeys(forget_bias(p.cell) for p in passages))
     shown = " or ".join(dict.fromkeys(f"{p.cell.states[0]}_{steps}" for p in passages))
-    *states, last = dict.fromkeys(
-        f"dL/d{name}_t" for p in sorted(passages, key=lambda p: -len(p.norms)) for name in p.norms
-    )
+    norms = [name for p in sorted(passages, key=lambda p: -len(p.norms)) for name in p.norms]
+    *states, last = dict.fromkeys(f"dL/d{name}_t" for name in norms)
     sentences = [
         f"L = u · {shown} is one number read from the last hidden state with |u| = 1, so in every cell the gradient "
         f"starts at {shown} with norm 1. Listed are the Euclidean norms of {', '.join(states)} and {last}, through "
         "every path of the graph that ran.",
-        _settings(passages),
+        f"Seed {passages[0].seed}, hidden size {cell.hidden_size}, vectors of size {cell.input_size}{biases}, float64.",
     ]
     if steps == 1:
-        norms = ", ".join(f"{number(float(p.x[0]))} in the {p.name}" for p in passages)
+        sizes = ", ".join(f"{number(float(p.x[0]))} in the {p.name}" for p in passages)
         sentences.append(
-            f"The norm of dL/dx at the only {unit} is {norms}. With one {unit} there is no step back on which a "
+            f"The norm of dL/dx at the only {unit} is {sizes}. With one {unit} there is no step back on which a "
             "gradient could shrink or grow."
         )
     else:
@@ -272,15 +265,6 @@ def reading(passages: Sequence[Passage], unit: str = "word") -> str:
         sentences += _between(passages, unit)
     sentences.append("This is one draw of untrained weights: another seed or forget bias gives other numbers.")
     return " ".join(sentences)
-
-
-def _settings(passages: Sequence[Passage]) -> str:
-    cell = passages[0].cell
-    biases = dict.fromkeys(f", forget bias {p.forget_bias:.4g}" for p in passages if p.forget_bias is not None)
-    return (
-        f"Seed {passages[0].seed}, hidden size {cell.hidden_size}, vectors of size {cell.input_size}"
-        f"{''.join(biases)}, {cell.dtype}."
-    )
 
 
 def _of_one(p: Passage, unit: str) -> list[str]:
@@ -330,37 +314,19 @@ def _between(passages: Sequence[Passage], unit: str) -> list[str]:
     most = float(best.x[0])
     if most < TINY:
         return [f"At the first {unit} the gradient of every one of these cells is 0 or too small for float64."]
-    less, same, none = [], [], []
-    for p in others:
-        x = float(p.x[0])
-        if x < TINY:
-            none.append(f"the {p.name}")
-        elif _close(x, most):
-            same.append(f"the {p.name}")
-        else:
-            less.append(f"{times(most, x)} times that in the {p.name}")
+    same = [f"the {p.name}" for p in others if _close(float(p.x[0]), most)]
+    none = [f"the {p.name}" for p in others if p.x[0] < TINY]
+    behind = [p for p in others if p.x[0] >= TINY and not _close(float(p.x[0]), most)]
+    less = [f"{times(most, float(p.x[0]))} times that in the {p.name}" for p in behind]
     parts = [f"At the first {unit} the gradient is largest in the {best.name}"]
     parts += [f"it is {' and '.join(less)}"] if less else []
     parts += [f"it is about as large in {' and '.join(same)}"] if same else []
     parts += [f"it is 0 or too small for float64 in {' and '.join(none)}"] if none else []
     said = ["; ".join(parts) + "."]
-    behind = [f"the {p.name}" for p in others if p.paths and not _close(float(p.x[0]), most)]
-    if not best.paths and behind:
-        brings = "brings" if len(behind) == 1 else "bring"
-        said.append(
-            f"So here {' and '.join(behind)} {brings} the first {unit} less gradient than the plain {best.name}."
-        )
-    kept = {p.name: float(p.x[0] / p.x[-1]) for p in passages if p.since("x") == 1}
-    for p in others:
-        if (
-            {p.name, best.name} <= set(kept)
-            and kept[p.name] > kept[best.name]
-            and not _close(kept[p.name], kept[best.name])
-        ):
-            said.append(
-                f"Measured against its own last {unit}, though, the {p.name} keeps more: "
-                f"{percent(kept[p.name], 1)} against {percent(kept[best.name], 1)}."
-            )
+    worse = [f"the {p.name}" for p in others if p.paths and not _close(float(p.x[0]), most)]
+    if not best.paths and worse:
+        bring = "brings" if len(worse) == 1 else "bring"
+        said.append(f"So here {' and '.join(worse)} {bring} the first {unit} less gradient than the plain {best.name}.")
     return said
 
 

@@ -158,7 +158,7 @@ class CellStudy:
     def factor(self) -> float | None:
         """The factor on the median norm of one step back, a geometric mean as far as float64 holds it; or None."""
         norms = self.norms()
-        held = _held(norms)
+        held = int(np.append(norms < TINY, True).argmax())  # how many from the first on are at least TINY
         if held < 2:
             return None
         return math.exp((math.log(norms[held - 1]) - math.log(norms[0])) / (held - 1))
@@ -332,17 +332,8 @@ def _median(arrays: Sequence[Floats]) -> Floats:
 
     Of an even number the geometric mean of the two in the middle, which both have a say in.
     """
-    low, high = (
-        np.quantile(np.array(arrays), 0.5, axis=0, method="lower"),
-        np.quantile(np.array(arrays), 0.5, axis=0, method="higher"),
-    )
+    low, high = (np.quantile(np.array(arrays), 0.5, axis=0, method=way) for way in ("lower", "higher"))
     return np.where(low == high, low, np.sqrt(low) * np.sqrt(high))
-
-
-def _held(norms: Floats) -> int:
-    """How many entries from the first on are at least TINY."""
-    lost = np.flatnonzero(norms < TINY)
-    return int(lost[0]) if lost.size else len(norms)
 
 
 def seeds_said(seeds: Sequence[int]) -> str:
@@ -372,7 +363,6 @@ def plainly(found: Study) -> str:
 
 def reading(found: Study) -> str:
     """One paragraph of what these numbers say; each sentence is chosen by the numbers at hand."""
-    steps = _steps(found.lag)
     medians = " Numbers are medians over the seeds." if len(found.seeds) > 1 else ""
     states: dict[str, dict[str, None]] = {}
     for c in found.cells:
@@ -382,10 +372,8 @@ def reading(found: Study) -> str:
         f"L = u · h_T with |u| = 1; {found.settings(found.seeds)}. Compared is the gradient of each cell's own state, "
         f"{own}.{medians}",
         *_start_said(found),
-        *_extremes(found, steps),
         *_against_rnn(found),
         *_direct_said(found),
-        *_closed_said(found),
         "Cells are untrained: other seeds, sizes and inputs give other numbers.",
     ]
     return " ".join(sentences)
@@ -416,20 +404,6 @@ def _start_said(found: Study) -> list[str]:
                 f"state has grown to {largest:.0f}, of which h_T shows no change."
             )
     return said
-
-
-def _extremes(found: Study, steps: str) -> list[str]:
-    order = sorted(found.cells, key=lambda c: -c.norms()[-1])
-    held = [c for c in order if c.norms()[-1] >= TINY]
-    lost = [c.variant.label for c in found.cells if c.norms()[-1] < TINY]
-    if not held:
-        return [f"{steps} back it is 0 or too small for float64{' in every cell' if lost[1:] else ''}."]
-    most, least = (f"{c.variant.label} ({number(float(c.norms()[-1]))})" for c in (held[0], held[-1]))
-    if len(order) == 1:
-        return [f"{steps} back {number(float(held[0].norms()[-1]))} is left."]
-    if lost:
-        return [f"{steps} back most is left in the {most}; 0 or too small for float64: {'; '.join(lost)}."]
-    return [f"{steps} back most is left in the {most}, least in the {least}."]
 
 
 def _left(value: float) -> str:
@@ -481,20 +455,3 @@ def _direct_said(found: Study) -> list[str]:
     if lost:
         said.append(f"No share where float64 has lost the whole: {'; '.join(lost)}.")
     return said
-
-
-def _closed_said(found: Study) -> list[str]:
-    """How far the closed form of the direct path is from the whole, where it is furthest."""
-    off = []
-    for cell in found.cells:
-        found_form = cell.closed()
-        whole, closed = float(cell.norms()[-1]), 0.0 if found_form is None else float(found_form[-1])
-        if cell.variant.forget_bias is not None and min(whole, closed) >= TINY:
-            off.append((abs(math.log(whole / closed)), cell.variant.label, whole, closed))
-    if not off:
-        return []
-    _, label, whole, closed = max(off)
-    form = f"sigmoid(b)^{found.lag} is the direct path at zero weights, not the whole"
-    if whole >= closed:
-        return [f"The closed form {form}: in the {label} what was measured is {times(whole, closed)} times that."]
-    return [f"The closed form {form}: in the {label} what was measured is {percent(whole, closed)} of that."]

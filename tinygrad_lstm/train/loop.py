@@ -183,18 +183,13 @@ class Trainer:
         arrays = {f"{part}/{name}": array for part, values in parts.items() for name, array in values.items()}
         about: dict[str, Any] = {
             "settings": now.settings.as_dict(),
-            "inputs": now.task.inputs,
-            "outputs": now.task.outputs,
-            "length": now.task.length,
+            **{k: getattr(now.task, k) for k in ("inputs", "outputs", "length")},
+            **{k: getattr(now, k) for k in ("steps", "sequences", "solved", "seconds")},
             "task": now.task.about(),
-            "steps": now.steps,
-            "sequences": now.sequences,
-            "solved": now.solved,
             "baseline": [float(now.task.baseline.loss), now.task.baseline.how],
             "criterion": now.task.criterion.text,
             "exam": None if now.exam is None else [now.exam.passed, now.exam.score, now.exam.text],
             "best": None if now.best is None else list(now.best[:2]),
-            "seconds": now.seconds,
             "generator": now.rng.bit_generator.state,
         }
         cell = now.settings.cell
