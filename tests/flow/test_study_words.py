@@ -89,10 +89,13 @@ STANDS = "for L reads only what h_T shows of c_T"
     [
         # what the numbers are
         ([cell("lstm1", [1, 1])], "own state, dL/dc in the LSTM."),
-        ([cell("lstm1", [1, 1], [1, 1])], "dL/dc in the LSTM. Numbers are medians over the seeds. 1 step back"),
+        ([cell("lstm1", [1, 1], [1, 1])], "dL/dc in the LSTM. Numbers are medians over the seeds. One step back"),
         # where they start
-        ([cell("lstm0", [0.25, 1, 1]), cell("lstm1", [0.5, 1, 1])], f"At T itself dL/dc is 0.25 to 0.5, {STANDS}. 2"),
-        ([RNN, cell("lstm1", [0.5, 1, 1])], f"At T itself dL/dc is 0.5, {STANDS}, while dL/dh is 1. 2 steps"),
+        (
+            [cell("lstm0", [0.25, 1, 1]), cell("lstm1", [0.5, 1, 1])],
+            f"At T itself dL/dc is 0.25 to 0.5, {STANDS}. What",
+        ),
+        ([RNN, cell("lstm1", [0.5, 1, 1])], f"At T itself dL/dc is 0.5, {STANDS}, while dL/dh is 1. What"),
         ([cell("lstm0", [0, 1, 1]), cell("lstm1", [LOST, 1, 1])], "At T itself dL/dc is 0 to below 2.2e-308, for"),
         ([cell("lstm1", [TINY, 1, 1])], "At T itself dL/dc is 2.2e-308, for"),
         (
@@ -106,10 +109,6 @@ STANDS = "for L reads only what h_T shows of c_T"
         (
             [cell("rnn", [1, 1, 0.5], [1, 1, 0.5]), cell("lstm1", [1, 1, 0.25], [1, 1, 0.25])],
             f"Behind the plain RNN: {LSTM1} (2 times less, less in 2 of 2 seeds). What",
-        ),
-        (
-            [cell("rnn", *[[1, 0.1, 0.5]] * 3), cell("lstm1", [1, 2, 0.25], [1, 2, 0.5], [1, 2, 1])],
-            f"Behind the RNN in some seeds, though not by the median: {LSTM1} in 1 of 3 seeds. What",
         ),
         # along the cell state
         ([cell("lstm1", [1, 1])], "One step back there is no way to L but the direct path. Cells"),
@@ -140,7 +139,6 @@ def test_a_sentence_says_what_the_norms_are(cells, says):
         ([RNN, cell("lstm1", [1, 1, 1])], "Behind"),
         ([RNN, cell("lstm1", [1, 1, 0.5])], "Behind"),
         ([cell("lstm1", [1, 1, 0])], "Behind"),
-        ([RNN, cell("lstm1", [1, 1, 0.25])], "in some seeds"),
         ([cell("rnn", *[[1, 1, 0.5]] * 3), cell("lstm1", [1, 1, 0.25], [1, 1, 1], [1, 1, 1])], "Behind the plain"),
         ([RNN], "without crossing"),
         ([cell("rnn", [1, 1])], "One step back"),

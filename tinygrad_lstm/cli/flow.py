@@ -267,9 +267,7 @@ def table(found: Study) -> list[str]:
     lines += ["", *_singular_lines(found), ""]
     lines.append("closed form: dL/dc_T × sigmoid(b)^lag, the direct path at zero weights; RNN: without tanh")
     if any(c.parts for c in found.cells):
-        lines.append(
-            "direct: the part along the direct path alone, which crosses no weight, relative to the whole; cosine"
-        )
+        lines.append("direct: the part along the direct path alone, across no weight, relative to the whole; cosine")
     if any(c.zeros() for c in found.cells):
         zeros = ", ".join(f"{c.variant.label} {c.zeros()} of {len(c.runs)}" for c in found.cells if c.zeros())
         lines += textwrap.wrap(f"exactly 0 in float64 at the whole lag, in how many seeds: {zeros}", WIDTH)

@@ -299,13 +299,10 @@ def _along(p: Passage, state: str, path: Path) -> str:
     said = f"In the {p.name} {by}{pace}. What came along {' and '.join(p.paths)} alone"
     if path.part < TINY:
         return f"{said} is too small for float64, the rest came by detours through weights."
-    if _close(path.part, whole):
-        detours = "the detours through weights hardly change it"
-    elif path.part > whole:
-        detours = "the detours through weights cancel part of it"
-    else:
-        detours = "the rest of that vector came by detours through weights"
-    return f"{said} has {percent(path.part, whole)} of the norm of dL/d{state}_1, {detours}."
+    more = "cancel part of it" if path.part > whole else ""
+    how = "hardly change it" if _close(path.part, whole) else more
+    rest = f"the detours through weights {how}" if how else "the rest of that vector came by detours through weights"
+    return f"{said} has {percent(path.part, whole)} of the norm of dL/d{state}_1, {rest}."
 
 
 def _between(passages: Sequence[Passage], unit: str) -> list[str]:

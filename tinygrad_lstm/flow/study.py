@@ -351,14 +351,16 @@ def seeds_said(seeds: Sequence[int]) -> str:
 def plainly(found: Study) -> str:
     """Two sentences for a reader who has met no gradient: what it says, and which cell keeps most and least of it."""
     ends = {c.variant.label: (float(c.norms()[0]), float(c.norms()[-1])) for c in found.cells}
-    kept = {label: last / first if min(first, last) >= TINY else 0.0 for label, (first, last) in ends.items()}
-    most, least = max(kept, key=kept.__getitem__), min(kept, key=kept.__getitem__)
-    what = {label: percent(share, 1) if share else "nothing that float64 holds" for label, share in kept.items()}
-    beside = f", the {least} {what[least]}" if least != most else ""
-    return (
-        "The gradient says how much L, a number read after the last step, changes if a state before changes a little. "
-        f"{_steps(found.lag)} further back the {most} still has {what[most]} of its gradient at the last step{beside}."
+    kept = {label: last / first for label, (first, last) in ends.items() if min(first, last) >= TINY}
+    said = (
+        "The gradient says how much L, a number read after the last step, changes if a state before changes a little."
     )
+    order = sorted(kept, key=lambda label: -kept[label])
+    parts = [f"the {order[0]} still has {percent(kept[order[0]], 1)} of its gradient at the last step"] if kept else []
+    parts += [f"the {order[-1]} {percent(kept[order[-1]], 1)}"] if order[1:] else []
+    lost = " and the ".join(label for label in ends if label not in kept)
+    parts += [f"float64 holds nothing of it in the {lost}"] if lost else []
+    return f"{said} {_steps(found.lag)} further back {', '.join(parts)}."
 
 
 def reading(found: Study) -> str:
@@ -416,7 +418,7 @@ def _against_rnn(found: Study) -> list[str]:
     if rnn is None:
         return []
     its = float(rnn.norms()[-1])
-    behind, mixed = [], []
+    behind = []
     for cell in found.cells:
         less = sum(a.norms[-1] < b.norms[-1] for a, b in zip(cell.runs, rnn.runs, strict=True))
         mine = float(cell.norms()[-1])
@@ -424,10 +426,7 @@ def _against_rnn(found: Study) -> list[str]:
         if mine < its:
             how = "nothing that float64 holds" if mine < TINY else f"{times(its, mine)} times less"
             behind.append(f"{cell.variant.label} ({how}{', less ' + seeds if seeds else ''})")
-        elif less:
-            mixed.append(f"{cell.variant.label} {seeds}")
-    said = [f"Behind the plain RNN: {'; '.join(behind)}."] if behind else []
-    return [*said, f"Behind the RNN in some seeds, though not by the median: {'; '.join(mixed)}."] if mixed else said
+    return [f"Behind the plain RNN: {'; '.join(behind)}."] if behind else []
 
 
 def _direct_said(found: Study) -> list[str]:
