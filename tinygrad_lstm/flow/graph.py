@@ -26,6 +26,7 @@ from .jacobians import States, against_lag, direct
 from .steps import Step, find_steps, marks
 
 Array = npt.NDArray[Any]
+Cotangents = Mapping[int, Mapping[Tensor, Array]]  # of every edge, by its slot and its consumer
 
 
 def norm(array: Array) -> float:
@@ -147,13 +148,7 @@ class _Graph:
     refers to itself in a circle: what is dropped is freed at once, and Python's collector has nothing to find.
     """
 
-    def __init__(
-        self,
-        root: Tensor,
-        operations: list[Tensor],
-        cotangents: Mapping[int, Mapping[Tensor, Array]],
-        seed: Array | None,
-    ) -> None:
+    def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
         self.root = root
         self.operations = operations
         self.seed = seed
@@ -260,13 +255,7 @@ class Flow:
     `nodes` are in the order they were made, a leaf just before its first use; `root` is what was differentiated.
     """
 
-    def __init__(
-        self,
-        root: Tensor,
-        operations: list[Tensor],
-        cotangents: Mapping[int, Mapping[Tensor, Array]],
-        seed: Array | None,
-    ) -> None:
+    def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
         """Keep what a backward pass left; nodes are made of it when first asked for.
 
         `operations` are in the order they were made, cotangents those of every edge, by its slot and its consumer.

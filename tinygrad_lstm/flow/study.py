@@ -366,10 +366,9 @@ def plainly(found: Study) -> str:
 def reading(found: Study) -> str:
     """One paragraph of what these numbers say; each sentence is chosen by the numbers at hand."""
     medians = " Numbers are medians over the seeds." if len(found.seeds) > 1 else ""
-    states: dict[str, dict[str, None]] = {}
-    for c in found.cells:
-        states.setdefault(c.variant.state, {})[c.variant.label.split(",")[0]] = None
-    own = ", ".join(f"dL/d{state} in the {' and '.join(names)}" for state, names in states.items())
+    of = [(c.variant.state, c.variant.label.split(",")[0]) for c in found.cells]
+    names = {state: " and ".join(dict.fromkeys(name for s, name in of if s == state)) for state, _ in of}
+    own = ", ".join(f"dL/d{state} in the {name}" for state, name in names.items())
     sentences = [
         f"L = u · h_T with |u| = 1; {found.settings(found.seeds)}. Compared is the gradient of each cell's own state, "
         f"{own}.{medians}",
@@ -387,23 +386,17 @@ def _steps(lag: int) -> str:
 
 def _start_said(found: Study) -> list[str]:
     """Where the norms start, and that saturation alone can end them there."""
-    said = []
-    for state in dict.fromkeys(c.variant.state for c in found.cells):
-        starts = [float(c.norms()[0]) for c in found.cells if c.variant.state == state and c.path]
-        if not starts or all(abs(x - 1) < 1e-9 for x in starts):
-            continue
-        low, high = (_left(x) for x in (min(starts), max(starts)))
-        said.append(
-            f"At T itself dL/d{state} is {low if low == high else f'{low} to {high}'}, for L reads only what h_T shows "
-            f"of {state}_T{', while dL/dh is 1' if found.of('rnn') else ''}."
-        )
+    said, hidden = [], [c for c in found.cells if c.path and abs(c.norms()[0] - 1) > 1e-9]  # 1 where L reads the state
+    for state in dict.fromkeys(c.variant.state for c in hidden):
+        starts = sorted(float(c.norms()[0]) for c in hidden if c.variant.state == state)
+        ends = " to ".join(dict.fromkeys((_left(starts[0]), _left(starts[-1]))))
+        beside = ", while dL/dh is 1" if found.of("rnn") else ""
+        said.append(f"At T itself dL/d{state} is {ends}, for L reads only what h_T shows of {state}_T{beside}.")
     for cell in found.cells:
-        shut = [r for r in cell.runs if r.norms[0] < TINY]  # never of an RNN, where it is |u|
-        if shut:
-            largest = max(r.largest_state for r in shut)
+        if shut := [r for r in cell.runs if r.norms[0] < TINY]:  # never of an RNN, where it is |u|
             said.append(
                 f"In the {cell.variant.label} it is lost at T already in {len(shut)} of {len(cell.runs)} seeds: the "
-                f"state has grown to {largest:.0f}, of which h_T shows no change."
+                f"state has grown to {max(r.largest_state for r in shut):.0f}, of which h_T shows no change."
             )
     return said
 
@@ -431,26 +424,23 @@ def _against_rnn(found: Study) -> list[str]:
 
 def _direct_said(found: Study) -> list[str]:
     """How much of the gradient came along the direct path alone, and what that multiplies by."""
-    shares, lost = [], []
+    shares, lost, said = [], [], []
     for cell in found.cells:
         relative, cosine = cell.relative(), cell.cosine()
         if relative is None or cosine is None:
             continue
         if np.isnan(relative[-1]):
             lost.append(cell.variant.label)
-        else:
-            angle = "" if np.isnan(cosine[-1]) else f", cosine {cosine[-1]:.2f}"
-            share = percent(relative[-1], 1) if relative[-1] < 10 else f"{times(relative[-1], 1)} times as much"
-            by = f" (along {cell.variant.state} alone, {cell.path.said})" if cell.path and cell.path.words else ""
-            shares.append(f"{share} in the {cell.variant.label}{angle}{by}")
-    said = []
+            continue
+        angle = "" if np.isnan(cosine[-1]) else f", cosine {cosine[-1]:.2f}"
+        share = percent(relative[-1], 1) if relative[-1] < 10 else f"{times(relative[-1], 1)} times as much"
+        by = f" (along {cell.variant.state} alone, {cell.path.said})" if cell.path and cell.path.words else ""
+        shares.append(f"{share} in the {cell.variant.label}{angle}{by}")
     if shares and found.lag == 1:
-        said.append("One step back there is no way to L but the direct path.")
+        said = ["One step back there is no way to L but the direct path."]
     elif shares:
-        said.append(
+        said = [
             f"What came back {found.lag:,} steps without crossing a weight has this part of the norm of the whole: "
             f"{'; '.join(shares)}. All else came by detours through weights; parts may cancel."
-        )
-    if lost:
-        said.append(f"No share where float64 has lost the whole: {'; '.join(lost)}.")
-    return said
+        ]
+    return [*said, f"No share where float64 has lost the whole: {'; '.join(lost)}."] if lost else said

@@ -134,18 +134,13 @@ class Trainer:
 
     def report(self) -> dict[str, Any]:
         """The numbers since the last report, for a line of metrics."""
+        mean = [float(np.mean(x)) if x else None for x in (self._recent, self._norms)]
         row = {
-            "step": self.steps,
-            "sequences": self.sequences,
-            "loss": float(np.mean(self._recent)) if self._recent else None,
-            "baseline": float(self.task.baseline.loss),
-            "error": self.window.error,
-            "right": self.window.right,
-            "exam": None if self.exam is None else float(self.exam.score),
-            "norm": float(np.mean(self._norms)) if self._norms else None,
-            "solved": self.solved,
+            "step": self.steps, "sequences": self.sequences, "loss": mean[0],
+            "baseline": float(self.task.baseline.loss), "error": self.window.error, "right": self.window.right,
+            "exam": None if self.exam is None else float(self.exam.score), "norm": mean[1], "solved": self.solved,
             "seconds": round(self.seconds, 3),
-        }
+        }  # fmt: skip
         set_all([(self, "_recent", []), (self, "_norms", []), (self, "reports", [*self.reports, row])])
         return row
 

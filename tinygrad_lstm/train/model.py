@@ -31,7 +31,12 @@ class OwnLayer(OverTime):
 
         self.make_cell = make  # type: ignore[misc]
         super().__init__(inputs, hidden, **options)
-        self.cells[0].step(np.zeros((1, inputs), self.dtype))
+        try:
+            self.cells[0].step(np.zeros((1, inputs), self.dtype))
+        except TypeError as error:
+            raise TypeError(
+                f"{error}; a cell that takes a dtype, here {self.dtype}, gives it to all its parts"
+            ) from error
 
 
 class Network(Module):

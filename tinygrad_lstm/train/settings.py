@@ -63,9 +63,8 @@ class Settings:
     def network(self, inputs: int, outputs: int, length: int) -> Network:
         """The untrained network for a task of these sizes."""
         T_max = max(2, length + length // 10) if self.T_max is None else self.T_max
-        return Network(
-            inputs, outputs, self.cell, self.hidden, self.forget_bias, self.init, T_max, [self.seed, 0]
-        )  # fmt: skip
+        sizes, seed = (self.cell, self.hidden, self.forget_bias, self.init, T_max), [self.seed, 0]
+        return Network(inputs, outputs, *sizes, seed)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; of a class its name."""
