@@ -60,38 +60,26 @@ def bias(text: str) -> float:
 
 def add_cell_options(parser: argparse.ArgumentParser) -> None:
     """The options of every command that builds cells."""
+    add = parser.add_argument
     size = whole(1, 1024)
-    parser.add_argument("--hidden", type=size, default=8, metavar="N", help="hidden size (default: 8)")
-    parser.add_argument(
-        "--input", type=size, metavar="N", help="size of the input vectors (default: that of the hidden state)"
-    )
-    parser.add_argument(
-        "--forget-bias",
-        type=bias,
-        default=1.0,
-        metavar="B",
-        help="where the forget gate's bias starts: 3 is open, -2 almost shut (default: 1)",
-    )
-    parser.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of all that is random (default: 0)"
-    )
-    parser.add_argument(
+    add("--hidden", type=size, default=8, metavar="N", help="hidden size (default: 8)")
+    add("--input", type=size, metavar="N", help="size of the input vectors (default: that of the hidden state)")
+    add("--forget-bias", type=bias, default=1.0, metavar="B", help="at the start: 3 open, -2 almost shut (default: 1)")
+    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of all that is random (default: 0)")
+    add(
         "--detail",
         choices=DETAILS,
         default="auto",
-        help="ops opens one step, cell three, step shows them all (default: by length)",
+        help="ops opens one step, cell three, step all (default: by length)",
     )
-    parser.add_argument(
-        "--step", type=whole(1, 10**9), metavar="N", help="which step ops and cell open (default: the last)"
-    )
+    add("--step", type=whole(1, 10**9), metavar="N", help="which step ops and cell open (default: the last)")
 
 
 def cell(text: str, kinds: Collection[str] = KINDS) -> str:
     """An argument's type: a cell that is built in, or FILE.py:NAME."""
     if text.lower() not in kinds and ":" not in text:
-        raise argparse.ArgumentTypeError(
-            f"no cell is called {text!r} (choose from {', '.join(kinds)}, or FILE.py:NAME)"
-        )
+        known = ", ".join(kinds)
+        raise argparse.ArgumentTypeError(f"no cell is called {text!r} (choose from {known}, or FILE.py:NAME)")
     return text if ":" in text else text.lower()
 
 
@@ -110,10 +98,9 @@ def kind_of(name: str, input_size: int, hidden_size: int) -> Kind:
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """The arguments of a command that takes a run which was kept."""
-    parser.add_argument(
-        "checkpoint", type=Path, metavar="RUN", help="the directory of a run, or one of its checkpoints"
-    )
-    parser.add_argument("--cell", metavar="FILE.py:NAME", help="the class of the run's own cell, where it has one")
+    add = parser.add_argument
+    add("checkpoint", type=Path, metavar="RUN", help="the directory of a run, or one of its checkpoints")
+    add("--cell", metavar="FILE.py:NAME", help="the class of the run's own cell, where it has one")
 
 
 def load_run(path: Path, cell: str | None) -> Checkpoint:

@@ -28,10 +28,11 @@ SUFFIXES = (*FORMATS, "gv", "json")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument("cell", type=cell, metavar="CELL", help=CELL)
-    parser.add_argument("--steps", type=whole(1, 100_000), default=3, metavar="N", help="time steps (default: 3)")
+    add = parser.add_argument
+    add("cell", type=cell, metavar="CELL", help=CELL)
+    add("--steps", type=whole(1, 100_000), default=3, metavar="N", help="time steps (default: 3)")
     add_cell_options(parser)
-    parser.add_argument(
+    add(
         "--out",
         type=Path,
         metavar="FILE",

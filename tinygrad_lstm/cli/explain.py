@@ -64,25 +64,16 @@ _UNTRAINED = ("cells", "tokens", "hidden", "input", "forget_bias")  # options th
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument("text", nargs="*", metavar="TEXT", help="the text, or - for standard input")
-    parser.add_argument("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
-    parser.add_argument(
-        "--out", type=Path, default=Path("explained"), metavar="DIR", help="where to write (default: explained)"
-    )
-    parser.add_argument(
-        "--model", type=Path, metavar="RUN", help="explain a trained network: the directory of a run, or a checkpoint"
-    )
-    parser.add_argument("--cell", metavar="FILE.py:NAME", help="with --model: the class of the run's own cell")
-    parser.add_argument("--tokens", choices=tuple(UNITS), default="words", help="how to split (default: words)")
-    parser.add_argument(
-        "--cells",
-        type=cells,
-        default=["lstm", "rnn"],
-        metavar="LIST",
-        help=f"which cells, in the order of the drawing, each {CELL} (default: lstm,rnn)",
-    )
+    add = parser.add_argument
+    add("text", nargs="*", metavar="TEXT", help="the text, or - for standard input")
+    add("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
+    add("--out", type=Path, default=Path("explained"), metavar="DIR", help="where to write (default: explained)")
+    add("--model", type=Path, metavar="RUN", help="explain a trained network: the directory of a run, or a checkpoint")
+    add("--cell", metavar="FILE.py:NAME", help="with --model: the class of the run's own cell")
+    add("--tokens", choices=tuple(UNITS), default="words", help="how to split (default: words)")
+    add("--cells", type=cells, default=["lstm", "rnn"], metavar="LIST", help=f"each {CELL} (default: lstm,rnn)")
     add_cell_options(parser)
-    parser.add_argument("--format", choices=FORMATS, default="svg", help="of the drawings (default: svg)")
+    add("--format", choices=FORMATS, default="svg", help="of the drawings (default: svg)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -31,19 +31,16 @@ TEXT = "the cities that I have seen in my life are ..."
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument(
-        "text", nargs="*", metavar="TEXT", help=f'the text, or - for standard input (default: "{TEXT}")'
-    )
-    parser.add_argument("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
-    parser.add_argument(
+    add = parser.add_argument
+    add("text", nargs="*", metavar="TEXT", help=f'the text, or - for standard input (default: "{TEXT}")')
+    add("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
+    add(
         "--out", type=Path, default=Path("explorer.html"), metavar="FILE", help="what to write (default: explorer.html)"
     )
-    parser.add_argument("--model", type=Path, metavar="RUN", help="a trained network: a run's directory or checkpoint")
-    parser.add_argument("--hidden", type=whole(1, 8), metavar="N", help="hidden size, 1 to 8 (default: 4)")
-    parser.add_argument("--forget-bias", type=bias, metavar="B", help="where the slider starts (default: 1)")
-    parser.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of all that is random (default: 0)"
-    )
+    add("--model", type=Path, metavar="RUN", help="a trained network: a run's directory or checkpoint")
+    add("--hidden", type=whole(1, 8), metavar="N", help="hidden size, 1 to 8 (default: 4)")
+    add("--forget-bias", type=bias, metavar="B", help="where the slider starts (default: 1)")
+    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of all that is random (default: 0)")
 
 
 def run(args: argparse.Namespace) -> None:

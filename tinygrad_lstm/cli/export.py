@@ -36,9 +36,10 @@ FORMATS = {"pytorch": "safetensors", "safetensors": "safetensors", "npz": "npz",
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
+    add = parser.add_argument
     add_run(parser)
-    parser.add_argument("--to", choices=FORMATS, required=True, help="who is to read it")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    add("--to", choices=FORMATS, required=True, help="who is to read it")
+    add("--out", type=Path, required=True, metavar="FILE", help="the file to write")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -69,16 +69,13 @@ Row = Sequence[Any]
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument(
-        "--lag", type=whole(1, MOST), default=100, metavar="N", help=f"steps, to {MOST:,} (default: 100)"
-    )
-    parser.add_argument(
-        "--hidden", type=whole(1, 64), default=8, metavar="N", help="hidden size, up to 64 (default: 8)"
-    )
-    parser.add_argument("--input", type=whole(1, 64), default=4, metavar="N", help="size of the inputs (default: 4)")
-    parser.add_argument("--seeds", type=whole(1, 100), default=5, metavar="N", help="how many seeds (default: 5)")
-    parser.add_argument("--seed", type=whole(0, 2**62), default=0, metavar="N", help="the first of them (default: 0)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--lag", type=whole(1, MOST), default=100, metavar="N", help=f"steps, to {MOST:,} (default: 100)")
+    add("--hidden", type=whole(1, 64), default=8, metavar="N", help="hidden size, up to 64 (default: 8)")
+    add("--input", type=whole(1, 64), default=4, metavar="N", help="size of the inputs (default: 4)")
+    add("--seeds", type=whole(1, 100), default=5, metavar="N", help="how many seeds (default: 5)")
+    add("--seed", type=whole(0, 2**62), default=0, metavar="N", help="the first of them (default: 0)")
+    add(
         "--cells",
         type=_cells,
         default=list(VARIANTS),
@@ -86,8 +83,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="of rnn, lstm1997, chrono, lstm with its forget bias, and cells of your own, FILE.py:NAME "
         f"(default: {','.join(VARIANTS)})",
     )
-    parser.add_argument("--out", type=Path, default=Path("flow"), metavar="DIR", help="where to write (default: flow)")
-    parser.add_argument("--format", choices=FORMATS, default="svg", help="of charts and picture (default: svg)")
+    add("--out", type=Path, default=Path("flow"), metavar="DIR", help="where to write (default: flow)")
+    add("--format", choices=FORMATS, default="svg", help="of charts and picture (default: svg)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -21,13 +21,12 @@ from .terminal import safe, show
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
+    add = parser.add_argument
     add_run(parser)
-    parser.add_argument("--prompt", default="", metavar="TEXT", help="how the text begins (default: a new line)")
-    parser.add_argument("--length", type=whole(0, 10**7), default=200, metavar="N", help="characters (default: 200)")
-    parser.add_argument("--temperature", type=finite, default=1.0, metavar="X", help="0 or more (default: 1)")
-    parser.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of what is drawn (default: 0)"
-    )
+    add("--prompt", default="", metavar="TEXT", help="how the text begins (default: a new line)")
+    add("--length", type=whole(0, 10**7), default=200, metavar="N", help="characters (default: 200)")
+    add("--temperature", type=finite, default=1.0, metavar="X", help="0 or more (default: 1)")
+    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of what is drawn (default: 0)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -35,11 +35,12 @@ RESULT = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument("task", nargs="?", metavar="TASK", help=f"show one of {', '.join(TASKS)}")
-    parser.add_argument("--length", type=whole(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
-    parser.add_argument("--data", metavar="FILE", help="the file: UTF-8 for text, a number a line for series")
-    parser.add_argument("--samples", type=whole(1, 1000), default=3, metavar="N", help="how many (default: 3)")
-    parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the samples (default: 0)")
+    add = parser.add_argument
+    add("task", nargs="?", metavar="TASK", help=f"show one of {', '.join(TASKS)}")
+    add("--length", type=whole(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
+    add("--data", metavar="FILE", help="the file: UTF-8 for text, a number a line for series")
+    add("--samples", type=whole(1, 1000), default=3, metavar="N", help="how many (default: 3)")
+    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the samples (default: 0)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
