@@ -255,14 +255,9 @@ def reading(passages: Sequence[Passage], unit: str = "word") -> str:
     ]
     if steps == 1:
         sizes = ", ".join(f"{number(float(p.x[0]))} in the {p.name}" for p in passages)
-        sentences.append(
-            f"The norm of dL/dx at the only {unit} is {sizes}. With one {unit} there is no step back on which a "
-            "gradient could shrink or grow."
-        )
+        sentences.append(f"The norm of dL/dx at the only {unit} is {sizes}. With one {unit} there is no step back.")
     else:
-        for p in passages:
-            sentences += _of_one(p, unit)
-        sentences += _between(passages, unit)
+        sentences += [said for p in passages for said in _of_one(p, unit)] + _between(passages, unit)
     sentences.append("This is one draw of untrained weights: another seed or forget bias gives other numbers.")
     return " ".join(sentences)
 

@@ -338,11 +338,9 @@ def _median(arrays: Sequence[Floats]) -> Floats:
 
 def seeds_said(seeds: Sequence[int]) -> str:
     """Seeds in words: "seed 0", "seeds 0 to 4"."""
-    if len(seeds) == 1:
-        return f"seed {seeds[0]}"
-    if list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
-        return f"seeds {seeds[0]} to {seeds[-1]}"
-    return f"seeds {', '.join(map(str, seeds))}"
+    run = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+    said = f"{seeds[0]} to {seeds[-1]}" if run and len(seeds) > 1 else ", ".join(map(str, seeds))
+    return f"seed{'s' * (len(seeds) > 1)} {said}"
 
 
 # ── in words ───────────────────────────────────────────────────────────────────────────────────

@@ -38,11 +38,7 @@ def _in_notebook() -> bool:
 
 def _in_place(trainer: Trainer) -> Callable[[], None]:
     handle = import_module("IPython.display").display(trainer, display_id=True)
-
-    def show() -> None:
-        handle.update(trainer)
-
-    return show
+    return lambda: handle.update(trainer)
 
 
 def _line(trainer: Trainer) -> str:
