@@ -55,6 +55,7 @@ MENUS = {
             "howto/draw-my-graph",
             "howto/explain-a-model",
             "howto/write-my-own-cell",
+            "howto/my-cell-in-every-command",
             "howto/write-my-own-rule",
             "howto/train-my-task",
             "howto/export-to-pytorch",

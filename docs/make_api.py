@@ -73,6 +73,7 @@ class Section:
 
 
 IMPORTED = (  # rooms that `import tinygrad_lstm` does not open
+    "tinygrad_lstm.flow.kinds",
     "tinygrad_lstm.flow.sequence",
     "tinygrad_lstm.flow.study",
     "tinygrad_lstm.draw.charts",
@@ -144,8 +145,9 @@ SECTIONS = [
     Section(
         "A sequence of tokens",
         "tinygrad_lstm.flow.sequence",
-        ("trace_sequence", "Passage", "make_cell", "tokenize", "embed", "reading"),
+        ("trace_sequence", "Passage", "Path", "tokenize", "embed", "plainly", "reading"),
     ),
+    Section("Cells by name", "tinygrad_lstm.flow.kinds", ("make_cell", "build")),
     Section(
         "Studies over a lag",
         "tinygrad_lstm.flow.study",

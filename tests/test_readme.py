@@ -60,7 +60,8 @@ def test_the_first_picture_is_of_its_run_and_the_readme_says_what_it_shows() -> 
     spec.loader.exec_module(pictures)
     lstm, rnn = pictures.passages()
     assert shlex.split(blocks("sh")[0].split("&&")[1])[2] == pictures.SENTENCE
-    shares = lstm.c[0] / lstm.c[-1], lstm.direct / lstm.c[-1], rnn.h[0] / rnn.h[-1]
+    c, h = lstm.norms["c"], rnn.norms["h"]
+    shares = c[0] / c[-1], lstm.paths["c"].part / c[-1], h[0] / h[-1]
     said = [f"{100 * share:.2g} %" for share in shares]
     assert said == ["13 %", "3.6 %", "0.36 %"]
     assert all(words in README for words in said)

@@ -60,8 +60,8 @@ def test_without_a_renderer_the_dot_text_is_written(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["gru"], "invalid choice"),
-        ([], "required: cell"),
+        (["gru"], "no cell is called 'gru' (choose from lstm, rnn, lstm1997, or FILE.py:NAME)"),
+        ([], "required: CELL"),
         (["lstm", "--steps", "0"], "from 1 to"),
         (["lstm", "--out", "a.webp"], "end it in .svg"),
         (["lstm", "--out", "a"], "end it in .svg"),

@@ -40,7 +40,7 @@ def test_without_a_text_it_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["a", "--forget-bias", "nan"], "got 'nan'"),
         (["a", "--file", "b"], "give a text or --file, not both"),
         (["--model", "missing"], "cannot read"),
-        (["--model", "x", "--hidden", "3"], "leave out --hidden"),
+        (["--model", "x", "--hidden", "3"], "leave out --cells, --hidden"),
         (["a", "--out", "."], "cannot write"),
     ],
 )
@@ -74,7 +74,8 @@ def test_a_trained_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(
-    ("task", "cell", "name"), [("latch", "rnn", "RNN"), ("adding", "lstm", "LSTM"), ("parity", "lstm1997", "LSTM of 1997")]
+    ("task", "cell", "name"),
+    [("latch", "rnn", "RNN"), ("adding", "lstm", "LSTM"), ("parity", "lstm1997", "LSTM of 1997")],
 )
 def test_a_network_of_another_task_reads_a_sequence_of_it(tmp_path: Path, task: str, cell: str, name: str) -> None:
     run, out = tmp_path / "run", tmp_path / "page.html"
@@ -103,3 +104,16 @@ def test_a_bag_has_no_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     capsys.readouterr()
     assert main(["explore", "--model", str(run), "--out", str(tmp_path / "page.html")]) == 2
     assert "is a bag" in capsys.readouterr().err
+
+
+def test_a_cell_of_ones_own_is_explored_beside_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(__file__).parents[2] / "examples" / "own_cells.py"
+    out = tmp_path / "page.html"
+    assert main(["explore", "a b c", "--cells", f"{own}:GRUCell,rnn", "--out", str(out)]) == 0
+    html = out.read_text(encoding="utf-8")
+    assert '"label": "GRU"' in html
+    assert '"label": "RNN"' in html
+    assert main(["explore", "a", "--cells", f"{tmp_path / 'none.py'}:GRUCell", "--out", str(out)]) == 2
+    assert "none.py" in capsys.readouterr().err

@@ -177,7 +177,7 @@ def test_a_checkpoint_without_what_training_remembers_is_refused(capsys, here, p
         (["adding", "--data", "short.txt"], "--data is for the tasks text"),
         (["adding", "--out", "short.txt"], "cannot use short.txt"),
         (["adding", "--seeds", "3"], "--seeds belongs to --table"),
-        (["--resume", "nowhere"], "cannot resume nowhere: No such file"),
+        (["--resume", "nowhere"], "cannot read nowhere: No such file"),
         (["--resume", "short.txt"], "short.txt is damaged or no checkpoint"),
         (["--resume", "x", "--hidden", "3"], "not --hidden"),
         (["adding", "--resume", "x"], "not task"),

@@ -50,6 +50,8 @@ def after_running(path: Path, folder: Path) -> list[tuple[str, str, str]]:
     ran = []
     here = folder / path.stem
     here.mkdir()
+    if "my_cells.py" in page.text:  # the page's first block, saved under this name
+        (here / "my_cells.py").write_text(BLOCK.findall(page.text)[0][1], encoding="utf-8")
     tasks = dict(TASKS)
     try:
         with contextlib.chdir(here), np.printoptions():

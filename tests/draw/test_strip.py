@@ -19,7 +19,8 @@ from tinygrad_lstm.draw.strip import layout_strip
 from tinygrad_lstm.draw.theme import number, percent
 from tinygrad_lstm.flow import read_graph
 from tinygrad_lstm.flow.graph import norm
-from tinygrad_lstm.flow.sequence import embed, make_cell, tokenize, trace_sequence
+from tinygrad_lstm.flow.kinds import make_cell
+from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
 
 TEXT = tokenize(
     "the cities that I have seen in my life are beautiful and the rivers that run through them are slow and brown in "

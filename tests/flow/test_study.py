@@ -13,8 +13,8 @@ import tinygrad_lstm as tl
 from tinygrad_lstm.cli.flow import arguments
 from tinygrad_lstm.flow import study as module
 from tinygrad_lstm.flow.graph import norm
-from tinygrad_lstm.flow.sequence import TINY, number
-from tinygrad_lstm.flow.study import VARIANTS, reading, run, study, variant
+from tinygrad_lstm.flow.sequence import TINY
+from tinygrad_lstm.flow.study import VARIANTS, plainly, reading, run, study, variant
 
 LAG, SEEDS = 12, (3, 4, 5)
 
@@ -281,7 +281,7 @@ def test_what_float64_has_lost_is_no_number():
     assert not cell.resolved[-1].any()
     held = int(np.flatnonzero(r.norms >= TINY)[-1])
     assert cell.factor() == pytest.approx((r.norms[held] / r.norms[0]) ** (1 / held), rel=1e-9)
-    assert "0 or too small for float64" in reading(found)
+    assert "further back float64 holds nothing of it in the LSTM, forget bias -8." in plainly(found)
 
 
 def test_norms_whose_squares_are_0_are_not_0(monkeypatch):
@@ -307,7 +307,7 @@ def test_norms_whose_squares_are_0_are_not_0(monkeypatch):
     ],
 )
 def test_a_part_is_measured_against_a_whole_that_is_held(part, whole, relative, share, cosine):
-    (found,) = module._parts(Split(whole, part), 3)
+    (found,) = module._parts(Split(whole, part), "c", 3)
     said = (found.norm, found.relative, found.share, found.cosine)
     assert said == pytest.approx((norm(np.array(part)), relative, share, cosine), rel=1e-12, abs=1e-300, nan_ok=True)
 
@@ -330,7 +330,7 @@ class Split(SimpleNamespace):
 @pytest.mark.parametrize(("lag", "limit"), [(2, None), (200, None), (201, 24), (5000, 24)])
 def test_up_to_200_steps_every_number_of_detours_is_told_apart(lag, limit):
     flow = Split([1.0], *[[1.0]] * 26)
-    assert [p.more for p in module._parts(flow, lag)] == [False] * 25 + [limit is not None]
+    assert [p.more for p in module._parts(flow, "c", lag)] == [False] * 25 + [limit is not None]
     assert flow.limit == limit
 
 
@@ -351,15 +351,16 @@ def test_the_reading_says_who_is_behind_the_rnn():
     assert low < rnn < high
     said = reading(found)
     assert "Behind the plain RNN: LSTM, forget bias -2" in said
-    assert "most is left in the LSTM, chrono" in said
-    assert "least in the LSTM, forget bias -2" in said
+    kept = {c.variant.label: c.norms()[-1] / c.norms()[0] for c in found.cells}
+    assert f"back the {max(kept, key=kept.get)} still has" in plainly(found)
+    assert f"at the last step, the {min(kept, key=kept.get)} " in plainly(found)
     assert "seeds 0 to 2" in said
-    assert "dL/dc in an LSTM and dL/dh in the RNN" in said
+    assert "dL/dh in the RNN, dL/dc in the LSTM." in said
 
 
 def test_the_reading_of_one_step_claims_no_detour():
     said = reading(study(lag=1, seeds=[0]))
-    assert "no way from c_0 to L but along the cell state" in said
+    assert "no way to L but the direct path" in said
     assert "detours" not in said
 
 
@@ -378,8 +379,11 @@ def test_the_reading_names_what_is_lost_beside_what_is_left(monkeypatch):
     found = study(["lstm3", "lstm-8"], 330, 2, 2, [0])
     left, lost = (c.norms()[-1] for c in found.cells)
     assert lost < TINY < left
-    said = f"in the LSTM, forget bias 3 ({number(left)}); 0 or too small for float64: LSTM, forget bias -8."
-    assert f"most is left {said}" in reading(found)
+    share = f"{float(f'{100 * left / found.cells[0].norms()[0]:.2g}'):g} %"
+    assert plainly(found).endswith(
+        f"further back the LSTM, forget bias 3 still has {share} of its gradient at the last step, float64 holds "
+        "nothing of it in the LSTM, forget bias -8."
+    )
 
 
 @pytest.mark.parametrize("lag", [1, 2, 7])
@@ -432,7 +436,7 @@ def test_left_out_the_options_are_those_of_the_command():
     arguments(parser := argparse.ArgumentParser())
     args = parser.parse_args([])
     left_out = {name: p.default for name, p in inspect.signature(study).parameters.items()}
-    assert left_out["keys"] == tuple(v.key for v in args.cells)
+    assert left_out["keys"] == tuple(args.cells)
     assert (left_out["lag"], left_out["hidden_size"], left_out["input_size"]) == (args.lag, args.hidden, args.input)
     assert left_out["seeds"] == tuple(range(args.seed, args.seed + args.seeds))
 

@@ -21,12 +21,12 @@ from .terminal import plain, safe, show_json
 # name: (module, one line of help); a module has `arguments(parser)` and `run(args)`, which prints for a person. Where
 # it also has RESULT, the keys of a result with a line on each, the command takes --json, and `run` returns that result.
 COMMANDS = {
-    "explain": ("explain", "how much gradient reaches each word of a sentence, through an RNN and an LSTM"),
+    "explain": ("explain", "how much gradient reaches each word of a sentence, through an RNN, an LSTM, your cell"),
     "explore": ("explore", "one HTML page in which a gradient can be followed, number by number"),
-    "flow": ("flow", "how much gradient is left after a lag: RNN, LSTM of 1997, forget biases, chrono"),
+    "flow": ("flow", "how much gradient is left after a lag: RNN, LSTM of 1997, forget biases, your cell"),
     "walk": ("walk", "one step of any cell: its equations with all numbers, derivatives and paths"),
-    "draw": ("draw", "draw an unrolled RNN or LSTM with its gradients"),
-    "train": ("train", "train an RNN or LSTM on a sequence task, beside its memoryless baseline"),
+    "draw": ("draw", "draw an unrolled RNN, LSTM or cell of your own with its gradients"),
+    "train": ("train", "train an RNN, LSTM or cell of your own on a task, beside a memoryless baseline"),
     "sample": ("sample", "write text with a network that was trained on one"),
     "export": ("export", "take a trained network to PyTorch, ONNX or a file of its weights"),
     "tasks": ("tasks", "list the sequence tasks with their baselines, or show one"),
@@ -40,6 +40,10 @@ every command:
   --json     explain, flow, walk, train, tasks: one JSON object in place of the table; its keys are in their --help
 Files are read and written as UTF-8. Results are never coloured. Signs that standard output cannot encode are replaced
 by plain ones.
+
+a cell of your own:
+  FILE.py:NAME, where explain, flow, draw and train take a cell: a class of tinygrad_lstm.nn.Cell. What one looks like:
+  python -c "import tinygrad_lstm; help(tinygrad_lstm.nn.Cell)"
 
 exit status:
   0    done

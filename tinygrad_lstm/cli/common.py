@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..flow import sequence
-from ..flow.sequence import Cell, Passage, make_cell, memory_needed
-from .errors import UserError
+from ..flow.kinds import KINDS, Kind, kind_name, make_cell
+from ..flow.sequence import Passage, check_memory, memory_needed
+from ..nn import Cell
+from . import own_cell
+from .errors import UserError, reason
 
 if TYPE_CHECKING:
     from ..draw import Drawing
+    from ..train import Checkpoint
 
 DETAILS = ("auto", "ops", "cell", "step")
 FORMATS = ("svg", "png", "pdf", "dot")
+CELL = "lstm, rnn, lstm1997 (without a forget gate), or a cell of your own, FILE.py:NAME"
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -55,48 +60,87 @@ def bias(text: str) -> float:
 
 def add_cell_options(parser: argparse.ArgumentParser) -> None:
     """The options of every command that builds cells."""
+    add = parser.add_argument
     size = whole(1, 1024)
-    parser.add_argument("--hidden", type=size, default=8, metavar="N", help="hidden size (default: 8)")
-    parser.add_argument(
-        "--input", type=size, metavar="N", help="size of the input vectors (default: that of the hidden state)"
-    )
-    parser.add_argument(
-        "--forget-bias",
-        type=bias,
-        default=1.0,
-        metavar="B",
-        help="where the forget gate's bias starts: 3 is open, -2 almost shut (default: 1)",
-    )
-    parser.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of all that is random (default: 0)"
-    )
-    parser.add_argument(
+    add("--hidden", type=size, default=8, metavar="N", help="hidden size (default: 8)")
+    add("--input", type=size, metavar="N", help="size of the input vectors (default: that of the hidden state)")
+    add("--forget-bias", type=bias, default=1.0, metavar="B", help="at the start: 3 open, -2 almost shut (default: 1)")
+    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of all that is random (default: 0)")
+    add(
         "--detail",
         choices=DETAILS,
         default="auto",
-        help="ops opens one step, cell three, step shows them all (default: by length)",
+        help="ops opens one step, cell three, step all (default: by length)",
     )
-    parser.add_argument(
-        "--step", type=whole(1, 10**9), metavar="N", help="which step ops and cell open (default: the last)"
-    )
+    add("--step", type=whole(1, 10**9), metavar="N", help="which step ops and cell open (default: the last)")
 
 
-def make_cells(kinds: Sequence[str], steps: int, args: argparse.Namespace) -> list[Cell]:
-    """One untrained cell of each kind. Raises UserError where that many steps would not fit into memory."""
+def cell(text: str, kinds: Collection[str] = KINDS) -> str:
+    """An argument's type: a cell that is built in, or FILE.py:NAME."""
+    if text.lower() not in kinds and ":" not in text:
+        known = ", ".join(kinds)
+        raise argparse.ArgumentTypeError(f"no cell is called {text!r} (choose from {known}, or FILE.py:NAME)")
+    return text if ":" in text else text.lower()
+
+
+def cells(text: str) -> list[str]:
+    """An argument's type: such cells with commas between, each once."""
+    found = [cell(name) for name in text.split(",")]
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"expected each cell once, got {text!r}")
+    return found
+
+
+def kind_of(name: str, input_size: int, hidden_size: int) -> Kind:
+    """A name that is built in, or the class of FILE.py:NAME, of which a cell of these sizes was built and tried."""
+    return type(own_cell.make(name, input_size, hidden_size)) if ":" in name else name
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a command that takes a run which was kept."""
+    add = parser.add_argument
+    add("checkpoint", type=Path, metavar="RUN", help="the directory of a run, or one of its checkpoints")
+    add("--cell", metavar="FILE.py:NAME", help="the class of the run's own cell, where it has one")
+
+
+def load_run(path: Path, cell: str | None) -> Checkpoint:
+    """A run that was kept, with the class of its own cell. Raises UserError where they do not go together."""
+    from ..train import load
+
+    cls = None if cell is None else own_cell.load_cell_class(cell)
+    try:
+        return load(path, cls)
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or path}: {reason(error)}") from error
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    except Exception as error:
+        if cls is None:
+            raise
+        raise UserError(f"{cell} cannot be built: {type(error).__name__}: {error}") from error  # the user's own code
+
+
+def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:
+    """One untrained cell of each kind, by its name. Raises UserError where so many steps would not fit into memory."""
     if args.step is not None and args.step > steps:
         raise UserError(f"--step {args.step}: there {'is 1 step' if steps == 1 else f'are {steps:,} steps'}")
     size = args.input or args.hidden
-    cells = [make_cell(kind, size, args.hidden, args.forget_bias, args.seed) for kind in kinds]
-    check_memory(sum(memory_needed(cell, steps) for cell in cells), steps, args.hidden)
-    return cells
+    kinds = [kind_of(name, size, args.hidden) for name in names]
+    if len({kind_name(kind).lower() for kind in kinds}) < len(kinds):  # they name files
+        raise UserError(f"two cells have one name in {','.join(names)}: rename the class of one")
+    with told():
+        made = {kind_name(kind): make_cell(kind, size, args.hidden, args.forget_bias, args.seed) for kind in kinds}
+        check_memory(sum(memory_needed(made_cell, steps) for made_cell in made.values()), steps, args.hidden)
+    return made
 
 
-def check_memory(needed: int, steps: int, hidden: int) -> None:
-    """Raise UserError for more bytes than a machine can be expected to have."""
+@contextmanager
+def told() -> Iterator[None]:
+    """What a library refuses, or a cell of the user's own stumbles over, as one line."""
     try:
-        sequence.check_memory(needed, steps, hidden)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+        yield
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise UserError(" ".join(str(error).split())) from error
 
 
 def save(

@@ -1,4 +1,4 @@
-"""Draw an RNN or an LSTM unrolled over random inputs, with the gradients of one number of the last hidden state.
+"""Draw an RNN, an LSTM or a cell of your own over random inputs, with the gradients of one number of its last state.
 
 Every cell and input is untrained and drawn from the seed; width and colour of an arrow are the norm of the gradient
 that came back along it. Ended in .json, the file holds the whole graph as data: nodes, edges, norms, scopes.
@@ -7,6 +7,7 @@ examples:
   tinygrad-lstm draw lstm --steps 3 --out lstm.svg
   tinygrad-lstm draw rnn --steps 20 --detail step --out rnn.pdf
   tinygrad-lstm draw lstm --steps 3 --out graph.json
+  tinygrad-lstm draw my_cells.py:GRUCell --steps 1
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ..flow.sequence import CELLS, trace_sequence
-from .common import FORMATS, add_cell_options, make_cells, save, whole
+from ..flow.sequence import trace_sequence
+from .common import CELL, FORMATS, add_cell_options, cell, make_cells, save, told, whole
 from .errors import UserError, reason
 from .terminal import safe, show
 
@@ -27,10 +28,11 @@ SUFFIXES = (*FORMATS, "gv", "json")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument("cell", choices=tuple(CELLS), help="which cell; lstm1997 has no forget gate")
-    parser.add_argument("--steps", type=whole(1, 100_000), default=3, metavar="N", help="time steps (default: 3)")
+    add = parser.add_argument
+    add("cell", type=cell, metavar="CELL", help=CELL)
+    add("--steps", type=whole(1, 100_000), default=3, metavar="N", help="time steps (default: 3)")
     add_cell_options(parser)
-    parser.add_argument(
+    add(
         "--out",
         type=Path,
         metavar="FILE",
@@ -40,11 +42,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draw, and print one line of what was written."""
-    out: Path = args.out or Path(f"{args.cell}.svg")
-    check_suffix(out)
-    (cell,) = make_cells([args.cell], args.steps, args)
-    vectors = np.random.default_rng([args.seed, 2]).standard_normal((args.steps, cell.input_size))
-    passage = trace_sequence(cell, vectors, seed=args.seed)
+    if args.out is not None:
+        check_suffix(args.out)
+    ((name, made),) = make_cells([args.cell], args.steps, args).items()
+    out: Path = args.out or Path(f"{name}.svg")
+    vectors = np.random.default_rng([args.seed, 2]).standard_normal((args.steps, made.input_size))
+    with told():
+        passage = trace_sequence(made, vectors, seed=args.seed)
     try:
         written, note = save([passage], out, args.detail, keep=[args.step] if args.step else [])
     except OSError as error:

@@ -1,11 +1,12 @@
-"""How much gradient reaches each word of a text, through an LSTM and a plain RNN of the same hidden size.
+"""How much gradient reaches each word of a text, through an LSTM, a plain RNN and any cell of your own.
 
 The text is split into words, each word gets a vector of its own (the same word always the same), and the words go one
 after another through untrained cells. Written into a directory: what is left of the gradient at every word in all
 cells (compare.svg), the last step of each cell opened (lstm.svg, rnn.svg; --step and --detail open others), the gates
 and the states at every word as heat maps (gates.svg, and their numbers in gates.csv), and gradients.csv with the norm
-of the gradient at every word. Printed: that table, and what it says.
---forget-bias 3, 0 or -2 and --cells lstm,rnn,lstm1997 show when the LSTM keeps a gradient and when not.
+of the gradient at every word. Printed: two plain sentences, that table, and what it says in full.
+--forget-bias 3, 0 or -2 and --cells lstm,rnn,lstm1997 show when the LSTM keeps a gradient and when not. A cell of your
+own, a class in a file, is named FILE.py:NAME.
 
 With --model RUN a network that `tinygrad-lstm train` kept reads the text, by character, or without a text a sequence of
 its task, drawn with --seed. The gradient is that of its answer after the last step, drawn beside the same network
@@ -17,6 +18,7 @@ examples:
   tinygrad-lstm explain --file essay.txt --forget-bias 3 --out pictures
   tinygrad-lstm explain "to be or not to be" --tokens chars
   echo to be or not to be | tinygrad-lstm explain -
+  tinygrad-lstm explain "to be or not to be" --cells rnn,lstm,my_cells.py:GRUCell
   tinygrad-lstm explain --model runs/book "It was the best of t" --out pictures
   tinygrad-lstm explain --model runs/adding --seed 3 --out pictures
 """
@@ -34,8 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import all_or_nothing
-from ..flow.sequence import CELLS, TINY, Passage, embed, reading, tokenize, trace_sequence
-from .common import FORMATS, add_cell_options, make_cells, save, save_drawing
+from ..flow.sequence import TINY, Passage, embed, plainly, reading, tokenize, trace_sequence
+from .common import CELL, FORMATS, add_cell_options, cells, load_run, make_cells, save, save_drawing, told
 from .errors import UserError, reason
 from .terminal import bar, fit, safe, show, spelled, width
 from .text import given_text
@@ -47,7 +49,7 @@ UNITS = {"words": "word", "chars": "character"}
 RESULT = {
     "unit": "what a token is: a word, a character, a task's symbol or value",
     "tokens": "what stands at each step",
-    "cells": "a list: cell, title, norms (an object: c, h and x, as far as there are, each a list with the gradient's "
+    "cells": "a list: cell, title, norms (an object: the states, as c and h, and x, each a list with the gradient's "
     "norm at every step) and factors (of each of these norms one step back, a geometric mean; null where it is lost)",
     "reading": "what the numbers say, in words",
     "answer": "with --model, else null: task, sequences (learnt from), origin (of the tokens), outputs, names (of the "
@@ -62,41 +64,40 @@ _UNTRAINED = ("cells", "tokens", "hidden", "input", "forget_bias")  # options th
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument("text", nargs="*", metavar="TEXT", help="the text, or - for standard input")
-    parser.add_argument("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
-    parser.add_argument(
-        "--out", type=Path, default=Path("explained"), metavar="DIR", help="where to write (default: explained)"
-    )
-    parser.add_argument(
-        "--model", type=Path, metavar="RUN", help="explain a trained network: the directory of a run, or a checkpoint"
-    )
-    parser.add_argument("--tokens", choices=tuple(UNITS), default="words", help="how to split (default: words)")
-    parser.add_argument(
-        "--cells",
-        type=_cells,
-        default=["lstm", "rnn"],
-        metavar="LIST",
-        help=f"which cells, in the order of the drawing, of {','.join(CELLS)} (default: lstm,rnn)",
-    )
+    add = parser.add_argument
+    add("text", nargs="*", metavar="TEXT", help="the text, or - for standard input")
+    add("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
+    add("--out", type=Path, default=Path("explained"), metavar="DIR", help="where to write (default: explained)")
+    add("--model", type=Path, metavar="RUN", help="explain a trained network: the directory of a run, or a checkpoint")
+    add("--cell", metavar="FILE.py:NAME", help="with --model: the class of the run's own cell")
+    add("--tokens", choices=tuple(UNITS), default="words", help="how to split (default: words)")
+    add("--cells", type=cells, default=["lstm", "rnn"], metavar="LIST", help=f"each {CELL} (default: lstm,rnn)")
     add_cell_options(parser)
-    parser.add_argument("--format", choices=FORMATS, default="svg", help="of the drawings (default: svg)")
+    add("--format", choices=FORMATS, default="svg", help="of the drawings (default: svg)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Write the drawings and the table, and print the table and its reading."""
+    if (form := args.out.suffix.lower()) in (".html", *(f".{name}" for name in FORMATS)) and not args.out.is_dir():
+        how = "take `explore` for one page" if form == ".html" else f"give --format {form[1:]} and a directory"
+        raise UserError(f"--out names a directory, in which several files are written, not {args.out}: {how}")
     if args.model is not None:
         return _model(args)
+    if args.cell is not None:
+        raise UserError(f"--cell goes with --model: untrained cells are --cells {args.cell}")
     text = given_text(args)
     tokens = tokenize(text, args.tokens)
     if not text.strip():
         raise UserError('the text is empty: give some words, as in explain "the cities that I have seen"')
-    cells = make_cells(args.cells, len(tokens), args)
-    vectors = embed(tokens, cells[0].input_size, args.seed)
-    traced = [trace_sequence(cell, vectors, tokens, args.seed) for cell in cells]
-    by_kind = dict(zip(args.cells, traced, strict=True))
+    made = make_cells(args.cells, len(tokens), args)
+    vectors = embed(tokens, args.input or args.hidden, args.seed)
+    with told():
+        by_kind = {name: trace_sequence(cell, vectors, tokens, args.seed) for name, cell in made.items()}
+    traced = list(by_kind.values())
     written = _write(by_kind, list(by_kind), args)
     unit = UNITS[args.tokens]
     text = reading(traced, unit)
+    show(f"{textwrap.fill(plainly(traced, unit), WIDTH)}\n")
     show("\n".join(table(traced, unit)))
     show(f"\n{textwrap.fill(text, WIDTH)}\n")
     if args.tokens == "words" and len(tokens) == 1 < len(tokens[0]):  # as of a language written without spaces
@@ -106,7 +107,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _model(args: argparse.Namespace) -> dict[str, Any]:
     """Explain a trained network."""
-    from ..train import explain, load
+    from ..train import explain
     from . import explain_model
 
     default = argparse.ArgumentParser()
@@ -114,15 +115,13 @@ def _model(args: argparse.Namespace) -> dict[str, Any]:
     if given := [k for k in _UNTRAINED if getattr(args, k) != default.get_default(k)]:
         options = ", ".join("--" + k.replace("_", "-") for k in given)
         raise UserError(f"--model brings its own cell and reads characters or symbols: leave out {options}")
-    try:
-        text = given_text(args) if args.text or args.file is not None else None
-        found = explain(load(args.model), text, args.seed)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename or args.model}: {reason(error)}") from error
+    text = given_text(args) if args.text or args.file is not None else None
+    checkpoint = load_run(args.model, args.cell)
+    with told():
+        found = explain(checkpoint, text, args.seed)
     by_kind = explain_model.by_kind(found)
-    written = _write(by_kind, [found.checkpoint.settings.cell], args, [t + 1 for t in found.deciding])
+    written = _write(by_kind, [next(iter(by_kind))], args, [t + 1 for t in found.deciding])
+    show(f"{textwrap.fill(explain_model.plainly(found), WIDTH)}\n")
     show("\n".join(explain_model.heading(found)))
     show("\n".join(table(list(by_kind.values()), found.unit, [*found.deciding, *found.largest])))
     text = explain_model.reading(found)
@@ -170,14 +169,6 @@ def _result(
     }
 
 
-def _cells(text: str) -> list[str]:
-    kinds = text.lower().split(",")
-    for kind in kinds:
-        if kind not in CELLS or kinds.count(kind) > 1:
-            raise argparse.ArgumentTypeError(f"expected some of {','.join(CELLS)}, each once, got {text!r}")
-    return kinds
-
-
 def _pictures(
     by_kind: dict[str, Passage], alone: Sequence[str], folder: Path, args: argparse.Namespace, keep: Sequence[int]
 ) -> tuple[list[str], list[str]]:
@@ -192,29 +183,27 @@ def _pictures(
 
 
 def _gates(by_kind: dict[str, Passage], folder: Path, args: argparse.Namespace) -> list[str]:
-    """The gates of every LSTM over the text, as a picture and as numbers; the names of the files.
+    """What the equations of every cell name, such as gates, over the text, as a picture and as numbers; the file names.
 
-    The first is called gates, further ones by their cell too.
+    The first is called gates, further ones by their cell too; a cell that names its states alone has none.
     """
     from ..draw import gates
 
-    written = []
-    lstms = [(kind, p) for kind, p in by_kind.items() if p.c is not None]
-    for kind, passage in lstms:
-        name = "gates" if kind == lstms[0][0] else f"gates_{kind}"
+    written: list[str] = []
+    for kind, passage in by_kind.items():
+        steps, states = passage.flow.cell_steps, passage.cell.states
+        sizes = {name: value.size for step in steps for name, value in step.named.items()}
+        if not (roles := [name for name in sizes if name not in states]):
+            continue
+        roles += [name for name in reversed(states) if name in sizes]
+        name = f"gates_{kind}" if written else "gates"
         path, _ = save_drawing(gates(passage.flow, passage.tokens, passage.title), folder / f"{name}.{args.format}")
-        nodes = {
-            role: passage.flow.named(role)
-            for role in ("f", "i", "g", "o", "c", "h")
-            if role != "f" or passage.forget is not None
-        }
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(
-                ["step", "word", *(f"{role}{k + 1}" for role, at in nodes.items() for k in range(at[0].value.size))]
-            )
-            for t, token in enumerate(passage.tokens):
-                rows.writerow([t + 1, token, *(repr(x) for at in nodes.values() for x in at[t].value.tolist())])
+            rows.writerow(["step", "word", *(f"{role}{k + 1}" for role in roles for k in range(sizes[role]))])
+            for t, (token, step) in enumerate(zip(passage.tokens, steps, strict=True), 1):
+                known = {k: map(repr, value.numpy().ravel().tolist()) for k, value in step.named.items()}
+                rows.writerow([t, token, *(x for role in roles for x in known.get(role, [""] * sizes[role]))])
         written += [path.name, f"{name}.csv"]
     return written
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..flow.sequence import TINY, Floats, Passage, number, percent, times
+from ..flow.kinds import kind_name
+from ..flow.sequence import TINY, Passage, number, percent, times
 from ..tasks import TASKS
 from ..train import Explained
 from ..train.explaining import Answer, written
@@ -17,35 +18,13 @@ NAMED, LISTED = 8, 5  # steps that are spoken of, and answers with their probabi
 TOKEN, PERCENT, BAR = 10, 9, 20  # columns
 
 
-@dataclass(frozen=True, eq=False)
-class Answered(Passage):
-    """A passage whose L is the answer of a network with a readout, trained or not, as tables and pictures name it."""
-
-    task: str
-    trained: bool
-
-    @property
-    def name(self) -> str:
-        """What heads its columns."""
-        return "trained" if self.trained else "untrained"
-
-    @property
-    def norms(self) -> dict[str, Floats]:
-        """As of any passage; of an untrained network those of x alone."""
-        return super().norms if self.trained else {"x": self.x}
-
-    @property
-    def title(self) -> str:
-        """A heading: the cell, and whether it is trained."""
-        return f"{super().name}, trained on {self.task}" if self.trained else f"{super().name}, untrained"
-
-
 def by_kind(found: Explained) -> dict[str, Passage]:
-    """The passages by the names of files and columns."""
-    trained, untrained = (
-        Answered(**vars(p), task=found.task, trained=p is found.trained) for p in (found.trained, found.untrained)
-    )
-    return {found.checkpoint.settings.cell: trained, "untrained": untrained}
+    """The passages by the names of files and columns, called trained and untrained; of the second only dL/dx_t."""
+    name, p, before = found.trained.name, found.trained, found.untrained
+    return {
+        kind_name(found.checkpoint.settings.cell): replace(p, name="trained", title=f"{name}, trained on {found.task}"),
+        "untrained": replace(before, name="untrained", title=f"{name}, untrained", norms={"x": before.x}),
+    }
 
 
 def result(found: Explained) -> dict[str, Any]:
@@ -118,14 +97,24 @@ def _quoted(symbol: str) -> str:
     return spelled(repr(symbol))
 
 
+def plainly(found: Explained) -> str:
+    """Two sentences for a reader who has met no gradient: what it says, and where it is largest."""
+    said = f"The gradient says how much L, which stands for the answer, changes if a {found.unit} changes a little."
+    norms, at = found.trained.x, found.largest[0]
+    if norms.max() < TINY:
+        return f"{said} Here it is 0 or too small for float64 at every step."
+    more = times(float(norms[at]), float(norms.mean()))
+    return f"{said} Here it is largest at {_step(found, at)}, {more} times its mean over the steps."
+
+
 def reading(found: Explained) -> str:
     """One paragraph saying what L and the numbers are, and what they show for this sequence."""
     norms, steps = found.trained.x, len(found.sequence.tokens)
-    states = "dL/dh_t" if found.trained.c is None else "dL/dc_t, dL/dh_t"
+    *states, last = (f"dL/d{name}_t" for name in found.trained.norms)
     sentences = [
         _what_L_is(found),
-        f"Listed are the Euclidean norms of {states} and dL/dx_t, by all paths, computed in float64. The untrained "
-        "network has the weights that the run began with; it is asked for the same L.",
+        f"Listed are the Euclidean norms of {', '.join(states)} and {last}, by all paths, computed in float64. The "
+        "untrained network has the weights that the run began with; it is asked for the same L.",
     ]
     if norms.max() < TINY:
         sentences.append("In the trained network every norm of dL/dx is 0 or too small for float64.")

@@ -2,10 +2,12 @@
 
   --to pytorch      safetensors under PyTorch's names, shapes and gate order; prints the lines of PyTorch that load it
   --to safetensors  the same under this package's own names; prints the lines that build the network here and load it
+  --to npz          the same as a file of NumPy's
   --to onnx         standard operators, for whatever runs ONNX
 
 Of a run that kept the network with the lowest held-out loss (text, series) it is that one, else the last. The
-optimiser's moments stay behind. The first two need the extra `safetensors`, the last `onnx`.
+optimiser's moments stay behind. The first two need the extra `safetensors`, the last `onnx`. PyTorch and ONNX have the
+layers of an lstm and an rnn: a cell of your own, given again as --cell, goes into npz and safetensors.
 
 examples:
   tinygrad-lstm export runs/adding --to pytorch --out adding.safetensors
@@ -15,24 +17,29 @@ examples:
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
 
+import numpy as np
+
+from ..files import write_atomically
 from ..interop import onnx, pytorch, safetensors
 from ..nn import Linear
-from ..train import Checkpoint, Network, load
+from ..train import Checkpoint, Network
+from .common import add_run, load_run
 from .errors import UserError, reason
 from .terminal import safe, show
 
-FORMATS = {"pytorch": "safetensors", "safetensors": "safetensors", "onnx": "onnx"}  # and what the file is, its suffix
+# And what the file is, its suffix.
+FORMATS = {"pytorch": "safetensors", "safetensors": "safetensors", "npz": "npz", "onnx": "onnx"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument(
-        "checkpoint", type=Path, metavar="RUN", help="the directory of a run, or one of its checkpoints"
-    )
-    parser.add_argument("--to", choices=FORMATS, required=True, help="who is to read it")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    add = parser.add_argument
+    add_run(parser)
+    add("--to", choices=FORMATS, required=True, help="who is to read it")
+    add("--out", type=Path, required=True, metavar="FILE", help="the file to write")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -42,16 +49,20 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(
             f"{args.out} would be a file that torch.load cannot read: take --out {name} and the lines then printed"
         )
-    try:
-        checkpoint = load(args.checkpoint)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename or args.checkpoint}: {reason(error)}") from error
+    checkpoint = load_run(args.checkpoint, args.cell)
     network = checkpoint.best_network()
+    if checkpoint.cell is not None and args.to in ("pytorch", "onnx"):
+        name = checkpoint.cell.__name__
+        raise UserError(
+            f"--to {args.to} has no layer for {name}, only for an lstm and an rnn: take --to npz or safetensors"
+        )
     try:
         if args.to == "onnx":
             onnx.export(network, args.out)
+        elif args.to == "npz":
+            file = io.BytesIO()
+            np.savez(file, **network.state_dict())  # type: ignore[arg-type]
+            write_atomically(args.out, file.getvalue())
         else:
             safetensors.save(pytorch.state_dict(network) if args.to == "pytorch" else network, args.out)
     except (ValueError, ImportError) as error:
@@ -59,26 +70,30 @@ def run(args: argparse.Namespace) -> None:
     except OSError as error:
         raise UserError(f"cannot write {args.out}: {reason(error)}") from error
     show(safe(f"written: {args.out}"))
-    lines = [*_lines(network, args.to, str(args.out)), *_meaning(checkpoint)]
+    lines = [*_lines(network, args.to, str(args.out), args.cell), *_meaning(checkpoint)]
     show("\n" + "\n".join(map(safe, lines)))
 
 
-def _lines(network: Network, to: str, path: str) -> list[str]:
+def _lines(network: Network, to: str, path: str, cell: str | None) -> list[str]:
     """A program that loads the file and computes what the network does."""
     layer, hidden, outputs = network.layer, network.readout.in_features, network.readout.out_features
     inputs = layer.in_features if isinstance(layer, Linear) else layer.input_size
-    shape = f"# x of shape (T, batch, {inputs}), float32"
+    shape = f"# x of shape (T, batch, {inputs}), {network.dtype}"
     if to == "onnx":
         return [
             "import onnxruntime",
             f"net = onnxruntime.InferenceSession({path!r})",
             f'y = net.run(["y"], {{"x": x}})[0]  {shape}',
         ]
-    if to == "safetensors":
+    if to in ("safetensors", "npz"):
+        own = network.kind if isinstance(network.kind, str) else network.kind.__name__
+        read = f"tl.interop.safetensors.load_state_dict({path!r})" if to == "safetensors" else f"np.load({path!r})"
         return [
+            *(["import numpy as np"] if to == "npz" else []),
             "import tinygrad_lstm as tl",
-            f"net = tl.train.Network({inputs}, {outputs}, {network.kind!r}, hidden={hidden})",
-            f"net.load_state_dict(tl.interop.safetensors.load_state_dict({path!r}))",
+            *([f"from {Path(cell.rpartition(':')[0]).stem} import {own}"] if cell else []),
+            f"net = tl.train.Network({inputs}, {outputs}, {own if cell else repr(own)}, hidden={hidden})",
+            f"net.load_state_dict({read})",
             f"y, state = net.predict(x)  {shape}",
         ]
     made = f"torch.nn.{type(layer).__name__}({inputs}, {hidden})"

@@ -1,13 +1,14 @@
-"""How much gradient is left after a lag: RNN, LSTM of 1997, LSTM with forget bias 0, 1 and 3, and chrono, side by side.
+"""How much gradient is left after a lag: RNN, LSTM of 1997, with forget bias 0, 1, 3, chrono, cells of your own.
 
 Untrained cells of one size run over the same random inputs with several seeds. L = u · h_T with |u| = 1 is
-differentiated, and the gradient of each cell's own state, dL/dc of an LSTM and dL/dh of the RNN, is followed back.
-Printed: a table and what it says. Written, each chart beside its numbers:
+differentiated, and the gradient of each cell's own state, that with a direct path, which crosses no weight (dL/dc of an
+LSTM), or else the one it shows (dL/dh of the RNN), is followed back.
+Printed: two plain sentences, a table and what it says. Written, each chart beside its numbers:
 
   table.csv          one row a cell                     study.json   sizes, seeds, cells
   norms.svg .csv     norm against lag, closed forms dashed
-  direct.svg .csv    the part along the cell state alone: relative norm and cosine
-  split.svg .csv     the gradient by detours through h, signed
+  direct.svg .csv    the part along the direct path alone: relative norm and cosine
+  split.svg .csv     the gradient by detours, how often a path crosses a weight, signed
   singular.svg .csv  largest, median, smallest singular value of d state_T / d state_(T-lag)
   weights.svg .csv   what each step contributes to dL/dW
   sequence.svg .csv  the gradient along a sequence, LSTM over RNN
@@ -19,6 +20,7 @@ examples:
   tinygrad-lstm flow --out flow
   tinygrad-lstm flow --lag 1000 --seeds 3 --format png
   tinygrad-lstm flow --cells rnn,lstm-2,lstm0,lstm5 --hidden 32
+  tinygrad-lstm flow --cells rnn,lstm1,my_cells.py:GRUCell
 """
 
 from __future__ import annotations
@@ -30,16 +32,19 @@ import math
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import __version__
 from ..files import all_or_nothing
-from ..flow.sequence import TINY, memory_needed
-from ..flow.study import MOST, VARIANTS, CellStudy, Study, Variant, reading, study, variant
+from ..flow.sequence import TINY, check_memory, memory_needed
+from ..flow.study import MOST, VARIANTS, CellStudy, Study, plainly, reading, study, variant
 from ..flow.study import run as run_cell
-from .common import check_memory, save, whole
+from .common import kind_of, save, told, whole
 from .errors import UserError, reason
 from .terminal import fit, safe, show
 
@@ -64,88 +69,72 @@ Row = Sequence[Any]
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument(
-        "--lag", type=whole(1, MOST), default=100, metavar="N", help=f"steps, to {MOST:,} (default: 100)"
-    )
-    parser.add_argument(
-        "--hidden", type=whole(1, 64), default=8, metavar="N", help="hidden size, up to 64 (default: 8)"
-    )
-    parser.add_argument("--input", type=whole(1, 64), default=4, metavar="N", help="size of the inputs (default: 4)")
-    parser.add_argument("--seeds", type=whole(1, 100), default=5, metavar="N", help="how many seeds (default: 5)")
-    parser.add_argument("--seed", type=whole(0, 2**62), default=0, metavar="N", help="the first of them (default: 0)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--lag", type=whole(1, MOST), default=100, metavar="N", help=f"steps, to {MOST:,} (default: 100)")
+    add("--hidden", type=whole(1, 64), default=8, metavar="N", help="hidden size, up to 64 (default: 8)")
+    add("--input", type=whole(1, 64), default=4, metavar="N", help="size of the inputs (default: 4)")
+    add("--seeds", type=whole(1, 100), default=5, metavar="N", help="how many seeds (default: 5)")
+    add("--seed", type=whole(0, 2**62), default=0, metavar="N", help="the first of them (default: 0)")
+    add(
         "--cells",
         type=_cells,
-        default=[variant(key) for key in VARIANTS],
+        default=list(VARIANTS),
         metavar="LIST",
-        help=f"of rnn, lstm1997, chrono, and lstm with its forget bias (default: {','.join(VARIANTS)})",
+        help="of rnn, lstm1997, chrono, lstm with its forget bias, and cells of your own, FILE.py:NAME "
+        f"(default: {','.join(VARIANTS)})",
     )
-    parser.add_argument("--out", type=Path, default=Path("flow"), metavar="DIR", help="where to write (default: flow)")
-    parser.add_argument("--format", choices=FORMATS, default="svg", help="of charts and picture (default: svg)")
+    add("--out", type=Path, default=Path("flow"), metavar="DIR", help="where to write (default: flow)")
+    add("--format", choices=FORMATS, default="svg", help="of charts and picture (default: svg)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, write tables and charts, and print the table and its reading."""
     seeds = range(args.seed, args.seed + args.seeds)
-    keys = [v.key for v in args.cells]
-    biggest = max(memory_needed(v.build(args.input, args.hidden, args.lag, 0), args.lag) for v in args.cells)
-    check_memory(biggest, args.lag, args.hidden)
+    keys = [kind_of(key, args.input, args.hidden) for key in args.cells]
+    with told():
+        built = [variant(key, args.input, args.hidden).build(args.input, args.hidden, args.lag, 0) for key in keys]
+        check_memory(max(memory_needed(cell, args.lag) for cell in built), args.lag, args.hidden)
     try:
         _probe(args.out)
         try:
-            found = study(keys, args.lag, args.hidden, args.input, seeds, _progress)
-        except ValueError as error:
-            raise UserError(str(error)) from error
+            with told():
+                found = study(keys, args.lag, args.hidden, args.input, seeds, _progress)
         finally:
             _progress("")
         with all_or_nothing(args.out) as staging:
             _write_tables(found, staging)
-            notes = [*_charts(found, staging, args.format), *_picture(found, args.cells, staging, args)]
+            notes = [*_charts(found, staging, args.format), *_picture(found, staging, args)]
             written = sorted(file.name for file in staging.iterdir())
     except OSError as error:
         raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
     for note in notes:
         print(note, file=sys.stderr)
+    show(f"{textwrap.fill(plainly(found), WIDTH)}\n")
     show("\n".join(table(found)))
     show(f"\n{textwrap.fill(reading(found), WIDTH)}\n")
     show(textwrap.fill(safe(f"written into {args.out}: {', '.join(written)}"), WIDTH, subsequent_indent="  "))
-    return {
-        "lag": found.lag,
-        "hidden_size": found.hidden_size,
-        "input_size": found.input_size,
-        "seeds": found.seeds,
-        "cells": [
-            dict(zip(_TABLE, _table_row(found, cell), strict=True))
-            | {"label": cell.variant.label, "split": [asdict(part) for part in cell.parts]}
-            for cell in found.cells
-        ],
-        "reading": reading(found),
-        "directory": args.out,
-        "files": written,
-    }
+    cells = [
+        dict(zip(_TABLE, _table_row(found, c), strict=True), label=c.variant.label, split=[asdict(p) for p in c.parts])
+        for c in found.cells
+    ]
+    sizes = {key: getattr(found, key) for key in ("lag", "hidden_size", "input_size", "seeds")}
+    return {**sizes, "cells": cells, "reading": reading(found), "directory": args.out, "files": written}
 
 
-def _cells(text: str) -> list[Variant]:
+def _cells(text: str) -> list[str]:
     try:
-        found = [variant(key) for key in text.lower().split(",")]
+        found = [key if ":" in key else variant(key.lower()).key for key in text.split(",")]
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    if len({v.key for v in found}) < len(found):
+    if len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"expected each cell once, got {text!r}")
     return found
 
 
-class _Enough(Exception):
-    """Leaves a directory as it was."""
-
-
 def _probe(out: Path) -> None:
     """Raise OSError where the directory cannot be written, before minutes are spent on what goes into it."""
-    try:
-        with all_or_nothing(out):
-            raise _Enough
-    except _Enough:
-        pass
+    with suppress(InterruptedError), all_or_nothing(out):
+        raise InterruptedError  # leaves it as it was
 
 
 def _progress(said: str) -> None:
@@ -160,58 +149,28 @@ def _progress(said: str) -> None:
 
 def _write_tables(found: Study, folder: Path) -> None:
     """Every number in full; an empty field is a number that does not exist or that float64 has lost."""
-    _csv(folder / "table.csv", _TABLE, (_table_row(found, cell) for cell in found.cells))
-    runs = [(cell.variant.key, cell, r) for cell in found.cells for r in cell.runs]
-    _csv(
-        folder / "norms.csv",
-        ("cell", "seed", "lag", "norm", "closed_form"),
-        (
-            (key, r.seed, lag, n, c)
-            for key, _, r in runs
-            for lag, (n, c) in enumerate(zip(r.norms, r.closed, strict=True))
-        ),
-    )
-    _csv(
-        folder / "weights.csv",
-        ("cell", "seed", "lag", "norm"),
-        ((key, r.seed, lag, n) for key, _, r in runs for lag, n in enumerate(r.weights)),
-    )
-    _csv(
-        folder / "singular.csv",
-        ("cell", "lag", "largest", "median", "smallest"),
-        (
-            (cell.variant.key, lag, *(x if held else None for x, held in zip(*row, strict=True)))
-            for cell in found.cells
-            for lag, row in enumerate(zip(cell.singular, cell.resolved, strict=True))
-        ),
-    )
+    cells = [(cell.variant.key, cell) for cell in found.cells]
+    runs, lags = [(key, r.seed, r) for key, cell in cells for r in cell.runs], range(found.lag + 1)
+    rows: Iterable[Row] = (_table_row(found, cell) for cell in found.cells)
+    _csv(folder / "table.csv", _TABLE, rows)
+    rows = ((k, s, t, r.norms[t], None if r.closed is None else r.closed[t]) for k, s, r in runs for t in lags)
+    _csv(folder / "norms.csv", ("cell", "seed", "lag", "norm", "closed_form"), rows)
+    rows = ((k, s, t, n) for k, s, r in runs for t, n in enumerate(r.weights))
+    _csv(folder / "weights.csv", ("cell", "seed", "lag", "norm"), rows)
+    rows = ((k, t, *np.where(c.resolved[t], c.singular[t], math.nan)) for k, c in cells for t in lags)
+    _csv(folder / "singular.csv", ("cell", "lag", "largest", "median", "smallest"), rows)
     if any(cell.parts for cell in found.cells):
-        _csv(
-            folder / "direct.csv",
-            ("cell", "seed", "lag", "norm", "relative", "cosine"),
-            (
-                (key, r.seed, lag, d, d / n if n >= TINY else None, c)
-                for key, _, r in runs
-                if r.direct is not None and r.cosine is not None
-                for lag, (d, n, c) in enumerate(zip(r.direct, r.norms, r.cosine, strict=True))
-            ),
-        )
-        _csv(
-            folder / "split.csv",
-            ("cell", "detours", "and_more", "norm", "relative", "share", "cosine"),
-            (
-                (cell.variant.key, p.detours, int(p.more), p.norm, p.relative, p.share, p.cosine)
-                for cell in found.cells
-                for p in cell.parts
-            ),
-        )
+        direct = [
+            (k, s, t, r.direct[t], r.norms[t], r.cosine) for k, s, r in runs if r.direct is not None for t in lags
+        ]
+        rows = ((k, s, t, d, d / n if n >= TINY else None, c[t]) for k, s, t, d, n, c in direct if c is not None)
+        _csv(folder / "direct.csv", ("cell", "seed", "lag", "norm", "relative", "cosine"), rows)
+        rows = ((k, p.detours, int(p.more), p.norm, p.relative, p.share, p.cosine) for k, c in cells for p in c.parts)
+        _csv(folder / "split.csv", ("cell", "detours", "and_more", "norm", "relative", "share", "cosine"), rows)
     settings = {
         "version": __version__,
         "loss": "L = u · h_T with |u| = 1",
-        "lag": found.lag,
-        "hidden_size": found.hidden_size,
-        "input_size": found.input_size,
-        "seeds": list(found.seeds),
+        **{key: getattr(found, key) for key in ("lag", "hidden_size", "input_size", "seeds")},
         "seed_of_singular_and_split": found.seeds[0],
         "cells": {c.variant.key: {"label": c.variant.label, "gradient_of": c.variant.state} for c in found.cells},
         "reading": reading(found),
@@ -239,30 +198,27 @@ def _charts(found: Study, folder: Path, form: str) -> list[str]:
     if not charts.available():
         return [f"note: tables only; the extra that draws the charts: {charts.INSTALL}"]
     for name, chart in charts.CHARTS.items():
-        if name in ("direct", "split") and not any(cell.parts for cell in found.cells):
-            continue
+        if name in ("direct", "split") and not any(c.parts and c.variant.state == "c" for c in found.cells):
+            continue  # these two are of a cell state
         _progress(f"drawing {name}")
         charts.save(chart(found), folder / f"{name}.{form}")
     _progress("")
     return []
 
 
-def _picture(found: Study, cells: Sequence[Variant], folder: Path, args: argparse.Namespace) -> list[str]:
-    """The first seed's sequence as one node a step, an LSTM over the RNN; its first steps where it is long."""
-    lstms = [v for v in cells if v.state == "c"]
-    over = next((v for v in lstms if v.key == "lstm1"), lstms[0] if lstms else None)
-    shown = [v for v in (over, *(v for v in cells if v.state == "h")) if v is not None]
+def _picture(found: Study, folder: Path, args: argparse.Namespace) -> list[str]:
+    """The first seed's sequence as one node a step, one LSTM over the others; its first steps where it is long."""
+    lstms = [c.variant for c in found.cells if c.path and isinstance(c.variant.kind, str)]
+    shown = [v for v in lstms if v.key == "lstm1"] or lstms[:1]
+    shown += [c.variant for c in found.cells if c.variant not in lstms]
     steps = min(found.lag, _PICTURED)
     seed = found.seeds[0]
     traced = [run_cell(v, found.lag, args.hidden, args.input, seed, steps) for v in shown]
     titles = [f"{v.label}, seed {seed}" for v in shown]
     _, note = save(traced, folder / f"sequence.{args.format}", "step", titles=titles)
     columns = [(v, name, norms) for v, p in zip(shown, traced, strict=True) for name, norms in p.norms.items()]
-    _csv(
-        folder / "sequence.csv",
-        ("step", *(f"{v.key}_{name}" for v, name, _ in columns)),
-        ((t + 1, *(norms[t] for _, _, norms in columns)) for t in range(steps)),
-    )
+    rows = ((t + 1, *(norms[t] for _, _, norms in columns)) for t in range(steps))
+    _csv(folder / "sequence.csv", ("step", *(f"{v.key}_{name}" for v, name, _ in columns)), rows)
     short = f"note: sequence.{args.format} is a run of the first {steps} steps alone, with L = u · h_{steps}"
     return [n for n in (short if steps < found.lag else "", note) if n]
 
@@ -277,12 +233,12 @@ _TABLE = (
 
 def _table_row(found: Study, cell: CellStudy) -> Row:
     """What table.csv says of a cell: medians over the seeds, singular values of the first."""
-    norms, relative, cosine = cell.norms(), cell.relative(), cell.cosine()
+    norms, closed, relative, cosine = cell.norms(), cell.closed(), cell.relative(), cell.cosine()
     ends = [float(r.norms[-1]) for r in cell.runs]
     singular = [x if held else None for x, held in zip(cell.singular[-1], cell.resolved[-1], strict=True)]
     return (
         cell.variant.key, cell.variant.state, len(found.seeds), norms[0], norms[-1], min(ends), max(ends), cell.zeros(),
-        cell.factor(), cell.closed()[-1], None if relative is None else relative[-1],
+        cell.factor(), None if closed is None else closed[-1], None if relative is None else relative[-1],
         None if cosine is None else cosine[-1], *singular,
     )  # fmt: skip
 
@@ -290,44 +246,25 @@ def _table_row(found: Study, cell: CellStudy) -> Row:
 def table(found: Study) -> list[str]:
     """The lines of the printed table: what is left after the lag, then what it is made of."""
     several = len(found.seeds) > 1
+    of = ("least to most", "of the seeds") if several else ("", "")
     lines = [
-        _line("", "", "norm", "norm at", "least to most" if several else "", "× a", "closed", "direct", ""),
-        _line(
-            "cell",
-            "of",
-            "at T",
-            _back(found.lag),
-            "of the seeds" if several else "",
-            "step",
-            "form",
-            "/ whole",
-            "cosine",
-        ),
+        _line("", "", "norm", "norm at", of[0], "× a", "closed", "direct", ""),
+        _line("cell", "of", "at T", f"T-{found.lag}", of[1], "step", "form", "/ whole", "cosine"),
         "─" * WIDTH,
     ]
     for cell in found.cells:
         row = dict(zip(_TABLE, _table_row(found, cell), strict=True))
         spread = f"{_number(row['least'])} to {_number(row['most'])}" if several else ""
-        cosine = row["direct_cosine"]
-        lines.append(
-            _line(
-                cell.variant.label,
-                f"dL/d{cell.variant.state}",
-                _number(row["norm_at_T"]),
-                _number(row["norm_at_lag"]),
-                spread,
-                "" if row["factor_a_step"] is None else f"{row['factor_a_step']:.3f}",
-                _number(row["closed_form"]),
-                "·" if row["direct_relative"] is None else _number(row["direct_relative"]),
-                "·" if cosine is None else "lost" if math.isnan(cosine) else f"{cosine:.2f}",
-            )
-        )
+        factor, cosine = row["factor_a_step"], row["direct_cosine"]
+        fields = [*(_number(row[k]) for k in ("norm_at_T", "norm_at_lag")), spread]
+        fields += ["" if factor is None else f"{factor:.3f}"]
+        fields += ["·" if row[k] is None else _number(row[k]) for k in ("closed_form", "direct_relative")]
+        fields += ["·" if cosine is None else "lost" if math.isnan(cosine) else f"{cosine:.2f}"]
+        lines.append(_line(cell.variant.label, f"dL/d{cell.variant.state}", *fields))
     lines += ["", *_singular_lines(found), ""]
     lines.append("closed form: dL/dc_T × sigmoid(b)^lag, the direct path at zero weights; RNN: without tanh")
     if any(c.parts for c in found.cells):
-        lines.append(
-            "direct: the part that came along the cell state alone, relative to the whole; cosine between them"
-        )
+        lines.append("direct: the part along the direct path alone, across no weight, relative to the whole; cosine")
     if any(c.zeros() for c in found.cells):
         zeros = ", ".join(f"{c.variant.label} {c.zeros()} of {len(c.runs)}" for c in found.cells if c.zeros())
         lines += textwrap.wrap(f"exactly 0 in float64 at the whole lag, in how many seeds: {zeros}", WIDTH)
@@ -348,30 +285,18 @@ def _singular_lines(found: Study) -> list[str]:
             for x, held in zip(cell.singular[-1].tolist(), cell.resolved[-1], strict=True)
         ]
         known = [p for p in cell.parts if not math.isnan(p.share)]
-        most = max(known, key=lambda p: abs(p.share), default=None)
-        part = (
-            ""
-            if not cell.parts
-            else "the whole is lost"
-            if most is None
-            else _part_said(most.detours, most.more, most.share)
-        )
-        lines.append(f"{cell.variant.label:<22}{values[0]:<11}{values[1]:<11}{values[2]:<12}{part}")
+        part = "the whole is lost" if cell.parts else ""
+        if known:
+            most = max(known, key=lambda p: abs(p.share))
+            part = f"{most.detours}{'+' if most.more else ''}".ljust(6) + f"{most.share:.2g}"
+        lines.append(f"{fit(cell.variant.label, 21)} {values[0]:<11}{values[1]:<11}{values[2]:<12}{part}")
     return lines
-
-
-def _part_said(detours: int, more: bool, share: float) -> str:
-    return f"{detours}{'+' if more else ''}".ljust(6) + f"{share:.2g}"
-
-
-def _back(lag: int) -> str:
-    return f"T-{lag}"
 
 
 def _line(label: str, of: str, *fields: str) -> str:
     widths = (8, 10, 22, 7, 9, 9, 7)
     label = label if len(label) <= 20 else label.removeprefix("LSTM, ")
-    return f"{label:<21}{of:<5}" + "".join(f"{f:>{w}}" for f, w in zip(fields, widths, strict=True))
+    return f"{fit(label, 20)} {of:<5}" + "".join(f"{f:>{w}}" for f, w in zip(fields, widths, strict=True))
 
 
 def _number(value: float) -> str:

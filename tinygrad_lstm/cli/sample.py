@@ -13,36 +13,27 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from ..train import load
 from ..train.sample import sample
-from .common import finite, whole
-from .errors import UserError, reason
+from .common import add_run, finite, load_run, told, whole
 from .terminal import safe, show
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument(
-        "checkpoint", type=Path, metavar="RUN", help="the directory of a run, or one of its checkpoints"
-    )
-    parser.add_argument("--prompt", default="", metavar="TEXT", help="how the text begins (default: a new line)")
-    parser.add_argument("--length", type=whole(0, 10**7), default=200, metavar="N", help="characters (default: 200)")
-    parser.add_argument("--temperature", type=finite, default=1.0, metavar="X", help="0 or more (default: 1)")
-    parser.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of what is drawn (default: 0)"
-    )
+    add = parser.add_argument
+    add_run(parser)
+    add("--prompt", default="", metavar="TEXT", help="how the text begins (default: a new line)")
+    add("--length", type=whole(0, 10**7), default=200, metavar="N", help="characters (default: 200)")
+    add("--temperature", type=finite, default=1.0, metavar="X", help="0 or more (default: 1)")
+    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of what is drawn (default: 0)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the text as it is written, line by line."""
-    try:
-        characters = sample(load(args.checkpoint), args.prompt, args.length, args.temperature, args.seed)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename or args.checkpoint}: {reason(error)}") from error
+    checkpoint = load_run(args.checkpoint, args.cell)
+    with told():
+        characters = sample(checkpoint, args.prompt, args.length, args.temperature, args.seed)
     line = ""
     for c in args.prompt:
         line = _put(line, c)

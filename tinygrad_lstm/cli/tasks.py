@@ -29,17 +29,18 @@ WIDTH = 100
 RESULT = {
     "tasks": "a list: name, summary, length, takes_data, inputs, outputs, loss (squared, classes or bits), baseline "
     "(loss, how, chance), criterion (text, source), published, samples (text; null in the list of all). In that list "
-    "inputs, outputs, baseline and criterion of text and series are null: they depend on the file",
+    "inputs, outputs, baseline and criterion of text and series are null: they depend on the file"
 }
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    parser.add_argument("task", nargs="?", metavar="TASK", help=f"show one of {', '.join(TASKS)}")
-    parser.add_argument("--length", type=whole(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
-    parser.add_argument("--data", metavar="FILE", help="the file: UTF-8 for text, a number a line for series")
-    parser.add_argument("--samples", type=whole(1, 1000), default=3, metavar="N", help="how many (default: 3)")
-    parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the samples (default: 0)")
+    add = parser.add_argument
+    add("task", nargs="?", metavar="TASK", help=f"show one of {', '.join(TASKS)}")
+    add("--length", type=whole(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
+    add("--data", metavar="FILE", help="the file: UTF-8 for text, a number a line for series")
+    add("--samples", type=whole(1, 1000), default=3, metavar="N", help="how many (default: 3)")
+    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the samples (default: 0)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _list(found: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _one(task: Task) -> list[str]:
-    chance = "" if task.baseline.chance is None else f"; right by chance: {task.baseline.chance:.3g}"
+    chance = "" if task.baseline.chance is None else f"; sequences right by chance: {task.baseline.chance:.3g}"
     loss = {"squared": "mean squared error", "classes": "nats a target", "bits": "nats an output"}[task.loss]
     return [
         f"{task.name}: {task.summary}",

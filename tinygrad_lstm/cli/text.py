@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from .errors import UserError, reason
@@ -16,6 +17,8 @@ def given_text(args: argparse.Namespace) -> str:
         raise UserError("give a text or --file, not both")
     if args.file is None and not args.text:
         raise UserError("give a text in quotation marks, --file PATH, or - for standard input")
+    if len(args.text) == 1 and os.path.isfile(args.text[0]):
+        raise UserError(f"{args.text[0]!r} is a file: to read what is in it give --file and its name")
     if args.file is None and args.text != ["-"]:
         return _checked(_bytes(" ".join(args.text)), "the text")
     if args.file in (None, "-"):

@@ -1,9 +1,9 @@
 """Train a network on a sequence task, beside what a predictor without memory reaches.
 
-Each line says how many sequences have been learnt from, the loss beside the baseline, the error and the share of right
-answers over the last sequences, the rate and the time left. Training stops when the criterion of the task's source is
-met, for text and series after --steps batches; the last line says whether it was met. `tinygrad-lstm tasks` lists the
-tasks.
+Each line says how many sequences have been learnt from, the loss beside the baseline, the error and the share of the
+last sequences that were right in every answer, the rate and the time left. Training stops when the criterion of the
+task's source is met, for text and series after --steps batches; the last line says what was reached.
+`tinygrad-lstm tasks` lists the tasks.
 
 With --out RUN the run is kept in a directory: checkpoint.npz (with the one before as previous.npz), config.json and
 metrics.jsonl. Ctrl-C saves and stops; --resume RUN goes on to the same bits as a run that was never interrupted.
@@ -13,6 +13,7 @@ examples:
   tinygrad-lstm train order4 --cell lstm --init chrono --hidden 8
   tinygrad-lstm train adding --cell lstm --length 100 --seed 1 --out runs/adding
   tinygrad-lstm train --resume runs/adding --steps 9000
+  tinygrad-lstm train adding --cell my_cells.py:GRUCell --out runs/gru
   tinygrad-lstm train text --data book.txt --hidden 64 --steps 2000 --out runs/book
   tinygrad-lstm train --table --seeds 3 --tasks order4,latch
   tinygrad-lstm train latch --json
@@ -37,21 +38,23 @@ from types import FrameType
 from typing import Any
 
 from ..files import write_atomically
+from ..flow.kinds import kind_name
 from ..tasks import TASKS, Task, make
-from ..train import CheckpointError, Diverged, Settings, Trainer, load, resume
+from ..train import Diverged, Settings, Trainer, resume
 from ..train import checkpoint as files
 from ..train.metrics import append_metrics, rewind_metrics
 from ..train.model import INITS, KINDS
-from .common import bias, finite, whole
+from .common import CELL, bias, cell, finite, kind_of, load_run, whole
 from .errors import Interrupted, UserError, reason
 from .terminal import safe, show
 
 EVERY = 1.0  # seconds between lines; after a while more, so that a day's run does not fill a notebook or a log
 RESULT = {
     "runs": "a list, one object a run, with --table one a seed of each row: task, cell, settings (as in config.json), "
-    "baseline (the loss without memory), criterion, solved, interrupted (by Ctrl-C), sequences (learnt from), seconds, "
-    "loss (of the last report), error and right (mean error and share of right answers over the last sequences; null "
-    "with --table), exam (the task's own, in words), directory (null where the run is not kept)",
+    "baseline (the loss without memory), criterion, solved (null for text and series, which none solves), interrupted "
+    "(by Ctrl-C), sequences (learnt from), seconds, loss (of the last report), error and right (mean error of the last "
+    "sequences, and the share that was right in every answer; null with --table), exam (the task's own, in words), "
+    "directory (null where the run is not kept)"
 }
 _DEFAULTS = {f.name: f.default for f in fields(Settings)}
 _SETTINGS = ("cell", "hidden", "forget_bias", "init", "T_max", "lr", "clip", "batch", "seed")
@@ -61,7 +64,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
     add("task", nargs="?", metavar="TASK", help=f"one of {', '.join(TASKS)}")
-    add("--cell", choices=KINDS, help="lstm1997 has no forget gate, bag no order (default: lstm)")
+    add(
+        "--cell", type=partial(cell, kinds=KINDS), metavar="CELL", help=f"{CELL}, or bag, without order (default: lstm)"
+    )
     add("--length", type=whole(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
     add("--data", metavar="FILE", help="the file to learn: UTF-8 for text, a number a line for series")
     add("--hidden", type=whole(1, 4096), metavar="N", help=f"hidden size (default: {_DEFAULTS['hidden']})")
@@ -74,7 +79,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=whole(1, 10**5), metavar="N", help=f"sequences a step (default: {_DEFAULTS['batch']})")
     add("--seed", type=whole(0, 2**63 - 1), metavar="N", help="of all that is random (default: 0)")
     add("--out", type=Path, metavar="RUN", help="a directory to keep the run in (default: it is not kept)")
-    add("--resume", type=Path, metavar="RUN", help="go on with a run that was kept; takes --steps only")
+    add("--resume", type=Path, metavar="RUN", help="go on with a run that was kept; takes --steps, and --cell again")
     add("--save-every", type=finite, default=10.0, metavar="SECONDS", help="between checkpoints (default: 10)")
     add("--table", action="store_true", help="train many tasks, cells and seeds, and print a table")
     add("--seeds", type=whole(1, 1000), metavar="N", help="with --table: seeds 0 to N - 1 (default: 3)")
@@ -105,13 +110,16 @@ def _new(args: argparse.Namespace) -> tuple[Trainer, Path | None]:
     if out is not None and (out / files.CURRENT).exists():
         raise UserError(f"'{out}' already holds a run: go on with --resume, or give another --out")
     try:
+        if ":" in given.get("cell", ""):
+            hidden = given.get("hidden", _DEFAULTS["hidden"])
+            given["cell"] = kind_of(args.cell, make(args.task, **options).inputs, hidden)
         trainer = Trainer(Settings(args.task, options, **given))
         trainer = Trainer(Settings(args.task, trainer.task.options(), **given))
         if out is not None:
             config = trainer.settings.as_dict() | {"parameters": _count(trainer)}
             write_atomically(out / files.CONFIG, json.dumps(config, indent=2) + "\n")
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    except (ValueError, TypeError) as error:
+        raise UserError(" ".join(str(error).split())) from error
     except OSError as error:
         raise UserError(f"cannot use {error.filename or out}: {reason(error)}") from error
     return trainer, out
@@ -119,12 +127,12 @@ def _new(args: argparse.Namespace) -> tuple[Trainer, Path | None]:
 
 def _resumed(args: argparse.Namespace) -> tuple[Trainer, Path]:
     given = [k for k in ("task", "length", "data", "out", *_SETTINGS) if getattr(args, k) is not None]
-    if given:
+    if given and given != ["cell"]:
         what = ", ".join(k if k == "task" else "--" + k.replace("_", "-") for k in given)
         raise UserError(f"--resume goes on with the run's own settings, it takes --steps only, not {what}")
     path = files.locate(args.resume)
+    saved = load_run(path, args.cell)
     try:
-        saved = load(path)
         trainer = resume(saved, args.steps)
         files.clean(path.parent)
         rewind_metrics(path.parent / files.METRICS, trainer.steps)
@@ -132,7 +140,7 @@ def _resumed(args: argparse.Namespace) -> tuple[Trainer, Path]:
             raise ValueError(
                 f"this run has had {trainer.steps:,} batches: --steps is their number in all, give more than that"
             )
-    except (CheckpointError, ValueError) as error:
+    except ValueError as error:
         raise UserError(str(error)) from error
     except KeyError as error:
         raise UserError(f"{path} is damaged or no checkpoint: {error.args[0]}") from error
@@ -202,7 +210,7 @@ def _train(trainer: Trainer, out: Path | None, save_every: float, say: Callable[
     result = _result(
         settings,
         task,
-        solved=trainer.solved,
+        solved=trainer.solved if task.criterion.stop else None,
         interrupted=bool(stopped),
         sequences=trainer.sequences,
         seconds=trainer.seconds,
@@ -275,7 +283,9 @@ def _verdict(trainer: Trainer, stopped: bool) -> str:
         if window.error is not None
         else ""
     )
-    how = "solved" if trainer.solved else "interrupted, not solved yet" if stopped else "not solved"
+    how = "interrupted" if stopped else "trained"
+    if criterion.stop:
+        how = "solved" if trainer.solved else "interrupted, not solved yet" if stopped else "not solved"
     return f"{how} {after} (criterion: {criterion.text}){reached}{exam}"
 
 
@@ -306,7 +316,7 @@ def _result(settings: Settings, task: Task, **how: Any) -> dict[str, Any]:
     """What --json says of a run."""
     return {
         "task": task.name,
-        "cell": settings.cell,
+        "cell": kind_name(settings.cell),
         "settings": settings.as_dict(),
         "baseline": task.baseline.loss,
         "criterion": task.criterion.text,

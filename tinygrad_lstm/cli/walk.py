@@ -25,7 +25,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from ..flow.sequence import CELLS, make_cell
+from ..flow.kinds import KINDS, make_cell
 from ..interop import pytorch
 from ..nn import Cell, LSTMCell, NotCompiled
 from ..walk import NOTATIONS, Numbers, document, page
@@ -54,7 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `tinygrad-lstm walk`."""
     # By default argparse takes -0.1,0.2 for an option, because only a single number may be negative.
     parser._negative_number_matcher = re.compile(r"-[.\d]")
-    parser.add_argument("--cell", default="lstm", help=f"{', '.join(CELLS)} or FILE.py:NAME (default: lstm)")
+    parser.add_argument("--cell", default="lstm", help=f"{', '.join(KINDS)} or FILE.py:NAME (default: lstm)")
     for name, what in {"x": "input of the step", "h": "hidden state before it", "c": "cell state before it"}.items():
         parser.add_argument(f"--{name}", nargs="+", metavar="NUMBER", help=f"{what}, such as 0.1,-0.2,0.3")
     parser.add_argument("--state", help="NAME=NUMBERS: any state before the step", action="append", nargs="+")
@@ -105,7 +105,7 @@ def _vector(name: str, text: str) -> Any:
 def _built(kind: str, inputs: int, hidden: int, seed: int) -> Cell:
     if not (1 <= inputs <= LARGEST and 1 <= hidden <= LARGEST):
         raise ValueError(f"a walk shows 1 to {LARGEST} numbers, not input size {inputs} and hidden size {hidden}")
-    return make_cell(kind, inputs, hidden, seed=seed) if kind in CELLS else own_cell.make(kind, inputs, hidden, seed)
+    return make_cell(kind, inputs, hidden, seed=seed) if kind in KINDS else own_cell.make(kind, inputs, hidden, seed)
 
 
 def cell_from_file(path: str, kind: str = "lstm", inputs: int = 1, hidden: int = 1) -> Cell:
@@ -121,7 +121,7 @@ def cell_from_file(path: str, kind: str = "lstm", inputs: int = 1, hidden: int =
             arrays = {name: np.asarray(file[name]) for name in file.files}
         if theirs := "weight_ih" in arrays:  # PyTorch's
             inputs, hidden = (arrays[f"weight_{k}"].shape[-1] for k in ("ih", "hh"))
-        elif kind in CELLS:
+        elif kind in KINDS:
             rows, hidden = next((a.shape for a in arrays.values() if a.ndim == 2), (0, 0))
             inputs = rows - hidden
         cell = _built(kind, inputs, hidden, 0)

@@ -5,7 +5,7 @@ Drawing, tables and pages read this and nothing else; nodes and edges hold array
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from threading import Lock
@@ -15,6 +15,7 @@ from weakref import ref
 import numpy as np
 import numpy.typing as npt
 
+from ..autodiff import propagate
 from ..machine import free_in_forks, without_collector
 from ..messages import describe
 from ..nn import Parameter
@@ -26,6 +27,7 @@ from .jacobians import States, against_lag, direct
 from .steps import Step, find_steps, marks
 
 Array = npt.NDArray[Any]
+Cotangents = Mapping[int, Mapping[Tensor, Array]]  # of every edge, by its slot and its consumer
 
 
 def norm(array: Array) -> float:
@@ -147,13 +149,7 @@ class _Graph:
     refers to itself in a circle: what is dropped is freed at once, and Python's collector has nothing to find.
     """
 
-    def __init__(
-        self,
-        root: Tensor,
-        operations: list[Tensor],
-        cotangents: Mapping[int, Mapping[Tensor, Array]],
-        seed: Array | None,
-    ) -> None:
+    def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
         self.root = root
         self.operations = operations
         self.seed = seed
@@ -260,13 +256,7 @@ class Flow(Shown):
     `nodes` are in the order they were made, a leaf just before its first use; `root` is what was differentiated.
     """
 
-    def __init__(
-        self,
-        root: Tensor,
-        operations: list[Tensor],
-        cotangents: Mapping[int, Mapping[Tensor, Array]],
-        seed: Array | None,
-    ) -> None:
+    def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
         """Keep what a backward pass left; nodes are made of it when first asked for.
 
         `operations` are in the order they were made, cotangents those of every edge, by its slot and its consumer.
@@ -343,11 +333,21 @@ class Flow(Shown):
                 f"{name!r} occurs more than once in a step: name the layer with `within`, and build each inside a "
                 "scope of its own, as in `with tl.scope('layer 1')`"
             )
+        return self._norms(nodes)
+
+    def norms_of(self, tensors: Sequence[Tensor]) -> npt.NDArray[np.float64]:
+        """The gradient norm of each of these Tensors, 0 for one that the root was not made from.
+
+        Raises ValueError where a gradient is NaN, naming its origin.
+        """
+        return self._norms([self.find(x) for x in tensors])
+
+    def _norms(self, nodes: Sequence[Node | None]) -> npt.NDArray[np.float64]:
         with without_collector():
-            norms = np.array([np.nan if node.norm is None else node.norm for node in nodes])
-        if any(node.norm is not None and np.isnan(node.norm) for node in nodes):
+            found = [0.0 if node is None else node.norm for node in nodes]
+        if any(size is not None and np.isnan(size) for size in found):
             raise ValueError(self._origin_of_nan())
-        return norms
+        return np.array([np.nan if size is None else size for size in found])
 
     def _origin_of_nan(self) -> str:
         """Where the first value, or else the first cotangent, that is not finite was made."""
@@ -410,6 +410,12 @@ class Flow(Shown):
         else:
             chosen = self.edges_named("h -> h")  # raises, and says what there is
         return by_crossings(self._graph.root, cast(Array, self._graph.seed), wrt, chosen, limit)
+
+    def direct(self, tensors: Sequence[Tensor]) -> list[Array]:
+        """What came to each of these Tensors on paths that cross no weight: `split(x, limit=0)[0]`, of many at once."""
+        products = [op for step in self.cell_steps for op in step.products]
+        found = propagate(self._graph.root, self._graph.seed, tensors, held=products)
+        return [found.get(x, np.zeros(x.shape, x.dtype)) for x in tensors]
 
     def cut(self, wrt: Tensor, edges: Collection[Edge | Link | Mark]) -> Array:
         """The gradient of a Tensor as if nothing flowed back along these edges, given as to `split`.

@@ -6,37 +6,26 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..arguments import as_size, as_word, as_words, real_array
+from ..autodiff import operations
 from ..machine import without_collector
-from ..nn import LSTMCell, RNNCell
+from ..nn import Cell, NotCompiled, Parameter
+from ..nn.anatomy import anatomy
 from ..tensor import Tensor, tensor
 from .graph import Flow, norm
+from .kinds import cell_name
+from .steps import Step, find_steps
 from .trace import trace_gradients
 
 Floats = npt.NDArray[np.float64]
 MEMORY = 4 * 2**30  # bytes that a machine can be expected to have
 TINY = float(np.finfo(np.float64).tiny)  # 2.2e-308: what is smaller has lost digits, and stops shrinking by rounding
-Cell = RNNCell | LSTMCell
-
-CELLS: dict[str, Callable[[int, int, float, int], Cell]] = {
-    "lstm": lambda size, hidden, bias, seed: LSTMCell(size, hidden, forget_bias=bias, rng=seed),
-    "rnn": lambda size, hidden, bias, seed: RNNCell(size, hidden, rng=seed),
-    "lstm1997": lambda size, hidden, bias, seed: LSTMCell(size, hidden, forget_gate=False, rng=seed),
-}
-
-
-def make_cell(kind: str, input_size: int, hidden_size: int, forget_bias: float = 1.0, seed: int = 0) -> Cell:
-    """An untrained float64 cell: "lstm", "rnn", or "lstm1997" without a forget gate (only the first has a forget bias).
-
-    Raises ValueError for any other kind and for sizes below 1.
-    """
-    if kind not in CELLS:
-        raise ValueError(f"no cell is called {kind!r}: choose from {', '.join(CELLS)}")
-    return CELLS[kind](input_size, hidden_size, forget_bias, seed)
+_LONGEST = 24  # characters of a factor that a sentence can hold
 
 
 def tokenize(text: str, unit: str = "words") -> list[str]:
@@ -66,43 +55,48 @@ def embed(tokens: Sequence[str], size: int, seed: int = 0) -> Floats:
     return np.array([vectors[token] for token in tokens]).reshape(len(tokens), size)
 
 
+class Path(NamedTuple):
+    """The direct path of a state, which leads from it to its next value and crosses no weight, as in one run.
+
+    One step back along it multiplies by `words`, such as "f" or "(1 − u)" (None where these are too long or the cell
+    cannot be read), which is `mean` over all units and steps but the first (None where there is one step). `part` is
+    the norm of what came to the state after step 1 without crossing a weight: in an LSTM dL/dc_T times the product of
+    the forget gates from step 2 on.
+    """
+
+    words: str | None
+    mean: float | None
+    part: float
+
+    @property
+    def said(self) -> str:
+        """What one step back multiplies by: "× (1 − u), 0.45 on average", or "× 1"."""
+        number = self.mean is None or self.words is None or self.words[0].isdigit()
+        return f"× {self.words}" + ("" if number else f", {self.mean:.2g} on average")
+
+
 @dataclass(frozen=True, eq=False)
 class Passage:
     """One sequence that went through one cell, and the gradient that came back.
 
-    `flow` is the traced graph of L, which is u · h_T unless told otherwise, `c`, `h`, `x` the norms of dL/dc_t,
-    dL/dh_t, dL/dx_t at [t - 1], through every path of that graph (`c` is None in a plain RNN). `forget` holds the
-    forget gates (steps, hidden), None in a cell without. `direct` is the norm of the part of dL/dc_1 that came along
-    the cell state alone: dL/dc_T times the product of the forget gates from step 2 on; None in a plain RNN.
+    `flow` is the traced graph of L, which is u · h_T unless told otherwise. `norms` are, by the names of the states
+    and then x, those of dL/dc_t, dL/dh_t, dL/dx_t at [t - 1], through every path of that graph. `paths` has those of
+    the states with a direct path. `name` is RNN, LSTM, GRU, `title` has the forget bias too.
     """
 
     cell: Cell
     tokens: tuple[str, ...]
     seed: int
     flow: Flow
-    h: Floats
-    x: Floats
-    c: Floats | None
-    forget: Floats | None
-    direct: float | None
+    norms: dict[str, Floats]
+    paths: dict[str, Path]
+    name: str
+    title: str
 
     @property
-    def name(self) -> str:
-        """RNN, LSTM, or LSTM of 1997 for the one without a forget gate."""
-        if isinstance(self.cell, LSTMCell):
-            return "LSTM" if "f" in self.cell.gates else "LSTM of 1997"
-        return "RNN"
-
-    @property
-    def forget_bias(self) -> float | None:
-        """The mean of the forget gate's bias; None in a cell without one."""
-        bias = getattr(self.cell, "b_f", None)
-        return None if bias is None else float(np.mean(bias.numpy()))
-
-    @property
-    def norms(self) -> dict[str, Floats]:
-        """The norms by the name of what they are of, in the order c, h, x; without c in a plain RNN."""
-        return ({} if self.c is None else {"c": self.c}) | {"h": self.h, "x": self.x}
+    def x(self) -> Floats:
+        """The norms of dL/dx_t."""
+        return self.norms["x"]
 
     def since(self, name: str) -> int | None:
         """The earliest step from which the norm is at least TINY up to the last step; None where the last is not."""
@@ -120,10 +114,11 @@ class Passage:
             return None
         return math.exp((math.log(norms[first - 1]) - math.log(norms[-1])) / (len(norms) - first))
 
-    @property
-    def title(self) -> str:
-        """A heading: the cell and its forget bias."""
-        return self.name if self.forget_bias is None else f"{self.name}, forget bias {self.forget_bias:.4g}"
+
+def forget_bias(cell: Cell) -> str:
+    """ ", forget bias 1", the mean of the parameter b_f; empty for a cell without one."""
+    bias = getattr(cell, "b_f", None)
+    return f", forget bias {float(np.mean(bias.numpy())):.4g}" if isinstance(bias, Parameter) else ""
 
 
 def trace_sequence(
@@ -151,25 +146,60 @@ def trace_sequence(
     if len(tokens) != len(vectors):
         raise ValueError(f"{len(vectors)} steps need as many tokens, got {len(tokens)}")
 
-    zeros = np.zeros(cell.hidden_size)
-    state = tuple(tensor(zeros, requires_grad=True, name=f"{name}0") for name in cell.states)
+    state = _zeros(cell)
     u = np.random.default_rng([seed, 1]).standard_normal(cell.hidden_size)
+    met: dict[str, list[Tensor]] = {name: [] for name in (*reversed(cell.states), "x")}
     with without_collector():
         for vector in vectors:
             x = tensor(vector, requires_grad=True, name="x")
             after = cell(x, state)
             state = after if isinstance(after, tuple) else (after,)
+            for name, value in zip((*cell.states, "x"), (*state, x), strict=True):
+                met[name].append(value)
         loss = state[0] @ tensor(u / np.linalg.norm(u), name="u") if read is None else read(state[0])
         loss.name = "L"
         flow = trace_gradients(loss)
-    c = forget = direct = None
-    if isinstance(cell, LSTMCell):
-        c = flow.norms("c")
-        forget = np.array([node.value for node in flow.named("f")]) if "f" in cell.gates else None
-        end = flow.gradient(state[1])
-        # Flow.split gives the same vector (without peepholes), but takes a fourth of the trace's time once more.
-        direct = norm(end if forget is None else end * np.prod(forget[1:], axis=0))
-    return Passage(cell, tokens, seed, flow, flow.norms("h"), flow.norms("x"), c, forget, direct)
+        norms = {name: flow.norms_of(values) for name, values in met.items()}
+        states = direct_states(cell)
+        parts = [norm(g) for g in flow.direct([met[name][0] for name in states])]
+        paths = {name: _path(cell, flow, name, part) for name, part in zip(states, parts, strict=True)}
+    name = cell_name(cell)
+    return Passage(cell, tokens, seed, flow, norms, paths, name, name + forget_bias(cell))
+
+
+def _zeros(cell: Cell) -> tuple[Tensor, ...]:
+    zeros = np.zeros(cell.hidden_size, cell.dtype)
+    return tuple(tensor(zeros, requires_grad=True, name=f"{name}0") for name in cell.states)
+
+
+def _path(cell: Cell, flow: Flow, state: str, part: float) -> Path:
+    """A direct path as it was measured."""
+    factors = [step.factor(state).mean() for step in flow.cell_steps[1:] if state in step.direct]
+    try:
+        found = anatomy(cell).direct[state]
+    except NotCompiled:
+        found = None
+    words = None if found is None else found.words.replace("-", "−").replace("*", "·")
+    if words is None or len(words) > _LONGEST:
+        return Path(None, None, part)
+    return Path(f"({words})" if " " in words else words, float(np.mean(factors)) if factors else None, part)
+
+
+def first_step(cell: Cell) -> Step:
+    """What a step on zeros records, as far as the state that the cell shows is made of it."""
+    after = cell(np.zeros(cell.input_size, cell.dtype), _zeros(cell))
+    steps = find_steps(operations(after[0] if isinstance(after, tuple) else after)[::-1])
+    if not steps:
+        raise ValueError(
+            f"a step of {type(cell).__name__} computes nothing: its new state has to be made of the old one"
+        )
+    return steps[0]
+
+
+def direct_states(cell: Cell) -> list[str]:
+    """The states with a direct path, of those that the state shown is made of, in the order of `states`."""
+    direct = first_step(cell).direct
+    return [name for name in cell.states if name in direct]
 
 
 def memory_needed(cell: Cell, steps: int) -> int:
@@ -177,7 +207,7 @@ def memory_needed(cell: Cell, steps: int) -> int:
 
     Every step has the objects of its graph, what is made of x, and a cotangent of every weight.
     """
-    ops = 20 if isinstance(cell, LSTMCell) else 5
+    ops = 1 + len(first_step(cell).operations)
     return steps * (1700 * ops + 40 * cell.input_size + 12 * sum(p.size for p in cell.parameters()))
 
 
@@ -190,6 +220,20 @@ def check_memory(needed: int, steps: int, hidden: int) -> None:
         )
 
 
+def plainly(passages: Sequence[Passage], unit: str = "word") -> str:
+    """Two sentences for a reader who has met no gradient: what it says, and what is left of it at the first token."""
+    said = f"The gradient says how much L, a number read after the last {unit}, changes if a {unit} changes a little."
+    if len(passages[0].tokens) == 1:
+        return f"{said} Here there is one {unit}, and so no way back on which it could fade."
+    parts = []
+    for p in passages:
+        first, last = float(p.x[0]), float(p.x[-1])
+        how = "stays near" if _close(first, last) else "grows to" if first > last else "shrinks to"
+        parts.append("gets lost" if min(first, last) < TINY else f"{how} {percent(first, last)}")
+    each = ", ".join(f"{part} in the {p.name}" for part, p in zip(parts, passages, strict=True))
+    return f"{said} On the way back from the last {unit} to the first its size {each}."
+
+
 def reading(passages: Sequence[Passage], unit: str = "word") -> str:
     """One paragraph saying what the numbers of these passages of one sequence are and what they show, in plain words.
 
@@ -198,34 +242,24 @@ def reading(passages: Sequence[Passage], unit: str = "word") -> str:
     """
     if not passages:
         raise ValueError("a reading needs at least one passage")
-    steps = len(passages[0].tokens)
+    steps, cell = len(passages[0].tokens), passages[0].cell
+    biases = "".join(dict.fromkeys(forget_bias(p.cell) for p in passages))
+    shown = " or ".join(dict.fromkeys(f"{p.cell.states[0]}_{steps}" for p in passages))
+    norms = [name for p in sorted(passages, key=lambda p: -len(p.norms)) for name in p.norms]
+    *states, last = dict.fromkeys(f"dL/d{name}_t" for name in norms)
     sentences = [
-        f"L = u · h_{steps} is one number read from the last hidden state with |u| = 1, so in every cell the gradient "
-        f"starts at h_{steps} with norm 1. Listed are the Euclidean norms of dL/dc_t, dL/dh_t and dL/dx_t, through "
+        f"L = u · {shown} is one number read from the last hidden state with |u| = 1, so in every cell the gradient "
+        f"starts at {shown} with norm 1. Listed are the Euclidean norms of {', '.join(states)} and {last}, through "
         "every path of the graph that ran.",
-        _settings(passages),
+        f"Seed {passages[0].seed}, hidden size {cell.hidden_size}, vectors of size {cell.input_size}{biases}, float64.",
     ]
     if steps == 1:
-        norms = ", ".join(f"{number(float(p.x[0]))} in the {p.name}" for p in passages)
-        sentences.append(
-            f"The norm of dL/dx at the only {unit} is {norms}. With one {unit} there is no step back on which a "
-            "gradient could shrink or grow."
-        )
+        sizes = ", ".join(f"{number(float(p.x[0]))} in the {p.name}" for p in passages)
+        sentences.append(f"The norm of dL/dx at the only {unit} is {sizes}. With one {unit} there is no step back.")
     else:
-        for p in passages:
-            sentences += _of_one(p, unit)
-        sentences += _between(passages, unit)
+        sentences += [said for p in passages for said in _of_one(p, unit)] + _between(passages, unit)
     sentences.append("This is one draw of untrained weights: another seed or forget bias gives other numbers.")
     return " ".join(sentences)
-
-
-def _settings(passages: Sequence[Passage]) -> str:
-    cell = passages[0].cell
-    biases = dict.fromkeys(f", forget bias {p.forget_bias:.4g}" for p in passages if p.forget_bias is not None)
-    return (
-        f"Seed {passages[0].seed}, hidden size {cell.hidden_size}, vectors of size {cell.input_size}"
-        f"{''.join(biases)}, {cell.dtype}."
-    )
 
 
 def _of_one(p: Passage, unit: str) -> list[str]:
@@ -239,14 +273,12 @@ def _of_one(p: Passage, unit: str) -> list[str]:
     start = f"{p.name}: the norm of dL/dx {verb} from {number(last)} at the last {unit} to {number(reached)}"
     lost = _lost(float(p.x[since - 2]), "it")
     if since == 1:
-        said = [f"{start} at the first, {_steps(steps - 1)} back: {percent(reached, last)} of it{pace}."]
+        said = [f"{start} at the first, {_steps(steps - 1)} back: {percent(reached, last)} of that at the last{pace}."]
     elif since == steps:
         said = [f"{p.name}: the norm of dL/dx is {number(last)} at the last {unit}; one step back {lost}."]
     else:
         said = [f"{start} {_steps(steps - since)} back{pace}; one step further {lost}."]
-    if p.c is not None and p.direct is not None and p.c[0] >= TINY:
-        said.append(_along_the_cell_state(p, p.direct, float(p.c[0])))
-    return said
+    return said + [_along(p, name, path) for name, path in p.paths.items() if p.norms[name][0] >= TINY]
 
 
 def _lost(value: float, what: str) -> str:
@@ -254,27 +286,18 @@ def _lost(value: float, what: str) -> str:
     return f"{what} is {'exactly 0 in float64' if value == 0 else f'below {TINY:.1e}, too small for float64'}"
 
 
-def _along_the_cell_state(p: Passage, direct: float, whole: float) -> str:
-    gates = (
-        "There is no forget gate"
-        if p.forget is None
-        else f"Its forget gates are {np.mean(p.forget[1:]):.2g} on average"
-    )
-    factor = p.factor("c")
-    pace = "" if factor is None else f" and its dL/dc goes × {factor:#.3g} a step"
-    if direct < TINY:
-        return (
-            f"{gates}{pace}: what came along the cell state alone is too small for float64, the rest came by detours "
-            "through h."
-        )
-    if _close(direct, whole):
-        detours = "the detours through h hardly change it"
-    elif direct > whole:
-        detours = "the detours through h cancel part of it"
-    else:
-        detours = "the rest of that vector came by detours through h"
-    share = f"{percent(direct, whole)} of the norm of dL/dc_1"
-    return f"{gates}{pace}: what came along the cell state alone has {share}, {detours}."
+def _along(p: Passage, state: str, path: Path) -> str:
+    """What the direct path of a state multiplies by, and how much of the gradient at step 1 it brought."""
+    whole, factor = float(p.norms[state][0]), p.factor(state)
+    by = f"one step back along {state} is {path.said}" if path.words else "a direct path crosses no weight"
+    pace = "" if factor is None else f"; by all paths dL/d{state} goes × {factor:#.3g} a step"
+    said = f"In the {p.name} {by}{pace}. What came along {' and '.join(p.paths)} alone"
+    if path.part < TINY:
+        return f"{said} is too small for float64, the rest came by detours through weights."
+    more = "cancel part of it" if path.part > whole else ""
+    how = "hardly change it" if _close(path.part, whole) else more
+    rest = f"the detours through weights {how}" if how else "the rest of that vector came by detours through weights"
+    return f"{said} has {percent(path.part, whole)} of the norm of dL/d{state}_1, {rest}."
 
 
 def _between(passages: Sequence[Passage], unit: str) -> list[str]:
@@ -283,35 +306,19 @@ def _between(passages: Sequence[Passage], unit: str) -> list[str]:
     most = float(best.x[0])
     if most < TINY:
         return [f"At the first {unit} the gradient of every one of these cells is 0 or too small for float64."]
-    less, same, none = [], [], []
-    for p in others:
-        x = float(p.x[0])
-        if x < TINY:
-            none.append(f"the {p.name}")
-        elif _close(x, most):
-            same.append(f"the {p.name}")
-        else:
-            less.append(f"{times(most, x)} times that in the {p.name}")
+    same = [f"the {p.name}" for p in others if _close(float(p.x[0]), most)]
+    none = [f"the {p.name}" for p in others if p.x[0] < TINY]
+    behind = [p for p in others if p.x[0] >= TINY and not _close(float(p.x[0]), most)]
+    less = [f"{times(most, float(p.x[0]))} times that in the {p.name}" for p in behind]
     parts = [f"At the first {unit} the gradient is largest in the {best.name}"]
     parts += [f"it is {' and '.join(less)}"] if less else []
     parts += [f"it is about as large in {' and '.join(same)}"] if same else []
     parts += [f"it is 0 or too small for float64 in {' and '.join(none)}"] if none else []
     said = ["; ".join(parts) + "."]
-    behind = [f"the {p.name}" for p in others if p.c is not None and not _close(float(p.x[0]), most)]
-    if best.c is None and behind:
-        brings = "brings" if len(behind) == 1 else "bring"
-        said.append(f"So here {' and '.join(behind)} {brings} the first {unit} less gradient than the plain RNN.")
-    kept = {p.name: float(p.x[0] / p.x[-1]) for p in passages if p.since("x") == 1}
-    for p in others:
-        if (
-            {p.name, best.name} <= set(kept)
-            and kept[p.name] > kept[best.name]
-            and not _close(kept[p.name], kept[best.name])
-        ):
-            said.append(
-                f"Measured against its own last {unit}, though, the {p.name} keeps more: "
-                f"{percent(kept[p.name], 1)} against {percent(kept[best.name], 1)}."
-            )
+    worse = [f"the {p.name}" for p in others if p.paths and not _close(float(p.x[0]), most)]
+    if not best.paths and worse:
+        bring = "brings" if len(worse) == 1 else "bring"
+        said.append(f"So here {' and '.join(worse)} {bring} the first {unit} less gradient than the plain {best.name}.")
     return said
 
 

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from .. import primitives as p
+from ..autodiff import propagate
 from ..nn.cell import StepScope
 from ..scope import adjoint
 from ..tensor import Tensor
@@ -42,6 +47,12 @@ class Step:
     def number(self) -> int | None:
         """The time step."""
         return next((s.step for s in reversed(self.scope.path) if s.step is not None), None)
+
+    def factor(self, state: str) -> npt.NDArray[Any]:
+        """What one step back multiplies by along the direct path of a state, the other states held, by its elements."""
+        start, end = self.entering[state], self.named[state]
+        others = [x for x in self.entering.values() if x is not start]
+        return np.asarray(propagate(end, np.ones_like(end.numpy()), [start], held=[*self.products, *others])[start])
 
     def _free(self, start: Tensor) -> set[Tensor]:
         """What is made of a value without crossing a weight, itself included."""

@@ -1,7 +1,7 @@
 """How much gradient is left after a lag: several cells and seeds run alike, and plain numbers of what came back.
 
 Every cell runs over `lag` steps of seeded inputs, L = u · h_T with |u| = 1 is differentiated, and the gradient of each
-cell's own state is followed back to the start: dL/dc of an LSTM, dL/dh of a plain RNN.
+cell's own state is followed back to the start: of that with a direct path (dL/dc in an LSTM), else of the one shown.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import as_items, as_size, as_words
-from ..nn import LSTMCell, RNNCell
+from ..arguments import as_items, as_size
+from ..gradients import jacobian
+from ..nn import Cell
 from ..shown import Shown
 from .graph import Flow, norm
-from .sequence import TINY, Cell, Floats, Passage, make_cell, number, percent, times, trace_sequence
+from .kinds import Kind, build, kind_name, make_cell
+from .sequence import TINY, Floats, Passage, Path, direct_states, first_step, number, percent, times, trace_sequence
 
 VARIANTS = ("rnn", "lstm1997", "lstm0", "lstm1", "lstm3", "chrono")
 MOST = 5000  # steps of lag
@@ -29,60 +32,66 @@ _LSTM = re.compile(r"lstm([+-]?\d{1,2}(?:\.\d{1,6})?)")
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to build a cell. `forget_bias` is None where none is set: in an RNN, the cell of 1997, and chrono."""
+    """One way to build a cell: a kind with options.
+
+    `forget_bias` is None where none is set: in an RNN, the cell of 1997, chrono, and a cell of one's own. `state` is
+    the one whose gradient is followed: the first with a direct path, "c" of an LSTM, or else the one that the cell
+    shows, "h" of a plain RNN.
+    """
 
     key: str
     label: str
-    forget_bias: float | None = None
-
-    @property
-    def state(self) -> str:
-        """The state whose gradient is followed: "c" of an LSTM, "h" of a plain RNN."""
-        return "h" if self.key == "rnn" else "c"
+    forget_bias: float | None
+    kind: Kind
+    state: str = ""
 
     def build(self, input_size: int, hidden_size: int, lag: int, seed: int) -> Cell:
         """An untrained float64 cell; chrono spans the lag."""
         if self.key == "chrono":
-            return LSTMCell(input_size, hidden_size, init="chrono", T_max=max(lag, 2), rng=seed)
-        kind = self.key if self.forget_bias is None else "lstm"
-        return make_cell(kind, input_size, hidden_size, self.forget_bias or 0.0, seed)
+            return build("lstm", input_size, hidden_size, init="chrono", T_max=max(lag, 2), rng=seed)
+        return make_cell(self.kind, input_size, hidden_size, self.forget_bias or 0.0, seed)
 
 
-def variant(key: str) -> Variant:
+def variant(key: Kind, input_size: int = 4, hidden_size: int = 8) -> Variant:
     """The cell called rnn, lstm1997 (no forget gate), chrono, or lstmB with B the forget bias, as lstm0 or lstm-2.5.
 
-    Raises ValueError for any other name.
+    Or a class of one's own, whose states are looked at in a cell of these sizes. Raises ValueError for any other name.
     """
     named = {"rnn": "RNN", "lstm1997": "LSTM of 1997", "chrono": "LSTM, chrono"}
-    if key in named:
-        return Variant(key, named[key])
-    found = _LSTM.fullmatch(key)
-    if found is None:
+    if not isinstance(key, str):
+        found = Variant(key.__name__, key.__name__.removesuffix("Cell"), None, key)
+    elif key in named:
+        found = Variant(key, named[key], None, key)
+    elif (lstm := _LSTM.fullmatch(key)) is not None:
+        bias = float(lstm[1]) + 0.0  # no minus before 0
+        found = Variant(f"lstm{bias:g}", f"LSTM, forget bias {bias:g}", bias, "lstm")
+    else:
         raise ValueError(
-            f"no cell is called {key!r}: expected rnn, lstm1997, chrono, or lstm with its forget bias, as lstm1, lstm-2"
+            f"no cell is called {key!r}: expected rnn, lstm1997, chrono, lstm with its forget bias, as lstm1, lstm-2, "
+            "or FILE.py:NAME"
         )
-    bias = float(found[1]) + 0.0  # no minus before 0
-    return Variant(f"lstm{bias:g}", f"LSTM, forget bias {bias:g}", bias)
+    cell = found.build(input_size, hidden_size, 2, 0)
+    return replace(found, state=next(iter(direct_states(cell)), cell.states[0]))
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """One cell with one seed. Arrays over the lag have lag + 1 entries: [0] is the state of the last step, T.
 
-    `norms` is that of dL/dstate_{T-lag}, through every path. `direct` is the norm of the part that came along the cell
-    state alone, dL/dc_T times the forget gates of the last lag steps, and `cosine` that between this part and the whole
-    (NaN where one of them is 0); both are None in a plain RNN. `closed` is a closed form: dL/dc_T times
-    sigmoid(b_f)^lag (times 1 without a forget gate), what the direct path would be at zero weights; for a plain RNN
-    the gradient of the same weights without tanh, W^lag u. `weights` is the norm of what step T-lag, lag = 0 ... T-1,
-    contributed to dL/dW, all weight matrices of the cell together, and `weights_whole` that of their sum.
-    `largest_state` is the largest magnitude of the state at T.
+    `norms` is that of dL/dstate_{T-lag}, through every path. `direct` is the norm of the part that crossed no weight,
+    in an LSTM dL/dc_T times the forget gates of the last lag steps, and `cosine` that between this part and the whole
+    (NaN where one of them is 0); both are None in a cell without a direct path, such as a plain RNN. `closed` is a
+    closed form: dL/dc_T times sigmoid(b_f)^lag (times 1 without a forget gate), what the direct path would be at zero
+    weights; for a plain RNN the gradient of the same weights without tanh, W^lag u; None for a cell of one's own.
+    `weights` is the norm of what step T-lag, lag = 0 ... T-1, contributed to dL/dW, all weight matrices of the cell
+    together, and `weights_whole` that of their sum. `largest_state` is the largest magnitude of the state at T.
     """
 
     seed: int
     norms: Floats
     direct: Floats | None
     cosine: Floats | None
-    closed: Floats
+    closed: Floats | None
     weights: Floats
     weights_whole: float
     largest_state: float
@@ -90,7 +99,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Part:
-    """What came back to state_0 on paths with `detours` trips through h (`more`: with that many or more).
+    """What came back to state_0 on paths that cross a weight `detours` times (`more`: as often or more often).
 
     `relative` is its norm relative to the whole, `cosine` the angle to the whole, and `share` the signed share: the
     part projected on the whole, relative to it. The shares of all parts add up to 1, to rounding
@@ -114,7 +123,7 @@ class CellStudy:
     `singular` holds the largest, median and smallest singular value of d state_T / d state_{T-lag}, shape (lag + 1, 3),
     with the rest of the state and all inputs held fixed. Where `resolved` (same shape) is False the value is below
     n · 2.2e-16 times the largest one, or the largest is lost: float64 cannot tell it from rounding. `parts` is empty
-    for a plain RNN.
+    and `path` None for a cell without a direct path.
     """
 
     variant: Variant
@@ -122,14 +131,16 @@ class CellStudy:
     singular: Floats
     resolved: npt.NDArray[np.bool_]
     parts: tuple[Part, ...]
+    path: Path | None = None
 
     def norms(self) -> Floats:
         """The median over the seeds of the norm, at every lag."""
         return _median([r.norms for r in self.runs])
 
-    def closed(self) -> Floats:
-        """The median over the seeds of the closed form, at every lag."""
-        return _median([r.closed for r in self.runs])
+    def closed(self) -> Floats | None:
+        """The median over the seeds of the closed form, at every lag; None where there is none."""
+        forms = [r.closed for r in self.runs if r.closed is not None]
+        return _median(forms) if forms else None
 
     def weights(self) -> Floats:
         """The median over the seeds of each step's contribution to dL/dW, by lag."""
@@ -137,9 +148,8 @@ class CellStudy:
 
     def relative(self) -> Floats | None:
         """Median over the seeds of the norm of the direct part relative to the whole, NaN where a whole is lost."""
-        if self.variant.state == "h":
-            return None
-        return _median([_ratio(r.direct, r.norms) for r in self.runs if r.direct is not None])
+        shares = [_ratio(r.direct, r.norms) for r in self.runs if r.direct is not None]
+        return _median(shares) if shares else None
 
     def cosine(self) -> Floats | None:
         """Median over the seeds of the cosine between the direct part and the whole, NaN where one of them is lost."""
@@ -149,7 +159,7 @@ class CellStudy:
     def factor(self) -> float | None:
         """The factor on the median norm of one step back, a geometric mean as far as float64 holds it; or None."""
         norms = self.norms()
-        held = _held(norms)
+        held = int(np.append(norms < TINY, True).argmax())  # how many from the first on are at least TINY
         if held < 2:
             return None
         return math.exp((math.log(norms[held - 1]) - math.log(norms[0])) / (held - 1))
@@ -182,7 +192,7 @@ class Study(Shown):
 
 
 def study(
-    keys: Sequence[str] = VARIANTS,
+    keys: Sequence[Kind] = VARIANTS,
     lag: int = 100,
     hidden_size: int = 8,
     input_size: int = 4,
@@ -194,15 +204,15 @@ def study(
     A seed draws the weights, the inputs (alike for all cells) and u. State Jacobians and the split by detours are those
     of the first seed: they take most of the time. `progress` is called with a few words before each run.
 
-    Raises ValueError for an unknown cell or one given twice, a lag outside 1 to 5,000, sizes below 1, no seeds, and
-    where a gradient is infinite or NaN.
+    A key is a name, as `variant` takes it, or a class. Raises ValueError for an unknown cell or one given twice, a lag
+    outside 1 to 5,000, sizes below 1, no seeds, and where a gradient is infinite or NaN.
     """
-    keys, seeds = as_words("keys", keys), [as_size("a seed", seed, 0) for seed in as_items("seeds", seeds)]
+    keys, seeds = as_items("keys", keys), [as_size("a seed", seed, 0) for seed in as_items("seeds", seeds)]
     lag = as_size("lag", lag, -math.inf)  # both its ends are named below
     hidden_size, input_size = as_size("hidden_size", hidden_size), as_size("input_size", input_size)
-    variants = [variant(key) for key in keys]
+    variants = [variant(key, input_size, hidden_size) for key in keys]
     if not variants or len({v.key for v in variants}) < len(variants):
-        raise ValueError(f"expected different cells, at least one, got {', '.join(keys) or 'none'}")
+        raise ValueError(f"expected different cells, at least one, got {', '.join(map(kind_name, keys)) or 'none'}")
     if not 1 <= lag <= MOST:
         raise ValueError(f"the lag must be from 1 to {MOST:,} steps, got {lag}")
     if not seeds or len(set(seeds)) < len(seeds):
@@ -217,9 +227,10 @@ def study(
             runs.append(_measured(v, passage))
             if seed == seeds[0]:
                 singular, resolved = _singular(passage.flow, v.state)
-                parts = _parts(passage.flow, lag) if v.state == "c" else ()
+                path = passage.paths.get(v.state)
+                parts = _parts(passage.flow, v.state, lag) if path else ()
             del passage  # the graph, before the next one is built
-        cells.append(CellStudy(v, tuple(runs), singular, resolved, parts))
+        cells.append(CellStudy(v, tuple(runs), singular, resolved, parts, path))
     return Study(lag, hidden_size, input_size, tuple(seeds), tuple(cells))
 
 
@@ -237,42 +248,33 @@ def _measured(v: Variant, passage: Passage) -> Run:
     if not np.isfinite(norms).all():
         raise ValueError(f"the gradient of {v.label} with seed {passage.seed} is infinite or NaN: take a smaller lag")
     direct = cosine = None
-    if isinstance(passage.cell, LSTMCell):
-        along = _along(passage, gradients[0])
+    if v.state in passage.paths:
+        along = flow.direct(states)
         direct = np.array([norm(d) for d in along])
         cosine = np.array([_cosine(d, g) for d, g in zip(along, gradients, strict=True)])
     weights, whole = _weights(flow, len(passage.tokens))
-    return Run(
-        passage.seed,
-        norms,
-        direct,
-        cosine,
-        _closed(passage.cell, gradients[0], len(norms)),
-        weights,
-        whole,
-        float(np.abs(states[0].numpy()).max()),
-    )
+    closed = _closed(passage, v.state, gradients[0], len(norms)) if isinstance(v.kind, str) else None
+    largest = float(np.abs(states[0].numpy()).max())
+    return Run(passage.seed, norms, direct, cosine, closed, weights, whole, largest)
 
 
-def _along(passage: Passage, end: Floats) -> Floats:
-    """dL/dc_T times the product of the forget gates of the last lag steps, for every lag: (T + 1, hidden)."""
-    steps = len(passage.tokens)
-    gates = np.ones((steps, end.size)) if passage.forget is None else passage.forget[::-1]
-    return np.asarray(end * np.cumprod(np.vstack([np.ones_like(end), gates]), axis=0))
+def _closed(passage: Passage, state: str, end: Floats, count: int) -> Floats:
+    """The closed form at lag 0, 1, ..., count - 1: what one step on zeros sends back, again and again.
 
-
-def _closed(cell: Cell, end: Floats, count: int) -> Floats:
-    """The closed form at lag 0, 1, ..., count - 1; see Run."""
-    if isinstance(cell, RNNCell):
-        recurrent = cell.W_h.numpy()[: cell.hidden_size]
-        g, found = end, []
-        for _ in range(count):
-            found.append(norm(g))
-            g = recurrent @ g
-        return np.array(found)
-    b_f = getattr(cell, "b_f", None)
-    gate = np.ones_like(end) if b_f is None else 1 / (1 + np.exp(-b_f.numpy()))
-    return np.array([norm(end * gate**lag) for lag in range(count)])
+    Its matrices are 0 where there is a direct path, which needs none. See Run.
+    """
+    cell = deepcopy(passage.cell)
+    if state in passage.paths:
+        for p in cell.parameters():
+            p.assign(np.zeros(p.shape) if p.ndim == 2 else p)
+    step = first_step(cell)
+    start = step.entering[state]
+    turn = jacobian(step.named[state], start, held=[x for x in step.entering.values() if x is not start])
+    g, found = end, []
+    for _ in range(count):
+        found.append(norm(g))
+        g = g @ turn
+    return np.array(found)
 
 
 def _weights(flow: Flow, steps: int) -> tuple[Floats, float]:
@@ -293,8 +295,8 @@ def _singular(flow: Flow, state: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
     return chosen, (chosen > floor) & (values[:, :1] >= TINY)
 
 
-def _parts(flow: Flow, lag: int) -> tuple[Part, ...]:
-    start = flow.states.of("c")[0]
+def _parts(flow: Flow, state: str, lag: int) -> tuple[Part, ...]:
+    start = flow.states.of(state)[0]
     whole = flow.gradient(start)
     limit = None if lag <= ALL_PARTS else PARTS
     arrays = flow.split(start, limit=limit)
@@ -321,82 +323,75 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def _median(arrays: Sequence[Floats]) -> Floats:
-    """The median of norms. Of an even number the geometric mean of the two in the middle, which both have a say in."""
-    low, high = (
-        np.quantile(np.array(arrays), 0.5, axis=0, method="lower"),
-        np.quantile(np.array(arrays), 0.5, axis=0, method="higher"),
-    )
+    """The median of norms.
+
+    Of an even number the geometric mean of the two in the middle, which both have a say in.
+    """
+    low, high = (np.quantile(np.array(arrays), 0.5, axis=0, method=way) for way in ("lower", "higher"))
     return np.where(low == high, low, np.sqrt(low) * np.sqrt(high))
-
-
-def _held(norms: Floats) -> int:
-    """How many entries from the first on are at least TINY."""
-    lost = np.flatnonzero(norms < TINY)
-    return int(lost[0]) if lost.size else len(norms)
 
 
 def seeds_said(seeds: Sequence[int]) -> str:
     """Seeds in words: "seed 0", "seeds 0 to 4"."""
-    if len(seeds) == 1:
-        return f"seed {seeds[0]}"
-    if list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
-        return f"seeds {seeds[0]} to {seeds[-1]}"
-    return f"seeds {', '.join(map(str, seeds))}"
+    run = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+    said = f"{seeds[0]} to {seeds[-1]}" if run and len(seeds) > 1 else ", ".join(map(str, seeds))
+    return f"seed{'s' * (len(seeds) > 1)} {said}"
 
 
 # ── in words ───────────────────────────────────────────────────────────────────────────────────
 
 
+def plainly(found: Study) -> str:
+    """Two sentences for a reader who has met no gradient: what it says, and which cell keeps most and least of it."""
+    ends = {c.variant.label: (float(c.norms()[0]), float(c.norms()[-1])) for c in found.cells}
+    kept = {label: last / first for label, (first, last) in ends.items() if min(first, last) >= TINY}
+    said = (
+        "The gradient says how much L, a number read after the last step, changes if a state before changes a little."
+    )
+    order = sorted(kept, key=lambda label: -kept[label])
+    parts = [f"the {order[0]} still has {percent(kept[order[0]], 1)} of its gradient at the last step"] if kept else []
+    parts += [f"the {order[-1]} {percent(kept[order[-1]], 1)}"] if order[1:] else []
+    lost = " and the ".join(label for label in ends if label not in kept)
+    parts += [f"float64 holds nothing of it in the {lost}"] if lost else []
+    return f"{said} {_steps(found.lag)} further back {', '.join(parts)}."
+
+
 def reading(found: Study) -> str:
     """One paragraph of what these numbers say; each sentence is chosen by the numbers at hand."""
-    steps = "1 step" if found.lag == 1 else f"{found.lag:,} steps"
     medians = " Numbers are medians over the seeds." if len(found.seeds) > 1 else ""
+    of = [(c.variant.state, c.variant.label.split(",")[0]) for c in found.cells]
+    names = {state: " and ".join(dict.fromkeys(name for s, name in of if s == state)) for state, _ in of}
+    own = ", ".join(f"dL/d{state} in the {name}" for state, name in names.items())
     sentences = [
         f"L = u · h_T with |u| = 1; {found.settings(found.seeds)}. Compared is the gradient of each cell's own state, "
-        f"dL/dc in an LSTM and dL/dh in the RNN.{medians}",
+        f"{own}.{medians}",
         *_start_said(found),
-        *_extremes(found, steps),
         *_against_rnn(found),
         *_direct_said(found),
-        *_closed_said(found),
         "Cells are untrained: other seeds, sizes and inputs give other numbers.",
     ]
     return " ".join(sentences)
 
 
+def _steps(lag: int) -> str:
+    return "1 step" if lag == 1 else f"{lag:,} steps"
+
+
 def _start_said(found: Study) -> list[str]:
     """Where the norms start, and that saturation alone can end them there."""
-    starts = [float(c.norms()[0]) for c in found.cells if c.variant.state == "c"]
-    if not starts:
-        return []
-    low, high = (_left(x) for x in (min(starts), max(starts)))
-    said = [
-        f"At T itself dL/dc is {low if low == high else f'{low} to {high}'}, for o (1 - tanh(c)^2) stands between c_T "
-        f"and L{', while dL/dh is 1' if found.of('rnn') else ''}."
-    ]
+    said, hidden = [], [c for c in found.cells if c.path and abs(c.norms()[0] - 1) > 1e-9]  # 1 where L reads the state
+    for state in dict.fromkeys(c.variant.state for c in hidden):
+        starts = sorted(float(c.norms()[0]) for c in hidden if c.variant.state == state)
+        ends = " to ".join(dict.fromkeys((_left(starts[0]), _left(starts[-1]))))
+        beside = ", while dL/dh is 1" if found.of("rnn") else ""
+        said.append(f"At T itself dL/d{state} is {ends}, for L reads only what h_T shows of {state}_T{beside}.")
     for cell in found.cells:
-        shut = [r for r in cell.runs if r.norms[0] < TINY]  # never of an RNN, where it is |u|
-        if shut:
-            largest = max(r.largest_state for r in shut)
+        if shut := [r for r in cell.runs if r.norms[0] < TINY]:  # never of an RNN, where it is |u|
             said.append(
                 f"In the {cell.variant.label} it is lost at T already in {len(shut)} of {len(cell.runs)} seeds: the "
-                f"state has grown to {largest:.0f}, where tanh is flat."
+                f"state has grown to {max(r.largest_state for r in shut):.0f}, of which h_T shows no change."
             )
     return said
-
-
-def _extremes(found: Study, steps: str) -> list[str]:
-    order = sorted(found.cells, key=lambda c: -c.norms()[-1])
-    held = [c for c in order if c.norms()[-1] >= TINY]
-    lost = [c.variant.label for c in found.cells if c.norms()[-1] < TINY]
-    if not held:
-        return [f"{steps} back it is 0 or too small for float64{' in every cell' if lost[1:] else ''}."]
-    most, least = (f"{c.variant.label} ({number(float(c.norms()[-1]))})" for c in (held[0], held[-1]))
-    if len(order) == 1:
-        return [f"{steps} back {number(float(held[0].norms()[-1]))} is left."]
-    if lost:
-        return [f"{steps} back most is left in the {most}; 0 or too small for float64: {'; '.join(lost)}."]
-    return [f"{steps} back most is left in the {most}, least in the {least}."]
 
 
 def _left(value: float) -> str:
@@ -404,12 +399,12 @@ def _left(value: float) -> str:
 
 
 def _against_rnn(found: Study) -> list[str]:
-    """Which LSTMs are behind the plain RNN, seed by seed."""
+    """Which cells are behind the plain RNN, seed by seed."""
     rnn = found.of("rnn")
     if rnn is None:
         return []
     its = float(rnn.norms()[-1])
-    behind, mixed = [], []
+    behind = []
     for cell in found.cells:
         less = sum(a.norms[-1] < b.norms[-1] for a, b in zip(cell.runs, rnn.runs, strict=True))
         mine = float(cell.norms()[-1])
@@ -417,49 +412,28 @@ def _against_rnn(found: Study) -> list[str]:
         if mine < its:
             how = "nothing that float64 holds" if mine < TINY else f"{times(its, mine)} times less"
             behind.append(f"{cell.variant.label} ({how}{', less ' + seeds if seeds else ''})")
-        elif less:
-            mixed.append(f"{cell.variant.label} {seeds}")
-    said = [f"Behind the plain RNN: {'; '.join(behind)}."] if behind else []
-    return [*said, f"Behind the RNN in some seeds, though not by the median: {'; '.join(mixed)}."] if mixed else said
+    return [f"Behind the plain RNN: {'; '.join(behind)}."] if behind else []
 
 
 def _direct_said(found: Study) -> list[str]:
-    """How much of the gradient came along the cell state alone."""
-    shares, lost = [], []
+    """How much of the gradient came along the direct path alone, and what that multiplies by."""
+    shares, lost, said = [], [], []
     for cell in found.cells:
         relative, cosine = cell.relative(), cell.cosine()
         if relative is None or cosine is None:
             continue
         if np.isnan(relative[-1]):
             lost.append(cell.variant.label)
-        else:
-            angle = "" if np.isnan(cosine[-1]) else f", cosine {cosine[-1]:.2f}"
-            share = percent(relative[-1], 1) if relative[-1] < 10 else f"{times(relative[-1], 1)} times as much"
-            shares.append(f"{share} in the {cell.variant.label}{angle}")
-    said = []
+            continue
+        angle = "" if np.isnan(cosine[-1]) else f", cosine {cosine[-1]:.2f}"
+        share = percent(relative[-1], 1) if relative[-1] < 10 else f"{times(relative[-1], 1)} times as much"
+        by = f" (along {cell.variant.state} alone, {cell.path.said})" if cell.path and cell.path.words else ""
+        shares.append(f"{share} in the {cell.variant.label}{angle}{by}")
     if shares and found.lag == 1:
-        said.append("One step back there is no way from c_0 to L but along the cell state.")
+        said = ["One step back there is no way to L but the direct path."]
     elif shares:
-        said.append(
-            "What came to c_0 along the cell state alone has this part of the norm of the whole: "
-            f"{'; '.join(shares)}. All else came by detours through h; parts may cancel."
-        )
-    if lost:
-        said.append(f"No share where float64 has lost the whole: {'; '.join(lost)}.")
-    return said
-
-
-def _closed_said(found: Study) -> list[str]:
-    """How far the closed form of the direct path is from the whole, where it is furthest."""
-    off = []
-    for cell in found.cells:
-        whole, closed = float(cell.norms()[-1]), float(cell.closed()[-1])
-        if cell.variant.forget_bias is not None and min(whole, closed) >= TINY:
-            off.append((abs(math.log(whole / closed)), cell.variant.label, whole, closed))
-    if not off:
-        return []
-    _, label, whole, closed = max(off)
-    form = f"sigmoid(b)^{found.lag} is the direct path at zero weights, not the whole"
-    if whole >= closed:
-        return [f"The closed form {form}: in the {label} what was measured is {times(whole, closed)} times that."]
-    return [f"The closed form {form}: in the {label} what was measured is {percent(whole, closed)} of that."]
+        said = [
+            f"What came back {found.lag:,} steps without crossing a weight has this part of the norm of the whole: "
+            f"{'; '.join(shares)}. All else came by detours through weights; parts may cancel."
+        ]
+    return [*said, f"No share where float64 has lost the whole: {'; '.join(lost)}."] if lost else said

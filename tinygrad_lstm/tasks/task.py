@@ -47,7 +47,7 @@ class Batch:
 class Baseline:
     """What a predictor reaches that remembers nothing: its loss, in the units of the training loss, and how.
 
-    chance is its share of right answers, None where answers are numbers.
+    chance is its share of right sequences, those right in every answer; None where answers are numbers.
     """
 
     loss: float

@@ -26,8 +26,8 @@ class Text(Task):
     next character. V counts the characters of the whole text. The last tenth, at most 20,000 characters, is held out;
     on it are measured the baselines, in nats a character (ln V knows nothing, the unigram counts, the bigram knows the
     current character: Witten-Bell, unseen pairs fall back on the unigram, which has one added to each count) and the
-    network, read in windows of 200 characters after 50 that do not count. Solved: a held-out loss below the bigram's;
-    training does not stop there.
+    network, read in windows of 200 characters after 50 that do not count. Training goes on when that is below the
+    bigram's: no text is ever solved.
 
     Raises OSError where the file cannot be read, ValueError for one that is not UTF-8 text or too short.
     """
@@ -99,7 +99,8 @@ class Text(Task):
         outputs = predict(one_hot(self.held_out[at], self.inputs))
         nats = nats_of(outputs.reshape(-1, self.outputs), self.held_out[at + 1].reshape(-1)).reshape(at.shape)
         loss = float(nats[warm:][inside[warm:]].mean())
-        return Exam(loss < self.bigram, loss, f"held-out loss {loss:.3f} nats a character, bigram {self.bigram:.3f}")
+        beside = f"unigram {self.unigram:.3f}, bigram {self.bigram:.3f}"
+        return Exam(loss < self.bigram, loss, f"held-out loss {loss:.3f} nats a character, {beside}")
 
     def preview(self, rng: np.random.Generator, count: int = 3) -> str:
         """Windows of the text."""

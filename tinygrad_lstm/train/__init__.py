@@ -9,19 +9,6 @@ from .settings import Settings
 from .watching import watch
 
 __all__ = [
-    "Change",
-    "Checkpoint",
-    "CheckpointError",
-    "Diverged",
-    "Explained",
-    "Network",
-    "Question",
-    "Settings",
-    "Trainer",
-    "explain",
-    "load",
-    "one_thread",
-    "resume",
-    "save",
-    "watch",
-]
+    "Change", "Checkpoint", "CheckpointError", "Diverged", "Explained", "Network", "Question", "Settings", "Trainer",
+    "explain", "load", "one_thread", "resume", "save", "watch",
+]  # fmt: skip

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..files import read_whole, write_atomically
+from ..nn import Cell
 from ..optim import Adam
 from ..tasks import TASKS
 from .metrics import read_metrics
-from .model import Network
+from .model import KINDS, Network
 from .settings import Settings
 
 CURRENT, PREVIOUS, CONFIG, METRICS = "checkpoint.npz", "previous.npz", "config.json", "metrics.jsonl"
@@ -42,12 +43,14 @@ class Checkpoint:
     """Everything of a run at one moment, from which it goes on to the same bits.
 
     arrays: by names such as "weights/readout.W". about: what JSON can say (settings, sizes, generator, counts).
-    metrics: the reports of the run up to here, kept in a file of their own.
+    metrics: the reports of the run up to here, kept in a file of their own. cell: the class of a run's own cell, of
+    which the file holds the name alone: reading it runs no code.
     """
 
     arrays: dict[str, npt.NDArray[Any]]
     about: dict[str, Any]
     metrics: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
+    cell: type[Cell] | None = field(default=None, compare=False)
 
     def part(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays whose names begin with "name/", without that."""
@@ -56,7 +59,14 @@ class Checkpoint:
     @property
     def settings(self) -> Settings:
         """The run's settings."""
-        return Settings.from_dict(self.about["settings"])
+        values = self.about["settings"]
+        name, given = values.get("cell"), self.cell and self.cell.__name__
+        own = isinstance(name, str) and name.isidentifier() and name not in KINDS
+        if own and not given:
+            raise CheckpointError(f"its cell {name} is not built in: give its class again, as --cell FILE.py:{name}")
+        if given and given != name:
+            raise CheckpointError(f"its cell is {name!r}, not {given}" + ("" if own else ": leave out --cell"))
+        return Settings.from_dict(values | ({"cell": self.cell} if own else {}))
 
     def network(self) -> Network:
         """The network with its last weights; needs neither the task nor its data."""
@@ -76,10 +86,16 @@ class Checkpoint:
         rows = inputs if settings.cell == "bag" else hidden + inputs
         matrices = [a.shape for name, a in weights.items() if name.startswith("layer.") and a.ndim == 2]
         # before anything is made: a file may claim sizes that would fill the memory
-        if (rows, hidden) not in matrices or weights["readout.W"].shape != (hidden, outputs):
+        fits = (rows, hidden) in matrices if self.cell is None else inputs <= sum(a.size for a in weights.values())
+        if not fits or weights["readout.W"].shape != (hidden, outputs):
             raise ValueError("its weights do not have the sizes that it claims")
         network = self.untrained_network()
-        network.load_state_dict(weights)
+        try:
+            network.load_state_dict(weights)
+        except (KeyError, ValueError) as error:
+            if self.cell is None:
+                raise
+            raise CheckpointError(f"this {self.cell.__name__} has other parameters: {error.args[0]}") from error
         return network
 
     def check(self) -> None:
@@ -132,17 +148,19 @@ def locate(run: str | os.PathLike[str]) -> Path:
     return path / CURRENT if path.is_dir() else path
 
 
-def load(run: str | os.PathLike[str]) -> Checkpoint:
-    """Read a checkpoint and see that it is whole: a run's directory, or a file.
+def load(run: str | os.PathLike[str], cell: type[Cell] | None = None) -> Checkpoint:
+    """Read a checkpoint and see that it is whole: a run's directory, or a file; `cell` is the class of its own cell.
 
     Raises OSError where the file cannot be read, CheckpointError, with the file's name and the reason, where it is
-    damaged, truncated, or no checkpoint.
+    damaged, truncated, or no checkpoint, and where the cell is missing or not the one that was trained.
     """
     path = locate(run)
     data = read_whole(path)
     try:
-        checkpoint = _read(data)
+        checkpoint = replace(_read(data), cell=cell)
         checkpoint.check()
+    except CheckpointError as error:  # of the cell: the file may be whole
+        raise CheckpointError(f"{path}: {error}") from error
     except (
         ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, NotImplementedError, RuntimeError,
         OverflowError, MemoryError, zipfile.BadZipFile, zlib.error,

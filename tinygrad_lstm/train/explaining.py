@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from .. import functions as f
 from ..arguments import as_plain, as_size
-from ..flow.sequence import Floats, Passage, check_memory, make_cell, memory_needed, tokenize, trace_sequence
-from ..nn import Linear, Module
+from ..flow.kinds import in_float64
+from ..flow.sequence import Floats, Passage, check_memory, memory_needed, tokenize, trace_sequence
+from ..nn import Linear
 from ..tasks import TASKS, copy_memory
 from ..tasks.task import one_hot, softmax
 from ..tensor import Tensor
@@ -157,9 +158,10 @@ def explain(checkpoint: Checkpoint, text: str | None = None, seed: int = 0) -> E
     if settings.cell == "bag":
         raise ValueError("the run's network is a bag: it has no steps for a gradient to go back along")
     sequence = _drawn(checkpoint, seed) if text is None else _read(checkpoint, text)
-    steps, inputs = sequence.x.shape
-    check_memory(2 * memory_needed(make_cell(settings.cell, inputs, settings.hidden), steps), steps, settings.hidden)
+    steps = len(sequence.x)
     network, loss = checkpoint.best_network(), TASKS[settings.task].loss
+    assert not isinstance(network.layer, Linear)
+    check_memory(2 * memory_needed(network.layer.cells[0], steps), steps, settings.hidden)
     outputs = network.predict(sequence.x[:, None])[0][-1, 0].astype(np.float64)
     networks = network, checkpoint.untrained_network()
     trained, untrained = (_traced(n, sequence, outputs, loss) for n in networks)
@@ -289,19 +291,12 @@ def _traced(network: Network, sequence: Question, outputs: Floats, loss: str) ->
     """The sequence through a network's cell in float64, and the gradient of L, its answer `outputs` or its log-odds."""
     layer, readout = network.layer, network.readout
     assert not isinstance(layer, Linear)
-    cell = make_cell(network.kind, layer.input_size, layer.hidden_size)
-    cell.load_state_dict(_in_float64(layer.cells[0]))
-    linear = Linear(readout.in_features, readout.out_features, dtype=np.float64)
-    linear.load_state_dict(_in_float64(readout))
+    cell, linear = in_float64(layer.cells[0]), in_float64(readout)
 
     def read(h: Tensor) -> Tensor:
         return answer(linear(h), outputs, loss)
 
     return trace_sequence(cell, sequence.x.astype(np.float64), sequence.tokens, read=read)
-
-
-def _in_float64(module: Module) -> dict[str, Floats]:
-    return {name: a.astype(np.float64) for name, a in module.state_dict().items()}
 
 
 def _others(checkpoint: Checkpoint, sequence: Question, t: int) -> tuple[Sequence[str], npt.NDArray[np.float32]]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from copy import copy, deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -133,18 +134,13 @@ class Trainer:
 
     def report(self) -> dict[str, Any]:
         """The numbers since the last report, for a line of metrics."""
+        mean = [float(np.mean(x)) if x else None for x in (self._recent, self._norms)]
         row = {
-            "step": self.steps,
-            "sequences": self.sequences,
-            "loss": float(np.mean(self._recent)) if self._recent else None,
-            "baseline": float(self.task.baseline.loss),
-            "error": self.window.error,
-            "right": self.window.right,
-            "exam": None if self.exam is None else float(self.exam.score),
-            "norm": float(np.mean(self._norms)) if self._norms else None,
-            "solved": self.solved,
+            "step": self.steps, "sequences": self.sequences, "loss": mean[0],
+            "baseline": float(self.task.baseline.loss), "error": self.window.error, "right": self.window.right,
+            "exam": None if self.exam is None else float(self.exam.score), "norm": mean[1], "solved": self.solved,
             "seconds": round(self.seconds, 3),
-        }
+        }  # fmt: skip
         set_all([(self, "_recent", []), (self, "_norms", []), (self, "reports", [*self.reports, row])])
         return row
 
@@ -182,21 +178,17 @@ class Trainer:
         arrays = {f"{part}/{name}": array for part, values in parts.items() for name, array in values.items()}
         about: dict[str, Any] = {
             "settings": now.settings.as_dict(),
-            "inputs": now.task.inputs,
-            "outputs": now.task.outputs,
-            "length": now.task.length,
+            **{k: getattr(now.task, k) for k in ("inputs", "outputs", "length")},
+            **{k: getattr(now, k) for k in ("steps", "sequences", "solved", "seconds")},
             "task": now.task.about(),
-            "steps": now.steps,
-            "sequences": now.sequences,
-            "solved": now.solved,
             "baseline": [float(now.task.baseline.loss), now.task.baseline.how],
             "criterion": now.task.criterion.text,
             "exam": None if now.exam is None else [now.exam.passed, now.exam.score, now.exam.text],
             "best": None if now.best is None else list(now.best[:2]),
-            "seconds": now.seconds,
             "generator": now.rng.bit_generator.state,
         }
-        return Checkpoint(arrays, as_plain("the run", about), [*now.reports])
+        cell = now.settings.cell
+        return Checkpoint(arrays, as_plain("the run", about), [*now.reports], None if isinstance(cell, str) else cell)
 
     def _now(self) -> tuple[Trainer, dict[str, npt.NDArray[Any]]]:
         """A copy of this trainer and its weights by name, of one moment: another thread may be training it."""
@@ -250,8 +242,8 @@ class Trainer:
 
 def resume(checkpoint: Checkpoint, steps: int | None = None) -> Trainer:
     """The run of a checkpoint, where it was; `steps` changes after how many it ends. See `Trainer.restore`."""
-    values = checkpoint.about["settings"] | ({} if steps is None else {"steps": steps})
-    trainer = Trainer(Settings.from_dict(values))
+    settings = checkpoint.settings
+    trainer = Trainer(settings if steps is None else replace(settings, steps=steps))
     trainer.restore(checkpoint)
     return trainer
 

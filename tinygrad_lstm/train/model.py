@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..flow.kinds import Kind, build, kind_name
 from ..functions import broadcast_to
-from ..nn import LSTM, RNN, Linear, Module
+from ..nn import LSTM, RNN, Cell, Linear, Module
 from ..nn.init import orthogonal
+from ..nn.layers import OverTime
 from ..primitives import tanh
 from ..tensor import Tensor, no_grad, tensor
 
@@ -20,12 +22,30 @@ CHUNK = 1000  # steps at a time where no gradient is wanted
 State = Any
 
 
+class OwnLayer(OverTime):
+    """A cell of one's own over time, tried on a step of zeros; its seed is a number, which every `rng` takes."""
+
+    def __init__(self, kind: Kind, inputs: int, hidden: int, **options: Any) -> None:
+        def make(*sizes: int, rng: np.random.Generator, **others: Any) -> Cell:
+            return build(kind, *sizes, rng=int(rng.integers(2**31)), **others)
+
+        self.make_cell = make  # type: ignore[misc]
+        super().__init__(inputs, hidden, **options)
+        try:
+            self.cells[0].step(np.zeros((1, inputs), self.dtype))
+        except TypeError as error:
+            raise TypeError(
+                f"{error}; a cell that takes a dtype, here {self.dtype}, gives it to all its parts"
+            ) from error
+
+
 class Network(Module):
     """x (T, batch, inputs) to the hidden state of every step, and from chosen ones to outputs.
 
-    kind: "lstm", "lstm1997" (no forget gate), "rnn", or "bag", a network without order or memory of it: the last
-    hidden state is the mean over time of tanh(x W + b). init: "uniform"; "chrono" (lstm only, forget biases
-    ln U[1, T_max - 1]); "orthogonal" (the recurrent weights of an rnn). float32 unless told otherwise.
+    kind: "lstm", "lstm1997" (no forget gate), "rnn", a class of `Cell`, or "bag", a network without order or memory of
+    it: the last hidden state is the mean over time of tanh(x W + b). init: "uniform"; "chrono" (lstm only, forget
+    biases ln U[1, T_max - 1]); "orthogonal" (the recurrent weights of an rnn). float32 unless told otherwise, or the
+    dtype of a class whose `__init__` takes none.
 
     Raises ValueError for kinds, sizes and options that do not exist or contradict each other.
     """
@@ -34,7 +54,7 @@ class Network(Module):
         self,
         inputs: int,
         outputs: int,
-        kind: str = "lstm",
+        kind: Kind = "lstm",
         hidden: int = 16,
         forget_bias: float = 1.0,
         init: str = "uniform",
@@ -45,7 +65,7 @@ class Network(Module):
         check_kind(kind, init)
         generator = np.random.default_rng(rng)
         self.kind = kind
-        self.layer: LSTM | RNN | Linear
+        self.layer: OverTime | Linear
         if kind == "bag":
             self.layer = Linear(inputs, hidden, rng=generator, dtype=dtype)
         elif kind == "rnn":
@@ -53,12 +73,14 @@ class Network(Module):
             if init == "orthogonal":
                 W = self.layer.cells[0].W_h
                 W.assign(np.concatenate([orthogonal((hidden, hidden), generator), W.numpy()[hidden:]]))
+        elif not isinstance(kind, str):
+            self.layer = OwnLayer(kind, inputs, hidden, rng=generator, dtype=dtype, forget_bias=forget_bias)
         else:
             self.layer = LSTM(
                 inputs, hidden, forget_bias=forget_bias, forget_gate=kind == "lstm",
                 init=init, T_max=T_max if init == "chrono" else None, rng=generator, dtype=dtype,
             )  # fmt: skip
-        self.readout = Linear(hidden, outputs, rng=generator, dtype=dtype)
+        self.readout = Linear(hidden, outputs, rng=generator, dtype=self.layer.dtype)
         self.dtype = self.readout.dtype
 
     def __call__(
@@ -75,12 +97,9 @@ class Network(Module):
     def run(self, x: npt.NDArray[Any], state: State = None) -> tuple[Tensor, State]:
         """The hidden state of every step (T, batch, hidden) and the last state, detached."""
         xs = tensor(x, dtype=self.dtype)
-        if isinstance(self.layer, LSTM):
-            h, (h_n, c_n) = self.layer(xs, state)
-            return h, (h_n.detach(), c_n.detach())
-        if isinstance(self.layer, RNN):
-            h, h_n = self.layer(xs, state)
-            return h, h_n.detach()
+        if isinstance(self.layer, OverTime):
+            h, last = self.layer(xs, state)
+            return h, tuple(s.detach() for s in last) if isinstance(last, tuple) else last.detach()
         mean = tanh(self.layer(xs)).mean(axis=0, keepdims=True)
         return broadcast_to(mean, (len(x), *mean.shape[1:])), None
 
@@ -95,13 +114,14 @@ class Network(Module):
         return np.concatenate(parts), state
 
 
-def check_kind(kind: str, init: str) -> None:
+def check_kind(kind: Kind, init: str) -> None:
     """Raise ValueError for a kind or an init that does not exist, or an init that does not belong to the kind."""
-    if kind not in KINDS:
-        raise ValueError(f"no cell is called {kind!r}: choose from {', '.join(KINDS)}")
+    own = isinstance(kind, type) and issubclass(kind, Cell) and kind.__name__ not in KINDS
+    if not own and kind not in KINDS:
+        raise ValueError(f"no cell is called {kind!r}: choose from {', '.join(KINDS)}, or a class of Cell")
     if init not in INITS:
         raise ValueError(f"no initialisation is called {init!r}: choose from {', '.join(INITS)}")
     if init == "chrono" and kind != "lstm":
-        raise ValueError(f"init 'chrono' sets the biases of forget gates, and {kind} has none")
+        raise ValueError(f"init 'chrono' sets the biases of forget gates, and {kind_name(kind)} has none")
     if init == "orthogonal" and kind != "rnn":
-        raise ValueError(f"init 'orthogonal' is for the recurrent weights of an rnn, not for {kind}")
+        raise ValueError(f"init 'orthogonal' is for the recurrent weights of an rnn, not for {kind_name(kind)}")

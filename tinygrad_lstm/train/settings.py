@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..arguments import as_number, as_plain, as_size
+from ..flow.kinds import Kind, kind_name
 from ..tasks import Task, make
 from .model import INITS, KINDS, Network, check_kind
 
@@ -16,9 +17,9 @@ from .model import INITS, KINDS, Network, check_kind
 class Settings:
     """Two runs with equal settings have bit-identical weights after equally many steps (on one machine).
 
-    task: its name, with the options that build it (`length`, `data`). cell: lstm, lstm1997 (no forget gate), rnn or
-    bag. T_max: the lag that chrono initialisation is for, None for 1.1 times the length. steps: how many batches at
-    most. lr, clip: of Adam and the gradient's norm before it. seed: of weights and data.
+    task: its name, with the options that build it (`length`, `data`). cell: lstm, lstm1997 (no forget gate), rnn, bag
+    or a class of `Cell`. T_max: the lag that chrono initialisation is for, None for 1.1 times the length. steps: how
+    many batches at most. lr, clip: of Adam and the gradient's norm before it. seed: of weights and data.
 
     NumPy's scalars and paths are taken, and kept as Python's numbers and text. Raises ValueError for values out of
     range and options that contradict each other, TypeError for what is no such number and what a file cannot keep.
@@ -26,7 +27,7 @@ class Settings:
 
     task: str
     options: dict[str, Any] = field(default_factory=dict)
-    cell: str = "lstm"
+    cell: Kind = "lstm"
     hidden: int = 16
     forget_bias: float = 1.0
     init: str = "uniform"
@@ -42,6 +43,7 @@ class Settings:
         read |= dict.fromkeys(("hidden", "steps", "batch"), as_size) | {"seed": partial(as_size, least=0)}
         if self.T_max is not None:
             read["T_max"] = partial(as_size, least=2)
+        read["cell"] = lambda name, value: value if isinstance(value, type) else as_plain(name, value)
         for name, value in vars(self).items():
             object.__setattr__(self, name, read.get(name, as_plain)(name, value))
         if not isinstance(self.options, dict):
@@ -61,13 +63,12 @@ class Settings:
     def network(self, inputs: int, outputs: int, length: int) -> Network:
         """The untrained network for a task of these sizes."""
         T_max = max(2, length + length // 10) if self.T_max is None else self.T_max
-        return Network(
-            inputs, outputs, self.cell, self.hidden, self.forget_bias, self.init, T_max, [self.seed, 0]
-        )  # fmt: skip
+        sizes, seed = (self.cell, self.hidden, self.forget_bias, self.init, T_max), [self.seed, 0]
+        return Network(inputs, outputs, *sizes, seed)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+        """Plain values, for JSON; of a class its name."""
+        return asdict(self) | {"cell": kind_name(self.cell)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Settings:
@@ -84,7 +85,7 @@ class Settings:
         how = {"chrono": ", chrono", "orthogonal": ", orthogonal"}.get(self.init, "")
         if self.cell == "lstm" and self.init == "uniform":
             how = f", forget bias {self.forget_bias:g}"
-        return f"{self.task}, {self.cell} H{self.hidden}{how}, seed {self.seed}"
+        return f"{self.task}, {kind_name(self.cell)} H{self.hidden}{how}, seed {self.seed}"
 
 
 __all__ = ["INITS", "KINDS", "Settings"]

@@ -40,22 +40,11 @@ class Result:
     text: str
 
 
-RNN = {"cell": "rnn"}
-ORTHOGONAL = {"cell": "rnn", "init": "orthogonal"}
-CEC = {"cell": "lstm1997"}
-CHRONO = {"init": "chrono"}
-BAG = {"cell": "bag"}
-
-
-def bias(value: float) -> dict[str, Any]:
-    """An lstm of that forget bias."""
-    return {"forget_bias": value}
-
-
 def _entries() -> list[Entry]:
-    cells = {
-        "rnn": RNN, "rnn orthogonal": ORTHOGONAL, "lstm1997": CEC, "lstm bias 0": bias(0), "lstm bias 1": bias(1),
-        "lstm bias 3": bias(3), "lstm chrono": CHRONO, "bag": BAG,
+    cells: dict[str, dict[str, Any]] = {
+        "rnn": {"cell": "rnn"}, "rnn orthogonal": {"cell": "rnn", "init": "orthogonal"}, "bag": {"cell": "bag"},
+        "lstm1997": {"cell": "lstm1997"}, "lstm chrono": {"init": "chrono"},
+        **{f"lstm bias {value}": {"forget_bias": float(value)} for value in (0, 1, 3)},
     }  # fmt: skip
 
     def rows(task: str, names: str, **shared: Any) -> list[Entry]:

@@ -38,11 +38,7 @@ def _in_notebook() -> bool:
 
 def _in_place(trainer: Trainer) -> Callable[[], None]:
     handle = import_module("IPython.display").display(trainer, display_id=True)
-
-    def show() -> None:
-        handle.update(trainer)
-
-    return show
+    return lambda: handle.update(trainer)
 
 
 def _line(trainer: Trainer) -> str:
@@ -50,4 +46,4 @@ def _line(trainer: Trainer) -> str:
     loss = trainer.reports[-1].get("loss") if trainer.reports else None
     if isinstance(loss, float):
         said += f"  loss {loss:.4f} (baseline {trainer.task.baseline.loss:.4f})"
-    return f"{said}  solved" if trainer.solved else said
+    return f"{said}  solved" if trainer.solved and trainer.task.criterion.stop else said
