@@ -38,7 +38,6 @@ LONG = {  # jobs that take longer than the moment they are stopped at
     "draw": ["draw", "lstm", "--steps", "20000", "--detail", "ops", "--out", "new/lstm.json"],
     "draw svg": ["draw", "lstm", "--steps", "1900", "--detail", "step", "--out", "new/lstm.svg"],
     "train": ["train", "adding", "--steps", "1000000", "--out", "new"],
-    "train --table": ["train", "--table", "--tasks", "order", "--jobs", "2"],
     "sample": ["sample", "run", "--length", "1000000"],
 }
 LIMIT = 2.0  # seconds from Ctrl-C to the end

@@ -24,7 +24,6 @@ from tinygrad_lstm.tasks import TASKS, make
 
 FLOW = ["flow", "--lag", "3", "--seeds", "2", "--hidden", "2", "--input", "2", "--cells", "lstm1,rnn"]
 TRAIN = ["train", "adding", "--length", "6", "--hidden", "2", "--batch", "4", "--steps", "3"]
-TABLE = ["train", "--table", "--tasks", "order", "--seeds", "1", "--steps", "1", "--jobs", "1"]
 RUNS = {
     "explain": ["explain", "a b", "--format", "dot"],
     "explore": ["explore", "a b", "--out", "page.html"],
@@ -124,7 +123,7 @@ def test_every_command_says_that_it_can_be_quiet(name, capsys):
 # ── --json ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("argv", [RUNS[name] for name in WITH_RESULT if name in RUNS] + [TABLE, ["tasks", "latch"]])
+@pytest.mark.parametrize("argv", [RUNS[name] for name in WITH_RESULT if name in RUNS] + [["tasks", "latch"]])
 def test_json_is_one_object_with_the_keys_that_the_help_describes(argv, capsys, run):
     found = result(capsys, *argv)
     assert list(found) == ["command", "version", *MODULES[argv[0]].RESULT]
@@ -223,14 +222,6 @@ def test_train_as_json_says_its_progress_on_standard_error(capsys, here):
     config = json.loads((here / "a run" / "config.json").read_text())
     assert found["settings"] == {k: v for k, v in config.items() if k != "parameters"}
     assert found["directory"] == "a run"
-
-
-def test_the_table_as_json(capsys):
-    found = result(capsys, *TABLE)["runs"]
-    assert [run["cell"] for run in found] == ["bag", "rnn", "lstm"]
-    assert {run["sequences"] for run in found} == {32}
-    assert {run["settings"]["steps"] for run in found} == {1}
-    assert all(run["loss"] > 0 for run in found)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")

@@ -106,9 +106,7 @@ def test_a_bag_has_no_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "is a bag" in capsys.readouterr().err
 
 
-def test_a_cell_of_ones_own_is_explored_beside_others(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cell_of_ones_own_is_explored_beside_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = Path(__file__).parents[2] / "examples" / "own_cells.py"
     out = tmp_path / "page.html"
     assert main(["explore", "a b c", "--cells", f"{own}:GRUCell,rnn", "--out", str(out)]) == 0

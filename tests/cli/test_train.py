@@ -176,13 +176,10 @@ def test_a_checkpoint_without_what_training_remembers_is_refused(capsys, here, p
         (["text", "--data", "short.txt"], "has 5 characters"),
         (["adding", "--data", "short.txt"], "--data is for the tasks text"),
         (["adding", "--out", "short.txt"], "cannot use short.txt"),
-        (["adding", "--seeds", "3"], "--seeds belongs to --table"),
         (["--resume", "nowhere"], "cannot read nowhere: No such file"),
         (["--resume", "short.txt"], "short.txt is damaged or no checkpoint"),
         (["--resume", "x", "--hidden", "3"], "not --hidden"),
         (["adding", "--resume", "x"], "not task"),
-        (["--table", "--tasks", "nothing"], "the table has no task 'nothing'"),
-        (["--table", "--hidden", "3"], "not --hidden"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(capsys, here, argv, message):
@@ -200,16 +197,6 @@ def test_a_run_is_not_written_over(capsys):
     assert main(["train", "adding", *SMALL, "--steps", "2", "--out", "run"]) == 0
     assert main(["train", "adding", *SMALL, "--steps", "2", "--out", "run"]) == 2
     assert "already holds a run" in capsys.readouterr().err
-
-
-def test_the_table_shows_failures_beside_what_was_published(capsys):
-    argv = ["train", "--table", "--tasks", "order", "--seeds", "2", "--steps", "3", "--jobs", "2"]
-    assert main(argv) == 0
-    out = capsys.readouterr().out
-    assert "order, length 20: X before Y" in out
-    assert "published: none" in out
-    assert "baseline: loss 0.6931" in out
-    assert out.count("0/2") == 3
 
 
 def test_a_run_that_diverges_says_so_in_one_line(capsys, here):

@@ -6,8 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-from tinygrad_lstm.train.table import Entry, Result, lines, run, train_one
+from bench.table import Entry, Result, chosen, lines, run, train_one
 
 
 def test_a_run_that_diverges_is_a_row_like_another():
@@ -50,3 +49,15 @@ def test_it_runs_in_a_thread_where_no_signal_can_be_caught():
     with ThreadPoolExecutor(1) as pool:
         ((found, (result,)),) = pool.submit(run, [row], 1, 1, None, lambda line: None).result(timeout=60)
     assert (found, result.sequences) == (row, 2)
+
+
+def test_the_table_shows_failures_beside_what_was_published():
+    told = []
+    run(chosen(["order"]), 2, 2, 3, told.append)
+    out = "\n".join(told)
+    assert "order, length 20: X before Y" in out
+    assert "published: none" in out
+    assert "baseline: loss 0.6931" in out
+    assert out.count("0/2") == 3
+    with pytest.raises(ValueError, match="the table has no task 'nothing'"):
+        chosen(["nothing"])

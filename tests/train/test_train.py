@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench.table import _undisturbed
 
 from tinygrad_lstm import tasks
 from tinygrad_lstm.train import CheckpointError, Diverged, Network, Settings, Trainer, load, one_thread, resume, save
 from tinygrad_lstm.train.checkpoint import CURRENT, PREVIOUS
 from tinygrad_lstm.train.metrics import Window, append_metrics, read_metrics, rewind_metrics
-from tinygrad_lstm.train.table import _undisturbed
 
 
 @pytest.fixture(scope="module", autouse=True)

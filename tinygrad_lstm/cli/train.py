@@ -7,7 +7,6 @@ task's source is met, for text and series after --steps batches; the last line s
 
 With --out RUN the run is kept in a directory: checkpoint.npz (with the one before as previous.npz), config.json and
 metrics.jsonl. Ctrl-C saves and stops; --resume RUN goes on to the same bits as a run that was never interrupted.
---table trains many tasks, cells and seeds in parallel processes and prints a table; it ends on failures too.
 
 examples:
   tinygrad-lstm train order4 --cell lstm --init chrono --hidden 8
@@ -15,7 +14,6 @@ examples:
   tinygrad-lstm train --resume runs/adding --steps 9000
   tinygrad-lstm train adding --cell my_cells.py:GRUCell --out runs/gru
   tinygrad-lstm train text --data book.txt --hidden 64 --steps 2000 --out runs/book
-  tinygrad-lstm train --table --seeds 3 --tasks order4,latch
   tinygrad-lstm train latch --json
 """
 
@@ -50,10 +48,10 @@ from .terminal import safe, show
 
 EVERY = 1.0  # seconds between lines; after a while more, so that a day's run does not fill a notebook or a log
 RESULT = {
-    "runs": "a list, one object a run, with --table one a seed of each row: task, cell, settings (as in config.json), "
+    "runs": "a list of one run: task, cell, settings (as in config.json), "
     "baseline (the loss without memory), criterion, solved (null for text and series, which none solves), interrupted "
     "(by Ctrl-C), sequences (learnt from), seconds, loss (of the last report), error and right (mean error of the last "
-    "sequences, and the share that was right in every answer; null with --table), exam (the task's own, in words), "
+    "sequences, and the share that was right in every answer), exam (the task's own, in words), "
     "directory (null where the run is not kept)"
 }
 _DEFAULTS = {f.name: f.default for f in fields(Settings)}
@@ -81,20 +79,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="RUN", help="a directory to keep the run in (default: it is not kept)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was kept; takes --steps, and --cell again")
     add("--save-every", type=finite, default=10.0, metavar="SECONDS", help="between checkpoints (default: 10)")
-    add("--table", action="store_true", help="train many tasks, cells and seeds, and print a table")
-    add("--seeds", type=whole(1, 1000), metavar="N", help="with --table: seeds 0 to N - 1 (default: 3)")
-    add("--tasks", metavar="LIST", help="with --table: only these tasks, with commas between")
-    add("--jobs", type=whole(1, 1024), metavar="N", help="with --table: processes at a time (default: the cores)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Train, and say how it went. With --json what is said goes to standard error."""
     say = partial(show, file=sys.stderr) if args.json else show
-    if args.table:
-        return {"runs": _table(args, say)}
-    for name in ("seeds", "tasks", "jobs"):
-        if getattr(args, name) is not None:
-            raise UserError(f"--{name} belongs to --table")
     trainer, out = _resumed(args) if args.resume is not None else _new(args)
     return {"runs": [_train(trainer, out, args.save_every, say)]}
 
@@ -287,29 +276,6 @@ def _verdict(trainer: Trainer, stopped: bool) -> str:
     if criterion.stop:
         how = "solved" if trainer.solved else "interrupted, not solved yet" if stopped else "not solved"
     return f"{how} {after} (criterion: {criterion.text}){reached}{exam}"
-
-
-def _table(args: argparse.Namespace, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    from ..train import table
-
-    given = [k for k in ("task", "length", "data", "out", "resume", *_SETTINGS) if getattr(args, k) is not None]
-    if given:
-        what = ", ".join(k if k == "task" else "--" + k.replace("_", "-") for k in given)
-        raise UserError(f"--table has settings of its own, it takes --seeds, --tasks, --steps and --jobs, not {what}")
-    try:
-        entries = table.chosen(None if args.tasks is None else args.tasks.split(","))
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    found = table.run(entries, args.seeds or 3, args.jobs, args.steps, say)
-    changed = {} if args.steps is None else {"steps": args.steps}
-    runs = []
-    for entry, results in found:
-        task = make(entry.task)
-        for seed, r in enumerate(results):
-            settings = Settings(entry.task, **{**entry.settings, **changed, "seed": seed})
-            how = {"solved": r.solved, "sequences": r.sequences, "seconds": r.seconds, "loss": r.loss}
-            runs.append(_result(settings, task, **how, exam=r.text or None))
-    return runs
 
 
 def _result(settings: Settings, task: Task, **how: Any) -> dict[str, Any]:

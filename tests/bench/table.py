@@ -1,7 +1,13 @@
-"""The table: tasks, cells and seeds trained in parallel processes, failures included, beside what was published."""
+"""The table of docs/results.md: tasks, cells and seeds trained in parallel, failures included, beside the published.
+
+    python tests/bench/table.py --seeds 3 --tasks order4,latch
+
+Ends on failures too. Each process has one thread; all rows with three seeds take about half an hour on two cores.
+"""
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
 import signal
@@ -13,11 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..arguments import as_words
-from ..machine import keep_memory, one_thread
-from ..tasks import TASKS, make
-from .loop import Diverged, Trainer
-from .settings import Settings
+from tinygrad_lstm.arguments import as_words
+from tinygrad_lstm.machine import keep_memory, one_thread
+from tinygrad_lstm.tasks import TASKS, make
+from tinygrad_lstm.train import Diverged, Settings, Trainer
 
 
 @dataclass(frozen=True)
@@ -195,3 +200,19 @@ def lines(entry: Entry, results: Sequence[Result], steps: int | None, first: boo
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def main() -> None:
+    """Train what the command line asks for, and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 (default: 3)")
+    parser.add_argument("--tasks", metavar="LIST", help="only these tasks, with commas between")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of every row (default: its own)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default: the cores)")
+    args = parser.parse_args()
+    entries = chosen(None if args.tasks is None else args.tasks.split(","))
+    run(entries, args.seeds, args.jobs, args.steps, lambda line: print(line, flush=True))
+
+
+if __name__ == "__main__":
+    main()
