@@ -73,7 +73,7 @@ class Section:
 
 
 IMPORTED = (  # rooms that `import tinygrad_lstm` does not open
-    "tinygrad_lstm.flow.kinds",
+    "tinygrad_lstm.kinds",
     "tinygrad_lstm.flow.sequence",
     "tinygrad_lstm.flow.study",
     "tinygrad_lstm.draw.charts",
@@ -147,7 +147,7 @@ SECTIONS = [
         "tinygrad_lstm.flow.sequence",
         ("trace_sequence", "Passage", "Path", "tokenize", "embed", "plainly", "reading"),
     ),
-    Section("Cells by name", "tinygrad_lstm.flow.kinds", ("make_cell", "build")),
+    Section("Cells by name", "tinygrad_lstm.kinds", ("make_cell", "build")),
     Section(
         "Studies over a lag",
         "tinygrad_lstm.flow.study",

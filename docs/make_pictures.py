@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow.kinds import make_cell
+from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.flow.sequence import Passage, embed, trace_sequence
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -14,9 +14,9 @@ import pytest
 import tinygrad_lstm as tl
 from tinygrad_lstm.cli import main
 from tinygrad_lstm.cli.own_cell import load_cell_class
-from tinygrad_lstm.flow.kinds import make_cell
 from tinygrad_lstm.flow.sequence import embed, plainly, reading, trace_sequence
 from tinygrad_lstm.flow.study import study
+from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.train import CheckpointError, Settings, Trainer, load, resume
 
 CELLS = """\

@@ -15,8 +15,8 @@ from reading import Reading
 
 from tinygrad_lstm.cli import explain, main
 from tinygrad_lstm.cli.terminal import bar, fit, safe, width
-from tinygrad_lstm.flow.kinds import make_cell
 from tinygrad_lstm.flow.sequence import embed, reading, trace_sequence
+from tinygrad_lstm.kinds import make_cell
 
 SENTENCE = "the cities that I have seen in my life are very many"
 NASTY = [

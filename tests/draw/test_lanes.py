@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.draw import theme
-from tinygrad_lstm.draw.chain import find_chain
 from tinygrad_lstm.draw.drawing import Drawing
-from tinygrad_lstm.draw.elements import Elements, NoLanes
 from tinygrad_lstm.draw.layout_lanes import layout_lanes
 from tinygrad_lstm.flow import trace_gradients
+from tinygrad_lstm.steps.chain import find_chain
+from tinygrad_lstm.steps.elements import Elements, NoLanes
 
 
 class TwinsCell(tl.nn.Cell):

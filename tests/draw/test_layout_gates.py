@@ -8,8 +8,8 @@ from cells import GRUCell
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.draw import layout_gates, theme
-from tinygrad_lstm.flow.kinds import make_cell
 from tinygrad_lstm.flow.sequence import embed, trace_sequence
+from tinygrad_lstm.kinds import make_cell
 
 WORDS = ["the", "cities", "that", "I", "have", "seen"]
 

@@ -12,8 +12,8 @@ from cells import OWN
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.explore import page, page_of_network
-from tinygrad_lstm.flow.kinds import make_cell
 from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
+from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.nn import Linear
 
 LABELS = {"lstm": "LSTM", "rnn": "RNN", "lstm1997": "LSTM of 1997", "unit": "LSTM of one unit"}

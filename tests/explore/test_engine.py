@@ -15,8 +15,8 @@ from cells import OPERATIONS, OWN, DrawnCell
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.explore.step import Program
-from tinygrad_lstm.flow.kinds import make_cell
 from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
+from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.primitives import TABLE
 from tinygrad_lstm.train.explaining import answer
 

@@ -18,8 +18,8 @@ from tinygrad_lstm.explore import page
 from tinygrad_lstm.explore.data import DETOURS, SAMPLES, measured, of_words
 from tinygrad_lstm.explore.page import SCRIPTS
 from tinygrad_lstm.explore.step import Program
-from tinygrad_lstm.flow.kinds import make_cell
 from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
+from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.nn import Cell, LSTMCell, RNNCell
 from tinygrad_lstm.primitives import Primitive, cos
 

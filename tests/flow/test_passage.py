@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow.kinds import build, cell_name, in_float64, kind_name, make_cell
 from tinygrad_lstm.flow.sequence import TINY, direct_states, first_step, plainly, reading, trace_sequence
 from tinygrad_lstm.flow.study import plainly as plainly_of_study
 from tinygrad_lstm.flow.study import reading as reading_of_study
 from tinygrad_lstm.flow.study import run, study, variant
+from tinygrad_lstm.kinds import build, cell_name, in_float64, kind_name, make_cell
 
 ON_VECTORS = [cell for cell in own.OWN if cell is not own.ThreeStatesCell]  # that one adds a row: batches alone
 STEPS = 6

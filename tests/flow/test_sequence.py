@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow.kinds import cell_name, make_cell
 from tinygrad_lstm.flow.sequence import (
     TINY,
     Passage,
@@ -24,6 +23,7 @@ from tinygrad_lstm.flow.sequence import (
     tokenize,
     trace_sequence,
 )
+from tinygrad_lstm.kinds import cell_name, make_cell
 from tinygrad_lstm.nn import LSTMCell, RNNCell
 
 SENTENCE = ["the", "cities", "that", "I", "have", "seen", "in", "my", "life", "are", "very", "many"]

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..flow.kinds import KINDS, Kind, kind_name, make_cell
 from ..flow.sequence import Passage, check_memory, memory_needed
+from ..kinds import KINDS, Kind, kind_name, make_cell
 from ..nn import Cell
 from . import own_cell
 from .errors import UserError, reason

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..flow.kinds import kind_name
 from ..flow.sequence import TINY, Passage, number, percent, times
+from ..kinds import kind_name
 from ..tasks import TASKS
 from ..train import Explained
 from ..train.explaining import Answer, written

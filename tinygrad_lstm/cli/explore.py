@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ..explore import page, page_of_network
 from ..files import write_atomically
-from ..flow.kinds import cell_name, make_cell
+from ..kinds import cell_name, make_cell
 from ..train import explain
 from .common import CELL, bias, cells, kind_of, load_run, told, whole
 from .errors import UserError, reason

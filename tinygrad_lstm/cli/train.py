@@ -36,7 +36,7 @@ from types import FrameType
 from typing import Any
 
 from ..files import write_atomically
-from ..flow.kinds import kind_name
+from ..kinds import kind_name
 from ..tasks import TASKS, Task, make
 from ..train import Diverged, Settings, Trainer, resume
 from ..train import checkpoint as files

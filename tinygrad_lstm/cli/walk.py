@@ -25,8 +25,8 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from ..flow.kinds import KINDS, make_cell
 from ..interop import pytorch
+from ..kinds import KINDS, make_cell
 from ..nn import Cell, LSTMCell, NotCompiled
 from ..walk import NOTATIONS, Numbers, document, page
 from . import own_cell

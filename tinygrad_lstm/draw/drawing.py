@@ -15,11 +15,11 @@ import graphviz  # type: ignore[import-untyped]
 from ..arguments import as_items, as_size, as_words
 from ..files import write_atomically
 from ..flow import Flow, read_graph, trace_backward, trace_gradients
+from ..steps.chain import find_chain
+from ..steps.elements import NoLanes
 from ..tensor import Tensor
 from . import render, theme
-from .chain import find_chain
 from .dot import dot_text
-from .elements import NoLanes
 from .folding import LIMIT
 from .graph import Picture
 from .json_graph import graph_dict, json_text

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..flow import Edge, Node
+from ..steps.chain import cotangent_norm
 from . import theme
-from .chain import cotangent_norm
 from .graph import Html
 from .theme import escape
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ..arguments import as_word, as_words
 from ..flow import Flow
+from ..steps.chain import CellStep, find_chain
 from . import labels, theme
-from .chain import CellStep, find_chain
 from .drawing import Drawing
 from .graph import Picture
 from .sheet import MARGIN, WIDTH, Sheet

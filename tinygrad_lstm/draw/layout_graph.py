@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..flow import Edge, Flow, Node
+from ..steps.chain import BENDS, cell_steps
 from . import labels, theme
-from .chain import BENDS, cell_steps
 from .folding import Group, fold
 from .graph import Arrow, Cluster, Picture, Shape
 from .legend import legend

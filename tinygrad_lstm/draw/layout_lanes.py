@@ -9,11 +9,11 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from ..flow import Edge, Flow, Node
+from ..steps.chain import BENDS, CellStep
+from ..steps.elements import Element, Elements, NoLanes, Wire
+from ..steps.lanes import Cell, lay_out, on_lane
 from . import labels, theme
-from .chain import BENDS, CellStep
-from .elements import Element, Elements, NoLanes, Wire
 from .graph import Html, Picture, Point
-from .lanes import Cell, lay_out, on_lane
 from .sheet import LEAST, MARGIN, PAD, WIDTH, Sheet
 from .theme import number
 

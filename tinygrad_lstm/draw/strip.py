@@ -10,10 +10,10 @@ import math
 from collections.abc import Collection, Sequence
 
 from ..flow import Edge, Flow
+from ..steps.chain import BENDS, CellStep, cotangent_norm, together
+from ..steps.kept import Kept, headline, sentence, subtitle
 from . import labels, theme
-from .chain import BENDS, CellStep, cotangent_norm, together
 from .graph import Html, Picture, Point
-from .kept import Kept, headline, sentence, subtitle
 from .labels import font
 from .sheet import LEAST, MARGIN, WIDTH, Sheet, sized, width
 from .theme import GRADIENT_TEXT, STATE_TEXT, number, percent

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from ..arguments import as_number, as_size, as_word, as_words
 from ..draw import theme
 from ..flow import Flow, trace_gradients
-from ..flow.kinds import make_cell
 from ..flow.sequence import Floats, Passage, embed, tokenize
+from ..kinds import make_cell
 from ..machine import without_collector
 from ..nn import Cell, Linear, LSTMCell, RNNCell
 from ..nn.cells import GATES

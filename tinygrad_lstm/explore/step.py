@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..draw.chain import find_chain
-from ..draw.elements import Element, Elements
-from ..draw.lanes import Lanes, on_lane
 from ..flow.trace import read_graph
 from ..nn import Cell
 from ..nn.anatomy import anatomy
@@ -22,6 +19,9 @@ from ..nn.recorded import Value
 from ..nn.recording import NotCompiled
 from ..nn.words import Words
 from ..primitives import TABLE
+from ..steps.chain import find_chain
+from ..steps.elements import Element, Elements
+from ..steps.lanes import Lanes, on_lane
 from ..tensor import Tensor
 
 Json = dict[str, Any]

@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from ..arguments import as_size, as_word, as_words, real_array
 from ..autodiff import operations
+from ..kinds import cell_name
 from ..machine import without_collector
 from ..nn import Cell, NotCompiled, Parameter
 from ..nn.anatomy import anatomy
 from ..tensor import Tensor, tensor
 from .graph import Flow, norm
-from .kinds import cell_name
 from .steps import Step, find_steps
 from .trace import trace_gradients
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from ..arguments import as_items, as_size
 from ..gradients import jacobian
+from ..kinds import Kind, build, kind_name, make_cell
 from ..nn import Cell
 from ..shown import Shown
 from .graph import Flow, norm
-from .kinds import Kind, build, kind_name, make_cell
 from .sequence import TINY, Floats, Passage, Path, direct_states, first_step, number, percent, times, trace_sequence
 
 VARIANTS = ("rnn", "lstm1997", "lstm0", "lstm1", "lstm3", "chrono")

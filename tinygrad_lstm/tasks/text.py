@@ -99,8 +99,8 @@ class Text(Task):
         outputs = predict(one_hot(self.held_out[at], self.inputs))
         nats = nats_of(outputs.reshape(-1, self.outputs), self.held_out[at + 1].reshape(-1)).reshape(at.shape)
         loss = float(nats[warm:][inside[warm:]].mean())
-        beside = f"unigram {self.unigram:.3f}, bigram {self.bigram:.3f}"
-        return Exam(loss < self.bigram, loss, f"held-out loss {loss:.3f} nats a character, {beside}")
+        said = f"held-out loss {loss:.3f} nats a character, unigram {self.unigram:.3f}, bigram {self.bigram:.3f}"
+        return Exam(loss < self.bigram, loss, said)
 
     def preview(self, rng: np.random.Generator, count: int = 3) -> str:
         """Windows of the text."""

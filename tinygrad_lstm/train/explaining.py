@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from .. import functions as f
 from ..arguments import as_plain, as_size
-from ..flow.kinds import in_float64
 from ..flow.sequence import Floats, Passage, check_memory, memory_needed, tokenize, trace_sequence
+from ..kinds import in_float64
 from ..nn import Linear
 from ..tasks import TASKS, copy_memory
 from ..tasks.task import one_hot, softmax

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..flow.kinds import Kind, build, kind_name
 from ..functions import broadcast_to
+from ..kinds import Kind, build, kind_name
 from ..nn import LSTM, RNN, Cell, Linear, Module
 from ..nn.init import orthogonal
 from ..nn.layers import OverTime

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..arguments import as_number, as_plain, as_size
-from ..flow.kinds import Kind, kind_name
+from ..kinds import Kind, kind_name
 from ..tasks import Task, make
 from .model import INITS, KINDS, Network, check_kind
 

@@ -11,9 +11,8 @@ import numpy as np
 
 from ..flow import Edge, Flow, Node
 from ..flow.graph import norm
-from . import theme
+from ..writing import number, one_line, percent
 from .chain import BENDS, CellStep, cotangent_norm
-from .theme import number, percent
 
 
 @dataclass(eq=False)
@@ -27,7 +26,7 @@ class Kept:
     @cached_property
     def name(self) -> str:
         """What the row is called: its title up to the first comma, or its cell."""
-        return theme.one_line(self.title).partition(",")[0].strip() or self.steps[0].title
+        return one_line(self.title).partition(",")[0].strip() or self.steps[0].title
 
     @cached_property
     def state(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..nn import Cell, LSTMCell, Module, RNNCell
+from .nn import Cell, LSTMCell, Module, RNNCell
 
 Kind = str | type[Cell]
 M = TypeVar("M", bound=Module)
