@@ -74,7 +74,8 @@ def test_a_trained_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(
-    ("task", "cell", "name"), [("latch", "rnn", "RNN"), ("adding", "lstm", "LSTM"), ("parity", "lstm1997", "LSTM of 1997")]
+    ("task", "cell", "name"),
+    [("latch", "rnn", "RNN"), ("adding", "lstm", "LSTM"), ("parity", "lstm1997", "LSTM of 1997")],
 )
 def test_a_network_of_another_task_reads_a_sequence_of_it(tmp_path: Path, task: str, cell: str, name: str) -> None:
     run, out = tmp_path / "run", tmp_path / "page.html"
