@@ -16,7 +16,7 @@ import pytest
 import tinygrad_lstm as tl
 from tinygrad_lstm.explore import page
 from tinygrad_lstm.explore.data import DETOURS, SAMPLES, measured, of_words
-from tinygrad_lstm.explore.page import SCRIPTS
+from tinygrad_lstm.explore.page import SCRIPTS, _source
 from tinygrad_lstm.explore.step import Program
 from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
 from tinygrad_lstm.kinds import make_cell
@@ -96,6 +96,17 @@ def test_nothing_is_asked_for_and_nothing_stands_in_attributes() -> None:
         ):
             assert word not in source, (name, word)
     assert "http" not in re.sub(r"http-equiv|http://www\.w3\.org/2000/svg", "", html)
+
+
+def test_the_scripts_do_not_grow() -> None:
+    assert sum(len(_source(name).splitlines()) for name in SCRIPTS) <= 2600
+
+
+def test_the_scripts_know_no_gate_by_name() -> None:
+    """What an LSTM is stands in its equations: the page has its names as data. The challenges are about LSTMs."""
+    for name in set(SCRIPTS) - {"challenges.js"}:
+        code = re.sub(r"^ *(//|\*|/\*).*$", "", _source(name), flags=re.M).replace('svg("g"', "")
+        assert not re.search(r'"(f|i|g|o|c|h|lstm|rnn|gru|LSTM|RNN)"|GATES|forget gate', code), name
 
 
 def test_a_hostile_text_is_data_and_changes_nothing_else() -> None:

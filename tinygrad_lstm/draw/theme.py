@@ -27,7 +27,6 @@ from ..writing import text_width as text_width
 from ..writing import value as value
 from ..writing import visible as visible
 
-
 FONT = "DejaVu Sans,Verdana,sans-serif"
 
 INK, MUTED, PAPER = "#1F2933", "#565F6D", "#FFFFFF"

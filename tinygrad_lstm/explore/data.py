@@ -46,10 +46,9 @@ def of_words(
         raise ValueError('the text is empty: give some words, as in explore "the cities that I have seen"')
     _check_length(len(tokens), "words")
     chrono: list[float] | None = None
-    drawn = cells is None
+    drawn = {"LSTM": "lstm", "RNN": "rnn", "LSTM of 1997": "lstm1997"} if cells is None else {}
     if cells is None:
-        names = {"lstm": "LSTM", "rnn": "RNN", "lstm1997": "LSTM of 1997"}
-        cells = {label: make_cell(k, hidden_size, hidden_size, forget_bias, seed) for k, label in names.items()}
+        cells = {label: make_cell(k, hidden_size, hidden_size, forget_bias, seed) for label, k in drawn.items()}
         cells["LSTM of one unit"] = _unit(hidden_size, forget_bias)
         lag = LSTMCell(hidden_size, hidden_size, init="chrono", T_max=3, rng=seed).b_f
         assert lag is not None
@@ -63,13 +62,14 @@ def of_words(
     for label, cell in cells.items():
         u = np.random.default_rng([seed, 1]).standard_normal(cell.hidden_size)
         u /= np.linalg.norm(u)
-        found[label] = _cell(cell, _traced(cell, vectors, u), label) | {"read": {"u": array(u)}}
+        found[label] = _cell(cell, _traced(cell, vectors, u), label)
+        found[label] |= {"read": {"u": array(u)}, "drawn": label in drawn}
         if chrono and label == "LSTM":
             found[label]["chrono"] = {"u": chrono, "signs": {"f": 1, "i": -1}}
     return _shared() | {
         "unit": "word",
         "seed": str(seed),
-        "drawn": drawn,
+        "drawn": bool(drawn),
         "cells": found,
         "beside": next(iter([*found][1:]), None),
         "sequences": [
@@ -179,8 +179,7 @@ def _cell(cell: Cell, flow: Flow, label: str) -> Json:
         "label": label,
         "words": WORDS if own else words,
         "own": own,
-        "large": program.picture(True),
-        "small": program.picture(False),
+        "picture": program.picture(),
         "engine": {name: array(values) for name, values in measured(program, flow).items()},
     }
 

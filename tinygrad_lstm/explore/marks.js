@@ -40,7 +40,7 @@ const Marks = (() => {
         class: how.replace(/[\d.]+|middle|end|rich/g, "").trim() || null }]);
     }
     const [size, rich, style] = styles.get(how), element = svg("text", { x, y, "font-size": size, ...style, fill });
-    if (!rich) {
+    if (!rich || !content.includes("_")) {
       element.append(content);
       return element;
     }
@@ -64,11 +64,13 @@ const Marks = (() => {
   let ramps = {}, drawnLegend = null;
   const rgb = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
   /** A hundred shades from each of the colours to the next. */
-  const shades = (...colours) =>
-    Array.from({ length: 100 * (colours.length - 1) + 1 }, (_, k) => {
-      const [a, b] = [colours[Math.floor(k / 100)], colours[Math.ceil(k / 100)]].map(rgb);
-      return `rgb(${a.map((v, j) => Math.round(v + ((b[j] - v) * (k % 100)) / 100)).join(",")})`;
+  function shades(...colours) {
+    const given = colours.map(rgb);
+    return Array.from({ length: 100 * (given.length - 1) + 1 }, (_, k) => {
+      const a = given[Math.floor(k / 100)], b = given[Math.ceil(k / 100)], part = (k % 100) / 100;
+      return `rgb(${a.map((v, j) => Math.round(v + (b[j] - v) * part)).join(",")})`;
     });
+  }
   function paint(dark, { gradient, state }) {
     ramps = { gradient: shades(...(dark ? ["#4B535E", "#7D4B24", "#C0601F", "#F0914A", "#FFD9B0"] : gradient)),
       state: shades(...(dark ? ["#43586B", "#2A6A98", "#2E8FCB", "#6FBDEB", "#C4E6FB"] : state)),

@@ -52,7 +52,7 @@ const Model = (() => {
     z: 1,
     cuts: new Set(),
     everyStep: false,
-    t: opening(data.sequences[0].tokens.length),
+    t: null,
     traced: false,
     phase: 99,
     chosen: null,
@@ -124,7 +124,7 @@ const Model = (() => {
 
   function compute() {
     const sequence = sequences[state.sequence], xs = vectors(sequence), T = xs.length;
-    state.t = Math.min(state.t, T);
+    state.t ??= opening(T);
     const rows = [row(state.cell, xs)];
     if (data.beside && data.beside !== state.cell) rows.push(row(data.beside, xs, { said: answered(rows[0]) }));
     const had = state.chosen ?? { row: 0 }, shownRow = rows[had.row] ?? rows[0], { cell } = shownRow;
@@ -271,6 +271,6 @@ const Model = (() => {
   }
 
   // prettier-ignore
-  return { cells, trained, sequences, settings, state, start, opening, vectors, row, bias, keeps, chrono, called,
-    compute, why, check };
+  return { cells, trained, sequences, settings, state, start, vectors, row, bias, keeps, chrono, called, compute, why,
+    check };
 })();

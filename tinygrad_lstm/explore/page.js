@@ -285,7 +285,7 @@ const Page = (() => {
     let says = "";
     if (!tokens.length) says = trained ? "Type some characters for the network to read." : "Type some words.";
     else if (tokens.length > data.longest)
-      says = `That is ${tokens.length.toLocaleString("en")} ${data.unit}s; the page shows at most ${data.longest}.`;
+      says = `That is ${Words.thousands(tokens.length)} ${data.unit}s; the page shows at most ${data.longest}.`;
     else if (unknown.length)
       says = `The network never saw ${unknown.slice(0, 10).map((c) => `“${Words.shown(c)}”`).join(", ")}; it knows ${
         Words.shown(data.symbols.join(""))
@@ -310,14 +310,14 @@ const Page = (() => {
 
   /** Take a sequence, and stand in it. */
   function open(k) {
-    Object.assign(state, { sequence: k, t: Model.opening(sequences[k].tokens.length), chosen: null });
+    Object.assign(state, { sequence: k, t: null, chosen: null });
   }
 
   function drawCheck() {
     const { worst, count } = check(), good = worst <= 1e-9;
     find("check").textContent = good
       ? `Checked when this page opened: ${
-        count.toLocaleString("en")
+        Words.thousands(count)
       } numbers that it computed, values, gradients and splits, agree with those of tinygrad_lstm; the largest difference is ${
         number(worst)
       } of the largest number compared.`
@@ -352,6 +352,7 @@ const Page = (() => {
     const books = { gates: "f, i, C̃, o · h", gamma: "Γ_f, Γ_u · a⟨t⟩", separate: "f, i, g, o · s" };
     for (const key of Object.keys(data.notations))
       find("notation").append(html("option", { value: key }, books[key] ?? key));
+    find("notation").closest("label").hidden = !Object.values(cells).some((cell) => cell.own);
     find("own-unit").textContent = trained ? "characters" : "words";
     for (const id of ["own-label", "use"]) find(id).hidden = trained && !data.symbols;
     /** What a control changes; then all is drawn anew. */

@@ -24,7 +24,8 @@ const Picture = (() => {
   /** How far a shape reaches from its middle. */
   function reach(shape, grid) {
     if (shape.kind === "gate")
-      return [Math.min((grid.large ? 1.65 : 1.45) * grid.dx, 56), shape.half[1] * grid.dy + (grid.large ? 2 : -3)];
+      return [Math.min((grid.large ? 1.65 : 1.45) * grid.dx, 56),
+        grid.large ? shape.half[1] * grid.dy + 2 : 2 * grid.dy - 2];
     if (shape.kind === "join" && !shape.sign) return [grid.radius / 2, grid.radius / 2];
     const wide = signOf(shape).length > 1 ? signOf(shape).length * grid.radius * 0.36 + 3 : 0;
     return [Math.max(grid.radius, grid.large ? wide : 0), grid.radius];
@@ -176,7 +177,7 @@ const Picture = (() => {
   }
 
   function inside(model) {
-    const { row, t, notation: N, phase } = model, { cell, run, back: d } = row, layout = cell.large,
+    const { row, t, notation: N, phase } = model, { cell, run, back: d } = row, layout = cell.picture,
       dx = Math.min(52, 716 / (layout.width - 1)), wide = dx * (layout.width - 1), left = 500 - wide / 2, dy = 13,
       top = 44 + 16 * layout.lanes.length;
     const grid = { ...{ large: true, dx, dy, radius: 12, band: 9, left: left - 14, right: left + wide + 14 },
@@ -231,7 +232,7 @@ const Picture = (() => {
 
   /** One step as a part of the strip. */
   function small(model, row, t, grid) {
-    const layout = row.cell.small;
+    const layout = row.cell.picture;
     return [ways(model, row, t, layout, grid, Infinity), layout.shapes.map((shape) => {
       const [x, y] = grid.at(shape.at);
       if (shape.kind === "op" || shape.kind === "join") return operation(model, row, shape, grid, t);

@@ -7,8 +7,9 @@ const Says = (() => {
   const { state, trained, keeps } = Model;
   const { html, richly } = Marks;
 
-  const DIFFERS =
-    "The command explain has other default sizes, and its “× a step” is of what reaches the inputs, not the states: with --hidden and --input as here it prints these numbers.";
+  /** Why `explain` may print another number for the same text. */
+  const differs = (cell, role) =>
+    ` The command explain draws cells of 8 units unless it is given --hidden ${cell.n}: then it prints the numbers with which this page opened, and of its “× a step” the one shown here is that of the ${cell.words[role]}.`;
   const list = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
 
   /** What happens in this phase of the step: values that wait for nothing further, then the gradient on its way back. */
@@ -91,7 +92,7 @@ const Says = (() => {
         data.drawn
           ? `Untrained cells (units: ${of}), their weights, words and u drawn from seed ${data.seed}: another seed gives other numbers.`
           : `Units: ${of}; words and u drawn from seed ${data.seed}.`
-      }${data.drawn ? ` ${DIFFERS}` : ""}`;
+      }${cell.drawn ? differs(cell, model.rows[0].role) : ""}`;
     }
     const y = Engine.outputs(read, at(run.values[cell.after[0]], run.T, cell.n)), names = data.answers.map(Words.shown);
     if (read.loss === "squared")

@@ -160,10 +160,10 @@ class Program:
 
     # ── the picture ────────────────────────────────────────────────────────────────────────────
 
-    def picture(self, rows: bool) -> Json:
+    def picture(self) -> Json:
         """Where the elements of the step stand, on a grid of tracks, and which way its wires go.
 
-        With `rows` the gates have room for parameters and numbers. Raises ValueError for a step that is too long.
+        Gates have room for parameters and numbers. Raises ValueError for a step that is too long.
         """
         after = self.step.recording.after
         flow = read_graph(sum((s.sum() for s in after[1:]), after[0].sum()))
@@ -179,7 +179,7 @@ class Program:
                 self.feeds[wire.source].append(e)
         self.of = {e: self.place.get(self._value(flow.tensor(e.node))) for e in elements.all if e.kind != "join"}
         self.taken = {k for k in self.of.values() if k is not None}
-        gates = {e: self._parameters(e) for e in elements.all if rows and e.kind == "gate"}
+        gates = {e: self._parameters(e) for e in elements.all if e.kind == "gate"}
         for e, parameters in gates.items():
             e.rows = len(parameters) + math.ceil(min(8, self.cell.hidden_size) / 4) - 1
         lanes = _lay_out(elements)

@@ -8,7 +8,7 @@ const Strip = (() => {
   const LEFT = 60,
     RIGHT = 56,
     NARROW = 24, // what can be pointed at is no smaller
-    TRACK = 6;
+    TRACK = 5.5;
 
   /** The states of a row in the order in which they stand: those with a direct path above. */
   const lanes = (cell) => [...cell.states.keys()].sort((a, b) => (cell.direct[b] != null) - (cell.direct[a] != null));
@@ -19,14 +19,14 @@ const Strip = (() => {
 
   function strip(model, room) {
     const { T } = model, column = columnOf(room, T),
-      open = column >= Math.max(...model.rows.map(({ cell }) => 3.2 * cell.small.width)), end = LEFT + column * T,
+      open = column >= Math.max(...model.rows.map(({ cell }) => 3.2 * cell.picture.width)), end = LEFT + column * T,
       drawn = [];
     let y = 4;
     model.rows.forEach((row, index) => {
       const last = index === model.rows.length - 1, place = { y, column, end };
       drawn.push((open ? opened : compact)(model, row, index, place));
       y += open
-        ? 94 + TRACK * row.cell.small.height
+        ? 94 + TRACK * row.cell.picture.height
         : 30 + 46 * row.cell.states.length + (last ? tokenRoom(model, column) : 0);
       y += last ? 0 : 6;
     });
@@ -84,7 +84,7 @@ const Strip = (() => {
 
   /** Every step as its picture, small. */
   function opened(model, row, index, { y, column: w, end }) {
-    const { cell, back } = row, { T } = model, layout = cell.small, top = y + 36,
+    const { cell, back } = row, { T } = model, layout = cell.picture, top = y + 36,
       foot = top + TRACK * (layout.height - 1) + 10;
     const gridOf = (t) => {
       const x = LEFT + (t - 1) * w, dx = w / (layout.width - 1);
@@ -93,7 +93,7 @@ const Strip = (() => {
           right: x + w },
         at: ([i, j]) => [x + i * dx, top + j * TRACK],
         bottom: foot + 14,
-        tip: (shape) => shape?.kind !== "out"
+        tip: (shape) => shape.kind === "gate" || shape.kind === "join" || (shape.kind === "op" && shape.lane)
       };
     };
     const placeOf = (s) =>

@@ -41,10 +41,13 @@ const Words = (() => {
   /** A sentence's first letter. */
   const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
+  /** 1,186 (toLocaleString would first load its tables). */
+  const thousands = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+
   /** How many times b is in a. */
   function times(a, b) {
     const ratio = a / b;
-    return ratio < 10 ? number(ratio) : ratio < 1e6 ? Number(ratio.toPrecision(3)).toLocaleString("en") : number(ratio);
+    return ratio < 10 ? number(ratio) : ratio < 1e6 ? thousands(Number(ratio.toPrecision(3))) : number(ratio);
   }
 
   const steps = (count) => (count === 1 ? "1 step" : `${count} steps`);
@@ -215,7 +218,7 @@ const Words = (() => {
     return said;
   }
 
-  /** Under the split: how much came straight along the cell state; `cut` says that the straight line itself is cut. */
+  /** Under the split: how much came along the direct path alone; `cut` says that it is cut. */
   function straight(parts, z, what, cut) {
     const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)), size = Engine.norm(whole);
     if (!(size >= TINY)) return `The gradient of ${what} is 0 or too small for float64: there is nothing to split.`;
@@ -243,6 +246,6 @@ const Words = (() => {
   }
 
   // prettier-ignore
-  return { number, signed, percent, left, part, capital, times, steps, shown, clip, split, characters, name, roleOf,
-    nodeOf, inWords, written, local, direct, plain, gradientOf, headline, straight };
+  return { number, signed, percent, left, part, capital, times, thousands, steps, shown, clip, split, characters, name,
+    roleOf, nodeOf, inWords, written, local, direct, plain, gradientOf, headline, straight };
 })();
