@@ -149,6 +149,85 @@ def page(path: Path) -> None:
             assert f'<a id="{anchor}"></a>' in text or anchor in slugs, f"{path.name}: {link}"
 
 
+# ── words ──────────────────────────────────────────────────────────────────────────────────────
+
+GLOSSARY = (LESSONS.parent / "glossary.md").read_text(encoding="utf-8")
+WORDS = dict(re.findall(r"^## (.+)\n\n((?:.+\n)+)", GLOSSARY, re.MULTILINE))
+FORMS = {
+    "Matrix": "matrix|matrices",
+    "Leaf": "leaf|leaves(?! you)",
+    "Bias": "bias|biases",
+    "Clipping": "clip|clips|clipped|clipping",
+}
+FORMS |= {"Loss": "loss|losses", "Step size": "step size|step sizes|learning rate|learning rates", "Lag": "lag|lags"}
+FORMS |= {
+    "Chrono initialisation": "chrono",
+    "Held-out text": "held-out|held out",
+    "Unrolled": "unroll|unrolled|unrolling",
+}
+FORMS |= {"Truncated": "truncate|truncated|truncation|truncating"}
+
+
+SILENT = (
+    r"^```.*?^```|`[^`\n]*`|<a id[^>]*>|\$\$.+?\$\$|\$[^$\n]+\$|^#.*?$|^Next: .*?$"
+    r"|!\[[^\]]*\]\([^)]*\)|\]\((?!\.\./glossary)[^)]*\)|\*\*After this.*?\*\*"
+)
+
+
+def read_aloud(lesson: Lesson) -> str:
+    """The page without code, formulas, headings, descriptions of pictures and its goal; lines stay where they are."""
+    return re.sub(SILENT, lambda found: re.sub(r"[^\n]", " ", found[0]), lesson.text, flags=re.MULTILINE | re.DOTALL)
+
+
+def said(word: str, text: str) -> re.Match[str] | None:
+    """The first place where a text says a word of the glossary, in any of its forms."""
+    forms = FORMS.get(word, word.lower() + "s?").replace(" ", r"\s")
+    return re.search(rf"\b(?:{forms})\b", text, re.IGNORECASE)
+
+
+def unexplained(word: str, entry: str, number: int, text: str) -> str | None:
+    """Where lesson `number` first says a word, neither explained so far, nor in bold type there, nor linked."""
+    explained = re.search(r"\[Lesson (\d+)\]", entry)
+    first = said(word, text)
+    if first is None or (explained is not None and int(explained[1]) < number):
+        return None
+    fine = rf"\[[^\]]*\]\(\.\./glossary\.md#{word.lower().replace(' ', '-')}\)"
+    if explained is not None and int(explained[1]) == number:
+        fine += r"|\*\*[^*]+\*\*"
+    if any(found.start() <= first.start() < found.end() for found in re.finditer(fine, text)):
+        return None
+    return f"line {text[: first.start()].count(chr(10)) + 1}: {first[0]!r}"
+
+
+@each_lesson
+def test_a_word_is_explained_or_linked_where_it_is_first_met(name: str) -> None:
+    text = read_aloud(Lesson(PATHS[NAMES.index(name)]))
+    found = [unexplained(word, entry, NAMES.index(name), text) for word, entry in WORDS.items()]
+    assert [where for where in found if where] == []
+
+
+def test_the_glossary_is_in_order_and_leads_to_where_a_word_is_explained() -> None:
+    page(LESSONS.parent / "glossary.md")
+    assert list(WORDS) == sorted(WORDS, key=str.lower)
+    assert len(WORDS) == GLOSSARY.count("## ")
+    for word, entry in WORDS.items():
+        assert len(entry.split()) < 50
+        for number, file in re.findall(r"\[Lesson (\d+)\]\(lessons/([^)]+)\)", entry):
+            assert PATHS[int(number)].name == file
+            bold = " ".join(re.findall(r"\*\*[^*]+\*\*", read_aloud(Lesson(PATHS[int(number)]))))
+            assert said(word, bold), f"{word}: {file}"
+
+
+def test_a_word_that_comes_too_early_is_found() -> None:
+    entry = "One number. [Lesson 3](lessons/03-downhill.md)"
+    assert unexplained("Loss", entry, 2, "all the\nlosses") == "line 2: 'losses'"
+    assert unexplained("Loss", entry, 2, "**the loss**") == "line 1: 'loss'"
+    assert unexplained("Loss", entry, 2, "a [loss](../glossary.md#loss), the loss") is None
+    assert unexplained("Loss", entry, 3, "**the loss**, a loss") is None
+    assert unexplained("Loss", entry, 4, "a loss") is None
+    assert unexplained("Loss", "One number.", 9, "a glossy lossless loss") == "line 1: 'loss'"
+
+
 def test_the_front_page_and_the_order_of_the_lessons() -> None:
     front = LESSONS / "README.md"
     page(front)
