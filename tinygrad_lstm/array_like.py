@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ from .arguments import check_array
 from .messages import describe
 
 _ndarray = np.ndarray
+_NO_FLOAT = "a plain number has no gradient: use tl.tanh for math.tanh and so on, or .item() where none is wanted"
 _reading_refused: ContextVar[type[Exception] | None] = ContextVar("reading refused", default=None)
 
 
@@ -107,6 +109,8 @@ class ArrayLike:
         return values_of(self).item()  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
+        if self.requires_grad:
+            warnings.warn(_NO_FLOAT, stacklevel=2)
         return float(self.item())
 
     def __int__(self) -> int:
@@ -122,23 +126,21 @@ class ArrayLike:
 
     def __repr__(self) -> str:
         values = np.array2string(self._array, separator=", ", prefix="tensor(", threshold=60)
-        notes = [f"name={self.name!r}"] if self.name else []
-        if self.dtype != np.float64:
-            notes.append(f"dtype={self.dtype}")
-        if self.primitive is not None:
-            notes.append(f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else ""))
-        elif self.requires_grad:
-            notes.append("requires_grad=True")
-        return f"tensor({', '.join([values, *notes])})"
+        name = f"name={self.name!r}" if self.name else ""
+        dtype = f"dtype={self.dtype}" if self.dtype != np.float64 else ""
+        return f"tensor({', '.join(filter(None, [values, name, dtype, self._made('requires_grad=True')]))})"
+
+    def _made(self, leaf: str) -> str:
+        """How it was made; `leaf` of a leaf that needs a gradient."""
+        if self.primitive is None:
+            return leaf if self.requires_grad else ""
+        return f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else "")
 
     def _repr_html_(self) -> str:
         """In a notebook: the values on their colours, how they were made, and the gradient of a leaf that has one."""
         from .notebook import tensor  # pages live upstairs; showing itself is how a notebook calls
 
-        made = "needs a gradient" if self.requires_grad else ""
-        if self.primitive is not None:
-            made = f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else "")
-        gradient = None if self.primitive is not None else self._grad
+        gradient, made = None if self.primitive is not None else self._grad, self._made("needs a gradient")
         return tensor(type(self).__name__.lower(), self.name, made, self._array, gradient)
 
     # ── questions, answered by constants ───────────────────────────────────────────────────────
