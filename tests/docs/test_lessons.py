@@ -159,6 +159,7 @@ FORMS = {
     "Bias": "bias|biases",
     "Clipping": "clip|clips|clipped|clipping",
 }
+FORMS |= {"Batch": "batch|batches", "Forget bias": "forget bias|forget biases"}
 FORMS |= {"Loss": "loss|losses", "Step size": "step size|step sizes|learning rate|learning rates", "Lag": "lag|lags"}
 FORMS |= {
     "Chrono initialisation": "chrono",
