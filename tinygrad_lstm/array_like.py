@@ -109,9 +109,10 @@ class ArrayLike:
         return values_of(self).item()  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
+        value = float(self.item())
         if self.requires_grad:
             warnings.warn(_NO_FLOAT, stacklevel=2)
-        return float(self.item())
+        return value
 
     def __int__(self) -> int:
         return int(self.item())
@@ -126,9 +127,8 @@ class ArrayLike:
 
     def __repr__(self) -> str:
         values = np.array2string(self._array, separator=", ", prefix="tensor(", threshold=60)
-        name = f"name={self.name!r}" if self.name else ""
-        dtype = f"dtype={self.dtype}" if self.dtype != np.float64 else ""
-        return f"tensor({', '.join(filter(None, [values, name, dtype, self._made('requires_grad=True')]))})"
+        notes = [f"name={self.name!r}" if self.name else "", f"dtype={self.dtype}" if self.dtype != np.float64 else ""]
+        return f"tensor({', '.join(filter(None, [values, *notes, self._made('requires_grad=True')]))})"
 
     def _made(self, leaf: str) -> str:
         """How it was made; `leaf` of a leaf that needs a gradient."""
