@@ -50,7 +50,7 @@ html_permalinks_icon = "#"
 
 MENUS = {
     "index": {
-        "Learn": ["lessons/README", "questions", "half-truths", "bptt"],
+        "Learn": ["lessons/README", "glossary", "questions", "half-truths", "bptt"],
         "How to": [
             "howto/draw-my-graph",
             "howto/explain-a-model",

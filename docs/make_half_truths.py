@@ -1,7 +1,7 @@
 """Run docs/half-truths.md and make its outputs and pictures anew: `python docs/make_half_truths.py`.
 
-Every picture is made from the variables that the code of its section left behind. Charts need matplotlib (without it
-they stay as they are); their numbers lie beside them as CSV.
+Every picture is made from the variables that the code of its section left behind. Charts need matplotlib, and two
+comparisons PyTorch (without them they stay as they are); the charts' numbers lie beside them as CSV.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +29,34 @@ BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MUL
 
 @dataclass
 class Section:
-    """One claim of the page: its text, its code, the output printed there, and what a run leaves and prints."""
+    """One claim of the page: its text, its code, the output printed there, and what a run leaves and prints.
+
+    A second block of code, if there is one, begins with `# needs: torch`.
+    """
 
     title: str
     text: str
     code: str
     shown: str
+    torch_code: str = ""
+    torch_shown: str = ""
     variables: dict[str, Any] = field(default_factory=dict)
     output: str = ""
 
     def run(self, setup: str) -> Section:
+        exec(setup, self.variables)
+        self.output = self._printed_by(self.code)
+        return self
+
+    def run_torch(self) -> str:
+        """What the second block prints; the first has run."""
+        return self._printed_by(self.torch_code)
+
+    def _printed_by(self, code: str) -> str:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(setup, self.variables)
-            exec(compile(self.code, self.title, "exec"), self.variables)
-        self.output = "".join(line.rstrip() + "\n" for line in printed.getvalue().splitlines())
-        return self
+            exec(compile(code, self.title, "exec"), self.variables)
+        return "".join(line.rstrip() + "\n" for line in printed.getvalue().splitlines())
 
 
 def read(page: str) -> tuple[str, list[Section]]:
@@ -53,9 +66,11 @@ def read(page: str) -> tuple[str, list[Section]]:
     assert found is not None
     sections = []
     for text in texts:
-        block = BLOCK.search(text)
-        assert block is not None, text[:80]
-        sections.append(Section(text.split("\n")[0].removeprefix("### "), text, block[1], block[2] or ""))
+        blocks = BLOCK.findall(text)
+        assert blocks, text[:80]
+        assert all(code.startswith("# needs: torch\n") for code, _ in blocks[1:])
+        title = text.split("\n")[0].removeprefix("### ")
+        sections.append(Section(title, text, *blocks[0], *(blocks[1] if blocks[1:] else ())))
     return found[1], sections
 
 
@@ -295,15 +310,22 @@ def save_chart(name: str, rows: Rows) -> None:
         charts.save(CHARTS[name][1](rows), PICTURES / f"{name}.svg")
 
 
+def with_output(page: str, code: str, shown: str, output: str) -> str:
+    """The page with another output below a block of code."""
+    before = f"```python\n{code}```\n\n```text\n{shown}```\n"
+    assert page.count(before) == 1, code
+    return page.replace(before, f"```python\n{code}```\n\n```text\n{output}```\n")
+
+
 def main() -> None:
     page = PAGE.read_text(encoding="utf-8")
     setup, sections = read(page)
     PICTURES.mkdir(parents=True, exist_ok=True)
     for section in sections:
         section.run(setup)
-        before = f"```python\n{section.code}```\n\n```text\n{section.shown}```\n"
-        assert section.text.count(before) == 1, section.title
-        page = page.replace(before, before.replace(f"```text\n{section.shown}", f"```text\n{section.output}"))
+        page = with_output(page, section.code, section.shown, section.output)
+        if section.torch_code and find_spec("torch"):
+            page = with_output(page, section.torch_code, section.torch_shown, section.run_torch())
         for name in pictures(section):
             if name in DRAWINGS:
                 DRAWINGS[name](section.variables).save(PICTURES / f"{name}.svg")

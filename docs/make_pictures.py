@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.flow.sequence import Passage, embed, trace_sequence
+from tinygrad_lstm.kinds import make_cell
 
 PICTURES = Path(__file__).parent / "pictures"
 

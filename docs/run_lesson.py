@@ -165,13 +165,13 @@ def main(arguments: list[str] | None = None) -> Lesson:
         description="Run a lesson: print what it prints, write its pictures.",
         epilog="example: python docs/run_lesson.py 1; with python -i its names stay, so that you can do its exercises",
     )
-    parser.add_argument("lesson", help=f"its number, 1 to {len(lessons())}")
+    parser.add_argument("lesson", help=f"its number, 0 to {len(lessons()) - 1}")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the pictures go (default: lesson-01 and so on)")
     parser.add_argument("--write", action="store_true", help="make the page's outputs and pictures anew")
     given = parser.parse_args(arguments)
     found = [path for path in lessons() if path.name.split("-")[0] == given.lesson.zfill(2)]
     if not found:
-        parser.error(f"no lesson {given.lesson}: choose from 1 to {len(lessons())}")
+        parser.error(f"no lesson {given.lesson}: choose from 0 to {len(lessons()) - 1}")
     if given.write and given.out:
         parser.error("--write puts the pictures beside the page: leave out --out")
     lesson = Lesson(found[0])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import copy
 import gc
+import math
 import operator
 import pickle
 import re
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -378,6 +380,18 @@ def test_numpy_gives_values_that_cannot_be_written(x: tl.Tensor, kind: str) -> N
         array = array.base
     with pytest.raises(ValueError, match="cannot set WRITEABLE flag"):
         values.flags.writeable = True
+
+
+@pytest.mark.parametrize("function", [float, math.tanh])
+def test_a_plain_number_that_loses_a_gradient_warns_once_a_place(function: Any) -> None:
+    x = tl.tensor(0.5, requires_grad=True)
+    assert function(x.detach()) == function(0.5)  # without a warning
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        for factor in (1.0, 2.0):
+            assert function(factor * x) == function(factor * 0.5)
+    assert [(w.category, w.filename) for w in said] == [(UserWarning, __file__)]
+    assert "use tl.tanh for math.tanh" in str(said[0].message)
 
 
 def test_items_are_never_set(x: tl.Tensor) -> None:

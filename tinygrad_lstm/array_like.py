@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,7 @@ from .messages import describe
 from .shown import Shown
 
 _ndarray = np.ndarray
+_NO_FLOAT = "a plain number has no gradient: use tl.tanh for math.tanh and so on, or .item() where none is wanted"
 _reading_refused: ContextVar[type[Exception] | None] = ContextVar("reading refused", default=None)
 
 
@@ -108,7 +110,10 @@ class ArrayLike(Shown):
         return values_of(self).item()  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
-        return float(self.item())
+        value = float(self.item())
+        if self.requires_grad:
+            warnings.warn(_NO_FLOAT, stacklevel=2)
+        return value
 
     def __int__(self) -> int:
         return int(self.item())
@@ -123,14 +128,14 @@ class ArrayLike(Shown):
 
     def __repr__(self) -> str:
         values = np.array2string(self._array, separator=", ", prefix="tensor(", threshold=60)
-        notes = [f"name={self.name!r}"] if self.name else []
-        if self.dtype != np.float64:
-            notes.append(f"dtype={self.dtype}")
-        if self.primitive is not None:
-            notes.append(f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else ""))
-        elif self.requires_grad:
-            notes.append("requires_grad=True")
-        return f"tensor({', '.join([values, *notes])})"
+        notes = [f"name={self.name!r}" if self.name else "", f"dtype={self.dtype}" if self.dtype != np.float64 else ""]
+        return f"tensor({', '.join(filter(None, [values, *notes, self._made('requires_grad=True')]))})"
+
+    def _made(self, leaf: str) -> str:
+        """How it was made; `leaf` of a leaf that needs a gradient."""
+        if self.primitive is None:
+            return leaf if self.requires_grad else ""
+        return f"made by {self.primitive.name}" + (f" in {self.scope}" if self.scope else "")
 
     # ── questions, answered by constants ───────────────────────────────────────────────────────
 

@@ -52,11 +52,8 @@ def _tensor(shown: Tensor) -> str:
 
     Of an array with more than 10 rows or columns the first and last are written, and all of it is a heat map.
     """
-    kind, value, gradient = type(shown).__name__.lower(), shown._array, None
-    if shown.primitive is None:
-        made, gradient = "needs a gradient" if shown.requires_grad else "", shown._grad
-    else:
-        made = f"made by {shown.primitive.name}" + (f" in {shown.scope}" if shown.scope else "")
+    kind, value, made = type(shown).__name__.lower(), shown._array, shown._made("needs a gradient")
+    gradient = None if shown.primitive is not None else shown._grad
     body = _numbers(value)
     if gradient is not None:
         heading = _caption(f"gradient, norm {theme.number(norm(gradient), 3)}")

@@ -44,12 +44,21 @@ def test_every_claim_is_settled_by_its_run(title: str) -> None:
     assert within_a_last_digit(section.shown, section.output), f"run docs/make_half_truths.py:\n{section.output}"
 
 
+@pytest.mark.parametrize("title", [section.title for section in SECTIONS if section.torch_code])
+def test_what_pytorch_does_is_what_the_page_shows(title: str) -> None:
+    pytest.importorskip("torch")
+    section = after_running(title)
+    assert "assert " in section.torch_code
+    printed = section.run_torch()
+    assert within_a_last_digit(section.torch_shown, printed), f"run docs/make_half_truths.py:\n{printed}"
+
+
 @pytest.mark.parametrize("title", TITLES)
 def test_every_number_in_the_text_is_in_the_code_or_was_printed(title: str) -> None:
     section = after_running(title)
     prose = re.sub(r"```.*?```|\(pictures/[^)]*\)|`[^`]*`|\(#[^)]*\)", " ", section.text, flags=re.DOTALL)
     prose = re.sub(r"t−1|\b(19|20)\d\d\b|float64", " ", prose).replace("−", "-")
-    known = {float(n) for n in NUMBER.findall(section.code + section.shown)}
+    known = {float(n) for n in NUMBER.findall(section.code + section.shown + section.torch_code + section.torch_shown)}
     stated = {float(n) for n in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", prose)}
     assert {abs(n) for n in stated} <= {abs(n) for n in known} | {0.0, 1.0, 2.0}
 
@@ -105,7 +114,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_every_claim_of_the_page_has_its_own_words() -> None:
-    assert len(set(TITLES)) == len(TITLES) == 17
+    assert len(set(TITLES)) == len(TITLES) == 22
 
 
 def test_lines_fit_the_page() -> None:

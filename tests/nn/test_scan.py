@@ -567,6 +567,7 @@ def no(h: Any, value: Any) -> Any:
     return value
 
 
+@pytest.mark.filterwarnings("ignore:a plain number has no gradient")  # which is what float does
 @pytest.mark.parametrize(("why", "cell"), NOT_COMPILED.values(), ids=NOT_COMPILED.keys())
 def test_what_cannot_be_compiled_runs_op_by_op(why: str, cell: Any) -> None:
     with pytest.raises(NotCompiled, match=why) as raised:
