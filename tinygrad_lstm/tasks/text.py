@@ -92,8 +92,9 @@ class Text(Task):
     def examine(self, predict: Callable[[Floats], npt.NDArray[Any]]) -> Exam:
         """Nats a character on the held-out part."""
         warm, take = min(50, len(self.held_out) // 4), 200
-        firsts = np.arange(warm, len(self.held_out) - 1, take)
-        steps = np.arange(-warm, take)[:, None] + firsts  # (warm + take, windows)
+        steps = np.arange(-warm, take)[:, None] + np.arange(
+            warm, len(self.held_out) - 1, take
+        )  # (steps, windows)
         inside = (steps >= 0) & (steps < len(self.held_out) - 1)
         at = np.clip(steps, 0, len(self.held_out) - 2)
         outputs = predict(one_hot(self.held_out[at], self.inputs))
