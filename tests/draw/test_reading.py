@@ -120,7 +120,7 @@ BOTH: dict[str, Callable[[], tl.Tensor]] = {"LSTM step": lstm_step, "one step of
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {
-    "lessons": ["01-update", "02-diamond", "02-three-uses", "03-gate", "04-way-back", "05-one-weight", "06-plus"],
+    "lessons": ["01-update", "02-diamond", "02-three-uses", "04-gate", "06-way-back", "07-one-weight", "09-plus"],
     "howto": ["expression", "sinh"],
     ".": ["lstm_backward"],
 }

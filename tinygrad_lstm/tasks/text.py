@@ -92,9 +92,7 @@ class Text(Task):
     def examine(self, predict: Callable[[Floats], npt.NDArray[Any]]) -> Exam:
         """Nats a character on the held-out part."""
         warm, take = min(50, len(self.held_out) // 4), 200
-        steps = np.arange(-warm, take)[:, None] + np.arange(
-            warm, len(self.held_out) - 1, take
-        )  # (steps, windows)
+        steps = np.arange(-warm, take)[:, None] + np.arange(warm, len(self.held_out) - 1, take)  # (steps, windows)
         inside = (steps >= 0) & (steps < len(self.held_out) - 1)
         at = np.clip(steps, 0, len(self.held_out) - 2)
         outputs = predict(one_hot(self.held_out[at], self.inputs))
