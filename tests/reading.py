@@ -7,6 +7,8 @@ import re
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 
+import numpy as np
+
 from tinygrad_lstm.draw import theme
 
 PAGE = 900  # px
@@ -118,3 +120,10 @@ def overlap(a: Box, b: Box) -> bool:
 def distance(at: Box, path: list[tuple[float, float]]) -> float:
     """From a box to the nearest point of a path."""
     return min(math.hypot(max(at[0] - x, 0, x - at[2]), max(at[1] - y, 0, y - at[3])) for x, y in path)
+
+
+def contrast(a: str, b: str) -> float:
+    """Of two colours, as WCAG 2 defines it."""
+    c = np.array([[int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in (a, b)])
+    luminance = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+    return (luminance.max() + 0.05) / (luminance.min() + 0.05)

@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from test_theme import contrast
+from reading import contrast
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.draw import charts, theme

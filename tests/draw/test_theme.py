@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import contrast
 
 from tinygrad_lstm.draw import theme
 from tinygrad_lstm.draw.theme import Scale, number
@@ -59,13 +60,6 @@ def lightness(colour):
 
 PAINTS = [paint for paint in vars(theme).values() if isinstance(paint, theme.Paint)]
 HEATS = [theme.heat(x / 50, 1) for x in range(-50, 51)] + [theme.heat(math.nan, 1)]
-
-
-def contrast(a, b):
-    """As WCAG 2 defines it, written anew."""
-    c = np.array([[int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in (a, b)])
-    luminance = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
-    return (luminance.max() + 0.05) / (luminance.min() + 0.05)
 
 
 def test_text_can_be_read_on_all_that_it_is_drawn_on():
