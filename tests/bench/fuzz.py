@@ -442,11 +442,12 @@ class _Tags(HTMLParser):
 
 
 def _elements(kind: str, document: str) -> set[tuple[str, ...]]:
-    """The elements of a document, their attributes, and every address it points to."""
+    """The elements of a document, their attributes, and every address outside itself that it points to."""
     if kind == "html":
         tags = _Tags()
         tags.feed(document)
-        return tags.found
+        # A chart points to the shapes of its letters, which stand in it too.
+        return {found for found in tags.found if found[0] != "address" or not found[1].startswith("#")}
     found: set[tuple[str, ...]] = set()
     for element in ET.fromstring(document).iter():
         found |= {(element.tag,)} | {(element.tag, name) for name in element.attrib}

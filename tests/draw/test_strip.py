@@ -14,13 +14,13 @@ import tinygrad_lstm as tl
 from tinygrad_lstm.draw import theme
 from tinygrad_lstm.draw.drawing import Drawing
 from tinygrad_lstm.draw.strip import layout_strip
-from tinygrad_lstm.draw.theme import number, percent
 from tinygrad_lstm.flow import read_graph
 from tinygrad_lstm.flow.graph import norm
 from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
 from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.steps.chain import find_chain
 from tinygrad_lstm.steps.kept import Kept, headline, sentence, subtitle
+from tinygrad_lstm.writing import number, percent
 
 TEXT = tokenize(
     "the cities that I have seen in my life are beautiful and the rivers that run through them are slow and brown in "

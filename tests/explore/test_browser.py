@@ -52,7 +52,7 @@ def test_the_smallest_and_the_largest_pages(opened: Callable[..., Any], text: st
     for kind, state in (("lstm1997", "c"), ("unit", "c"), ("rnn", "h"), ("lstm", "c")):
         shown.page.select_option("#cell", LABELS[kind])
         if kind != "unit":
-            expected = getattr(passage(kind, text, hidden), state)
+            expected = passage(kind, text, hidden).norms[state]
             np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected, rtol=1e-9)
     shown.slide("#scale", 0)  # no way through h: float64 may lose the gradient, and the page must stand it
     shown.slide("#forget", -4)
@@ -75,18 +75,18 @@ def test_sliding_the_forget_bias_moves_every_number(opened: Callable[..., Any], 
     shown.slide("#forget", bias)
     assert shown.text("#headline") != before
     expected = passage("lstm", bias=bias)
-    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.c, rtol=1e-9)
+    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.norms["c"], rtol=1e-9)
     assert float(shown.page.locator("#headline b").first.text_content()) == pytest.approx(
         expected.factor("c"), rel=6e-3
     )
     printed = shown.page.locator('#strip-picture [data-role="c"][data-row="0"] text').all_text_contents()[-11:]
-    assert [read(p) for p in printed] == [pytest.approx(c, rel=0.06) for c in expected.c]
+    assert [read(p) for p in printed] == [pytest.approx(c, rel=0.06) for c in expected.norms["c"]]
 
 
 def test_the_lstm_may_do_worse_and_the_page_says_so(opened: Callable[..., Any]) -> None:
     shown = opened(page(TEXT))
     shown.slide("#forget", -4)
-    assert passage("lstm", bias=-4).c[0] < passage("rnn").h[0]
+    assert passage("lstm", bias=-4).norms["c"][0] < passage("rnn").norms["h"][0]
     assert "Here the LSTM does worse" in shown.text("#headline")
 
 
@@ -96,9 +96,11 @@ def test_own_words_are_read_as_the_library_reads_them(opened: Callable[..., Any]
     shown.page.fill("#own", own)
     shown.page.press("#own", "Enter")
     expected = passage("lstm", own, hidden=6, seed=5)
-    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.c, rtol=1e-9)
+    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.norms["c"], rtol=1e-9)
     np.testing.assert_allclose(
-        shown.page.evaluate("Page.model.rows[1].sizes.slice(1)"), passage("rnn", own, hidden=6, seed=5).h, rtol=1e-9
+        shown.page.evaluate("Page.model.rows[1].sizes.slice(1)"),
+        passage("rnn", own, hidden=6, seed=5).norms["h"],
+        rtol=1e-9,
     )
     assert "typed here" in shown.page.locator("#sequence option:checked").text_content()
 
@@ -313,14 +315,14 @@ def test_cells_losses_chrono_and_scale(opened: Callable[..., Any]) -> None:
         shown.page.select_option("#cell", LABELS[kind])
         assert shown.page.evaluate("Page.model.rows.length") == (1 if kind == "rnn" else 2)
         np.testing.assert_allclose(
-            shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), getattr(passage(kind, seed=2), state), rtol=1e-9
+            shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), passage(kind, seed=2).norms[state], rtol=1e-9
         )
         assert shown.page.is_visible("#forget") == (kind == "lstm")
     shown.page.check("#chrono")
     cell = tl.nn.LSTMCell(4, 4, init="chrono", T_max=11, rng=2)
     tokens = tokenize(TEXT)
     expected = trace_sequence(cell, embed(tokens, 4, 2), tokens, 2)
-    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.c, rtol=1e-9)
+    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.norms["c"], rtol=1e-9)
     shown.page.uncheck("#chrono")
     shown.slide("#scale", 2)
     shown.slide("#bias-i", -3)
@@ -685,7 +687,7 @@ def test_a_network_with_its_readout(opened: Callable[..., Any], loss: str) -> No
     assert "trained on <b>nothing</b>" in shown.text("#cell")
     for k in (0, 1):
         np.testing.assert_allclose(
-            shown.page.evaluate(f"Page.model.rows[{k}].sizes.slice(1)"), networks[k][0].c, rtol=1e-9
+            shown.page.evaluate(f"Page.model.rows[{k}].sizes.slice(1)"), networks[k][0].norms["c"], rtol=1e-9
         )
     assert "L is" in shown.text("#what-L")
     shown.page.fill("#own", "abz")

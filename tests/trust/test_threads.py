@@ -285,7 +285,7 @@ def test_pictures_made_by_several_threads_are_those_of_one(tmp_path: Any) -> Non
         for k, picture in enumerate(pictures[: 1 + seed % 2]):
             picture.save(tmp_path / f"{threading.get_ident()}-{k}.svg")
         traced = trace_sequence(cell, numbers(seed, 5, 2))
-        return [*(picture.source for picture in pictures), repr(traced.h.tolist())]
+        return [*(picture.source for picture in pictures), repr(traced.norms["h"].tolist())]
 
     alone = [work(k) for k in range(4)]
     assert at_once(4, work) == alone

@@ -10,6 +10,7 @@ import math
 import os
 import textwrap
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ def _style() -> Iterator[None]:
         "ytick.labelsize": _SMALL, "lines.solid_capstyle": "round", "hatch.linewidth": 1.0,
         "svg.hashsalt": "tinygrad_lstm", "svg.fonttype": "path", "mathtext.default": "regular",
     }  # fmt: skip
-    with _one_at_a_time, rc_context(look):
+    with _one_at_a_time, rc_context(look), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a sign that the font lacks is drawn as a box, which is seen
         yield
 
 

@@ -118,7 +118,7 @@ class _Drawing:
             sheet.box(f"band-{name}", (self.start - 8, y - 8.5), size, "band", f"the direct path of {name}")
         for k, line in enumerate(self.said):
             colour = theme.STATE_TEXT if lanes else theme.GRADIENT_TEXT
-            sheet.words(f"said{k}", "title", (self.start + 14, 60 + 15 * k), line, 10.5, 700, colour)
+            sheet.words(f"said{k}", "title", (self.start + 14, 60 + 15 * k), line, 10.5, 560, colour)
         self.states()
         y = self.bottom + 54
         sheet.legend(y, self.flow.traced, bool(lanes), number)
