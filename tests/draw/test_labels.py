@@ -109,3 +109,11 @@ def test_a_tooltip_says_all_in_one_line():
     y.name = "y"
     flow = tl.trace_gradients(y.sum())
     assert labels.tooltip(flow.node(y)) == "y · mul · part[3] · shape (1, 2) · 2, 4 · ‖∂L/∂·‖ = 1.414"
+
+
+@pytest.mark.parametrize("room", [12, 19, 24, 88])
+def test_a_row_of_colours_never_leaves_its_room(room):
+    for size in (5, 8, 16, 64):
+        drawn = cells(labels.heat_row(np.linspace(-1, 1, size), room=room))
+        assert sum(int(width) for _, width in drawn) <= room
+        assert len(drawn) >= min(size, 3)

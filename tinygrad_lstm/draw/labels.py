@@ -117,7 +117,8 @@ def heat_row(value: Array, size: float = 8, numbers: bool = True, room: int | No
     width, height = room // row.size if room else _NUMBER, 16
     texts = _texts(row) if numbers and row.size <= NUMBERS else []
     if not texts or max(theme.text_width(text, 0.95 * size) for text in texts) > width:
-        row = _thinned(row, sampled(row.size))
+        # No cell narrower than 4 points: in little room fewer stand for all.
+        row = _thinned(row, max(sampled(row.size), -(-row.size // max(1, (room or _ROOM) // 4))))
         width, height, texts = max(4, min(24 if room else 14, (room or _ROOM) // row.size)), 12, []
     return grid(row[None], width, height, texts, size, least)
 

@@ -240,7 +240,7 @@ class _Drawing:
         """A value: its name, its numbers, the gradient that arrives."""
         rows = [labels.td(labels.font(title, 12, colour, bold=True)), labels.td(self.heat(e, size[0] - 8))]
         if self.few or e.kind != "x":
-            text = labels.gradient_text(e.node, "‖∇‖") if self.few else labels.amount(e.node)
+            text = labels.gradient_text(e.node, "‖∇‖") if self.few else number(labels.figure(e.node), 1)
             rows.append(labels.td(labels.font(text, LEAST, theme.GRADIENT_TEXT)))
         return labels.table(rows, CELLPADDING="0", CELLSPACING="1")
 
