@@ -213,6 +213,8 @@ def test_what_others_print_meanwhile_is_not_lost(capfd, monkeypatch):
         return draw(self, **options)
 
     monkeypatch.setattr(pygraphviz.AGraph, "draw", interrupted)
+    monkeypatch.setattr(render, "_room", render._MOST)  # here, however much was drawn before
+    monkeypatch.setattr(render, "_worker", None)
     with pytest.raises(RenderError):
         render.render(LOST, "svg")
     assert capfd.readouterr().err == "from another thread\n"
@@ -260,6 +262,8 @@ def test_graphviz_which_is_not_thread_safe_is_entered_by_one_thread_at_a_time(mo
         return draw(self, **options)
 
     monkeypatch.setattr(pygraphviz.AGraph, "draw", slow)
+    monkeypatch.setattr(render, "_room", render._MOST)  # here, however much was drawn before
+    monkeypatch.setattr(render, "_worker", None)
     threads = [threading.Thread(target=render.render, args=(SMALL, "svg")) for _ in range(4)]
     for thread in threads:
         thread.start()
