@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -238,9 +239,12 @@ def test_the_lines_that_are_printed_compute_what_the_run_does(
     assert main(["export", "run", "--to", to, "--out", f"weights.{to}", "--cell", "mine.py:TwoCell"]) == 0
     lines = capsys.readouterr().out.split("\n\n", 1)[1]
     monkeypatch.syspath_prepend(".")
-    monkeypatch.delitem(__import__("sys").modules, "mine", raising=False)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     x = np.random.default_rng(0).standard_normal((5, 2, 6)).astype(np.float32)
-    exec(lines, names := {"x": x})
+    try:
+        exec(lines, names := {"x": x})
+    finally:
+        sys.modules.pop("mine", None)  # what is undone of sys.modules is only what stood there before
     wanted, _ = load("run", cell_of("TwoCell")).network().predict(x)
     assert names["y"].tobytes() == wanted.tobytes()  # type: ignore[attr-defined]
 
