@@ -409,3 +409,42 @@ def test_marks_where_earlier_steps_are_read(svg):
     page = svg(strip(unroll(tl.nn.LSTMCell(3, 4, rng=0), 4, loss="all")))
     assert [i.id for i in page.of("loss")] == ["r0-loss", "r0-s1-read-h", "r0-s2-read-h", "r0-s3-read-h"]
     assert "L is read after every step" in page.text
+
+
+def a_sum(cell, x, h):
+    return tl.tanh(h @ cell.W + x @ cell.V.T - cell.b)
+
+
+PLAIN = {
+    "joined": lambda cell, x, h: tl.tanh(tl.concat([h, x], axis=-1) @ cell.J + cell.b), "sum": a_sum,
+    "sine": lambda cell, x, h: tl.sin(h @ cell.W + x),
+}  # fmt: skip
+MORE = {
+    "product": lambda cell, x, h: tl.tanh((h @ cell.W) * x),
+    "two layers": lambda cell, x, h: tl.tanh(tl.relu(h @ cell.W + x) @ cell.V),
+    "two squashings": lambda cell, x, h: tl.tanh(tl.tanh(h) @ cell.W + x),
+    "half": lambda cell, x, h: tl.tanh(0.5 * a_sum(cell, x, h)),
+}
+
+
+@pytest.mark.parametrize("name", [*PLAIN, *MORE])
+def test_one_matrix_and_one_squashing_are_said_of_nothing_else(name):
+    shapes = {"W": (3, 3), "V": (3, 3), "J": (6, 3), "b": (3,)}
+    cell = cells.Lines((PLAIN | MORE)[name], sizes=(3, 3), **shapes)
+    row = kept(unroll(cell))
+    bend = "sin" if name == "sine" else "tanh"
+    if name in MORE:
+        assert (row.factor, row.why) == ("× Wᵀ …", "no way one step back without a matrix")
+        assert "W [" not in row.formula
+        return
+    assert row.factor == ("× Wᵀ sin′" if bend == "sin" else "× Wᵀ (1 − h²)")
+    matrix, squash = map(float, re.fullmatch(rf"matrix W \(× (.+)\), squashing {bend} \(× (.+)\)", row.why).groups())
+    through, steps = cell.J.numpy()[:3] if name == "joined" else cell.W.numpy(), []
+    for before, after in itertools.pairwise(row.nodes):
+        inner = after.inputs[0].source
+        slope = np.cos(inner.value) if bend == "sin" else 1 - after.value**2
+        np.testing.assert_allclose(before.gradient, (after.gradient * slope) @ through.T, rtol=1e-12)
+        steps.append((norm(before.gradient) / norm(inner.gradient), norm(inner.gradient) / norm(after.gradient)))
+    np.testing.assert_allclose((matrix, squash), np.exp(np.log(steps).mean(axis=0)), rtol=0.01)
+    wanted = {"joined": "[h, x] J + b", "sum": "W [h, x]", "sine": "h W + x"}
+    assert row.formula == f"new h = {bend}({wanted[name]})"

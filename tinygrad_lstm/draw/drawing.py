@@ -79,7 +79,6 @@ def draw(
     if titles is not None and len(titles) != len(targets):
         raise ValueError(f"{len(titles)} titles for {len(targets)} graphs")
     flows = [_backward(targets)] if backward else [_flow(target, gradients) for target in targets]
-    scale = theme.Scale.of([norm for flow in (*flows, *beside) for norm in _norms(flow)])
     found = [find_chain(flow) for flow in flows]
     chains = [chain for chain in found if chain is not None]
     name = (
@@ -90,11 +89,15 @@ def draw(
     notes = _notes(flows, cells)
     heading = titles[0] if titles else None
 
+    def scale() -> theme.Scale:  # of every edge of every graph: made only for what is drawn by it
+        edges = (edge for flow in (*flows, *beside) for edge in flow.edges)
+        return theme.Scale.of([norm for norm in (edge.norm for edge in edges) if norm is not None])
+
     def drawing(picture: Picture) -> Drawing:
         return Drawing(picture, flows, titles, labels)
 
     if backward and detail != "ops":
-        return drawing(layout_backward(flows[0], scale, name, heading, labels or (), values, notes))
+        return drawing(layout_backward(flows[0], scale(), name, heading, labels or (), values, notes))
     if cells:
         longest = max(map(len, chains))
         if labels is not None and len(labels) != longest:
@@ -106,11 +109,11 @@ def draw(
             raise ValueError(f"detail {detail!r} opens the steps of one graph: draw each by itself, or as 'step'")
         title, ops = heading or chains[0][0].title, detail != "cell"
         with suppress(NoLanes):
-            return drawing(layout_lanes(flows[0], chains[0], keep, scale, name, title, labels or (), ops, notes))
+            return drawing(layout_lanes(flows[0], chains[0], keep, scale(), name, title, labels or (), ops, notes))
     if len(flows) > 1:
         raise ValueError("several graphs are drawn together only when each is one chain of a cell's steps")
     collapse = detail in ("cell", "step") or (detail == "auto" and len(flows[0].nodes) > LIMIT)
-    return drawing(layout_graph(flows[0], scale, name, heading, labels or (), values, collapse, notes))
+    return drawing(layout_graph(flows[0], scale(), name, heading, labels or (), values, collapse, notes))
 
 
 def _backward(targets: Sequence[Any]) -> Flow:
@@ -134,11 +137,6 @@ def _flow(target: Any, gradients: bool) -> Flow:
     if gradients and target.requires_grad and target.size == 1:
         return trace_gradients(target)
     return read_graph(target)
-
-
-def _norms(flow: Flow) -> Iterator[float]:
-    """What a scale is made of."""
-    return (norm for norm in (edge.norm for edge in flow.edges) if norm is not None)
 
 
 def _notes(flows: Sequence[Flow], cells: bool) -> list[str]:

@@ -307,7 +307,7 @@ class _Row:
         for edge, x in ops:
             if any(e.source in step.inside and e.slot != edge.slot for e in edge.consumer.inputs):
                 self.sheet.wire(f"{self.id(k, state, 'wire')}{x:.0f}", [(x, y), (x, low)])
-        if k + 1 < len(self.shown) and any(e.consumer in step.inside for e in step.after[state].uses):
+        if k + 1 < len(self.shown) and step.used(step.after[state]):
             self.sheet.wire(self.id(k, state, "wire"), [(joint, y), (joint, low)])
         if away := step.beside(state):
             left = joint - self.grid.pitch
@@ -337,7 +337,7 @@ class _Row:
             self.after(k, self.row.others[0], second if squash else first, together(made))
             self.before(k, self.row.others[0], first, together(away))
         if self.grid.roomy:
-            norm = cotangent_norm([edge for edge in step.x.uses if edge.consumer in step.inside])
+            norm = cotangent_norm(step.used(step.x))
             self.line(self.id(k, "x"), [(first, y), (first, y + 22)], norm, False, f"of x of step {self.shown[k] + 1}")
 
     def glyph(self, ident: str, names: list[str], at: Point, tooltip: str) -> None:
@@ -364,7 +364,7 @@ class _Row:
     def shows(self, state: str) -> bool:
         """Whether the last step makes of a state with a direct path what is read of it."""
         step = self.row.steps[-1]
-        made = [e for e in step.after[state].uses if e.consumer in step.inside] if state in step.after else []
+        made = step.used(step.after[state]) if state in step.after else []
         return self.weighs and bool(made) and any(s in self.row.others for s in self.row.read(self.row.back))
 
     def read(self) -> None:
@@ -391,7 +391,7 @@ class _Row:
             sheet.text(f"{self.prefix}-read-{state}-name", "name", (right + 5, at - 14), name)
         for state in filter(self.shows, row.bands):
             step, high = row.steps[-1], self.y(k, state)
-            made = [e for e in step.after[state].uses if e.consumer in step.inside]
+            made = step.used(step.after[state])
             path = [(right + 12, y), (joint, y), (joint, high), (joint - 9, high)]
             self.line(f"{self.prefix}-shown-{state}", path, cotangent_norm(made), False, f"of {state} as it is shown")
         for j, position in enumerate(self.shown[:-1]):

@@ -17,7 +17,7 @@ from ..flow.graph import Array, norm
 from ..flow.steps import Step
 
 BENDS = {"sigmoid", "tanh", "relu", "softplus", "softmax", "log_softmax", "exp", "expm1", "log", "log1p", "sin", "cos"}
-_KEEPS = {"concat", "reshape", "getitem", "cast"}
+KEEPS = {"concat", "reshape", "getitem", "cast"}
 
 
 class Along(NamedTuple):
@@ -73,8 +73,6 @@ class CellStep:
     def _path(self, state: str) -> list[Edge] | None:
         start, end = self.before[state], self.after.get(state)
         best: dict[Node, tuple[int, int, list[Edge]]] = {start: (0, 0, [])}
-        if start is end:
-            return []
         for op in self.operations:
             ways = [(*best[e.source][:2], [*best[e.source][2], e]) for e in op.inputs if e.source in best]
             if ways and op not in self.products:
@@ -89,7 +87,11 @@ class CellStep:
     def beside(self, state: str) -> list[Edge]:
         """The edges by which a state goes any other way than along its direct path: into weights, gates, products."""
         direct = self.direct.get(state, [])[:1]
-        return [e for e in self.before[state].uses if e.consumer in self.inside and e not in direct]
+        return [edge for edge in self.used(self.before[state]) if edge not in direct]
+
+    def used(self, node: Node) -> list[Edge]:
+        """The edges by which the operations of the step read a value."""
+        return [edge for edge in node.uses if edge.consumer in self.inside]
 
     def factor(self, state: str) -> Along:
         """What one step back along the direct path of a state multiplies by: "f", "(1 − u)", "1" for a bare sum."""
@@ -102,7 +104,7 @@ class CellStep:
         """What an edge of a direct path multiplies by; no words where that is 1."""
         node, op, found = edge.consumer, edge.consumer.op or "", local(edge)
         if found is None:
-            return Along("", np.ones(())) if op in _KEEPS else Along(f"∂{op}", None)
+            return Along("", np.ones(())) if op in KEEPS else Along(f"∂{op}", None)
         other = self.written(node.inputs[1 - edge.slot].source, bound=True) if len(node.inputs) == 2 else ""
         out = self.names.get(node) or node.symbol
         words = {
@@ -131,8 +133,7 @@ def find_chain(flow: Flow) -> list[CellStep] | None:
 
 def cell_steps(flow: Flow) -> list[CellStep]:
     """Every step of a cell in a graph, as far as x and the states that went in are in it too."""
-    found = (_nodes(flow, step, at) for at, step in enumerate(flow.cell_steps, 1))
-    return [step for step in found if step is not None]
+    return [found for at, step in enumerate(flow.cell_steps, 1) if (found := _nodes(flow, step, at)) is not None]
 
 
 def _nodes(flow: Flow, step: Step, at: int) -> CellStep | None:
@@ -157,16 +158,13 @@ def _nodes(flow: Flow, step: Step, at: int) -> CellStep | None:
 
 def _self_contained(flow: Flow, steps: list[CellStep]) -> bool:
     inside = {node for step in steps for node in step.operations}
-    out = {node for step in steps for node in step.after.values()}
+    hidden = inside - {node for step in steps for node in step.after.values()}
     beyond: set[Node] = set()
     for node in flow.nodes:
         sources = {edge.source for edge in node.inputs}
-        if node in inside:
-            if sources & beyond:
-                return False
-        elif not (sources.isdisjoint(inside) and sources.isdisjoint(beyond)):
-            if not sources & inside <= out:
-                return False
+        if not sources.isdisjoint(beyond if node in inside else hidden):
+            return False
+        if node not in inside and not (sources.isdisjoint(inside) and sources.isdisjoint(beyond)):
             beyond.add(node)
     return True
 

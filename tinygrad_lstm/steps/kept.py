@@ -12,7 +12,7 @@ import numpy as np
 from ..flow import Edge, Flow, Node
 from ..flow.graph import norm
 from ..writing import number, one_line, percent
-from .chain import BENDS, CellStep, cotangent_norm
+from .chain import BENDS, KEEPS, CellStep, cotangent_norm
 
 
 @dataclass(eq=False)
@@ -144,6 +144,13 @@ class Kept:
         return node.op if node and node.op in BENDS and len(node.inputs) == 1 else None
 
     @cached_property
+    def plain(self) -> bool:
+        """Whether the state is a nonlinearity of W [h, x] + b, and nothing else is in a step."""
+        step, linear = self.steps[-1], KEEPS | {"add", "sub", "neg", "transpose"}
+        others = {op for op in step.operations if op.op not in linear} - step.products
+        return bool(self.bend and not self.direct and others == {self.nodes[-1]} and step.beside(self.state))
+
+    @cached_property
     def _factors(self) -> list[tuple[float | None, float | None]]:
         """Of each step but the first: the factor of the matrix, and before it that of the squashing.
 
@@ -170,17 +177,17 @@ class Kept:
         """What one step back multiplies by, as a formula."""
         if self.direct:
             return f"× {self.steps[-1].factor(self.state).words}"
-        return (
-            "× Wᵀ …" if not self.bend else f"× Wᵀ (1 − {self.state}²)" if self.bend == "tanh" else f"× Wᵀ {self.bend}′"
-        )
+        squash = f"(1 − {self.state}²)" if self.bend == "tanh" else f"{self.bend}′"
+        return f"× Wᵀ {squash if self.plain else '…'}"
 
     @cached_property
     def why(self) -> str:
         """What that means."""
+        if not (self.direct or self.plain):
+            return "no way one step back without a matrix"
         if not self.direct:
             matrix, squash = ("" if part is None else f" (× {number(part)})" for part in self.weights)
-            named = f"matrix W{matrix}, squashing {self.bend}{squash}"
-            return named if self.bend else "no way one step back without a matrix"
+            return f"matrix W{matrix}, squashing {self.bend}{squash}"
         ops = [edge.consumer.op or "" for edge in self.steps[-1].direct[self.state]]
         bends = ", ".join(self.steps[-1].bends(self.state))
         through = "+ lets it through: " if {"add", "sub"} & {*ops} else ""
@@ -188,11 +195,12 @@ class Kept:
 
     @cached_property
     def formula(self) -> str:
-        """How a step makes the state, where that can be said without its weights."""
+        """How a step makes the state, where that can be said in a line."""
         step, node = self.steps[-1], self.nodes[-1]
-        if self.bend and not self.direct and len(step.products) == 1:
-            return f"new {self.state} = {self.bend}(W [{', '.join(step.states)}, x])"
         text = step.written(node, own=False) if node else "…"
+        if "…" in text and self.plain:
+            read = [step.names[node] for node in (*step.before.values(), step.x) if step.used(node)]
+            text = f"{self.bend}(W [{', '.join(read)}])"
         return "" if "…" in text else f"new {self.state} = {text}"
 
 
@@ -214,7 +222,7 @@ def headline(rows: Sequence[Kept]) -> str:
     """The title of a strip: what its numbers show, and nothing that they do not."""
     first, *others = rows
     if all(row.end is None for row in rows):
-        return f"{_steps(first)} through {' and '.join(_names(rows))}: gradients were not computed"
+        return f"{_steps(len(first.steps))} through {' and '.join(_names(rows))}: gradients were not computed"
     if not any(row.back for row in rows):
         return "One step: no step back yet, on which a gradient could vanish"
     lefts = [row.left for row in rows if row.left is not None and math.isfinite(row.left)]
@@ -225,7 +233,8 @@ def headline(rows: Sequence[Kept]) -> str:
     if others and alike and once and (said := _compared(first, lefts[0], lefts[1:])):
         return said
     if others and alike and min(lefts):
-        return f"Of the last gradient, {_back(first)}: " + ", ".join(f"{row.name} {percent(row.left)}" for row in rows)
+        shares = ", ".join(f"{row.name} {percent(row.left)}" for row in rows)
+        return f"Of the last gradient, {_steps(first.back)} back: {shares}"
     return "; ".join(f"{row.name}: {_one(row)}" for row in rows)
 
 
@@ -243,7 +252,7 @@ def _compared(first: Kept, left: float, theirs: Sequence[float]) -> str:
     if alone is not None and most < left < 1:
         return f"The {name} vanishes less, but not by {first.state} alone: {_is(first).rpartition(', and ')[2]}"
     if left < least or most < left < 1:
-        return f"The {name} vanishes {'more' if left < least else 'less'}, {_back(first)}"
+        return f"The {name} vanishes {'more' if left < least else 'less'}, {_steps(first.back)} back"
     return ""
 
 
@@ -263,19 +272,15 @@ def _one(row: Kept) -> str:
     if not math.isfinite(row.left):
         return "the gradient is no finite number"
     if not row.left:
-        return f"nothing measurable is left of the gradient {_back(row)}"
+        return f"nothing measurable is left of the gradient {_steps(row.back)} back"
     if not row.back:
         return "one step, no step back"
     what = "gradient is left" if row.left < 1 and row.once else "last gradient"
-    return f"{percent(row.left)} of the {what} {_back(row)}"
+    return f"{percent(row.left)} of the {what} {_steps(row.back)} back"
 
 
-def _back(row: Kept) -> str:
-    return f"{row.back:,} step{'s' * (row.back > 1)} back"
-
-
-def _steps(row: Kept) -> str:
-    return f"{len(row.steps):,} step{'s' * (len(row.steps) > 1)}"
+def _steps(count: int) -> str:
+    return f"{count:,} step{'s' * (count > 1)}"
 
 
 def _names(rows: Sequence[Kept]) -> list[str]:
@@ -300,4 +305,4 @@ def subtitle(rows: Sequence[Kept], root: str) -> str:
 def sentence(rows: Sequence[Kept]) -> str:
     """The strip in one sentence, for those who cannot see it."""
     parts = [f"{row.name}, followed along {row.state}: {_one(row)}" for row in rows]
-    return f"{_steps(rows[0])} through {' and '.join(_names(rows))}. {'; '.join(parts)}."
+    return f"{_steps(len(rows[0].steps))} through {' and '.join(_names(rows))}. {'; '.join(parts)}."

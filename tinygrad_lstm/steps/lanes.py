@@ -290,10 +290,8 @@ class _Routes:
         """Find the cheapest way of a wire, from its source or from a wire of the same value. Whether there is one."""
         lane = on_lane(source, target)
         tree = self.trees[source]
-        ends = {}
-        for port in self._ports(target, False, target.wires[n].crosses, lane):
-            if (target, port.side) not in self.ports:
-                ends[port.cell, port.way] = port
+        into = self._ports(target, False, target.wires[n].crosses, lane)
+        ends = {(port.cell, port.way): port for port in into if (target, port.side) not in self.ports}
         starts: dict[tuple[Cell, Cell], float] = {}
         for port in self._ports(source, True, False, lane):
             used = self.ports.get((source, port.side), source)
