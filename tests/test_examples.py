@@ -14,7 +14,7 @@ SMALL = {
         ["--steps", "20", "--length", "6"],
         r"640 sequences: squared error 0\.\d+, always answering 1: 0\.1667",
     ),
-    "text.py": (["text.txt", "--steps", "100", "--hidden", "8"], r"held-out loss .+ bigram(.|\n)+temperature 1\.0:\n"),
+    "text.py": (["--steps", "200", "--hidden", "8"], r"bigram(.|\n)+6,400 sequences, held-out loss \d(.|\n)+1\.0:\n"),
     "own_cells.py": (["3"], r"GRU: loss (.|\n)+CoupledLSTM: loss .+ guessing 0\.6931"),
     "rnn_or_lstm.py": (["--length", "4", "--steps", "3", "--seeds", "1"], r"LSTM, chrono +solved 0 of 1 \[\]"),
     "to_pytorch.py": (
@@ -32,11 +32,23 @@ def test_it_runs(name, tmp_path, monkeypatch, capsys):
         pytest.importorskip(library, reason=f"{name} uses it")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, *argv])
-    (tmp_path / "text.txt").write_text("the cat sat on the mat, and the dog sat on the log.\n" * 60)
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     assert re.search(printed, capsys.readouterr().out)
     if name == "own_cells.py":
         assert sorted(p.name for p in tmp_path.glob("*.svg")) == ["CoupledLSTM.svg", "GRU.svg"]
+
+
+def test_the_text_that_ships_is_what_the_page_says_and_can_be_learnt_from():
+    text = (EXAMPLES / "fables.txt").read_text(encoding="ascii")
+    titles = re.findall(r"^(?:[A-Z]+ ?)+$", text, re.MULTILINE)
+    words = re.findall(r"[a-z]+", text.lower())
+    said = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert f"sixty-three fables, {round(len(text) / 1000)} KB" in said
+    assert len(titles) == len(set(titles)) == 63
+    assert len(words) > 5000
+    assert len(set(words)) < len(words) / 8
+    for name in (path.name for path in EXAMPLES.iterdir() if path.is_file()):
+        assert name == "README.md" or name in said
 
 
 @pytest.mark.parametrize("path", SHORT, ids=lambda p: p.name)

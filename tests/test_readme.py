@@ -3,6 +3,7 @@
 import io
 import re
 import shlex
+import shutil
 import tokenize
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def test_the_training_commands_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "book.txt").write_text("The cat sat on the mat. The dog sat on the log.\n" * 40, encoding="utf-8")
+    (tmp_path / "examples").mkdir()
+    shutil.copy(ROOT / "examples" / "fables.txt", tmp_path / "examples")
     for line in blocks("console")[0].splitlines():
         _, program, *arguments = shlex.split(line)
         assert program == "tinygrad-lstm"
