@@ -20,7 +20,6 @@ needs_charts = pytest.mark.skipif(not charts.available(), reason="the charts nee
 TABLES = [
     "direct.csv",
     "norms.csv",
-    "sequence.csv",
     "singular.csv",
     "split.csv",
     "study.json",
@@ -56,7 +55,7 @@ def number(text):
 @pytest.mark.parametrize("form", ["svg", "png", "pdf"])
 def test_every_chart_and_table_is_written(capsys, form):
     assert main(["flow", *SMALL, "--format", form]) == 0
-    pictures = [f"{name}.{form}" for name in [*CHARTS, "sequence"]]
+    pictures = [f"{name}.{form}" for name in CHARTS]
     assert sorted(os.listdir("flow")) == sorted([*TABLES, *pictures])
     out, err = capsys.readouterr()
     assert err == ""
@@ -70,7 +69,7 @@ def test_every_chart_and_table_is_written(capsys, form):
 
 def test_without_matplotlib_there_are_tables_and_the_name_of_the_extra(capsys, bare):
     assert main(["flow", *SMALL]) == 0
-    assert sorted(os.listdir("flow")) == sorted([*TABLES, "sequence.svg"])
+    assert sorted(os.listdir("flow")) == TABLES
     out, err = capsys.readouterr()
     assert err == 'note: tables only; the extra that draws the charts: pip install "tinygrad-lstm[charts]"\n'
     assert "LSTM, chrono" in out
@@ -120,25 +119,6 @@ def test_what_is_printed_is_this_study_in_98_columns(capsys, bare):
         numbers = re.findall(r"\d+\.?\d*(?:e[+-]\d+)?", row.removeprefix(cell.variant.label).replace("dL/d", ""))
         assert float(numbers[1]) == pytest.approx(cell.norms()[-1], rel=0.06)
     assert [row["cell"] for row in rows("table.csv")] == list(VARIANTS)
-
-
-def test_the_sequence_is_the_first_seed_lstm_over_rnn(bare):
-    assert main(["flow", *SMALL, "--format", "svg"]) == 0
-    found = rows("sequence.csv")
-    norms = study(["lstm1", "rnn"], 6, 3, 2, [0])
-    assert list(found[0]) == ["step", "lstm1_c", "lstm1_h", "lstm1_x", "rnn_h", "rnn_x"]
-    assert [float(r["lstm1_c"]) for r in found] == norms.of("lstm1").norms()[:-1][::-1].tolist()
-    assert [float(r["rnn_h"]) for r in found] == norms.of("rnn").norms()[:-1][::-1].tolist()
-    with open("flow/sequence.svg", encoding="utf-8") as file:
-        picture = file.read()
-    assert picture.index("LSTM, forget bias 1, seed 0") < picture.index("RNN, seed 0")
-
-
-def test_of_a_long_sequence_the_beginning_is_drawn_and_it_says_so(capsys, bare, monkeypatch):
-    monkeypatch.setattr(flow, "_PICTURED", 4)
-    assert main(["flow", *SMALL]) == 0
-    assert len(rows("sequence.csv")) == 4
-    assert "sequence.svg is a run of the first 4 steps alone, with L = u · h_4" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cells", ["rnn", "lstm-2", "chrono,lstm1997", "lstm5,rnn,lstm0.5"])
@@ -236,7 +216,7 @@ def test_a_gradient_that_is_nan_is_one_line(capsys, monkeypatch):
     assert os.listdir(".") == []
 
 
-@pytest.mark.parametrize("where", ["study", "_write_tables", "_picture", "_charts"])
+@pytest.mark.parametrize("where", ["study", "_write_tables", "_charts"])
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), 130), (OSError(28, "No space left on device"), 2)])
 def test_a_stop_halfway_leaves_nothing(capsys, bare, monkeypatch, where, error, status):
     def stop(*_):

@@ -9,6 +9,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from cells import CoupledLSTMCell, GRUCell, MinimalCell
 from reading import contrast
 
 import tinygrad_lstm as tl
@@ -24,6 +25,12 @@ from matplotlib.text import Text
 @pytest.fixture(scope="module")
 def found():
     return study(lag=12, hidden_size=4, input_size=3, seeds=[0, 1, 2])
+
+
+@pytest.fixture(scope="module")
+def own():
+    """Cells of one's own beside a plain RNN, each with a direct path: along h by 1 - u, along c by f, along h by k."""
+    return study(["rnn", GRUCell, CoupledLSTMCell, MinimalCell], lag=9, hidden_size=4, input_size=3, seeds=[0, 1])
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +65,7 @@ def curves(axes):
 
 
 @pytest.mark.parametrize("name", charts.CHARTS)
-@pytest.mark.parametrize("which", ["found", "lost"])
+@pytest.mark.parametrize("which", ["found", "lost", "own"])
 def test_no_text_is_cut_off_or_lies_on_another(name, which, request):
     figure = agg(charts.CHARTS[name](request.getfixturevalue(which)))
     width, height = figure.canvas.get_width_height()
@@ -92,7 +99,7 @@ def test_norms_are_drawn_as_they_are_with_closed_forms_dashed(found):
             assert any(c.is_dashed() == dashed for c in matching)
     said = " ".join(texts(charts.norms(found)))
     assert all(words in said for words in ("σ(0)ˡᵃᵍ", "σ(1)ˡᵃᵍ", "σ(3)ˡᵃᵍ", "1ˡᵃᵍ", "without tanh", "at zero weights"))
-    assert "dL/dc of the LSTMs and of dL/dh of the RNN" in said
+    assert "Norm of dL/dh of the RNN, dL/dc of the LSTM of 1997 and LSTM, through every path." in said
 
 
 def test_the_smallest_normal_numbers_are_marked_where_the_chart_reaches_them(found, lost):
@@ -159,6 +166,25 @@ def test_bars_are_the_signed_shares(found):
         heights = [bar.get_height() for bar in axes.patches]
         assert heights == [p.share for p in cell.parts[: len(heights)]]
         assert sum(heights) == pytest.approx(1, abs=0.05)
+
+
+def test_a_cell_of_ones_own_has_its_direct_path_and_its_split_by_crossings(own):
+    cells, figure = own.cells[1:], charts.direct(own)
+    for axes, measured in zip(figure.axes, ("relative", "cosine"), strict=True):
+        drawn = [line.get_ydata() for line in curves(axes) if len(line.get_ydata()) == own.lag + 1]
+        for cell, y in zip(cells, drawn, strict=True):
+            values = getattr(cell, measured)()
+            np.testing.assert_allclose(y, np.log10(values) if measured == "relative" else values, rtol=1e-12)
+    said = " ".join(texts(figure))
+    assert "dL/dh of the GRU and Minimal, dL/dc of the CoupledLSTM that crossed no weight" in said
+    assert {"GRU  h × (1 − u)", "CoupledLSTM  c × f", "Minimal  h × sigmoid(v)"} <= set(texts(figure))
+    figure = charts.split(own)
+    assert [axes.get_title("left") for axes in figure.axes] == [cell.variant.label for cell in cells]
+    for axes, cell in zip(figure.axes, cells, strict=True):
+        heights = [bar.get_height() for bar in axes.patches]
+        assert heights == [p.share for p in cell.parts[: len(heights)]]
+        assert sum(heights) == pytest.approx(1, abs=0.05)
+        assert cell.parts[0].norm == pytest.approx(cell.runs[0].direct[-1], rel=1e-12)
 
 
 def test_parts_that_cancel_are_drawn_and_the_rest_is_one_bar(found):
@@ -280,10 +306,10 @@ def test_a_chart_as_svg_is_a_card_with_a_name(found, tmp_path):
     assert whole.get("style") == "fill: none"  # no corner of another's on the card
 
 
-def test_a_study_without_an_lstm_has_no_cell_state_to_split():
+def test_a_study_without_a_direct_path_has_nothing_to_split():
     rnn = study(["rnn"], 3, 2, 2, [0])
     for chart in (charts.direct, charts.split):
-        with pytest.raises(ValueError, match="no LSTM"):
+        with pytest.raises(ValueError, match="no cell of the study has a direct path"):
             chart(rnn)
     charts.norms(rnn)
 

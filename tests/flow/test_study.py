@@ -252,13 +252,6 @@ def test_the_same_call_gives_the_same_numbers_and_cells_share_inputs(found):
     assert all(x == inputs[0] for x in inputs)
 
 
-def test_a_shorter_run_is_the_beginning_of_the_longer_one():
-    v = variant("chrono")
-    whole, part = run(v, 30, 4, 3, 0), run(v, 30, 4, 3, 0, steps=7)
-    states = [[n.value.tolist() for n in p.flow.named("c")] for p in (whole, part)]
-    assert states[0][:7] == states[1]
-
-
 def test_progress_names_every_run():
     said = []
     study(["rnn", "lstm1"], 2, 2, 2, [0, 1], said.append)

@@ -148,20 +148,18 @@ def save(
     path: Path,
     detail: str,
     labels: Sequence[str] | None = None,
-    titles: Sequence[str] | None = None,
     keep: Collection[int] = (),
     beside: Sequence[Passage] = (),
 ) -> tuple[Path, str]:
     """Draw passages one above another, on one scale with those `beside`; return what was written, and a note.
 
-    `titles` stand in place of the passages' own; steps to `keep`, from 1, are never left out. The note is empty, or,
-    where nothing can render, says why the DOT text was written instead of the picture.
+    Steps to `keep`, from 1, are never left out. The note is empty, or, where nothing can render, says why the DOT text
+    was written instead of the picture.
     """
     from ..draw import draw
 
-    headings = [p.title for p in shown] if titles is None else titles
-    flows, others = [p.flow for p in shown], [p.flow for p in beside]
-    drawing = draw(*flows, detail=detail, titles=headings, labels=labels, keep=keep, beside=others)
+    titles, flows, others = [p.title for p in shown], [p.flow for p in shown], [p.flow for p in beside]
+    drawing = draw(*flows, detail=detail, titles=titles, labels=labels, keep=keep, beside=others)
     return save_drawing(drawing, path)
 
 

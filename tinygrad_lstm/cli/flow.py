@@ -11,8 +11,8 @@ Printed: two plain sentences, a table and what it says. Written, each chart besi
   split.svg .csv     the gradient by detours, how often a path crosses a weight, signed
   singular.svg .csv  largest, median, smallest singular value of d state_T / d state_(T-lag)
   weights.svg .csv   what each step contributes to dL/dW
-  sequence.svg .csv  the gradient along a sequence, LSTM over RNN
 
+The gradient along one sequence, step by step, is what `explain` shows.
 Charts need matplotlib, the extra `charts`: pip install ".[charts]". Singular values and the split are those
 of the first seed. With six cells and five seeds a lag of 100 takes about 4 seconds, 5,000 about 3 minutes and 400 MB.
 
@@ -43,15 +43,13 @@ from .. import __version__
 from ..files import all_or_nothing
 from ..flow.sequence import TINY, check_memory, memory_needed
 from ..flow.study import MOST, VARIANTS, CellStudy, Study, plainly, reading, study, variant
-from ..flow.study import run as run_cell
-from .common import kind_of, save, told, whole
+from .common import kind_of, told, whole
 from .errors import UserError, reason
 from .terminal import fit, safe, show
 
 WIDTH = 98
 _ROOM = 78  # columns of the line of progress
 FORMATS = ("svg", "png", "pdf")
-_PICTURED = 240  # steps: more are not read as a picture
 RESULT = {
     "lag": "steps, as are hidden_size, input_size and seeds the settings",
     "hidden_size": "of every cell",
@@ -84,7 +82,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         f"(default: {','.join(VARIANTS)})",
     )
     add("--out", type=Path, default=Path("flow"), metavar="DIR", help="where to write (default: flow)")
-    add("--format", choices=FORMATS, default="svg", help="of charts and picture (default: svg)")
+    add("--format", choices=FORMATS, default="svg", help="of charts (default: svg)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -103,11 +101,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             _progress("")
         with all_or_nothing(args.out) as staging:
             _write_tables(found, staging)
-            notes = [*_charts(found, staging, args.format), *_picture(found, staging, args)]
+            note = _charts(found, staging, args.format)
             written = sorted(file.name for file in staging.iterdir())
     except OSError as error:
         raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
-    for note in notes:
+    if note:
         print(note, file=sys.stderr)
     show(f"{textwrap.fill(plainly(found), WIDTH)}\n")
     show("\n".join(table(found)))
@@ -191,36 +189,19 @@ def _field(x: Any) -> Any:
     return "" if math.isnan(x) else repr(float(x))
 
 
-def _charts(found: Study, folder: Path, form: str) -> list[str]:
+def _charts(found: Study, folder: Path, form: str) -> str:
     """Draw the charts; a note where matplotlib is missing."""
     from ..draw import charts
 
     if not charts.available():
-        return [f"note: tables only; the extra that draws the charts: {charts.INSTALL}"]
+        return f"note: tables only; the extra that draws the charts: {charts.INSTALL}"
     for name, chart in charts.CHARTS.items():
-        if name in ("direct", "split") and not any(c.parts and c.variant.state == "c" for c in found.cells):
-            continue  # these two are of a cell state
+        if name in ("direct", "split") and not any(c.path for c in found.cells):
+            continue
         _progress(f"drawing {name}")
         charts.save(chart(found), folder / f"{name}.{form}")
     _progress("")
-    return []
-
-
-def _picture(found: Study, folder: Path, args: argparse.Namespace) -> list[str]:
-    """The first seed's sequence as one node a step, one LSTM over the others; its first steps where it is long."""
-    lstms = [c.variant for c in found.cells if c.path and isinstance(c.variant.kind, str)]
-    shown = [v for v in lstms if v.key == "lstm1"] or lstms[:1]
-    shown += [c.variant for c in found.cells if c.variant not in lstms]
-    steps = min(found.lag, _PICTURED)
-    seed = found.seeds[0]
-    traced = [run_cell(v, found.lag, args.hidden, args.input, seed, steps) for v in shown]
-    titles = [f"{v.label}, seed {seed}" for v in shown]
-    _, note = save(traced, folder / f"sequence.{args.format}", "step", titles=titles)
-    columns = [(v, name, norms) for v, p in zip(shown, traced, strict=True) for name, norms in p.norms.items()]
-    rows = ((t + 1, *(norms[t] for _, _, norms in columns)) for t in range(steps))
-    _csv(folder / "sequence.csv", ("step", *(f"{v.key}_{name}" for v, name, _ in columns)), rows)
-    short = f"note: sequence.{args.format} is a run of the first {steps} steps alone, with L = u · h_{steps}"
-    return [n for n in (short if steps < found.lag else "", note) if n]
+    return ""
 
 
 # ── the printed table ──────────────────────────────────────────────────────────────────────────

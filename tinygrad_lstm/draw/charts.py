@@ -46,7 +46,7 @@ _SMALL, _SMALLEST, _PITCH = 8.5, 8.0, 12.5  # points: of labels, of notes, and f
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DASHED, _DOTTED = (0, (5, 3)), (0, (1, 2))
 _LAG = "lag (steps before the end, T)"
-_PARTS = (("along the cell state alone", theme.STATE), ("by k detours", theme.GRADIENT))
+_PARTS = (("along the direct path alone", theme.STATE), ("by k detours", theme.GRADIENT))
 _THREE: dict[str, dict[str, Any]] = {
     "largest": {"linestyle": "-", "linewidth": 2.0},
     "median": {"linestyle": (0, (6, 1.5)), "linewidth": 1.4},
@@ -188,9 +188,8 @@ def norms(found: Study) -> Figure:
         found,
         [(c.norms(), [r.norms for r in c.runs], c.closed()) for c in found.cells],
         "How much gradient is left at each lag",
-        f"Norm of dL/dc of the LSTMs and of dL/dh of the RNN, through every path.{_spread(found)} "
-        "Dashed: closed forms, for the LSTMs of the direct path alone at zero weights, dL/d$c_T$ · σ(b)ˡᵃᵍ; for the "
-        "RNN its weights without tanh.",
+        f"Norm of {_followed(found.cells)}, through every path.{_spread(found)} Dashed: closed forms, for LSTMs of "
+        "the direct path alone at zero weights, dL/d$c_T$ · σ(b)ˡᵃᵍ; for the RNN its weights without tanh.",
         "norm of the gradient (log scale)",
     )
 
@@ -210,15 +209,15 @@ def weights(found: Study) -> Figure:
 
 @_style()
 def direct(found: Study) -> Figure:
-    """The part of dL/dc_{T-lag} that came along the cell state alone: its norm relative to the whole, its cosine.
+    """The part of a state's gradient that came along its direct path alone: its norm relative to the whole, its cosine.
 
-    Raises ValueError where no LSTM is in the study.
+    Raises ValueError where no cell of the study has a direct path.
     """
-    cells = _with_cell_state(found)
+    cells = _with_direct_path(found)
     figure = _figure(
-        "How much of the gradient came along the cell state alone",
+        "How much of the gradient came along the direct path alone",
         6.9,
-        "The direct part of dL/dc, without any detour through h: its norm relative to the whole, and its cosine with "
+        f"The part of {_followed(cells)} that crossed no weight: its norm relative to the whole, and its cosine with "
         f"the whole; 1 and 1 where it is all there is.{' Medians of the seeds.' if len(found.seeds) > 1 else ''}",
         found.settings(found.seeds),
     )
@@ -234,7 +233,7 @@ def direct(found: Study) -> Figure:
     below.set(ylim=(-1.1, 1.1), ylabel="cosine with the whole")
     below.set_yticks([-1, -0.5, 0, 0.5, 1], ["−1", "", "0", "", "1"])
     below.axhline(0, color=theme.MUTED, linewidth=0.8, zorder=1)
-    _curves(below, [_Curve(lag, y, looks[c], _name(c)) for c in cells if (y := c.cosine()) is not None])
+    _curves(below, [_Curve(lag, y, looks[c], _along(c)) for c in cells if (y := c.cosine()) is not None])
     return figure
 
 
@@ -245,7 +244,7 @@ def singular(found: Study) -> Figure:
         found,
         found.cells,
         "Singular values of the state's Jacobian at each lag",
-        "∂$c_T$/∂c of the LSTMs with the h of the same step held fixed, ∂$h_T$/∂h of the RNN. "
+        f"∂$s_T$/∂s of one state s, {_followed(found.cells, '')}, any other state held fixed. "
         "A line ends where float64 cannot tell its value from rounding (n · 2.2·10⁻¹⁶ of the largest).",
         "singular value (log scale)",
         _LAG,
@@ -264,17 +263,18 @@ def singular(found: Study) -> Figure:
 
 @_style()
 def split(found: Study) -> Figure:
-    """The gradient of c_0 by detours k through h, as signed shares that add up to 1: a panel for each LSTM.
+    """A state's first gradient by detours k, as signed shares that add up to 1: a panel for each cell.
 
-    Raises ValueError where no LSTM is in the study.
+    A detour crosses a weight. Raises ValueError where no cell of the study has a direct path.
     """
-    cells = _with_cell_state(found)
+    cells = _with_direct_path(found)
     figure, panels = _panels(
         found,
         cells,
-        f"Detours through h of the gradient {'1 step' if found.lag == 1 else f'{found.lag:,} steps'} back",
-        "Signed share: the part of all paths with k detours, projected on the whole, relative to it. The shares of a "
-        "cell add up to 1, to rounding of the largest; where some are negative, parts cancel.",
+        f"Detours through weights of the gradient {'1 step' if found.lag == 1 else f'{found.lag:,} steps'} back",
+        f"Signed share: of {_followed(cells)} the part that crossed a weight k times, projected on the whole, "
+        "relative to it. The shares of a cell add up to 1, to rounding of the largest; where some are negative, parts "
+        "cancel.",
         "signed share of the whole",
         "number of detours, k",
     )
@@ -552,11 +552,25 @@ def _name(cell: CellStudy) -> str:
     return theme.series(cell.variant.label)
 
 
-def _with_cell_state(found: Study) -> list[CellStudy]:
-    cells = [c for c in found.cells if c.variant.state == "c"]
+def _along(cell: CellStudy) -> str:
+    """The name with the direct path and what one step back along it multiplies by."""
+    words = cell.path.words if cell.path else None
+    return f"{_name(cell)}  {cell.variant.state}{f' × {words}' if words else ''}"
+
+
+def _with_direct_path(found: Study) -> list[CellStudy]:
+    cells = [c for c in found.cells if c.path]
     if not cells:
-        raise ValueError("there is no cell state to follow: the study has no LSTM")
+        raise ValueError("no cell of the study has a direct path: every way back crosses a weight")
     return cells
+
+
+def _followed(cells: Sequence[CellStudy], what: str = "dL/d") -> str:
+    """What is followed of which cells: "dL/dc of the LSTM, dL/dh of the RNN and GRU"."""
+    of: dict[str, dict[str, None]] = {}
+    for c in cells:
+        of.setdefault(c.variant.state, {})[c.variant.label.partition(",")[0]] = None
+    return ", ".join(f"{what}{state} of the {' and '.join(names)}" for state, names in of.items())
 
 
 CHARTS: dict[str, Callable[[Study], Figure]] = {c.__name__: c for c in (norms, direct, split, singular, weights)}

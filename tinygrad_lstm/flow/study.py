@@ -234,9 +234,9 @@ def study(
     return Study(lag, hidden_size, input_size, tuple(seeds), tuple(cells))
 
 
-def run(v: Variant, lag: int, hidden_size: int, input_size: int, seed: int, steps: int | None = None) -> Passage:
-    """One cell, built for the lag, traced over as many steps (or over `steps` of them) of the seed's inputs."""
-    xs = np.random.default_rng([seed, 2]).standard_normal((lag, input_size))[:steps]
+def run(v: Variant, lag: int, hidden_size: int, input_size: int, seed: int) -> Passage:
+    """One cell, built for the lag, traced over as many steps of the seed's inputs."""
+    xs = np.random.default_rng([seed, 2]).standard_normal((lag, input_size))
     return trace_sequence(v.build(input_size, hidden_size, lag, seed), xs, seed=seed)
 
 
