@@ -218,3 +218,14 @@ def test_a_long_step_and_steps_that_differ_are_left_to_dot():
 
     with pytest.raises(NoLanes, match="alike"):
         laid_out(traced(Changing(2, 3)), few=False)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_states_that_take_no_gradient_are_drawn_like_others(steps):
+    cell, state = tl.nn.LSTMCell(2, 3), (tl.tensor(np.zeros(3)), tl.tensor(np.ones(3), name="start"))
+    for _ in range(steps):
+        state = cell(tl.tensor(np.ones(2), requires_grad=True), state)
+    drawn = tl.draw(state[0].sum()).picture
+    assert drawn.placed
+    assert len([shape for shape in drawn.shapes if shape.css.startswith("input")]) == steps
+    assert not any(arrow.dashed for arrow in drawn.arrows)

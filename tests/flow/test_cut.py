@@ -166,14 +166,17 @@ def test_errors_say_what_is_wrong() -> None:
         flow.cut(stranger, edges)
 
 
-def test_a_first_step_that_was_not_recorded_has_no_edge_to_cut() -> None:
+def test_a_first_step_from_a_state_without_a_gradient_has_its_edges_too() -> None:
     cell = LSTMCell(2, 3)
-    c0 = tl.tensor(np.ones(3), requires_grad=True)
-    state: Any = (tl.tensor(np.zeros(3)), c0)
+    h0, c0 = tl.tensor(np.zeros(3)), tl.tensor(np.ones(3), requires_grad=True)
+    state: Any = (h0, c0)
     for x in np.random.default_rng(0).normal(size=(4, 2)):
         state = cell(x, state)
     loss = state[1].sum()
     flow = tl.trace_gradients(loss)
-    assert len(flow.edges_named("h -> f")) == 3  # h_0 takes no gradient
+    assert len(flow.edges_named("h -> f")) == 4
+    assert flow.named("h0")[0].norm  # of a copy: what was given stays as it was
+    assert not h0.requires_grad
+    assert flow.find(h0) is None
     straight = flow.cut(c0, flow.edges_named(*GATES))
     np.testing.assert_allclose(straight, flow.split(wrt=c0)[0], rtol=1e-13)

@@ -16,7 +16,7 @@ from ..arguments import as_size
 from ..messages import describe
 from ..scope import current, scope
 from ..shown import Shown
-from ..tensor import Tensor, tensor
+from ..tensor import Tensor, no_grad, tensor
 from .module import Module, given
 
 
@@ -147,18 +147,17 @@ class Cell(Module):
 
     def _state(self, s: Any, name: str, x: Tensor) -> Tensor:
         shape = (*x.shape[:-1], self.hidden_size)
-        # What is no Tensor has a gradient, so that the first step is recorded, and drawn, like every other.
-        ours = not isinstance(s, Tensor)
-        if s is None:
-            return tensor(np.zeros(shape, self.dtype), requires_grad=True, name=f"{name}0")
-        s = given(s, self.dtype, name)
+        s = given(np.zeros(shape, self.dtype) if s is None else s, self.dtype, f"{name}0")
         if s.shape != shape:
             raise ValueError(
                 f"{self._label} takes {name} of shape {shape} beside x of shape {x.shape}, got {describe(s)}: "
                 "a state is not broadcast, give every sequence of the batch its own"
             )
         s = self._checked(s)
-        return tensor(s.numpy(), requires_grad=True, name=f"{name}0") if ours else s
+        if s.requires_grad or no_grad.innermost.get() is not None:
+            return s
+        # A state without a gradient gets a copy with one: the first step is recorded, and drawn, like every other.
+        return tensor(s.numpy(), requires_grad=True, name=s.name or f"{name}0")
 
     def _checked(self, x: Tensor, label: str | None = None) -> Tensor:
         if x.dtype != self.dtype:
