@@ -153,11 +153,11 @@ class Cell(Module):
                 f"{self._label} takes {name} of shape {shape} beside x of shape {x.shape}, got {describe(s)}: "
                 "a state is not broadcast, give every sequence of the batch its own"
             )
-        s = self._checked(s)
-        if s.requires_grad or no_grad.innermost.get() is not None:
-            return s
+        before = self._checked(s)
+        if before.requires_grad or no_grad.innermost.get() is not None:
+            return before
         # A state without a gradient gets a copy with one: the first step is recorded, and drawn, like every other.
-        return tensor(s.numpy(), requires_grad=True, name=s.name or f"{name}0")
+        return tensor(before.numpy(), requires_grad=True, name=before.name or f"{name}0")
 
     def _checked(self, x: Tensor, label: str | None = None) -> Tensor:
         if x.dtype != self.dtype:
