@@ -103,7 +103,7 @@ class Lesson:
         return BLOCK.sub(block, self.text)
 
     def refusal(self, number: str, which: str) -> str | None:
-        """What the check of an exercise says to the page's `attempt` or `answer`; None where it has nothing to say."""
+        """What the check of an exercise says to the page's `attempt` or `answer`; None where it says "right"."""
         try:
             self.variables[f"check_{number}"](self.variables[f"{which}_{number}"])
         except AssertionError as error:

@@ -89,6 +89,7 @@ def test_its_exercises_refuse_the_attempt_and_take_the_answer(name: str, folder:
         assert len(lesson.refusal(number, "attempt") or "") > 20, f"exercise {number} says nothing to a wrong attempt"
         assert lesson.refusal(number, "answer") is None
     assert lesson.text.count("<details><summary>Answer</summary>") == len(lesson.exercises)
+    assert lesson.text.count("\n```text\nright\n```\n") == len(lesson.exercises)
 
 
 @each_lesson
