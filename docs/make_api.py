@@ -76,6 +76,7 @@ IMPORTED = (  # rooms that `import tinygrad_lstm` does not open
     "tinygrad_lstm.kinds",
     "tinygrad_lstm.flow.sequence",
     "tinygrad_lstm.flow.study",
+    "tinygrad_lstm.sentences",
     "tinygrad_lstm.draw.charts",
     "tinygrad_lstm.explore",
     "tinygrad_lstm.walk",
@@ -145,13 +146,18 @@ SECTIONS = [
     Section(
         "A sequence of tokens",
         "tinygrad_lstm.flow.sequence",
-        ("trace_sequence", "Passage", "Path", "tokenize", "embed", "plainly", "reading"),
+        ("trace_sequence", "Passage", "Path", "tokenize", "embed"),
     ),
     Section("Cells by name", "tinygrad_lstm.kinds", ("make_cell", "build")),
     Section(
         "Studies over a lag",
         "tinygrad_lstm.flow.study",
         ("study", "variant", "Variant", "Study", "CellStudy", "Run", "Part"),
+    ),
+    Section(
+        "What the numbers say",
+        "tinygrad_lstm.sentences",
+        ("plainly", "reading", "study_plainly", "study_reading"),
     ),
     Section(
         "Drawings",

@@ -10,6 +10,7 @@ import tinygrad_lstm as tl
 from tinygrad_lstm import notebook
 from tinygrad_lstm.draw import charts, theme
 from tinygrad_lstm.flow.study import study
+from tinygrad_lstm.sentences import conditions
 from tinygrad_lstm.train import Settings, Trainer, load, resume, save, watch, watching
 from tinygrad_lstm.train.checkpoint import METRICS
 from tinygrad_lstm.train.metrics import append_metrics
@@ -338,7 +339,7 @@ def test_a_study_shows_how_much_gradient_is_left():
     found = study(["rnn", "lstm1"], lag=4, hidden_size=2, seeds=[0])
     page = Page(found._repr_html_())
     assert "What is left" not in page.text
-    assert page.text.startswith(f"what is left of the gradient after 4 steps {found.settings([0])}")
+    assert page.text.startswith(f"what is left of the gradient after 4 steps {conditions(found, [0])}")
     assert "svg" in page.tags
 
 

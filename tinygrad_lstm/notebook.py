@@ -20,6 +20,7 @@ from .flow.graph import norm
 from .flow.study import Study
 from .nn.cell import Step
 from .nn.module import Module
+from .sentences import conditions
 from .shown import page
 from .tensor import Tensor
 
@@ -130,7 +131,7 @@ def _study(shown: Study) -> str:
     title = f"what is left of the gradient after {shown.lag:,} steps"
     norms = {theme.series(c.variant.label): dict(enumerate(c.norms().tolist())) for c in shown.cells}
     chart = _chart(lambda: charts.norms(shown), _series("lag", norms))
-    return _page(title, [shown.settings(shown.seeds)], chart)
+    return _page(title, [conditions(shown, shown.seeds)], chart)
 
 
 def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:

@@ -16,9 +16,10 @@ import tinygrad_lstm as tl
 from tinygrad_lstm.cli import main
 from tinygrad_lstm.cli.own_cell import load_cell_class
 from tinygrad_lstm.draw import charts
-from tinygrad_lstm.flow.sequence import embed, plainly, reading, trace_sequence
+from tinygrad_lstm.flow.sequence import embed, trace_sequence
 from tinygrad_lstm.flow.study import study
 from tinygrad_lstm.kinds import make_cell
+from tinygrad_lstm.sentences import plainly, reading
 from tinygrad_lstm.train import CheckpointError, Settings, Trainer, load, resume
 
 CELLS = """\
@@ -162,7 +163,7 @@ def test_flow_compares_it_over_lags_and_splits_it(capsys: pytest.CaptureFixture[
     assert [float(row["share"]) for row in split] == [part.share for part in gru.parts]
     assert float(split[0]["norm"]) == pytest.approx(gru.runs[0].direct[-1], rel=1e-12)
     said = " ".join(capsys.readouterr().out.split())
-    assert "(along h alone, × (1 − u), " in said
+    assert "In the GRU one step back along h is × (1 − u), " in said
     assert main([*argv, "--cells", "mine.py:GRUCell,mine.py:TwoCell", "--out", "own"]) == 0
     for name in ("direct", "split"):
         assert Path(f"own/{name}.csv").exists()

@@ -19,7 +19,8 @@ from tinygrad_lstm.cli.draw import check_suffix
 from tinygrad_lstm.cli.errors import UserError
 from tinygrad_lstm.cli.terminal import show_json
 from tinygrad_lstm.cli.train import typed
-from tinygrad_lstm.flow.study import reading, study
+from tinygrad_lstm.flow.study import study
+from tinygrad_lstm.sentences import study_reading
 from tinygrad_lstm.tasks import TASKS, make
 
 FLOW = ["flow", "--lag", "3", "--seeds", "2", "--hidden", "2", "--input", "2", "--cells", "lstm1,rnn"]
@@ -166,7 +167,7 @@ def test_tasks_as_json(capsys):
 def test_flow_as_json(capsys):
     found = result(capsys, *FLOW)
     measured = study(["lstm1", "rnn"], 3, 2, 2, [0, 1])
-    assert found["reading"] == reading(measured)
+    assert found["reading"] == study_reading(measured)
     assert sorted(os.listdir("flow")) == found["files"]
     with open("flow/table.csv", encoding="utf-8") as file:
         columns = file.readline().rstrip().split(",")

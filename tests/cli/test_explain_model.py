@@ -232,7 +232,7 @@ def here(tmp_path, monkeypatch):
         ([""], "the text is empty"),
         (["xab\x1b"], "the network never saw '\\x1b': its 6 symbols are 'xyabcd'"),
         (["xab", "--file", "x"], "not both"),
-        (["a" * 100_000], "100,000 steps at --hidden 16 would take about "),
+        (["a" * 100_000], "100,000 steps at hidden size 16 would take about "),
     ],
 )
 def test_what_a_run_has_no_use_for_is_refused(run, capsys, option, says):

@@ -14,7 +14,8 @@ from tinygrad_lstm.cli import flow, main
 from tinygrad_lstm.cli.terminal import width
 from tinygrad_lstm.draw import charts
 from tinygrad_lstm.flow.sequence import TINY
-from tinygrad_lstm.flow.study import VARIANTS, reading, study
+from tinygrad_lstm.flow.study import VARIANTS, study
+from tinygrad_lstm.sentences import study_reading
 
 needs_charts = pytest.mark.skipif(not charts.available(), reason="the charts need matplotlib")
 TABLES = [
@@ -105,7 +106,7 @@ def test_the_tables_hold_the_numbers_of_the_study_in_full(bare):
     assert (settings["lag"], settings["hidden_size"], settings["input_size"]) == (6, 3, 2)
     assert settings["seeds"] == [4, 5]
     assert list(settings["cells"]) == list(VARIANTS)
-    assert settings["reading"] == reading(found)
+    assert settings["reading"] == study_reading(found)
 
 
 def test_what_is_printed_is_this_study_in_98_columns(capsys, bare):
@@ -113,7 +114,7 @@ def test_what_is_printed_is_this_study_in_98_columns(capsys, bare):
     out = capsys.readouterr().out
     found = study(lag=20, seeds=range(3))
     assert max(map(width, out.splitlines())) <= 98
-    assert reading(found) in " ".join(out.split())
+    assert study_reading(found) in " ".join(out.split())
     for cell in found.cells:
         row = next(line for line in out.splitlines() if line.startswith(cell.variant.label))
         numbers = re.findall(r"\d+\.?\d*(?:e[+-]\d+)?", row.removeprefix(cell.variant.label).replace("dL/d", ""))

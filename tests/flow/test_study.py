@@ -1,9 +1,8 @@
-"""The study of gradient against lag: its numbers derived another way, its closed forms, its words, its refusals."""
+"""The study of gradient against lag: its numbers derived another way, its closed forms, its refusals."""
 
 import argparse
 import inspect
 import math
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +13,7 @@ from tinygrad_lstm.cli.flow import arguments
 from tinygrad_lstm.flow import study as module
 from tinygrad_lstm.flow.graph import norm
 from tinygrad_lstm.flow.sequence import TINY
-from tinygrad_lstm.flow.study import VARIANTS, plainly, reading, run, study, variant
+from tinygrad_lstm.flow.study import VARIANTS, run, study, variant
 
 LAG, SEEDS = 12, (3, 4, 5)
 
@@ -90,7 +89,6 @@ def test_norms_are_those_of_the_gradient_of_every_state(found, key):
     gradients = [g.numpy() for g in tl.grad(loss, states)]
     r = found.of(key).runs[0]
     assert r.norms == pytest.approx([np.linalg.norm(g) for g in gradients[::-1]], rel=1e-12)
-    assert r.largest_state == np.abs(states[-1].numpy()).max()
 
 
 @pytest.mark.parametrize("key", VARIANTS[1:])
@@ -183,13 +181,12 @@ def test_terms_of_the_weights_are_one_a_step_and_their_sum_is_the_whole(found, k
         terms = [e.cotangent for n in weights for e in n.uses if e.consumer.step == LAG - lag]
         assert len(terms) == len(weights)
         assert said == pytest.approx(math.sqrt(sum((t**2).sum() for t in terms)), rel=1e-12)
-    total = math.sqrt(sum((n.gradient**2).sum() for n in weights))
-    assert r.weights_whole == pytest.approx(total, rel=1e-12)
 
 
-def test_of_one_step_the_contribution_is_the_whole():
-    (r,) = study(["lstm1"], 1, 2, 2, [0]).cells[0].runs  # where c_0 is 0 nothing comes to W_f
-    assert r.weights.tolist() == [pytest.approx(r.weights_whole, rel=1e-12)]
+def test_the_terms_of_the_weights_add_up_to_their_gradient():
+    flow = run(variant("lstm1"), LAG, 4, 3, SEEDS[0]).flow
+    for node in (n for n in flow.nodes if n.kind == "parameter" and n.value.ndim == 2):
+        np.testing.assert_allclose(sum(e.cotangent for e in node.uses), node.gradient, rtol=1e-12, atol=1e-15)
 
 
 # Closed forms
@@ -274,7 +271,6 @@ def test_what_float64_has_lost_is_no_number():
     assert not cell.resolved[-1].any()
     held = int(np.flatnonzero(r.norms >= TINY)[-1])
     assert cell.factor() == pytest.approx((r.norms[held] / r.norms[0]) ** (1 / held), rel=1e-9)
-    assert "further back float64 holds nothing of it in the LSTM, forget bias -8." in plainly(found)
 
 
 def test_norms_whose_squares_are_0_are_not_0(monkeypatch):
@@ -333,58 +329,6 @@ def test_rounding_never_makes_a_cosine_larger_than_1():
     assert max(parallel) > 1
     for a in vectors:
         assert -1 <= module._cosine(a, -a) < 0 < module._cosine(a, a) <= 1
-
-
-# Words
-
-
-def test_the_reading_says_who_is_behind_the_rnn():
-    found = study(["rnn", "lstm-2", "chrono"], 20, 8, 4, range(3))
-    rnn, low, high = (float(c.norms()[-1]) for c in found.cells)
-    assert low < rnn < high
-    said = reading(found)
-    assert "Behind the plain RNN: LSTM, forget bias -2" in said
-    kept = {c.variant.label: c.norms()[-1] / c.norms()[0] for c in found.cells}
-    assert f"back the {max(kept, key=kept.get)} still has" in plainly(found)
-    assert f"at the last step, the {min(kept, key=kept.get)} " in plainly(found)
-    assert "seeds 0 to 2" in said
-    assert "dL/dh in the RNN, dL/dc in the LSTM." in said
-
-
-def test_the_reading_of_one_step_claims_no_detour():
-    said = reading(study(lag=1, seeds=[0]))
-    assert "no way to L but the direct path" in said
-    assert "detours" not in said
-
-
-def test_the_reading_says_when_the_state_of_1997_has_saturated(monkeypatch):
-    monkeypatch.setattr(module, "_parts", lambda *_: ())  # takes long, and is not what is read here
-    found = study(["lstm1997"], 600, 1, 1, range(5))
-    shut = sum(r.norms[0] < TINY for r in found.cells[0].runs)
-    assert (f"lost at T already in {shut} of 5 seeds" in reading(found)) == (shut > 0)
-    assert shut > 0
-    alone = replace(found.cells[0], runs=[r for r in found.cells[0].runs if r.norms[0] < TINY])
-    assert alone.factor() is None
-
-
-def test_the_reading_names_what_is_lost_beside_what_is_left(monkeypatch):
-    monkeypatch.setattr(module, "_parts", lambda *_: ())
-    found = study(["lstm3", "lstm-8"], 330, 2, 2, [0])
-    left, lost = (c.norms()[-1] for c in found.cells)
-    assert lost < TINY < left
-    share = f"{float(f'{100 * left / found.cells[0].norms()[0]:.2g}'):g} %"
-    assert plainly(found).endswith(
-        f"further back the LSTM, forget bias 3 still has {share} of its gradient at the last step, float64 holds "
-        "nothing of it in the LSTM, forget bias -8."
-    )
-
-
-@pytest.mark.parametrize("lag", [1, 2, 7])
-@pytest.mark.parametrize("keys", [["rnn"], ["lstm1"], ["lstm1997", "chrono"], list(VARIANTS)])
-def test_every_study_has_a_reading(keys, lag):
-    said = reading(study(keys, lag, 2, 1, [0]))
-    assert said.endswith("other seeds, sizes and inputs give other numbers.")
-    assert "nan" not in said
 
 
 # Refusals

@@ -336,7 +336,7 @@ def test_data_that_changed_or_went_is_refused_and_a_text_still_read(tmp_path):
 
 def test_a_sequence_too_long_for_the_memory_is_refused_before_it_is_run(run, monkeypatch):
     monkeypatch.setattr(Network, "predict", None)
-    with pytest.raises(ValueError, match=r"100,000 steps at --hidden 16 would take about \d+\.\d GB of memory"):
+    with pytest.raises(ValueError, match=r"100,000 steps at hidden size 16 would take about \d+\.\d GB of memory"):
         explain(run("latch"), "a" * 100_000)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..flow.sequence import Passage, check_memory, memory_needed
+from ..flow.sequence import Passage, check_memory
 from ..kinds import KINDS, Kind, kind_name, make_cell
 from ..nn import Cell
 from . import own_cell
@@ -130,7 +130,7 @@ def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> di
         raise UserError(f"two cells have one name in {','.join(names)}: rename the class of one")
     with told():
         made = {kind_name(kind): make_cell(kind, size, args.hidden, args.forget_bias, args.seed) for kind in kinds}
-        check_memory(sum(memory_needed(made_cell, steps) for made_cell in made.values()), steps, args.hidden)
+        check_memory(list(made.values()), steps)
     return made
 
 

@@ -36,7 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import all_or_nothing
-from ..flow.sequence import TINY, Passage, embed, plainly, reading, tokenize, trace_sequence
+from ..flow.sequence import TINY, Passage, embed, tokenize, trace_sequence
+from ..sentences import plainly, reading
 from .common import CELL, FORMATS, add_cell_options, cells, load_run, make_cells, save, save_drawing, told
 from .errors import UserError, reason
 from .terminal import bar, fit, safe, show, spelled, width

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..flow.sequence import TINY, Passage, number, percent, times
+from ..flow.sequence import TINY, Passage
 from ..kinds import kind_name
 from ..tasks import TASKS
 from ..train import Explained
 from ..train.explaining import Answer, written
+from ..writing import number, percent
 from .terminal import bar, fit, spelled
 
 NAMED, LISTED = 8, 5  # steps that are spoken of, and answers with their probability
@@ -81,7 +82,7 @@ def _answer_lines(found: Explained) -> list[str]:
 
 def _probability(p: float) -> str:
     """A probability in percent, never rounded up to certainty."""
-    return "> 99.99 %" if p > 0.9999 else f"{100 * p:.2f} %" if p > 0.99 else percent(p, 1)
+    return "> 99.99 %" if p > 0.9999 else f"{100 * p:.2f} %" if p > 0.99 else percent(p)
 
 
 def _said(found: Explained, answer: Answer) -> str:
@@ -103,7 +104,7 @@ def plainly(found: Explained) -> str:
     norms, at = found.trained.x, found.largest[0]
     if norms.max() < TINY:
         return f"{said} Here it is 0 or too small for float64 at every step."
-    more = times(float(norms[at]), float(norms.mean()))
+    more = number(norms[at] / norms.mean())
     return f"{said} Here it is largest at {_step(found, at)}, {more} times its mean over the steps."
 
 
@@ -120,7 +121,7 @@ def reading(found: Explained) -> str:
         sentences.append("In the trained network every norm of dL/dx is 0 or too small for float64.")
     elif steps > 1:
         total = float(norms.sum())
-        most = ", ".join(f"{percent(float(norms[t]), total)} at {_step(found, t)}" for t in found.largest)
+        most = ", ".join(f"{percent(norms[t] / total)} at {_step(found, t)}" for t in found.largest)
         behind = int(np.argmax(np.cumsum(norms[::-1]) >= 0.9 * total)) + 1
         last = f"; the last {behind:,} of {steps:,} steps have at least 90 %" if behind < steps else ""
         sentences.append(f"Of the sum of the norms of dL/dx over all steps, {most}{last}.")
@@ -128,7 +129,7 @@ def reading(found: Explained) -> str:
             sentences.append(_deciding_share(found))
         first, before = float(norms[0]), float(found.untrained.x[0])
         if min(first, before) >= TINY:
-            more = f"{times(first, before)} times" if first >= before else f"1/{times(before, first)} of"
+            more = f"{number(first / before)} times" if first >= before else f"1/{number(before / first)} of"
             sentences.append(
                 f"At the first step dL/dx has the norm {number(first)}, {more} that in the untrained network."
             )
@@ -157,8 +158,8 @@ def _deciding_share(found: Explained) -> str:
     which = ", ".join(_step(found, t) for t in at[:NAMED]) + (", ..." if len(at) > NAMED else "")
     shares = [float(p.x[at].sum() / p.x.sum()) if p.x.sum() > 0 else 0.0 for p in (found.trained, found.untrained)]
     return (
-        f"What decides the right answer is {which}: {percent(len(at), len(found.sequence.tokens))} of the steps, with "
-        f"{percent(shares[0], 1)} of that sum in the trained network and {percent(shares[1], 1)} in the untrained one."
+        f"What decides the right answer is {which}: {percent(len(at) / len(found.sequence.tokens))} of the steps, with "
+        f"{percent(shares[0])} of that sum in the trained network and {percent(shares[1])} in the untrained one."
     )
 
 

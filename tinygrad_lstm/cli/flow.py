@@ -41,8 +41,9 @@ import numpy as np
 
 from .. import __version__
 from ..files import all_or_nothing
-from ..flow.sequence import TINY, check_memory, memory_needed
-from ..flow.study import MOST, VARIANTS, CellStudy, Study, plainly, reading, study, variant
+from ..flow.sequence import TINY, check_memory
+from ..flow.study import MOST, VARIANTS, CellStudy, Study, study, variant
+from ..sentences import study_plainly, study_reading
 from .common import kind_of, told, whole
 from .errors import UserError, reason
 from .terminal import fit, safe, show
@@ -90,8 +91,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     seeds = range(args.seed, args.seed + args.seeds)
     keys = [kind_of(key, args.input, args.hidden) for key in args.cells]
     with told():
-        built = [variant(key, args.input, args.hidden).build(args.input, args.hidden, args.lag, 0) for key in keys]
-        check_memory(max(memory_needed(cell, args.lag) for cell in built), args.lag, args.hidden)
+        for key in keys:  # one at a time
+            cell = variant(key, args.input, args.hidden).build(args.input, args.hidden, args.lag, 0)
+            check_memory([cell], args.lag)
     try:
         _probe(args.out)
         try:
@@ -107,23 +109,23 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
     if note:
         print(note, file=sys.stderr)
-    show(f"{textwrap.fill(plainly(found), WIDTH)}\n")
+    show(f"{textwrap.fill(study_plainly(found), WIDTH)}\n")
     show("\n".join(table(found)))
-    show(f"\n{textwrap.fill(reading(found), WIDTH)}\n")
+    show(f"\n{textwrap.fill(study_reading(found), WIDTH)}\n")
     show(textwrap.fill(safe(f"written into {args.out}: {', '.join(written)}"), WIDTH, subsequent_indent="  "))
     cells = [
         dict(zip(_TABLE, _table_row(found, c), strict=True), label=c.variant.label, split=[asdict(p) for p in c.parts])
         for c in found.cells
     ]
     sizes = {key: getattr(found, key) for key in ("lag", "hidden_size", "input_size", "seeds")}
-    return {**sizes, "cells": cells, "reading": reading(found), "directory": args.out, "files": written}
+    return {**sizes, "cells": cells, "reading": study_reading(found), "directory": args.out, "files": written}
 
 
 def _cells(text: str) -> list[str]:
     try:
         found = [key if ":" in key else variant(key.lower()).key for key in text.split(",")]
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(str(error).replace("a class of your own", "FILE.py:NAME")) from error
     if len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"expected each cell once, got {text!r}")
     return found
@@ -171,7 +173,7 @@ def _write_tables(found: Study, folder: Path) -> None:
         **{key: getattr(found, key) for key in ("lag", "hidden_size", "input_size", "seeds")},
         "seed_of_singular_and_split": found.seeds[0],
         "cells": {c.variant.key: {"label": c.variant.label, "gradient_of": c.variant.state} for c in found.cells},
-        "reading": reading(found),
+        "reading": study_reading(found),
     }
     (folder / "study.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -16,7 +16,7 @@ import numpy as np
 # Format characters that belong to written words and take no room; all others could reorder or hide text.
 _JOINERS = "\u200c\u200d"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_PLAIN = dict(zip("▏▎▍▌▋▊▉█│─·×…‖∂Γσ²", "    ####|-.x~|dGs2", strict=True))
+_PLAIN = dict(zip("▏▎▍▌▋▊▉█│─·×…‖∂Γσ−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "    ####|-.x~|dGs--0123456789", strict=True))
 
 
 def safe(text: str) -> str:
@@ -59,8 +59,10 @@ def spelled(text: str) -> str:
 
 
 def plain(text: str, file: IO[str]) -> str:
-    """The text with plain signs of the same width for those of ours that `file` cannot encode."""
-    return text if _encodable(text, file) else "".join(c if _encodable(c, file) else _PLAIN.get(c, c) for c in text)
+    """The text with plain signs for those of ours that `file` cannot encode: of the same width, but 2e-3 for 2·10⁻³."""
+    if not _encodable(text, file):
+        text = "".join(c if _encodable(c, file) else _PLAIN.get(c, c) for c in text.replace("·10", "e"))
+    return text
 
 
 def show(text: str, file: IO[str] | None = None) -> None:

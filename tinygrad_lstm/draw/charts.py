@@ -27,6 +27,7 @@ from ..files import write_atomically
 from ..flow.sequence import TINY
 from ..flow.study import CellStudy, Part, Study
 from ..machine import free_in_forks
+from ..sentences import conditions, factor, followed
 from . import theme
 from .render import card
 
@@ -188,7 +189,7 @@ def norms(found: Study) -> Figure:
         found,
         [(c.norms(), [r.norms for r in c.runs], c.closed()) for c in found.cells],
         "How much gradient is left at each lag",
-        f"Norm of {_followed(found.cells)}, through every path.{_spread(found)} Dashed: closed forms, for LSTMs of "
+        f"Norm of {followed(found.cells)}, through every path.{_spread(found)} Dashed: closed forms, for LSTMs of "
         "the direct path alone at zero weights, dL/d$c_T$ · σ(b)ˡᵃᵍ; for the RNN its weights without tanh.",
         "norm of the gradient (log scale)",
     )
@@ -217,9 +218,9 @@ def direct(found: Study) -> Figure:
     figure = _figure(
         "How much of the gradient came along the direct path alone",
         6.9,
-        f"The part of {_followed(cells)} that crossed no weight: its norm relative to the whole, and its cosine with "
+        f"The part of {followed(cells)} that crossed no weight: its norm relative to the whole, and its cosine with "
         f"the whole; 1 and 1 where it is all there is.{' Medians of the seeds.' if len(found.seeds) > 1 else ''}",
-        found.settings(found.seeds),
+        conditions(found, found.seeds),
     )
     above, below = _axes(figure, 2.85, 3.05), _axes(figure, 0.78, 1.6)
     looks = _looks(found)
@@ -244,7 +245,7 @@ def singular(found: Study) -> Figure:
         found,
         found.cells,
         "Singular values of the state's Jacobian at each lag",
-        f"∂$s_T$/∂s of one state s, {_followed(found.cells, '')}, any other state held fixed. "
+        f"∂$s_T$/∂s of one state s, {followed(found.cells, '')}, any other state held fixed. "
         "A line ends where float64 cannot tell its value from rounding (n · 2.2·10⁻¹⁶ of the largest).",
         "singular value (log scale)",
         _LAG,
@@ -272,7 +273,7 @@ def split(found: Study) -> Figure:
         found,
         cells,
         f"Detours through weights of the gradient {'1 step' if found.lag == 1 else f'{found.lag:,} steps'} back",
-        f"Signed share: of {_followed(cells)} the part that crossed a weight k times, projected on the whole, "
+        f"Signed share: of {followed(cells)} the part that crossed a weight k times, projected on the whole, "
         "relative to it. The shares of a cell add up to 1, to rounding of the largest; where some are negative, parts "
         "cancel.",
         "signed share of the whole",
@@ -347,7 +348,7 @@ def _panels(
     """Three panels a row, each with its cell's colour and under its name."""
     rows = -(-len(cells) // 3)
     height = 1.4 + 2.58 * rows
-    figure = _figure(title, height, said, found.settings(found.seeds[:1]))
+    figure = _figure(title, height, said, conditions(found, found.seeds[:1]))
     place = {"left": _LEFT / _WIDTH, "right": 1 - 0.25 / _WIDTH, "bottom": 0.81 / height, "top": 1 - 1.37 / height}
     grid = figure.subplots(rows, 3, squeeze=False, gridspec_kw=place | {"wspace": 0.2, "hspace": 0.78 / 1.8}).ravel()
     panels = []
@@ -380,7 +381,7 @@ def _against_lag(
     ylabel: str,
 ) -> Figure:
     """Medians with the band of all seeds, and closed forms, by their decimal logarithms: the smallest stay exact."""
-    figure = _figure(title, 6.4, said, found.settings(found.seeds))
+    figure = _figure(title, 6.4, said, conditions(found, found.seeds))
     axes = _axes(figure, 0.98, 4.35)
     curves, gone = [], []
     for cell, (values, seeds, closed) in zip(found.cells, measured, strict=True):
@@ -554,8 +555,7 @@ def _name(cell: CellStudy) -> str:
 
 def _along(cell: CellStudy) -> str:
     """The name with the direct path and what one step back along it multiplies by."""
-    words = cell.path.words if cell.path else None
-    return f"{_name(cell)}  {cell.variant.state}{f' × {words}' if words else ''}"
+    return f"{_name(cell)}  {cell.variant.state} {factor(cell.path) if cell.path else ''}"
 
 
 def _with_direct_path(found: Study) -> list[CellStudy]:
@@ -563,14 +563,6 @@ def _with_direct_path(found: Study) -> list[CellStudy]:
     if not cells:
         raise ValueError("no cell of the study has a direct path: every way back crosses a weight")
     return cells
-
-
-def _followed(cells: Sequence[CellStudy], what: str = "dL/d") -> str:
-    """What is followed of which cells: "dL/dc of the LSTM, dL/dh of the RNN and GRU"."""
-    of: dict[str, dict[str, None]] = {}
-    for c in cells:
-        of.setdefault(c.variant.state, {})[c.variant.label.partition(",")[0]] = None
-    return ", ".join(f"{what}{state} of the {' and '.join(names)}" for state, names in of.items())
 
 
 CHARTS: dict[str, Callable[[Study], Figure]] = {c.__name__: c for c in (norms, direct, split, singular, weights)}

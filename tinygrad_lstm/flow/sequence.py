@@ -25,7 +25,6 @@ from .trace import trace_gradients
 Floats = npt.NDArray[np.float64]
 MEMORY = 4 * 2**30  # bytes that a machine can be expected to have
 TINY = float(np.finfo(np.float64).tiny)  # 2.2e-308: what is smaller has lost digits, and stops shrinking by rounding
-_LONGEST = 24  # characters of a factor that a sentence can hold
 
 
 def tokenize(text: str, unit: str = "words") -> list[str]:
@@ -58,21 +57,15 @@ def embed(tokens: Sequence[str], size: int, seed: int = 0) -> Floats:
 class Path(NamedTuple):
     """The direct path of a state, which leads from it to its next value and crosses no weight, as in one run.
 
-    One step back along it multiplies by `words`, such as "f" or "(1 − u)" (None where these are too long or the cell
-    cannot be read), which is `mean` over all units and steps but the first (None where there is one step). `part` is
-    the norm of what came to the state after step 1 without crossing a weight: in an LSTM dL/dc_T times the product of
-    the forget gates from step 2 on.
+    One step back along it multiplies by `words`, such as "f" or "1 - u" (None where the cell cannot be read), which is
+    `mean` over all units and steps but the first (None where there is one step). `part` is the norm of what came to the
+    state after step 1 without crossing a weight: in an LSTM dL/dc_T times the product of the forget gates from step 2
+    on.
     """
 
     words: str | None
     mean: float | None
     part: float
-
-    @property
-    def said(self) -> str:
-        """What one step back multiplies by: "× (1 − u), 0.45 on average", or "× 1"."""
-        number = self.mean is None or self.words is None or self.words[0].isdigit()
-        return f"× {self.words}" + ("" if number else f", {self.mean:.2g} on average")
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,10 +172,7 @@ def _path(cell: Cell, flow: Flow, state: str, part: float) -> Path:
         found = anatomy(cell).direct[state]
     except NotCompiled:
         found = None
-    words = None if found is None else found.words.replace("-", "−").replace("*", "·")
-    if words is None or len(words) > _LONGEST:
-        return Path(None, None, part)
-    return Path(f"({words})" if " " in words else words, float(np.mean(factors)) if factors else None, part)
+    return Path(found and found.words, float(np.mean(factors)) if factors else None, part)
 
 
 def first_step(cell: Cell) -> Step:
@@ -211,136 +201,11 @@ def memory_needed(cell: Cell, steps: int) -> int:
     return steps * (1700 * ops + 40 * cell.input_size + 12 * sum(p.size for p in cell.parameters()))
 
 
-def check_memory(needed: int, steps: int, hidden: int) -> None:
-    """Raise ValueError for more bytes than a machine can be expected to have."""
+def check_memory(cells: Sequence[Cell], steps: int) -> None:
+    """Raise ValueError where tracing these cells together takes more memory than a machine can be expected to have."""
+    needed = sum(memory_needed(cell, steps) for cell in cells)
     if needed > MEMORY:
         raise ValueError(
-            f"{steps:,} steps at --hidden {hidden} would take about {needed / 2**30:.1f} GB of memory "
-            f"(at most {MEMORY // 2**30}): take a shorter sequence or a smaller --hidden"
+            f"{steps:,} steps at hidden size {cells[0].hidden_size} would take about {needed / 2**30:.1f} GB of memory "
+            f"(at most {MEMORY // 2**30}): take a shorter sequence or a smaller hidden size"
         )
-
-
-def plainly(passages: Sequence[Passage], unit: str = "word") -> str:
-    """Two sentences for a reader who has met no gradient: what it says, and what is left of it at the first token."""
-    said = f"The gradient says how much L, a number read after the last {unit}, changes if a {unit} changes a little."
-    if len(passages[0].tokens) == 1:
-        return f"{said} Here there is one {unit}, and so no way back on which it could fade."
-    parts = []
-    for p in passages:
-        first, last = float(p.x[0]), float(p.x[-1])
-        how = "stays near" if _close(first, last) else "grows to" if first > last else "shrinks to"
-        parts.append("gets lost" if min(first, last) < TINY else f"{how} {percent(first, last)}")
-    each = ", ".join(f"{part} in the {p.name}" for part, p in zip(parts, passages, strict=True))
-    return f"{said} On the way back from the last {unit} to the first its size {each}."
-
-
-def reading(passages: Sequence[Passage], unit: str = "word") -> str:
-    """One paragraph saying what the numbers of these passages of one sequence are and what they show, in plain words.
-
-    Each sentence is chosen by the numbers at hand, so that it stays true when the LSTM does worse, when there is a
-    single word and when norms are 0. `unit` is what a token is called. Raises ValueError for no passages.
-    """
-    if not passages:
-        raise ValueError("a reading needs at least one passage")
-    steps, cell = len(passages[0].tokens), passages[0].cell
-    biases = "".join(dict.fromkeys(forget_bias(p.cell) for p in passages))
-    shown = " or ".join(dict.fromkeys(f"{p.cell.states[0]}_{steps}" for p in passages))
-    norms = [name for p in sorted(passages, key=lambda p: -len(p.norms)) for name in p.norms]
-    *states, last = dict.fromkeys(f"dL/d{name}_t" for name in norms)
-    sentences = [
-        f"L = u · {shown} is one number read from the last hidden state with |u| = 1, so in every cell the gradient "
-        f"starts at {shown} with norm 1. Listed are the Euclidean norms of {', '.join(states)} and {last}, through "
-        "every path of the graph that ran.",
-        f"Seed {passages[0].seed}, hidden size {cell.hidden_size}, vectors of size {cell.input_size}{biases}, float64.",
-    ]
-    if steps == 1:
-        sizes = ", ".join(f"{number(float(p.x[0]))} in the {p.name}" for p in passages)
-        sentences.append(f"The norm of dL/dx at the only {unit} is {sizes}. With one {unit} there is no step back.")
-    else:
-        sentences += [said for p in passages for said in _of_one(p, unit)] + _between(passages, unit)
-    sentences.append("This is one draw of untrained weights: another seed or forget bias gives other numbers.")
-    return " ".join(sentences)
-
-
-def _of_one(p: Passage, unit: str) -> list[str]:
-    steps, since, factor = len(p.tokens), p.since("x"), p.factor("x")
-    last = float(p.x[-1])
-    if since is None:
-        return [f"{p.name}: {_lost(last, 'the norm of dL/dx')} at the last {unit} already."]
-    reached = float(p.x[since - 1])
-    pace = "" if factor is None else f", × {factor:#.3g} a step"
-    verb = "hardly changes" if _close(reached, last) else "falls" if reached < last else "grows"
-    start = f"{p.name}: the norm of dL/dx {verb} from {number(last)} at the last {unit} to {number(reached)}"
-    lost = _lost(float(p.x[since - 2]), "it")
-    if since == 1:
-        said = [f"{start} at the first, {_steps(steps - 1)} back: {percent(reached, last)} of that at the last{pace}."]
-    elif since == steps:
-        said = [f"{p.name}: the norm of dL/dx is {number(last)} at the last {unit}; one step back {lost}."]
-    else:
-        said = [f"{start} {_steps(steps - since)} back{pace}; one step further {lost}."]
-    return said + [_along(p, name, path) for name, path in p.paths.items() if p.norms[name][0] >= TINY]
-
-
-def _lost(value: float, what: str) -> str:
-    """What to say of a norm below TINY."""
-    return f"{what} is {'exactly 0 in float64' if value == 0 else f'below {TINY:.1e}, too small for float64'}"
-
-
-def _along(p: Passage, state: str, path: Path) -> str:
-    """What the direct path of a state multiplies by, and how much of the gradient at step 1 it brought."""
-    whole, factor = float(p.norms[state][0]), p.factor(state)
-    by = f"one step back along {state} is {path.said}" if path.words else "a direct path crosses no weight"
-    pace = "" if factor is None else f"; by all paths dL/d{state} goes × {factor:#.3g} a step"
-    said = f"In the {p.name} {by}{pace}. What came along {' and '.join(p.paths)} alone"
-    if path.part < TINY:
-        return f"{said} is too small for float64, the rest came by detours through weights."
-    more = "cancel part of it" if path.part > whole else ""
-    how = "hardly change it" if _close(path.part, whole) else more
-    rest = f"the detours through weights {how}" if how else "the rest of that vector came by detours through weights"
-    return f"{said} has {percent(path.part, whole)} of the norm of dL/d{state}_1, {rest}."
-
-
-def _between(passages: Sequence[Passage], unit: str) -> list[str]:
-    """How the cells compare at the first token."""
-    best, *others = sorted(passages, key=lambda p: -p.x[0])
-    most = float(best.x[0])
-    if most < TINY:
-        return [f"At the first {unit} the gradient of every one of these cells is 0 or too small for float64."]
-    same = [f"the {p.name}" for p in others if _close(float(p.x[0]), most)]
-    none = [f"the {p.name}" for p in others if p.x[0] < TINY]
-    behind = [p for p in others if p.x[0] >= TINY and not _close(float(p.x[0]), most)]
-    less = [f"{times(most, float(p.x[0]))} times that in the {p.name}" for p in behind]
-    parts = [f"At the first {unit} the gradient is largest in the {best.name}"]
-    parts += [f"it is {' and '.join(less)}"] if less else []
-    parts += [f"it is about as large in {' and '.join(same)}"] if same else []
-    parts += [f"it is 0 or too small for float64 in {' and '.join(none)}"] if none else []
-    said = ["; ".join(parts) + "."]
-    worse = [f"the {p.name}" for p in others if p.paths and not _close(float(p.x[0]), most)]
-    if not best.paths and worse:
-        bring = "brings" if len(worse) == 1 else "bring"
-        said.append(f"So here {' and '.join(worse)} {bring} the first {unit} less gradient than the plain {best.name}.")
-    return said
-
-
-def number(value: float) -> str:
-    """Two significant digits; a 0 is exactly 0."""
-    return f"{value:.2g}"
-
-
-def percent(part: float, whole: float) -> str:
-    """A share in percent with two significant digits."""
-    return f"{float(f'{part / whole * 100:.2g}'):g} %"
-
-
-def times(a: float, b: float) -> str:
-    """How many times b is in a, to two or three digits."""
-    ratio = a / b
-    return f"{ratio:.2g}" if ratio < 99.5 else f"{float(f'{ratio:.3g}'):,.0f}" if ratio < 1e6 else f"{ratio:.1e}"
-
-
-def _close(a: float, b: float) -> bool:
-    return abs(a - b) <= 0.05 * max(a, b)
-
-
-def _steps(count: int) -> str:
-    return f"{count} step{'' if count == 1 else 's'}"

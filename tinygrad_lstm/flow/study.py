@@ -21,7 +21,7 @@ from ..kinds import Kind, build, kind_name, make_cell
 from ..nn import Cell
 from ..shown import Shown
 from .graph import Flow, norm
-from .sequence import TINY, Floats, Passage, Path, direct_states, first_step, number, percent, times, trace_sequence
+from .sequence import TINY, Floats, Passage, Path, direct_states, first_step, trace_sequence
 
 VARIANTS = ("rnn", "lstm1997", "lstm0", "lstm1", "lstm3", "chrono")
 MOST = 5000  # steps of lag
@@ -68,7 +68,7 @@ def variant(key: Kind, input_size: int = 4, hidden_size: int = 8) -> Variant:
     else:
         raise ValueError(
             f"no cell is called {key!r}: expected rnn, lstm1997, chrono, lstm with its forget bias, as lstm1, lstm-2, "
-            "or FILE.py:NAME"
+            "or a class of your own"
         )
     cell = found.build(input_size, hidden_size, 2, 0)
     return replace(found, state=next(iter(direct_states(cell)), cell.states[0]))
@@ -84,7 +84,7 @@ class Run:
     closed form: dL/dc_T times sigmoid(b_f)^lag (times 1 without a forget gate), what the direct path would be at zero
     weights; for a plain RNN the gradient of the same weights without tanh, W^lag u; None for a cell of one's own.
     `weights` is the norm of what step T-lag, lag = 0 ... T-1, contributed to dL/dW, all weight matrices of the cell
-    together, and `weights_whole` that of their sum. `largest_state` is the largest magnitude of the state at T.
+    together.
     """
 
     seed: int
@@ -93,8 +93,6 @@ class Run:
     cosine: Floats | None
     closed: Floats | None
     weights: Floats
-    weights_whole: float
-    largest_state: float
 
 
 @dataclass(frozen=True)
@@ -179,13 +177,6 @@ class Study(Shown):
     seeds: tuple[int, ...]
     cells: tuple[CellStudy, ...]
 
-    def settings(self, seeds: Sequence[int]) -> str:
-        """Sizes and these of the seeds in one line."""
-        return (
-            f"untrained float64 cells, hidden size {self.hidden_size}, standard normal inputs of size "
-            f"{self.input_size}, {seeds_said(seeds)}"
-        )
-
     def of(self, key: str) -> CellStudy | None:
         """The cell of that key, None where it did not run."""
         return next((c for c in self.cells if c.variant.key == key), None)
@@ -252,10 +243,8 @@ def _measured(v: Variant, passage: Passage) -> Run:
         along = flow.direct(states)
         direct = np.array([norm(d) for d in along])
         cosine = np.array([_cosine(d, g) for d, g in zip(along, gradients, strict=True)])
-    weights, whole = _weights(flow, len(passage.tokens))
     closed = _closed(passage, v.state, gradients[0], len(norms)) if isinstance(v.kind, str) else None
-    largest = float(np.abs(states[0].numpy()).max())
-    return Run(passage.seed, norms, direct, cosine, closed, weights, whole, largest)
+    return Run(passage.seed, norms, direct, cosine, closed, _weights(flow, len(passage.tokens)))
 
 
 def _closed(passage: Passage, state: str, end: Floats, count: int) -> Floats:
@@ -277,14 +266,12 @@ def _closed(passage: Passage, state: str, end: Floats, count: int) -> Floats:
     return np.array(found)
 
 
-def _weights(flow: Flow, steps: int) -> tuple[Floats, float]:
-    """What each step contributed to dL/dW, last step first, and the norm of the whole."""
-    parameters = [n for n in flow.nodes if n.kind == "parameter" and n.value.ndim == 2]
+def _weights(flow: Flow, steps: int) -> Floats:
+    """What each step contributed to dL/dW, last step first."""
     terms: list[list[float]] = [[] for _ in range(steps)]
-    for node in parameters:
-        for edge in node.uses:
-            terms[steps - (edge.consumer.step or 0)].append(edge.norm or 0.0)
-    return np.array([math.hypot(*t) for t in terms]), math.hypot(*(n.norm or 0.0 for n in parameters))
+    for edge in (edge for n in flow.nodes if n.kind == "parameter" and n.value.ndim == 2 for edge in n.uses):
+        terms[steps - (edge.consumer.step or 0)].append(edge.norm or 0.0)
+    return np.array([math.hypot(*t) for t in terms])
 
 
 def _singular(flow: Flow, state: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -329,111 +316,3 @@ def _median(arrays: Sequence[Floats]) -> Floats:
     """
     low, high = (np.quantile(np.array(arrays), 0.5, axis=0, method=way) for way in ("lower", "higher"))
     return np.where(low == high, low, np.sqrt(low) * np.sqrt(high))
-
-
-def seeds_said(seeds: Sequence[int]) -> str:
-    """Seeds in words: "seed 0", "seeds 0 to 4"."""
-    run = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
-    said = f"{seeds[0]} to {seeds[-1]}" if run and len(seeds) > 1 else ", ".join(map(str, seeds))
-    return f"seed{'s' * (len(seeds) > 1)} {said}"
-
-
-# ── in words ───────────────────────────────────────────────────────────────────────────────────
-
-
-def plainly(found: Study) -> str:
-    """Two sentences for a reader who has met no gradient: what it says, and which cell keeps most and least of it."""
-    ends = {c.variant.label: (float(c.norms()[0]), float(c.norms()[-1])) for c in found.cells}
-    kept = {label: last / first for label, (first, last) in ends.items() if min(first, last) >= TINY}
-    said = (
-        "The gradient says how much L, a number read after the last step, changes if a state before changes a little."
-    )
-    order = sorted(kept, key=lambda label: -kept[label])
-    parts = [f"the {order[0]} still has {percent(kept[order[0]], 1)} of its gradient at the last step"] if kept else []
-    parts += [f"the {order[-1]} {percent(kept[order[-1]], 1)}"] if order[1:] else []
-    lost = " and the ".join(label for label in ends if label not in kept)
-    parts += [f"float64 holds nothing of it in the {lost}"] if lost else []
-    return f"{said} {_steps(found.lag)} further back {', '.join(parts)}."
-
-
-def reading(found: Study) -> str:
-    """One paragraph of what these numbers say; each sentence is chosen by the numbers at hand."""
-    medians = " Numbers are medians over the seeds." if len(found.seeds) > 1 else ""
-    of = [(c.variant.state, c.variant.label.split(",")[0]) for c in found.cells]
-    names = {state: " and ".join(dict.fromkeys(name for s, name in of if s == state)) for state, _ in of}
-    own = ", ".join(f"dL/d{state} in the {name}" for state, name in names.items())
-    sentences = [
-        f"L = u · h_T with |u| = 1; {found.settings(found.seeds)}. Compared is the gradient of each cell's own state, "
-        f"{own}.{medians}",
-        *_start_said(found),
-        *_against_rnn(found),
-        *_direct_said(found),
-        "Cells are untrained: other seeds, sizes and inputs give other numbers.",
-    ]
-    return " ".join(sentences)
-
-
-def _steps(lag: int) -> str:
-    return "1 step" if lag == 1 else f"{lag:,} steps"
-
-
-def _start_said(found: Study) -> list[str]:
-    """Where the norms start, and that saturation alone can end them there."""
-    said, hidden = [], [c for c in found.cells if c.path and abs(c.norms()[0] - 1) > 1e-9]  # 1 where L reads the state
-    for state in dict.fromkeys(c.variant.state for c in hidden):
-        starts = sorted(float(c.norms()[0]) for c in hidden if c.variant.state == state)
-        ends = " to ".join(dict.fromkeys((_left(starts[0]), _left(starts[-1]))))
-        beside = ", while dL/dh is 1" if found.of("rnn") else ""
-        said.append(f"At T itself dL/d{state} is {ends}, for L reads only what h_T shows of {state}_T{beside}.")
-    for cell in found.cells:
-        if shut := [r for r in cell.runs if r.norms[0] < TINY]:  # never of an RNN, where it is |u|
-            said.append(
-                f"In the {cell.variant.label} it is lost at T already in {len(shut)} of {len(cell.runs)} seeds: the "
-                f"state has grown to {max(r.largest_state for r in shut):.0f}, of which h_T shows no change."
-            )
-    return said
-
-
-def _left(value: float) -> str:
-    return number(value) if value >= TINY or value == 0 else f"below {TINY:.1e}"
-
-
-def _against_rnn(found: Study) -> list[str]:
-    """Which cells are behind the plain RNN, seed by seed."""
-    rnn = found.of("rnn")
-    if rnn is None:
-        return []
-    its = float(rnn.norms()[-1])
-    behind = []
-    for cell in found.cells:
-        less = sum(a.norms[-1] < b.norms[-1] for a, b in zip(cell.runs, rnn.runs, strict=True))
-        mine = float(cell.norms()[-1])
-        seeds = f"in {less} of {len(rnn.runs)} seeds" if len(rnn.runs) > 1 else ""
-        if mine < its:
-            how = "nothing that float64 holds" if mine < TINY else f"{times(its, mine)} times less"
-            behind.append(f"{cell.variant.label} ({how}{', less ' + seeds if seeds else ''})")
-    return [f"Behind the plain RNN: {'; '.join(behind)}."] if behind else []
-
-
-def _direct_said(found: Study) -> list[str]:
-    """How much of the gradient came along the direct path alone, and what that multiplies by."""
-    shares, lost, said = [], [], []
-    for cell in found.cells:
-        relative, cosine = cell.relative(), cell.cosine()
-        if relative is None or cosine is None:
-            continue
-        if np.isnan(relative[-1]):
-            lost.append(cell.variant.label)
-            continue
-        angle = "" if np.isnan(cosine[-1]) else f", cosine {cosine[-1]:.2f}"
-        share = percent(relative[-1], 1) if relative[-1] < 10 else f"{times(relative[-1], 1)} times as much"
-        by = f" (along {cell.variant.state} alone, {cell.path.said})" if cell.path and cell.path.words else ""
-        shares.append(f"{share} in the {cell.variant.label}{angle}{by}")
-    if shares and found.lag == 1:
-        said = ["One step back there is no way to L but the direct path."]
-    elif shares:
-        said = [
-            f"What came back {found.lag:,} steps without crossing a weight has this part of the norm of the whole: "
-            f"{'; '.join(shares)}. All else came by detours through weights; parts may cancel."
-        ]
-    return [*said, f"No share where float64 has lost the whole: {'; '.join(lost)}."] if lost else said

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .. import functions as f
 from ..arguments import as_plain, as_size
-from ..flow.sequence import Floats, Passage, check_memory, memory_needed, tokenize, trace_sequence
+from ..flow.sequence import Floats, Passage, check_memory, tokenize, trace_sequence
 from ..kinds import in_float64
 from ..nn import Linear
 from ..tasks import TASKS, copy_memory
@@ -161,7 +161,7 @@ def explain(checkpoint: Checkpoint, text: str | None = None, seed: int = 0) -> E
     steps = len(sequence.x)
     network, loss = checkpoint.best_network(), TASKS[settings.task].loss
     assert not isinstance(network.layer, Linear)
-    check_memory(2 * memory_needed(network.layer.cells[0], steps), steps, settings.hidden)
+    check_memory(2 * network.layer.cells[:1], steps)  # the network, and untrained
     outputs = network.predict(sequence.x[:, None])[0][-1, 0].astype(np.float64)
     networks = network, checkpoint.untrained_network()
     trained, untrained = (_traced(n, sequence, outputs, loss) for n in networks)
