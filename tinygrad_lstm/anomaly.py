@@ -67,8 +67,7 @@ def what_counts(c: Any, primitive: p.Primitive, slot: int, operands: Sequence[An
         rule: Any = primitive.rules[slot]
         counted = rule((~zero).astype(c.dtype), array_of(out), *map(array_of, spoilt)) > 0
         return p.where(counted, c, rule(g, out, *sound))
-    if primitive in (p.softmax, p.log_softmax, p.logsumexp, p.prod_over):  # lines of which nothing counts
-        axis = params["axis"]
+    if primitive.arity == 1 and (axis := params.get("axis")) is not None:  # a line counts where any of it does
         zero = p.keep_axes(zero, array_of(inputs[0]), axis) if "keepdims" in params else zero.all(axis, keepdims=True)
     elif not primitive.elementwise:
         return c

@@ -7,18 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .primitives import SPREAD
 from .scope import current
-
-_SPREAD = "each axis must be equal or 1, counted from the right"
-_FIT = {
-    "matmul": "the last axis of the first must be as long as the last but one of the second (the only one of a vector)",
-    "concat": "all axes but the one joined must be equal",
-    "stack": "all shapes must be equal",
-    "getitem": "check the index against the shape; it is made of whole numbers, slices and booleans",
-    "reshape": "the number of elements must stay the same, and one length may be -1",
-    "transpose": "name every axis once",
-    "broadcast_to": _SPREAD,
-}
 
 
 def describe(x: Any) -> str:
@@ -34,7 +24,7 @@ def describe(x: Any) -> str:
 def explain(primitive: Any, inputs: Sequence[Any], error: Exception) -> str:
     """What an operation could not take, and why: its shapes where these are the trouble, else their types."""
     where = f" in {scope_now}" if (scope_now := current()) else ""
-    fit = "" if isinstance(error, TypeError) else _FIT.get(primitive.name) or _spread(inputs)
+    fit = "" if isinstance(error, TypeError) else primitive.takes or _spread(inputs)
     operands = ", ".join(
         f"{x.name or f'input {k}'} {x.shape}{'' if fit else f' {x.dtype}'}" for k, x in enumerate(inputs)
     )
@@ -48,5 +38,5 @@ def _spread(inputs: Sequence[Any]) -> str:
     try:
         np.broadcast_shapes(*(x.shape for x in inputs))
     except ValueError:
-        return _SPREAD
+        return SPREAD
     return ""

@@ -15,6 +15,7 @@ a `__primitive__` method.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -31,6 +32,7 @@ _ndarray = np.ndarray
 TABLE: dict[str, Primitive] = {}
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Primitive:
     """One line of the derivative table: a forward, and a rule for the cotangent of each input.
 
@@ -38,35 +40,35 @@ class Primitive:
     condition of `where`. A primitive of any number of inputs has instead one rule `every` that
     gives the cotangents of all of them, as a list.
 
+    `words` say what the cotangent of each input is made of, inputs parted by ";" and the last for all that follow:
+    "× {1}" is the cotangent times input 1, `{out}` the output. `takes` says which shapes fit, where that is not NumPy's
+    broadcasting.
+
     `total`, if any, is a number of axes and a function: a shorter way to the sum of the last rule's values over many
     uses of one array of so many axes as last input, with broadcasting not undone. It takes the cotangents and the first
     inputs of all uses, matrices. `add_to(total, g, **params)`, if any, adds the value of the only rule to an array in
     place, so that T slices of one array cost T slices, not T arrays. `elementwise`: every element of the output is made
-    from the same elements of the inputs, as by NumPy's ufuncs.
+    from the same elements of the inputs, as by NumPy's ufuncs. `bends`: a nonlinearity, as networks call it. `moves`:
+    every element of the output is one of the inputs', elsewhere.
     """
 
-    __slots__ = ("add_to", "arity", "elementwise", "every", "forward", "name", "rules", "symbol", "total")
+    name: str
+    symbol: str
+    forward: Callable[..., Any]
+    rules: tuple[Rule | None, ...]
+    words: str = ""
+    takes: str = ""
+    every: Every | None = None
+    total: tuple[int, Callable[[list[Any], list[Any]], Any]] | None = None
+    add_to: Callable[..., None] | None = None
+    elementwise: bool = False
+    bends: bool = False
+    moves: bool = False
+    arity: int | None = field(init=False)
 
-    def __init__(
-        self,
-        name: str,
-        symbol: str,
-        forward: Callable[..., Any],
-        rules: tuple[Rule | None, ...],
-        every: Every | None = None,
-        total: tuple[int, Callable[[list[Any], list[Any]], Any]] | None = None,
-        add_to: Callable[..., None] | None = None,
-        elementwise: bool = False,
-    ) -> None:
-        self.name = name
-        self.symbol = symbol
-        self.forward = forward
-        self.rules = rules
-        self.every = every
-        self.total = total
-        self.add_to = add_to
-        self.elementwise = elementwise or (isinstance(forward, np.ufunc) and forward.signature is None)
-        self.arity = len(rules) if every is None else None
+    def __post_init__(self) -> None:
+        self.elementwise = self.elementwise or (isinstance(self.forward, np.ufunc) and self.forward.signature is None)
+        self.arity = len(self.rules) if self.every is None else None
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         """Run on arrays, or hand over to the first input that records itself.
@@ -194,97 +196,109 @@ def _stack_parts(g: Any, out: Any, *xs: Any, axis: int) -> list[Any]:
     return [g[(*before, k)] for k in range(len(xs))]
 
 
+SPREAD = "each axis must be equal or 1, counted from the right"
+
 # fmt: off
-# ── the table: name, symbol, forward, then the cotangent of each input ─────────────────────────
+# ── the table: name, symbol, forward, then the cotangent of each input, as a rule and in words ──
 
 # elementwise, two inputs
 add = primitive("add", "+", np.add,
     lambda g, out, a, b: g,
     lambda g, out, a, b: g,
-    total=(1, lambda gs, xs: np.concatenate(gs)))  # of a bias
+    words="× 1", total=(1, lambda gs, xs: np.concatenate(gs)))  # of a bias
 sub = primitive("sub", "−", np.subtract,
     lambda g, out, a, b: g,
-    lambda g, out, a, b: -g)
+    lambda g, out, a, b: -g, words="× 1; × −1")
 mul = primitive("mul", "×", np.multiply,
     lambda g, out, a, b: g * b,
-    lambda g, out, a, b: g * a)
+    lambda g, out, a, b: g * a, words="× {1}; × {0}")
 div = primitive("div", "÷", np.divide,
     lambda g, out, a, b: g / b,
-    lambda g, out, a, b: -g * out / b)
+    lambda g, out, a, b: -g * out / b, words="÷ {1}; × −{0} ÷ {1}²")
 pow = primitive("pow", "^", np.power,
     lambda g, out, a, b: g * b * _base(a, b) ** (b - 1),
-    lambda g, out, a, b: g * out * log(where(a == 0, 1, a)))
+    lambda g, out, a, b: g * out * log(where(a == 0, 1, a)), words="× {1}·{0}^({1} − 1); × {0}^{1}·log {0}")
 where = primitive("where", "where", np.where,
     None,
     lambda g, out, yes, a, b: where(yes, g, 0),
-    lambda g, out, yes, a, b: where(yes, 0, g), elementwise=True)
+    lambda g, out, yes, a, b: where(yes, 0, g), words="; where true; where false", elementwise=True)
 maximum = primitive("maximum", "max", np.maximum,
     lambda g, out, a, b: _unless_below(g, a, b),
-    lambda g, out, a, b: _unless_below(g, b, a))
+    lambda g, out, a, b: _unless_below(g, b, a), words="where {0} is larger; where {1} is larger")
 minimum = primitive("minimum", "min", np.minimum,
     lambda g, out, a, b: _unless_below(g, b, a),
-    lambda g, out, a, b: _unless_below(g, a, b))
+    lambda g, out, a, b: _unless_below(g, a, b), words="where {0} is smaller; where {1} is smaller")
 clip_between = primitive("clip", "clip", lambda x, low, high: np.minimum(np.maximum(x, low), high),
     lambda g, out, x, low, high: where((low <= x) & (x <= high), g, 0),
     lambda g, out, x, low, high: where((x < low) & (low <= high), g, 0),
-    lambda g, out, x, low, high: where((x > high) | (low > high), g, 0), elementwise=True)
+    lambda g, out, x, low, high: where((x > high) | (low > high), g, 0),
+    words="between {1} and {2}; where {0} is below; where {0} is above", elementwise=True)
 
 # elementwise, one input
-neg     = primitive("neg", "−", np.negative,                    lambda g, out, x: -g)
-abs     = primitive("abs", "| |", np.absolute,                  lambda g, out, x: where(x < 0, -g, where(x > 0, g, 0)))
-exp     = primitive("exp", "exp", np.exp,                       lambda g, out, x: g * out)
-log     = primitive("log", "log", np.log,                       lambda g, out, x: g / x)
-expm1   = primitive("expm1", "expm1", np.expm1,                 lambda g, out, x: g * exp(x))
-log1p   = primitive("log1p", "log1p", np.log1p,                 lambda g, out, x: g / (1 + x))
-sin     = primitive("sin", "sin", np.sin,                       lambda g, out, x: g * cos(x))
-cos     = primitive("cos", "cos", np.cos,                       lambda g, out, x: -g * sin(x))
-tanh    = primitive("tanh", "tanh", np.tanh,                    lambda g, out, x: g - g * out * out)
+neg = primitive("neg", "−", np.negative, lambda g, out, x: -g, words="× −1")
+abs = primitive("abs", "| |", np.absolute, lambda g, out, x: where(x < 0, -g, where(x > 0, g, 0)),
+    words="× sign of {0}")
+exp     = primitive("exp", "exp", np.exp,       lambda g, out, x: g * out,           words="× {out}", bends=True)
+log     = primitive("log", "log", np.log,       lambda g, out, x: g / x,             words="÷ {0}", bends=True)
+expm1   = primitive("expm1", "expm1", np.expm1, lambda g, out, x: g * exp(x),        words="× exp {0}", bends=True)
+log1p   = primitive("log1p", "log1p", np.log1p, lambda g, out, x: g / (1 + x),       words="÷ (1 + {0})", bends=True)
+sin     = primitive("sin", "sin", np.sin,       lambda g, out, x: g * cos(x),        words="× cos {0}", bends=True)
+cos     = primitive("cos", "cos", np.cos,       lambda g, out, x: -g * sin(x),       words="× −sin {0}", bends=True)
+tanh    = primitive("tanh", "tanh", np.tanh,    lambda g, out, x: g - g * out * out, words="× (1 − {out}²)", bends=True)
 sigmoid = primitive("sigmoid", "σ", forwards.sigmoid,
-    lambda g, out, x: g * (out - out * out), elementwise=True)
+    lambda g, out, x: g * (out - out * out), words="× {out}(1 − {out})", elementwise=True, bends=True)
 relu = primitive("relu", "relu", lambda x: np.maximum(x, 0),
-    lambda g, out, x: g * (out > 0), elementwise=True)
+    lambda g, out, x: g * (out > 0), words="where above 0", elementwise=True, bends=True)
 softplus = primitive("softplus", "softplus", lambda x: np.logaddexp(x, 0),
-    lambda g, out, x: g * sigmoid(x), elementwise=True)
-as_dtype = primitive("cast", "cast", lambda x, dtype: x.astype(dtype), lambda g, out, x, dtype: g)
+    lambda g, out, x: g * sigmoid(x), words="× σ({0})", elementwise=True, bends=True)
+as_dtype = primitive("cast", "cast", lambda x, dtype: x.astype(dtype),
+    lambda g, out, x, dtype: g, words="as it was", moves=True)
 
 # along an axis
 softmax = primitive("softmax", "softmax", forwards.softmax,
-    lambda g, out, x, axis: out * (g - sum_over(g * out, axis=axis, keepdims=True)))
+    lambda g, out, x, axis: out * (g - sum_over(g * out, axis=axis, keepdims=True)),
+    words="× (diag p − p pᵀ)", bends=True)
 log_softmax = primitive("log_softmax", "log softmax", forwards.log_softmax,
-    lambda g, out, x, axis: g - exp(out) * sum_over(g, axis=axis, keepdims=True))
+    lambda g, out, x, axis: g - exp(out) * sum_over(g, axis=axis, keepdims=True),
+    words="less p × its sum", bends=True)
 cumsum_along = primitive("cumsum", "cumsum", forwards.wide(lambda x, axis: x.cumsum(axis)),
-    lambda g, out, x, axis: _reversed(cumsum_along(_reversed(g, axis), axis=axis), axis))
+    lambda g, out, x, axis: _reversed(cumsum_along(_reversed(g, axis), axis=axis), axis), words="summed from the end")
 
 # matrices
 matmul = primitive("matmul", "@", forwards.matmul, _matmul_left, _matmul_right,
-    total=(2, lambda gs, xs: np.concatenate(xs).T.dot(np.concatenate(gs))))  # of a weight: one product for all uses
+    total=(2, lambda gs, xs: np.concatenate(xs).T.dot(np.concatenate(gs))),  # of a weight: one product for all uses
+    words="@ {1}ᵀ; {0}ᵀ @", takes="the last axis of the first must be as long as the last but one of the second "
+    "(the only one of a vector)")
 transpose = primitive("transpose", "ᵀ", lambda x, axes: x.transpose(axes),
-    lambda g, out, x, axes: transpose(g, axes=tuple(int(k) for k in np.argsort(axes))))
+    lambda g, out, x, axes: transpose(g, axes=tuple(int(k) for k in np.argsort(axes))),
+    words="as it was", takes="name every axis once", moves=True)
 
 # reductions and their opposites
 sum_over = primitive("sum", "Σ", forwards.wide(lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims)),
-    lambda g, out, x, axis, keepdims: broadcast_to(keep_axes(g, x, axis), shape=x.shape))
+    lambda g, out, x, axis, keepdims: broadcast_to(keep_axes(g, x, axis), shape=x.shape), words="repeated")
 prod_over = primitive("prod", "Π", forwards.wide(lambda x, axis, keepdims: x.prod(axis=axis, keepdims=keepdims)),
-    lambda g, out, x, axis, keepdims: keep_axes(g, x, axis) * _others(x, axis))
+    lambda g, out, x, axis, keepdims: keep_axes(g, x, axis) * _others(x, axis), words="× all the others")
 logsumexp = primitive("logsumexp", "log Σ exp", forwards.logsumexp,
-    lambda g, out, x, axis, keepdims: keep_axes(g, x, axis) * softmax(x, axis=axis))
+    lambda g, out, x, axis, keepdims: keep_axes(g, x, axis) * softmax(x, axis=axis), words="× softmax")
 max_over = primitive("max", "max", lambda x, axis, keepdims: x.max(axis=axis, keepdims=keepdims),
-    _chosen_share)
+    _chosen_share, words="to the largest")
 min_over = primitive("min", "min", lambda x, axis, keepdims: x.min(axis=axis, keepdims=keepdims),
-    _chosen_share)
+    _chosen_share, words="to the smallest")
 sum_to = primitive("sum_to", "Σ", forwards.sum_to,
-    lambda g, out, x, shape: broadcast_to(g, shape=x.shape))
+    lambda g, out, x, shape: broadcast_to(g, shape=x.shape), words="repeated")
 broadcast_to = primitive("broadcast_to", "broadcast", lambda x, shape: np.broadcast_to(x, shape),
-    lambda g, out, x, shape: g)
+    lambda g, out, x, shape: g, words="summed", takes=SPREAD)
 
 # shape and selection
 reshape = primitive("reshape", "reshape", lambda x, shape: x.reshape(shape),
-    lambda g, out, x, shape: g.reshape(x.shape))
+    lambda g, out, x, shape: g.reshape(x.shape), moves=True,
+    words="as it was", takes="the number of elements must stay the same, and one length may be -1")
 getitem = primitive("getitem", "[ ]", lambda x, index: x[index],
-    lambda g, out, x, index: put(g, index=index, shape=x.shape), add_to=forwards.add_at)
+    lambda g, out, x, index: put(g, index=index, shape=x.shape), add_to=forwards.add_at, moves=True,
+    words="put back", takes="check the index against the shape; it is made of whole numbers, slices and booleans")
 put = primitive("put", "put", forwards.put,
-    lambda g, out, x, index, shape: getitem(g, index=index))
+    lambda g, out, x, index, shape: getitem(g, index=index), words="taken out")
 concat_along = primitive("concat", "cat", lambda *xs, axis: np.concatenate(xs, axis),
-    every=_concat_parts)
+    every=_concat_parts, words="its part", takes="all axes but the one joined must be equal", moves=True)
 stack_along = primitive("stack", "stack", lambda *xs, axis: np.stack(xs, axis),
-    every=_stack_parts)
+    every=_stack_parts, words="its part", takes="all shapes must be equal", moves=True)

@@ -13,22 +13,6 @@ from .graph import Array, Edge, Node, norm
 
 _SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷"}
 _SHORT = 12  # characters that a function is written out with
-# {0} and {1} stand for the names of the inputs.
-_WORDS: dict[str, tuple[str, ...]] = {
-    "add": ("× 1", "× 1"), "sub": ("× 1", "× −1"), "mul": ("× {1}", "× {0}"), "div": ("÷ {1}", "× −{0} ÷ {1}²"),
-    "pow": ("× {1}·{0}^({1} − 1)", "× {0}^{1}·log {0}"), "maximum": ("where {0} is larger", "where {1} is larger"),
-    "minimum": ("where {0} is smaller", "where {1} is smaller"),
-    "clip": ("× 1 between {1} and {2}", "where {0} is below", "where {0} is above"), "neg": ("× −1",),
-    "abs": ("× sign of {0}",), "exp": ("× exp",), "expm1": ("× exp {0}",), "log": ("÷ {0}",),
-    "log1p": ("÷ (1 + {0})",), "sin": ("× cos {0}",), "cos": ("× −sin {0}",), "tanh": ("× (1 − tanh²)",),
-    "sigmoid": ("× σ(1 − σ)",), "relu": ("× 1 where above 0",), "softplus": ("× σ({0})",),
-    "softmax": ("× (diag p − p pᵀ)",), "log_softmax": ("less p × its sum",), "logsumexp": ("× softmax",),
-    "where": ("", "where true", "where false"), "matmul": ("@ {1}ᵀ", "{0}ᵀ @"), "sum": ("repeated",),
-    "broadcast_to": ("summed",), "sum_to": ("repeated",), "prod": ("× all the others",),
-    "cumsum": ("summed from the end",), "max": ("to the largest",), "min": ("to the smallest",),
-    "concat": ("its part",), "stack": ("its part",), "getitem": ("put back",), "put": ("taken out",),
-    "reshape": ("as it was",), "transpose": ("as it was",), "cast": ("as it was",),
-}  # fmt: skip
 
 
 def written(
@@ -71,6 +55,15 @@ def local(edge: Edge) -> Array | None:
     return np.broadcast_to(found, consumer.value.shape)
 
 
+def template(edge: Edge) -> str:
+    """The words of the derivative table for an edge, with places for the names of the inputs and the output."""
+    op = edge.consumer.op or ""
+    if op not in TABLE:
+        return f"× ∂{op}"
+    words = TABLE[op].words.split("; ")
+    return words[min(edge.slot, len(words) - 1)]
+
+
 class Factor(NamedTuple):
     """A local derivative: `words`, and `value`, its root mean square (None where it is not a number an element).
 
@@ -90,8 +83,7 @@ def factor(edge: Edge) -> Factor:
     consumer = edge.consumer
     op = consumer.op or ""
     names = [written(source.source, bound=True) for source in consumer.inputs]
-    templates = _WORDS.get(op)
-    words = templates[min(edge.slot, len(templates) - 1)].format(*names) if templates else f"× ∂{op}"
+    words = template(edge).format(*names, out=consumer.symbol)
     found = local(edge)
     if found is not None:
         size = norm(found) / float(np.sqrt(found.size)) if found.size else None

@@ -28,14 +28,6 @@ Part = Module | Callable[[Any], Any]
 Dims = tuple[str | int, ...]
 
 OPSET, IR = 17, 8  # of 2022, which every reader knows; nothing newer is needed
-FUNCTIONS: dict[Any, str] = {
-    tanh: "Tanh",
-    sigmoid: "Sigmoid",
-    relu: "Relu",
-    softplus: "Softplus",
-    softmax: "Softmax",
-    log_softmax: "LogSoftmax",
-}
 LAYERS = (RNN, LSTM, Linear, Embedding)
 GATES = {"RNN": "h", "LSTM": "iofg"}  # in ONNX's order, which calls g c
 ALWAYS = 40.0  # sigmoid(40) is exactly 1, in float64 too: the forget gate of a cell that has none
@@ -113,6 +105,12 @@ def _kind(part: Any) -> str:
     if isinstance(part, Module):
         return type(part).__name__.lower()
     return str(getattr(part, "name", None) or part.__name__)
+
+
+FUNCTIONS: dict[Any, str] = {  # and their names in ONNX: ours, in its spelling
+    function: _kind(function).title().replace("_", "")
+    for function in (tanh, sigmoid, relu, softplus, softmax, log_softmax)
+}
 
 
 def _library() -> Any:

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..flow import Edge, Flow, Node
-from ..flow.factors import local, written
+from ..flow.factors import local, template, written
 from ..flow.graph import Array, norm
 from ..flow.steps import Step
+from ..primitives import TABLE
 
-BENDS = {"sigmoid", "tanh", "relu", "softplus", "softmax", "log_softmax", "exp", "expm1", "log", "log1p", "sin", "cos"}
-KEEPS = {"concat", "reshape", "getitem", "cast"}
+BENDS = {p.name for p in TABLE.values() if p.bends}
+KEEPS = {p.name for p in TABLE.values() if p.moves}
 
 
 class Along(NamedTuple):
@@ -105,13 +106,14 @@ class CellStep:
         node, op, found = edge.consumer, edge.consumer.op or "", local(edge)
         if found is None:
             return Along("", np.ones(())) if op in KEEPS else Along(f"∂{op}", None)
-        other = self.written(node.inputs[1 - edge.slot].source, bound=True) if len(node.inputs) == 2 else ""
-        out = self.names.get(node) or node.symbol
-        words = {
-            "add": "", "sub": "(−1)" * edge.slot, "neg": "(−1)", "mul": other, "tanh": f"(1 − {out}²)",
-            "div": f"1 ÷ {other}" if edge.slot == 0 else "div′", "sigmoid": f"{out} (1 − {out})",
-        }  # fmt: skip
-        return Along(words.get(op, f"{op}′"), found)
+        sign, _, words = template(edge).partition(" ")
+        if sign not in ("×", "÷") or (len(node.inputs) == 1 and "{0}" in words):  # what is bent may be long
+            return Along(f"{op}′", found)
+        names = [self.written(e.source, bound=True) for e in node.inputs]
+        words = words.format(*names, out=self.names.get(node) or node.symbol)
+        if words.startswith("−"):
+            words = f"({words})"
+        return Along(f"1 ÷ {words}" if sign == "÷" else words if words != "1" else "", found)
 
     def written(self, node: Node, bound: bool = False, own: bool = True) -> str:
         """A value as the step calls it, or by what it is made of: "1 − u"."""

@@ -12,6 +12,7 @@ import numpy as np
 from ..flow import Edge, Flow, Node
 from ..flow.graph import norm
 from ..writing import number, one_line, percent
+from ..primitives import TABLE
 from .chain import BENDS, KEEPS, CellStep, cotangent_norm
 
 
@@ -177,8 +178,10 @@ class Kept:
         """What one step back multiplies by, as a formula."""
         if self.direct:
             return f"× {self.steps[-1].factor(self.state).words}"
-        squash = f"(1 − {self.state}²)" if self.bend == "tanh" else f"{self.bend}′"
-        return f"× Wᵀ {squash if self.plain else '…'}"
+        if not (self.plain and self.bend):
+            return "× Wᵀ …"
+        slope = TABLE[self.bend].words.removeprefix("× ")
+        return f"× Wᵀ {slope.format(out=self.state) if '{out}' in slope else f'{self.bend}′'}"
 
     @cached_property
     def why(self) -> str:
