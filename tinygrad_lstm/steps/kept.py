@@ -11,8 +11,8 @@ import numpy as np
 
 from ..flow import Edge, Flow, Node
 from ..flow.graph import norm
-from ..writing import number, one_line, percent
 from ..primitives import TABLE
+from ..writing import number, one_line, percent
 from .chain import BENDS, KEEPS, CellStep, cotangent_norm
 
 
