@@ -106,7 +106,7 @@ SECTIONS = [
     Section(
         "Gradients",
         "tinygrad_lstm",
-        ("backward", "grad", "jacobian", "gradcheck", "GradcheckError", "detect_anomaly"),
+        ("grad", "jacobian", "gradcheck", "GradcheckError", "detect_anomaly"),
         "One walk back through the graph, and what checks it.",
     ),
     Section(

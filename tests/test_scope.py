@@ -69,7 +69,7 @@ def test_no_grad_is_reused_in_turn_but_not_inside_itself(x: tl.Tensor) -> None:
         with guard:
             assert not recording(x)
     with guard:
-        with pytest.raises(RuntimeError, match="this no_grad block is entered already"), guard:
+        with pytest.raises(RuntimeError, match=r"no_grad.* was entered already"), guard:
             pass
         assert not recording(x)
     assert recording(x)
@@ -283,7 +283,7 @@ def test_no_grad_decorates_functions_and_no_generators(x: tl.Tensor) -> None:
     async def wait() -> None: ...
 
     for wrong in (generate, wait):
-        with pytest.raises(TypeError, match="cannot wrap an async function or a generator"):
+        with pytest.raises(TypeError, match=r"with no_grad\(\):` inside a generator or an async"):
             tl.no_grad()(wrong)
 
 

@@ -47,7 +47,7 @@ from .primitives import (
     where,
 )  # fmt: skip
 from .scope import scope
-from .tensor import Tensor, backward, no_grad, tensor
+from .tensor import Tensor, no_grad, tensor
 
 if TYPE_CHECKING:
     from . import flow, interop
@@ -63,7 +63,6 @@ __all__ = [
     "Tensor",
     "abs",
     "anatomy",
-    "backward",
     "broadcast_to",
     "clip",
     "compile",

@@ -24,22 +24,22 @@ class Block:
     would be inside the block too. In a `@contextmanager` it belongs to the `with` statement that uses it.
     """
 
-    __slots__ = ("_before", "_inside")
+    __slots__ = ("_before", "_entered")
 
     innermost: ClassVar[ContextVar[Any]]
+    once: ClassVar[bool] = False  # whether one object is for one `with` statement, which may be left since
 
     def __init__(self) -> None:
-        self._inside = False
+        self._entered = False
+        self._before = None
 
     def __enter__(self) -> Self:
-        if self._inside:
-            raise RuntimeError(f"this {type(self).__name__} block is entered already: make a new one")
-        frame: FrameType | None = sys._getframe(1)
-        while frame and frame.f_globals is globals():  # `__enter__` of a kind of block
-            frame = frame.f_back
-        if frame and (frame.f_code.co_flags & CO_GENERATOR or frame.f_globals is vars(contextlib)):
+        if self._entered:
+            raise RuntimeError(f"{self!r} was entered already: make a new {type(self).__name__}")
+        frame = sys._getframe(1)
+        if frame.f_code.co_flags & CO_GENERATOR or frame.f_globals is vars(contextlib):
             _refuse_round_yield(frame, type(self).__name__)
-        self._inside = True
+        self._entered = True
         self._before = self.innermost.get()
         self.innermost.set(self)
         return self
@@ -51,7 +51,7 @@ class Block:
             raise RuntimeError(
                 f"this {type(self).__name__} block is left in another thread, or before one that was entered inside it"
             )
-        self._inside = False
+        self._entered = self.once
         self.innermost.set(self._before)
 
 
@@ -91,24 +91,20 @@ class scope(Block):
     is no string, or a step that is no whole number.
     """
 
-    __slots__ = ("_entered", "name", "outer", "step")
+    __slots__ = ("name", "step")
 
     innermost = ContextVar("innermost scope", default=None)
+    once = True
 
     def __init__(self, name: str, step: int | None = None) -> None:
         super().__init__()
         self.name = as_word("the name of a scope", name)
         self.step = None if step is None else index(step)
-        self.outer: scope | None = None
-        self._entered = False
 
-    def __enter__(self) -> Self:
-        if self._entered:
-            raise RuntimeError(f"{self!r} was entered before and its operations point to it: make a new scope")
-        super().__enter__()
-        self._entered = True
-        self.outer = self._before
-        return self
+    @property
+    def outer(self) -> scope | None:
+        """The scope round it."""
+        return self._before
 
     @property
     def path(self) -> tuple[scope, ...]:
@@ -148,10 +144,10 @@ class adjoint(scope):
         self.op = op
         self.slot = slot
 
-    def __enter__(self) -> Self:
-        super().__enter__()
-        self.outer = self.op.scope
-        return self
+    @property
+    def outer(self) -> scope | None:
+        """The scope of the operation, whatever is entered round the walk."""
+        return self.op.scope  # type: ignore[no-any-return]
 
 
 current = scope.innermost.get

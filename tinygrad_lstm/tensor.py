@@ -30,6 +30,7 @@ from .scope import Block, scope
 from .whole import Change, set_all
 
 _clock = itertools.count(1)
+_adding = free_in_forks(threading.Lock())  # threads may share leaves, and `+=` reads before it writes
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -172,7 +173,13 @@ class Tensor(ArrayLike):
         `cotangent` (this shape) weighs the elements; it may be left out for a single element, where it is 1. Calls add
         up, as in PyTorch: set `.grad = None` (or use `zero_grad`) between steps.
         """
-        backward(self, cotangent)
+        found = propagate(self, seed_of(self, cotangent))
+        with _adding:
+            for leaf, g in found.items():
+                if leaf._grad is None:
+                    leaf._grad = np.array(g)  # a copy: two leaves may share one cotangent
+                else:
+                    leaf._grad += g
 
     def __primitive__(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
         return record(primitive, inputs, params)
@@ -262,11 +269,12 @@ class no_grad(Block):
 
     def __call__(self, function: _Function) -> _Function:
         """The function without recording. Raises TypeError for a generator, an async one, and what is no function."""
-        if not callable(function) or isinstance(function, (type, staticmethod)):
-            raise TypeError(f"no_grad() wraps a function, got {function!r}: decorate the functions in it")
-        kinds = inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction
-        if any(kind(function) for kind in kinds):
-            raise TypeError("no_grad() cannot wrap an async function or a generator: write `with no_grad():` inside it")
+        kinds = inspect.isclass, inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction
+        if not callable(function) or isinstance(function, staticmethod) or any(kind(function) for kind in kinds):
+            raise TypeError(
+                f"no_grad() wraps a function, got {function!r}: decorate the functions of a class, and write "
+                "`with no_grad():` inside a generator or an async function"
+            )
 
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -377,22 +385,6 @@ def _copy(data: Any, dtype: npt.DTypeLike | None) -> npt.NDArray[Any]:
     if array.dtype.kind in "iu" and dtype is None and not hasattr(data, "dtype"):
         array = array.astype(np.float64)
     return array
-
-
-# ── going back ─────────────────────────────────────────────────────────────────────────────────
-
-_adding = free_in_forks(threading.Lock())  # threads may share leaves, and `+=` reads before it writes
-
-
-def backward(root: Tensor, cotangent: npt.ArrayLike | None = None) -> None:
-    """Add the gradient of `root` to `.grad` of every leaf it was made from. See `Tensor.backward`."""
-    found = propagate(root, seed_of(root, cotangent))
-    with _adding:
-        for leaf, g in found.items():
-            if leaf._grad is None:
-                leaf._grad = np.array(g)  # a copy: two leaves may share one cotangent
-            else:
-                leaf._grad += g
 
 
 def seed_of(root: Tensor, cotangent: Any, constant: bool = False) -> npt.NDArray[Any]:
