@@ -73,7 +73,9 @@ class Tensor(ArrayLike):
     def __init__(
         self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: npt.DTypeLike | None = None
     ) -> None:
-        array = _copy(data, dtype)
+        array = real_array(data, dtype, "C", "a Tensor")
+        if array.dtype.kind in "iu" and dtype is None and not hasattr(data, "dtype"):  # Python's own numbers
+            array = array.astype(np.float64)
         requires_grad = as_flag("requires_grad", requires_grad)
         if requires_grad and array.dtype.kind != "f":
             raise TypeError(
@@ -377,14 +379,6 @@ def _with_constants(inputs: Sequence[Any]) -> tuple[Tensor, ...]:
         return Tensor(x)
 
     return tuple(convert(x) for x in inputs)
-
-
-def _copy(data: Any, dtype: npt.DTypeLike | None) -> npt.NDArray[Any]:
-    """A fresh array of real numbers, Python's own as float64."""
-    array = real_array(data, dtype, "C", "a Tensor")
-    if array.dtype.kind in "iu" and dtype is None and not hasattr(data, "dtype"):
-        array = array.astype(np.float64)
-    return array
 
 
 def seed_of(root: Tensor, cotangent: Any, constant: bool = False) -> npt.NDArray[Any]:
