@@ -10,7 +10,8 @@ import math
 from collections.abc import Collection, Sequence
 
 from ..flow import Edge, Flow
-from ..steps.chain import BENDS, CellStep, cotangent_norm, together
+from ..primitives import TABLE
+from ..steps.chain import BENDS, KEEPS, CellStep, cotangent_norm, together
 from ..steps.kept import Kept, headline, sentence, subtitle
 from . import labels, theme
 from .graph import Html, Picture, Point
@@ -23,8 +24,7 @@ _A_LINE = 15  # steps
 _ALL, _SAMPLE = 120, 60  # so many steps are all drawn; of more, so many
 _ROOMY, _WIDEST = 56.0, 140.0  # a step's width from which the weights are drawn too, and the largest
 _APART = 40.0  # from a band to the next one, or to the weights
-_SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "neg": "−", "": "…"}
-_HANDS_ON = {"concat", "reshape", "getitem", "cast"}
+_SIGNS = {name: p.symbol for name, p in TABLE.items() if len(p.symbol) == 1} | {"": "…"}
 
 
 def layout_strip(
@@ -282,7 +282,7 @@ class _Row:
     def along(self, k: int, step: CellStep, state: str) -> None:
         """A direct path in one step: its operations, the state after them and the edge from the state before."""
         grid, y, path = self.grid, self.y(k, state), step.direct[state]
-        ops = [edge for edge in path if edge.consumer.op not in _HANDS_ON]
+        ops = [edge for edge in path if edge.consumer.op not in KEEPS]
         names = [edge.consumer.op or "" for edge in ops]
         if len(ops) > 3:
             ops, names = [ops[0], ops[len(ops) // 2], ops[-1]], [names[0], "", names[-1]]
@@ -351,7 +351,7 @@ class _Row:
             paint, css = (theme.WEIGHT, "parameter") if weight else (theme.OP, "op state")
             self.sheet.shape(ident, css, label, at, (side, side), paint, tooltip)
             return
-        names = [{"sigmoid": "σ"}.get(name, name) for name in names]
+        names = [TABLE[name].symbol for name in names]
         lines = names if len(names) <= 2 else [names[0], "…"]
         room = max(20.0, 5 + max(theme.text_width(line, 9.5) for line in lines)) if roomy else 12.0
         label = labels.table([labels.cell(line, 9.5) for line in lines], CELLPADDING="0") if roomy else ""

@@ -44,8 +44,6 @@ const Engine = (() => {
     relu: [(a) => Math.max(a, 0), (y) => (y > 0 ? 1 : 0)],
     softplus: [(a) => Math.max(a, 0) + Math.log1p(Math.exp(-Math.abs(a))), (y, a) => sigmoid(a)] };
 
-  const BENDS = new Set(["tanh", "sigmoid", "relu", "softplus"]);
-
   /** The Euclidean norm, of numbers so small or large that their squares are not numbers too. */
   function norm(v) {
     let largest = 0;
@@ -328,8 +326,8 @@ const Engine = (() => {
     const bare = (f, k) => (weights.has(k) ? { ...f, data: new Float64Array(f.data.length) } : f);
     const again = direct ? forward({ ...cell, fixed: cell.fixed.map(bare) }, xs) : { ...run, slopes: [...run.slopes] };
     if (!direct)
-      cell.nodes.forEach(({ op, width }, k) => {
-        if (BENDS.has(op)) again.slopes[k] = [new Float64Array((T + 1) * width).fill(1)];
+      cell.nodes.forEach(({ bends, width }, k) => {
+        if (bends) again.slopes[k] = [new Float64Array((T + 1) * width).fill(1)];
       });
     const factors = through(cell, [], direct ? 0 : 1), seed = at(back.d[main], T, cell.n);
     return norms(backward(again, { factors, seed }).d[main], cell.n);
@@ -344,6 +342,6 @@ const Engine = (() => {
   }
 
   // prettier-ignore
-  return { TINY, OPERATIONS, BENDS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
+  return { TINY, OPERATIONS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
     softmax, through, pulled, backward, split, reached, weightTerms, used, closedForm, factor };
 })();

@@ -3,7 +3,7 @@
 
 const Picture = (() => {
   const { number, signed, name, written, roleOf, shown, clip, plain } = Words;
-  const { at, norm, BENDS } = Engine;
+  const { at, norm } = Engine;
   const { svg, text, heat, inkOn, edge, modeOf, came, pick, said } = Marks;
 
   // ── phases: forward by the order in which values wait for each other, then back the other way ──
@@ -161,7 +161,7 @@ const Picture = (() => {
 
   function operation(model, row, shape, grid, t) {
     const [x, y] = grid.at(shape.at), [w, h] = reach(shape, grid), k = shape.node,
-      bends = k != null && BENDS.has(row.cell.nodes[k].op),
+      bends = k != null && row.cell.nodes[k].bends,
       long = shape.kind === "join" && !grid.large ? "" : signOf(shape),
       sign = grid.large ? long : bends ? long[0] : (long.match(/[×+−÷^]/)?.[0] ?? long[0] ?? "");
     const drawn = [

@@ -89,6 +89,7 @@ class Program:
             parts = [[self._fixed(w), rows.start, rows.stop] for _, w, rows in v.parts]
             inside = [self.place[q] for q, _, _ in v.parts]
             return node | {"op": "affine", "in": inside, "parts": parts, "biases": [*map(self._fixed, v.biases)]}
+        node |= {"bends": True} if v.op.bends else {}
         return node | {"op": v.op.name, "in": [-1 - self._fixed(i) if i.fixed else self.place[i] for i in v.inputs]}
 
     def _fixed(self, v: Value) -> int:

@@ -11,7 +11,6 @@ import numpy as np
 from ..primitives import TABLE
 from .graph import Array, Edge, Node, norm
 
-_SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷"}
 _SHORT = 12  # characters that a function is written out with
 
 
@@ -33,8 +32,8 @@ def written(
         written(e.source, names, tight or (node.op in sums and e.slot > 0 and e.source.op in sums), depth=depth - 1)
         for e in node.inputs
     ]
-    if node.op in _SIGNS or node.op == "matmul":
-        text = (f" {_SIGNS[node.op]} " if node.op in _SIGNS else " ").join(texts)
+    if len(node.inputs) == 2 and len(node.symbol or "") == 1:
+        text = (" " if node.op == "matmul" else f" {node.symbol} ").join(texts)
         return f"({text})" if bound else text
     if node.op == "neg":
         return f"(−{texts[0]})" if bound else f"−{texts[0]}"
