@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.draw import theme
-from tinygrad_lstm.draw.folding import LIMIT
+from tinygrad_lstm.draw.folding import LIMIT, STEPS
 
 
 @pytest.fixture
@@ -207,8 +207,43 @@ def test_more_groups_than_can_be_followed_are_one(svg):
 
 def test_every_operation_is_drawn_when_asked_for():
     picture = tl.draw(chain(LIMIT + 50), detail="ops").picture
-    assert len(picture.shapes) == LIMIT + 52
+    assert len([shape for shape in picture.shapes if shape.css != "column"]) == LIMIT + 52
     assert not picture.notes
+
+
+def test_steps_are_folded_earlier_than_what_does_not_repeat():
+    def loop(count):
+        x = tl.tensor(np.ones(2), requires_grad=True, name="x")
+        for k in range(count):
+            with tl.scope("turn", step=k + 1):
+                x = tl.tanh(x * x) + x
+        return x.sum()
+
+    assert not tl.draw(loop((STEPS - 2) // 3)).picture.notes
+    drawn = tl.draw(loop(STEPS // 3)).picture
+    assert len([shape for shape in drawn.shapes if shape.css == "group"]) == STEPS // 3 - 3
+    assert drawn.notes
+
+
+def test_a_long_chain_is_wrapped_into_columns_that_say_where_it_goes_on(svg):
+    drawn = tl.draw(chain(32))
+    page, whole = svg(drawn), svg(tl.draw(chain(15)))
+    places = page.of("column")
+    assert [item.text for item in places] == ["1", "1", "2", "2"]
+    assert whole.of("column") == []
+    # Every edge is there, with its number once and its width on both sides of the break.
+    edges = {item.id: item for item in page.of("edge")}
+    assert len(edges) == 33 + 2
+    on = {name: edge for name, edge in edges.items() if name.endswith("-on")}
+    assert len(on) == 2
+    for name, edge in on.items():
+        before = edges[name.removesuffix("-on")]
+        assert edge.strokes == before.strokes
+        assert before.text
+        assert not edge.text
+    assert "goes on at the same number" in drawn.picture.legend
+    with tl.scope("all"):
+        assert svg(tl.draw(chain(32))).of("column") == []
 
 
 @pytest.mark.parametrize("detail", ["cell", "step"])

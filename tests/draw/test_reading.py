@@ -67,9 +67,13 @@ def twelve() -> tl.Tensor:
     return x.sum()
 
 
-def lstm_step() -> tl.Tensor:
-    cell = tl.nn.LSTMCell(2, 3)
-    h, _ = cell(tl.tensor(array(2), requires_grad=True, name="x"), None)
+def lstm(steps: int, hidden: int = 3) -> tl.Tensor:
+    cell = tl.nn.LSTMCell(2, hidden)
+    state = None
+    for _ in range(steps):
+        state = cell(tl.tensor(array(2), requires_grad=True, name="x"), state)
+    assert state is not None
+    h = state[0]
     loss = (h * h).sum()
     loss.name = "L"
     return loss
@@ -115,7 +119,13 @@ FORWARD: dict[str, Callable[[], tl.Tensor]] = {
     "layers in scopes": layers_in_scopes,
     "long names": long_names,
 }
-BOTH: dict[str, Callable[[], tl.Tensor]] = {"LSTM step": lstm_step, "one step of a GRU": lambda: gru(1), "a + a": twice}
+BOTH: dict[str, Callable[[], tl.Tensor]] = {
+    "LSTM step": lambda: lstm(1),
+    "two steps of an LSTM": lambda: lstm(2),
+    "two steps of a wide LSTM": lambda: lstm(2, 16),
+    "one step of a GRU": lambda: gru(1),
+    "a + a": twice,
+}
 
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -178,6 +188,11 @@ def test_an_ordinary_graph_runs_from_top_to_bottom_and_its_edges_are_long_enough
     assert page.height > 2 * page.width
     for path in page.paths().values():
         assert path[-1][1] - path[0][1] > 20
+
+
+def test_a_long_chain_of_layers_is_no_taller_than_two_pages() -> None:
+    page = reading("twelve layers", False)
+    assert page.height * page.scale < 1800
 
 
 def test_what_follows_in_another_scope_stands_below_it_and_not_at_its_side() -> None:

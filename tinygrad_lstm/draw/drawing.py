@@ -20,7 +20,7 @@ from ..steps.elements import NoLanes
 from ..tensor import Tensor
 from . import render, theme
 from .dot import dot_text
-from .folding import LIMIT
+from .folding import STEPS
 from .graph import Picture
 from .json_graph import graph_dict, json_text
 from .labels import sampled
@@ -56,8 +56,9 @@ def draw(
 
     `detail`: "step" draws the strip, "cell" three steps in lanes, "ops" one, with every parameter and its share of the
     gradient; these are the last ones, or those round the first to `keep`. "auto" takes ops for one step, step for more.
-    A step that lanes would not make clearer is left to dot. A graph drawn by dot is folded, most steps to one node, by
-    "cell" and "step", and by "auto" beyond 300 nodes. The drawing says what it leaves out. `values=False` leaves the
+    A step that lanes would not make clearer is left to dot. A graph drawn by dot has its steps folded, all but three,
+    by "cell" and "step", and by "auto" beyond 60 nodes; beyond 300 also what does not repeat. A long chain without
+    scopes is wrapped into columns. The drawing says what it leaves out. `values=False` leaves the
     numbers out of a graph drawn by dot. `titles` name the rows, `labels` (tokens) the inputs of the steps. Steps to
     `keep`, counted from 1, are drawn where others are left out. The scale of widths and colours is that of all Flows
     drawn, and of those that the drawing will stand `beside`.
@@ -112,7 +113,7 @@ def draw(
             return drawing(layout_lanes(flows[0], chains[0], keep, scale(), name, title, labels or (), ops, notes))
     if len(flows) > 1:
         raise ValueError("several graphs are drawn together only when each is one chain of a cell's steps")
-    collapse = detail in ("cell", "step") or (detail == "auto" and len(flows[0].nodes) > LIMIT)
+    collapse = detail in ("cell", "step") or (detail == "auto" and len(flows[0].nodes) > STEPS)
     return drawing(layout_graph(flows[0], scale(), name, heading, labels or (), values, collapse, notes))
 
 

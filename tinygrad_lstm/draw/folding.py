@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..flow import Flow, Node
 from ..flow.graph import ScopeName
 
+STEPS = 60  # nodes beyond which what repeats is folded: a graph of steps would be longer than a few pages
 LIMIT = 300  # nodes that dot still lays out quickly and a person can still follow
 _GROUPS = 24  # folded steps side by side
 

@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 NUMBERS = 4  # as many values as can still be read as numbers
 _CELLS = 16  # as many as can still be seen as colours
 _NUMBER = 29  # points for a number
-_ROOM = 88  # and for a row of cells
+_ROOM = 72  # and for a row of cells
 
 
 def table(rows: list[str], **attributes: str) -> Html:
@@ -94,15 +94,16 @@ def amount(of: Node | Edge) -> str:
 # ── values ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def heat(value: Array, size: float) -> Html:
-    """A value of any graph: a vector as a row of cells, with its numbers where there are few; a matrix as a map."""
+def heat(value: Array, size: float, room: int = 120) -> Html:
+    """A value of any graph: a vector as a row of cells, with its numbers where they fit; a matrix as a map."""
     if value.ndim > 1 and value.size > value.shape[-1]:
         return heat_map(value, 4 * _CELLS, 4 * _CELLS)
     if value.size == 1:
         return table([cell(_texts(value)[0], size)], CELLPADDING="0")
     texts = _texts(value) if value.size <= NUMBERS else []
-    width = max([16, *(round(0.9 * theme.text_width(text, size) + 4) for text in texts)])
-    return heat_row(value, size, room=width * value.size if texts else None)
+    whole = value.size * max([16, *(round(0.9 * theme.text_width(text, size) + 4) for text in texts)])
+    fits = texts and whole <= room
+    return heat_row(value, size, bool(fits), whole if fits else min(room, _ROOM))
 
 
 def heat_row(value: Array, size: float = 8, numbers: bool = True, room: int | None = None, least: float = 0.0) -> Html:

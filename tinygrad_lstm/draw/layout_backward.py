@@ -25,8 +25,9 @@ def layout_backward(
     edges lead to it from the forward values its rule keeps. Where a value is used more than once a Σ adds up what comes
     back.
     """
-    picture = Picture(title, placed=False, notes=[*notes], gap=6)
+    picture = Picture(title, placed=False, notes=[*notes], gap=4)
     drawer = GraphDrawer(picture, flow, scale, tokens, values)
+    drawer.room = 87  # four gates stand side by side, each with its adjoint
     if heading:
         drawer.heading(heading)
     backward = _Backward(drawer, flow)
@@ -38,6 +39,12 @@ def layout_backward(
     for node in reversed(backward.forward):
         backward.adjoints(node)
     drawer.titles()
+    outermost: dict[str | None, str | None] = {None: None, "title": None}
+    for cluster in picture.clusters:
+        outermost.setdefault(cluster.id, outermost[cluster.parent] or cluster.id)
+    for arrow in picture.arrows:  # what leads out of a step must not pull the next one to its side
+        if outermost[drawer.clusters_of[arrow.source]] != outermost[drawer.clusters_of[arrow.target]]:
+            arrow.weight = 0
     picture.legend = legend(picture, scale, traced=True)
     return picture
 

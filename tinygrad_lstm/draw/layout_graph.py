@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from ..flow import Edge, Flow, Node
 from ..steps.chain import BENDS, cell_steps
@@ -12,6 +14,8 @@ from . import labels, theme
 from .folding import Group, fold
 from .graph import Arrow, Cluster, Picture, Shape
 from .legend import legend
+
+_ROWS = 16  # operations of a chain, below each other
 
 
 def layout_graph(
@@ -41,9 +45,30 @@ def layout_graph(
             drawer.edge(edge)
     drawer.merge_parallel()
     drawer.titles()
+    if not home:
+        wrap(picture, [node for node in flow.nodes if node.op])
     if picture.arrows:
         picture.legend = legend(picture, scale, flow.traced, any(node.value.size != 1 for node in flow.nodes))
     return picture
+
+
+def wrap(picture: Picture, ops: Sequence[Node]) -> None:
+    """Break a long chain of operations into columns: a number at the foot of one stands again at the head of the next.
+
+    At most three, which have room beside each other; a chain with scopes is left whole.
+    """
+    chain = all({e.source for e in op.inputs if e.source.op} <= {before} for before, op in pairwise(ops))
+    if len(ops) <= _ROWS or not chain or any(op.scopes for op in ops):
+        return
+    rows = -(-len(ops) // min(3, -(-len(ops) // _ROWS)))
+    ends = {f"n{op.id}": str(k + 1) for k, op in enumerate(ops[rows - 1 : -1 : rows])}
+    for arrow in [arrow for arrow in picture.arrows if arrow.source in ends]:
+        ids = [f"{arrow.id}-{end}" for end in ("foot", "head")]
+        picture.shapes += [
+            Shape(ident, "circle", ends[arrow.source], None, (20, 20), theme.FOLDED, 10, css="column") for ident in ids
+        ]
+        picture.arrows.append(replace(arrow, id=f"{arrow.id}-on", source=ids[1], label=""))
+        arrow.target = ids[0]
 
 
 class GraphDrawer:
@@ -59,6 +84,7 @@ class GraphDrawer:
             for step in steps
             for name, node in step.after.items()
         }
+        self.room = 120  # points for a value
         self.names: dict[Node, str] = {}  # ids of shapes
         self.clusters_of: dict[str, str | None] = {}  # of shapes
         self._scopes: dict[tuple[object, ...], str | None] = {(): None}
@@ -139,7 +165,7 @@ class GraphDrawer:
         if node.name:
             name = theme.fit(theme.one_line(node.name), 140, 11)
             text = labels.font(name, 11, colour or theme.INK, bold=True) + labels.font(f"  {symbol}", 11)
-            rows = [labels.td(text), *([labels.td(labels.heat(node.value, 9))] if self.values else [])]
+            rows = [labels.td(text), *([labels.td(labels.heat(node.value, 9, self.room))] if self.values else [])]
         paint = paint._replace(border=colour or paint.border)
         return Shape("", "pill", labels.table(rows, CELLPADDING="1"), paint=paint, css=css)
 
@@ -149,7 +175,7 @@ class GraphDrawer:
         name = theme.one_line(labels.name_of(node)) + (f"  {self.words[node]}" if node in self.words else "")
         rows = [labels.cell(theme.fit(name, 140, 12), 12, theme.STATE, bold=True)]
         rows += [labels.cell(f"{node.value.shape}", 9, theme.MUTED)] if node.value.ndim else []
-        rows += [labels.td(labels.heat(node.value, 9))] if self.values else []
+        rows += [labels.td(labels.heat(node.value, 9, self.room))] if self.values else []
         rows.append(labels.gradient(node, 9))
         return Shape("", "pill", labels.table(rows, CELLPADDING="1"), paint=theme.INPUT_VALUE, css=node.kind)
 

@@ -26,6 +26,7 @@ def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = Tr
         _swatch("×", theme.LOSS): "adjoint" in classes and box,
         _swatch("W", theme.WEIGHT): "parameter" in classes and traced and "∇ this use's share",
         heat: any("BGCOLOR" in shape.label for shape in picture.shapes) and "− 0 +",
+        _swatch("1", theme.FOLDED): "column" in classes and "goes on at the same number",
         font("- - -", _SIZE, theme.UNKNOWN, bold=True): theme.UNKNOWN in colours and "not computed",
         font("━━", _SIZE): theme.NOT_A_NUMBER in colours and "gradient is NaN",
     }
