@@ -5,8 +5,7 @@
 One thread. Each kind runs in a process of its own, whose processor time is measured. Of graphs and sequences it prints,
 for sizes ten times apart, the time of one operation or step, forward and back (in the fastest of three runs), its ratio
 to that of the size before (1 is linear), and the memory that the size added to the process at the most. Of drawings,
-for every tenth of them: the time of each, by the clock, and the memory in use at its end, of the process and of the
-worker that draws the later ones.
+for every tenth of them: the time of each, by the clock, and the memory in use at its end.
 """
 
 # ruff: noqa: E402
@@ -30,16 +29,10 @@ import numpy as np
 import tinygrad_lstm as tl
 
 
-def memory(pid: int | str = "self") -> float:
-    """Megabytes a process has in use now."""
-    with open(f"/proc/{pid}/statm") as file:
+def memory() -> float:
+    """Megabytes the process has in use now."""
+    with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize() / 2**20
-
-
-def children() -> float:
-    """Megabytes its children have in use now."""
-    with open(f"/proc/self/task/{os.getpid()}/children") as file:
-        return sum(memory(pid) for pid in file.read().split())
 
 
 def peak() -> float:
@@ -94,8 +87,8 @@ def growing(kind: str, most: int | None = None) -> list[tuple[int, float, float]
     return found
 
 
-def drawings(count: int, text: bool) -> list[tuple[int, float, float, float]]:
-    """Of each tenth: how many so far, seconds, megabytes in use at its end, here and in children."""
+def drawings(count: int, text: bool) -> list[tuple[int, float, float]]:
+    """Of each tenth: how many so far, seconds, megabytes in use at its end."""
     cell = tl.nn.LSTMCell(3, 3, rng=0)
 
     def one() -> Any:
@@ -109,7 +102,7 @@ def drawings(count: int, text: bool) -> list[tuple[int, float, float, float]]:
         begin = time.perf_counter()
         for _ in range(count // 10):
             one()
-        found.append(((tenth + 1) * (count // 10), time.perf_counter() - begin, memory(), children()))
+        found.append(((tenth + 1) * (count // 10), time.perf_counter() - begin, memory()))
     return found
 
 
@@ -127,8 +120,8 @@ def show_growing(kind: str) -> None:
 def show_drawings(count: int, text: bool) -> None:
     print(f"drawings of an LSTM step, {'as DOT text' if text else 'as SVG'}:", flush=True)
     found = drawings(count, text)
-    for done, seconds, here, there in found:
-        print(f"  {done:>7,} {1e3 * seconds / (count // 10):7.2f} ms each {here:7.1f} + {there:.1f} MB", flush=True)
+    for done, seconds, here in found:
+        print(f"  {done:>7,} {1e3 * seconds / (count // 10):7.2f} ms each {here:7.1f} MB", flush=True)
     grown = (found[-1][2] - found[1][2]) / (found[-1][0] - found[1][0])
     print(f"  after the first fifth grown by {1024 * grown:.2f} kB a drawing", flush=True)
 

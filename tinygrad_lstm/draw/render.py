@@ -2,13 +2,11 @@
 
 pygraphviz carries Graphviz inside its wheel; a system `dot` serves where it is missing. Also a program that
 imports nothing else of the package: `python render.py FORMAT` reads DOT from standard input, so that a large
-layout can run in a process of its own and be stopped; `python render.py` draws picture after picture, so that
-the memory that Graphviz loses is lost in a process that ends.
+layout can run in a process of its own and be stopped.
 """
 
 from __future__ import annotations
 
-import atexit
 import html
 import os
 import re
@@ -21,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
 
 FORMATS = ("svg", "png", "pdf", "jpg", "jpeg")
 TEXT_FORMATS = ("dot", "gv")
@@ -29,11 +26,9 @@ TEXT_FORMATS = ("dot", "gv")
 # Graphviz is not thread-safe, and file descriptor 2 belongs to the whole process.
 _one_at_a_time = threading.Lock()
 
-# Characters of DOT drawn in one process. Graphviz never frees what it made of bold words and of the labels of clusters,
-# in our drawings up to 0.15 bytes for each character: 2.5 MB after so many, which are 360 drawings of an LSTM step.
-_MOST = 2**24
-_room = _MOST  # what is left of it in the process that draws: this one at first, then one worker after another
-_worker: subprocess.Popen[bytes] | None = None
+# Characters of DOT that are drawn in this process, all others in a child each. Graphviz never frees what it made of
+# bold words and of labels of clusters, in our drawings up to 0.15 bytes for each character: 20 MB in 2,900 LSTM steps.
+_room = 2**27
 
 _PROGRAM = sys.executable, "-P", __file__  # -P: the modules beside this file hide no others
 _SYSTEM_FONTS = Path("/etc/fonts/fonts.conf")
@@ -50,7 +45,8 @@ class RenderError(RuntimeError):
 def render(dot: str, format: str, timeout: float | None = None) -> bytes:
     """Draw DOT text as svg, png, pdf or jpg.
 
-    With a `timeout` in seconds the layout runs in a child process, which Ctrl-C stops at once.
+    With a `timeout` in seconds the layout runs in a child process, which Ctrl-C stops at once; so does every layout in
+    a process that has drawn some thousand pictures.
 
     Raises ValueError for another format, RendererMissing when there is nothing to draw with, and
     RenderError for what Graphviz refuses or does not finish.
@@ -58,9 +54,9 @@ def render(dot: str, format: str, timeout: float | None = None) -> bytes:
     if format not in FORMATS:
         raise ValueError(f"cannot draw as {format!r}: use one of {', '.join((*FORMATS, *TEXT_FORMATS))}")
     if find_spec("pygraphviz") is not None:
-        if timeout is None:
+        if timeout is None and _is_clean(dot):
             with _one_at_a_time:
-                picture = _render_next(dot, format)
+                picture = _render_here(dot, format)
         else:
             picture = _render_outside([*_PROGRAM, format], dot, timeout, _environment())
     elif command := shutil.which("dot"):
@@ -73,40 +69,11 @@ def render(dot: str, format: str, timeout: float | None = None) -> bytes:
     return card(picture) if format == "svg" else picture
 
 
-def _render_next(dot: str, format: str) -> bytes:
-    """Here, where the first picture is the quickest; after many in a worker, and after as many in another."""
-    global _room, _worker
+def _is_clean(dot: str) -> bool:
+    """Whether this process has lost little enough to Graphviz to draw another picture."""
+    global _room
     _room -= len(dot)
-    if _room <= 0 or (_worker is not None and _worker.poll() is not None):  # killed while it waited: not our picture's
-        _end_worker()
-        with suppress(OSError):  # where none can be started, as from a zip file, on we go here
-            _worker = _start_worker()
-        _room = _MOST
-    if _worker is None:
-        return _render_here(dot, format)
-    try:
-        outcome, data = _ask(_worker, format, dot.encode())
-    except BaseException:  # Ctrl-C too: what is still to come would be taken for the answer to the next question
-        _room = 0
-        _end_worker()
-        raise
-    if outcome == "error":
-        raise RenderError(data.decode())
-    return data
-
-
-def _start_worker() -> subprocess.Popen[bytes]:
-    """In a group of its own, so that Ctrl-C in a terminal reaches only us, and in no folder of the user's."""
-    return subprocess.Popen(
-        _PROGRAM,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=_environment(),
-        cwd=Path(__file__).parent,
-        process_group=0,
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-    )
+    return _room > 0
 
 
 def _environment() -> dict[str, str]:
@@ -114,95 +81,10 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(os.path.abspath(folder) for folder in sys.path if folder)}
 
 
-def _ask(worker: subprocess.Popen[bytes], format: str, dot: bytes) -> tuple[str, bytes]:
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    with suppress(BrokenPipeError):
-        _send(worker.stdin, format, dot)
-    answer = _receive(worker.stdout)
-    if answer is None:
-        raise RenderError(f"Graphviz failed with status {_end_worker()}")
-    return answer
-
-
-def _serve() -> None:
-    """What a worker does until its input ends, and that ends with the process that asks, however it ends.
-
-    Of that Python hears nothing while Graphviz draws; Linux then ends the worker by a signal.
-    """
-    while (question := _receive(sys.stdin.buffer)) is not None:
-        format, dot = question
-        try:
-            with _ended_with_its_input():
-                answer = "picture", _render_here(dot.decode(), format)
-        except Exception as error:
-            answer = "error", (str(error) or repr(error)).encode()
-        _send(sys.stdout.buffer, *answer)
-
-
-@contextmanager
-def _ended_with_its_input() -> Iterator[None]:
-    """Nothing is sent meanwhile, so that the signal SIGIO, which ends a process, can only mean that the input ended."""
-    if sys.platform != "linux":
-        yield
-        return
-    import fcntl
-
-    flags = fcntl.fcntl(0, fcntl.F_GETFL)
-    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(0, fcntl.F_SETFL, flags | os.O_ASYNC)
-    try:
-        yield
-    finally:
-        fcntl.fcntl(0, fcntl.F_SETFL, flags)
-
-
-def _send(stream: IO[bytes], word: str, data: bytes) -> None:
-    stream.write(f"{word} {len(data)}\n".encode() + data)
-    stream.flush()
-
-
-def _receive(stream: IO[bytes]) -> tuple[str, bytes] | None:
-    """The next word and data; None where the stream ended."""
-    word, _, length = stream.readline().decode().partition(" ")
-    data = stream.read(int(length or 0))
-    return (word, data) if length and len(data) == int(length) else None
-
-
-@atexit.register
-def _end_worker() -> int | None:
-    """It ends with its input, and by force where it is busy for long. Its exit status, None where there was none."""
-    global _worker
-    worker, _worker = _worker, None
-    if worker is None:
-        return None
-    _close_pipes(worker)
-    try:
-        return worker.wait(1)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        return worker.wait()
-
-
-def _close_pipes(worker: subprocess.Popen[bytes]) -> None:
-    for pipe in filter(None, (worker.stdin, worker.stdout)):
-        with suppress(OSError):  # what was not sent is lost
-            pipe.close()
-
-
-def _forked() -> None:
-    """In the child of a fork: the worker belongs to the parent."""
-    global _worker
-    if _worker is not None:
-        _close_pipes(_worker)
-        _worker.returncode = 0  # not ours to wait for
-        _worker = None
-    _one_at_a_time.release()
-
-
 # A fork waits for the picture under way.
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows
-    os.register_at_fork(before=_one_at_a_time.acquire, after_in_parent=_one_at_a_time.release, after_in_child=_forked)
+    _free = _one_at_a_time.release
+    os.register_at_fork(before=_one_at_a_time.acquire, after_in_parent=_free, after_in_child=_free)
 
 
 def _render_here(dot: str, format: str) -> bytes:
@@ -336,7 +218,4 @@ def card(svg: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        _serve()
-    else:
-        sys.stdout.buffer.write(_render_here(sys.stdin.buffer.read().decode(), sys.argv[1]))
+    sys.stdout.buffer.write(_render_here(sys.stdin.buffer.read().decode(), sys.argv[1]))
