@@ -23,7 +23,7 @@ def cell(key: str, *norms: Any, direct: Any = None, cosine: Any = 1, closed: Any
         for k in range(len(whole))
     ]
     path = Path("f", 0.5, 0.0) if v.state == "c" else None
-    return CellStudy(v, tuple(runs), np.ones((whole.shape[1], 3)), np.ones((whole.shape[1], 3), bool), (), path)
+    return CellStudy(v, tuple(runs), np.ones((whole.shape[1], 3)), (), path)
 
 
 def of(*cells: CellStudy) -> Study:

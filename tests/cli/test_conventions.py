@@ -169,20 +169,19 @@ def test_flow_as_json(capsys):
     measured = study(["lstm1", "rnn"], 3, 2, 2, [0, 1])
     assert found["reading"] == study_reading(measured)
     assert sorted(os.listdir("flow")) == found["files"]
-    with open("flow/table.csv", encoding="utf-8") as file:
-        columns = file.readline().rstrip().split(",")
     for cell, data in zip(measured.cells, found["cells"], strict=True):
-        assert list(data) == [*columns, "label", "split"]
-        assert data["norm_at_lag"] == cell.norms()[-1]
-        assert data["factor_a_step"] == cell.factor()
+        assert (data["cell"], data["label"]) == (cell.variant.key, cell.variant.label)
+        assert (data["at_T"], data["at_lag"]) == (cell.norms()[0], cell.norms()[-1])
+        assert data["factor"] == cell.factor()
+        assert data["direct"] == (cell.relative()[-1] if cell.path else None)
         assert [part["share"] for part in data["split"]] == [part.share for part in cell.parts]
 
 
 def test_what_float64_lost_is_null_in_json(capsys):
     argv = ["flow", "--lag", "330", "--hidden", "2", "--input", "2", "--seeds", "1", "--cells", "lstm-8"]
     (cell,) = result(capsys, *argv)["cells"]
-    assert cell["norm_at_lag"] == 0
-    assert cell["direct_relative"] is cell["direct_cosine"] is None
+    assert cell["at_lag"] == 0
+    assert cell["direct"] is cell["cosine"] is None
 
 
 def test_walk_as_json(capsys):

@@ -23,10 +23,6 @@ def test_the_factor_goes_as_far_as_float64_holds_the_norm(norms, factor):
     assert cell("lstm1", norms).factor() == (factor and pytest.approx(factor, rel=1e-12, abs=0))
 
 
-def test_a_norm_of_0_is_not_one_that_is_small():
-    assert cell("lstm1", [1, 1, 0], [1, 1, 0], [1, 0, LOST]).zeros() == 2
-
-
 def test_relative_to_a_whole_that_is_lost_nothing_has_a_size():
     (one, lost, three, tiny) = cell("lstm1", [1, LOST, 2, TINY], direct=[[1, LOST, 6, TINY / 2]]).relative()
     assert (one, three, tiny) == (1, 3, 0.5)

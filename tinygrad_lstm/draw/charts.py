@@ -250,7 +250,7 @@ def singular(found: Study) -> Figure:
         "singular value (log scale)",
         _LAG,
     )
-    shown = [_log10(np.where(c.resolved, c.singular, np.nan)) for c in found.cells]
+    shown = [_log10(c.singular) for c in found.cells]
     low, high = _limits(shown)
     for (axes, colour), values in zip(panels, shown, strict=True):
         axes.axhline(0, color=theme.MUTED, linewidth=0.7, zorder=1)

@@ -13,7 +13,6 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from ..arguments import as_items, as_size
 from ..gradients import jacobian
@@ -116,18 +115,15 @@ class Part:
 class CellStudy:
     """All runs of one cell. A median over an even number of seeds is the geometric mean of the two in the middle.
 
-    `singular`, `resolved` and `parts` are of the first seed.
-
-    `singular` holds the largest, median and smallest singular value of d state_T / d state_{T-lag}, shape (lag + 1, 3),
-    with the rest of the state and all inputs held fixed. Where `resolved` (same shape) is False the value is below
-    n · 2.2e-16 times the largest one, or the largest is lost: float64 cannot tell it from rounding. `parts` is empty
-    and `path` None for a cell without a direct path.
+    `singular` and `parts` are of the first seed. `singular` holds the largest, median and smallest singular value of
+    d state_T / d state_{T-lag}, shape (lag + 1, 3), with the rest of the state and all inputs held fixed: NaN where
+    float64 cannot tell it from rounding, below n · 2.2e-16 times the largest one, or where that is lost. `parts` is
+    empty and `path` None for a cell without a direct path.
     """
 
     variant: Variant
     runs: tuple[Run, ...]
     singular: Floats
-    resolved: npt.NDArray[np.bool_]
     parts: tuple[Part, ...]
     path: Path | None = None
 
@@ -161,10 +157,6 @@ class CellStudy:
         if held < 2:
             return None
         return math.exp((math.log(norms[held - 1]) - math.log(norms[0])) / (held - 1))
-
-    def zeros(self) -> int:
-        """In how many of the runs the norm at the whole lag is exactly 0."""
-        return sum(r.norms[-1] == 0 for r in self.runs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,11 +209,11 @@ def study(
             passage = run(v, lag, hidden_size, input_size, seed)
             runs.append(_measured(v, passage))
             if seed == seeds[0]:
-                singular, resolved = _singular(passage.flow, v.state)
+                singular = _singular(passage.flow, v.state)
                 path = passage.paths.get(v.state)
                 parts = _parts(passage.flow, v.state, lag) if path else ()
             del passage  # the graph, before the next one is built
-        cells.append(CellStudy(v, tuple(runs), singular, resolved, parts, path))
+        cells.append(CellStudy(v, tuple(runs), singular, parts, path))
     return Study(lag, hidden_size, input_size, tuple(seeds), tuple(cells))
 
 
@@ -274,12 +266,12 @@ def _weights(flow: Flow, steps: int) -> Floats:
     return np.array([math.hypot(*t) for t in terms])
 
 
-def _singular(flow: Flow, state: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def _singular(flow: Flow, state: str) -> Floats:
     jacobians = flow.jacobians(state)
     values = np.linalg.svd(jacobians, compute_uv=False)  # LAPACK scales numbers whose squares float64 does not hold
     chosen = np.stack([values[:, 0], np.median(values, axis=1), values[:, -1]], axis=1)
     floor = jacobians.shape[-1] * np.finfo(np.float64).eps * values[:, :1]
-    return chosen, (chosen > floor) & (values[:, :1] >= TINY)
+    return np.where((chosen > floor) & (values[:, :1] >= TINY), chosen, np.nan)
 
 
 def _parts(flow: Flow, state: str, lag: int) -> tuple[Part, ...]:
