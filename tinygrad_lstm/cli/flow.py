@@ -47,6 +47,7 @@ from .terminal import fit, safe, show
 
 WIDTH = 99
 _COLUMN, _ROOM = 9, 78  # of the table, and of the line of progress
+FORMATS = ("svg", "png", "pdf")
 _LEGEND = (
     "at_T, at_lag: norm of the gradient at the last step and the lag before; least, most: of the seeds",
     "factor: of one step back; closed: dL/dc_T × sigmoid(b)^lag, as at zero weights, an RNN without tanh",
