@@ -1,4 +1,4 @@
-"""The command walk: its options, its errors, and weights from a file."""
+"""The command walk: its options and its errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import io
 import re
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 
 from tinygrad_lstm.cli import main, own_cell, walk
 from tinygrad_lstm.cli.errors import UserError
-from tinygrad_lstm.interop import pytorch
 from tinygrad_lstm.nn import Cell, LSTMCell, RNNCell
 from tinygrad_lstm.walk import Numbers, page
 
@@ -38,14 +36,6 @@ def expected(
     cell: Cell, x: Any = X, state: Any = (H, C), source: str = "seed 0", notation: str | None = "gates", **more: Any
 ) -> str:
     return page(Numbers(cell, x, state), notation, f"weights from {source}", **more) + "\n"
-
-
-@pytest.fixture
-def cell() -> LSTMCell:
-    cell = LSTMCell(4, 3)
-    rng = np.random.default_rng(7)
-    cell.load_state_dict({k: a + rng.uniform(-0.5, 0.5, a.shape) for k, a in cell.state_dict().items()})
-    return cell
 
 
 # ── the command ────────────────────────────────────────────────────────────────────────────────
@@ -189,117 +179,8 @@ def test_the_help_has_examples_that_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_cells.py").write_text((EXAMPLES / "own_cells.py").read_text(encoding="utf-8"))
-    saved(tmp_path / "cell.npz", LSTMCell(2, 5).state_dict())
     examples = re.findall(r"^  tinygrad-lstm walk ?(.*)$", walk.__doc__ or "", re.MULTILINE)
     assert len(examples) == 7
     for example in examples:
         assert main(["walk", *example.split()]) == 0
         assert ('"local": ' if "--json" in example else "── ") in capsys.readouterr().out
-
-
-# ── weights from a file ────────────────────────────────────────────────────────────────────────
-
-
-def saved(path: Path, arrays: dict[str, Any]) -> str:
-    np.savez(path, **arrays)
-    return str(path)
-
-
-def test_weights_under_either_names(tmp_path: Path, cell: LSTMCell, capsys: pytest.CaptureFixture[str]) -> None:
-    own = saved(tmp_path / "own.npz", cell.state_dict())
-    theirs = saved(tmp_path / "theirs.npz", pytorch.state_dict(cell))
-    for path in (own, theirs):
-        loaded = walk.cell_from_file(path)
-        assert all((a == cell.state_dict()[k]).all() for k, a in loaded.state_dict().items())
-        assert page_of(capsys, "--weights", path) == expected(cell, source=path)
-    narrow = saved(tmp_path / "narrow.npz", {k: a.astype(np.float32) for k, a in cell.state_dict().items()})
-    assert "96" in page_of(capsys, "--weights", narrow, "--x", "1,2,3,4")
-    text = page_of(capsys, "--weights", own, "--forget-bias", "800", "--only", "f")
-    assert re.search(r"^   \+ b_f +800 +800 +800$", text, re.MULTILINE)
-
-
-def test_weights_of_other_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    x, h = np.array([1.0, 0.0]), np.resize(H, 5)
-    rnn = RNNCell(2, 5, rng=3)
-    for arrays in (rnn.state_dict(), pytorch.state_dict(rnn)):
-        path = saved(tmp_path / "rnn.npz", arrays)
-        assert page_of(capsys, "--cell", "rnn", "--weights", path) == expected(rnn, x, h, path, notation=None)
-    spec = f"{EXAMPLES / 'own_cells.py'}:GRUCell"
-    gru = own_cell.make(spec, 2, 5, 3)
-    path = saved(tmp_path / "gru.npz", gru.state_dict())
-    argv = ["--cell", spec, "--weights", path, "--x", "1,0", "--h", *map(str, h)]
-    assert page_of(capsys, *argv) == expected(gru, x, h, path, notation=None)
-    with pytest.raises(UserError, match=r"gru\.npz: reset\.W must have shape \(7, 3\), got \(7, 5\)"):
-        walk.run(options("--cell", spec, "--weights", path))
-
-
-def test_a_vector_must_fit_the_file(tmp_path: Path, cell: LSTMCell) -> None:
-    path = saved(tmp_path / "cell.npz", cell.state_dict())
-    with pytest.raises(UserError, match="--x has 2 numbers, but the cell takes 4"):
-        walk.run(options("--weights", path, "--x", "1,2"))
-
-
-def broken(cell: LSTMCell) -> list[tuple[str, dict[str, Any], str]]:
-    own, theirs = cell.state_dict(), pytorch.state_dict(cell)
-    return [
-        ("no arrays", {}, "not input size 0 and hidden size 0"),
-        ("other names", {"kernel": own["W_f"]}, "no values for W_f, .*b_f|no values for .*W_f"),
-        ("no bias", {k: a for k, a in own.items() if k != "b_o"}, "no values for b_o"),
-        ("no bias_hh", {k: a for k, a in theirs.items() if k != "bias_hh"}, "no values for bias_hh"),
-        ("no weight_hh", {k: a for k, a in theirs.items() if k != "weight_hh"}, "weight_hh"),
-        ("a peephole", own | {"p_f": np.zeros(3)}, "no parameter named p_f"),
-        ("both namings", own | theirs, "no parameter for W_f"),
-        ("NaN", own | {"b_o": np.array([0, np.nan, 0])}, "b_o holds NaN or infinity"),
-        ("words", own | {"b_o": np.array(["a", "b", "c"])}, "b_o"),
-        ("complex", own | {"b_o": np.zeros(3, complex)}, "b_o.* complex"),
-        ("a vector", own | {"W_f": np.zeros(7)}, r"W_f must have shape \(7, 3\), got \(7,\)"),
-        ("too flat", {"W_f": np.zeros((3, 7))}, "not input size -4 and hidden size 7"),
-        ("empty", own | {"W_f": np.zeros((0, 0))}, "not input size 0 and hidden size 0"),
-        ("too large", {"W_f": np.zeros((2000, 3))}, "not input size 1997 and hidden size 3"),
-        ("another gate's shape", own | {"W_o": np.zeros((6, 3))}, r"W_o must have shape \(7, 3\), got \(6, 3\)"),
-        ("another bias's shape", own | {"b_o": np.zeros(4)}, r"b_o must have shape \(3,\), got \(4,\)"),
-        ("an RNN", {k: a[:3] for k, a in theirs.items()}, r"weight_ih must have shape \(12, 4\), got \(3, 4\)"),
-        ("PyTorch's bias", theirs | {"bias_hh": np.zeros(3)}, r"bias_hh must have shape \(12,\)"),
-    ]
-
-
-@pytest.mark.parametrize("k", range(18))
-def test_a_file_that_is_no_cell_is_one_line(tmp_path: Path, cell: LSTMCell, k: int) -> None:
-    cases = broken(cell)
-    assert len(cases) == 18
-    name, arrays, says = cases[k]
-    path = saved(tmp_path / "file.npz", arrays)
-    with pytest.raises(UserError, match=says) as caught:
-        walk.run(options("--weights", path))
-    assert path in str(caught.value) or name == "NaN", name
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, cell: LSTMCell) -> None:
-    text, empty, array, objects, cut, plain = (tmp_path / n for n in ("t", "e", "a.npy", "o.npz", "c.npz", "p.npz"))
-    text.write_text("W_f = 1\n")
-    empty.write_bytes(b"")
-    np.save(array, np.zeros(3))
-    np.savez(objects, W_f=np.array([print], dtype=object))
-    np.savez(cut, **cell.state_dict())  # type: ignore[arg-type]
-    cut.write_bytes(cut.read_bytes()[:-200])
-    with zipfile.ZipFile(plain, "w") as archive:
-        archive.writestr("W_f.npy", "not an array")
-    bomb = tmp_path / "bomb.npz"
-    np.savez_compressed(bomb, W_f=np.zeros(walk.LARGEST_FILE + 1, np.uint8))
-    assert bomb.stat().st_size < walk.LARGEST_FILE / 100
-    for path, says in (
-        (tmp_path / "missing.npz", "No such file"),
-        (tmp_path, "Is a directory|Permission denied"),
-        (text, "not a zip file"),
-        (empty, "not a zip file"),
-        (array, "not a zip file"),
-        (cut, "not a zip file"),
-        (objects, "allow_pickle"),
-        (plain, "."),
-        (bomb, "more than the weights of any cell"),
-    ):
-        with pytest.raises(UserError, match=says) as caught:
-            walk.cell_from_file(str(path))
-        assert str(path) in str(caught.value)
-        assert "\n" not in str(caught.value)

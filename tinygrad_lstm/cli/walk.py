@@ -6,7 +6,7 @@ examples:
   tinygrad-lstm walk --forget-bias 800 --input-bias -800 --only c
   tinygrad-lstm walk --cell rnn --only gates
   tinygrad-lstm walk --cell my_cells.py:GRUCell --state h=0.1,0.2
-  tinygrad-lstm walk --weights cell.npz --notation separate
+  tinygrad-lstm walk --seed 3 --notation separate
   tinygrad-lstm walk --json
 
 notations of the LSTM; other cells are written as their equations are:
@@ -19,19 +19,16 @@ from __future__ import annotations
 
 import argparse
 import re
-import zlib
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from ..interop import pytorch
 from ..kinds import KINDS, make_cell
 from ..nn import Cell, LSTMCell, NotCompiled
 from ..walk import NOTATIONS, Numbers, document, page
 from . import own_cell
 from .common import bias, whole
-from .errors import UserError, reason
+from .errors import UserError
 from .terminal import safe, show
 
 RESULT = {
@@ -44,8 +41,6 @@ RESULT = {
     "whole": "the same through every path (row: output, column: input)",
 }
 LARGEST = 256  # numbers in a vector: the weights of a larger cell are no longer a page to read
-LARGEST_FILE = 2**26  # bytes, unpacked
-BROKEN = (BadZipFile, zlib.error)
 # What vectors that were not given are made of, repeated to the length that is needed: x, and the states in turn.
 USUAL = ((1.0, 0.0, -1.0, 0.5), (0.1, -0.2, 0.3), (0.4, 0.5, 0.6))
 
@@ -60,7 +55,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", help="NAME=NUMBERS: any state before the step", action="append", nargs="+")
     parser.add_argument("--notation", choices=NOTATIONS, help="how to write an LSTM (default: gates)")
     parser.add_argument("--only", metavar="SECTION", help="one section: its number, or a name such as gates, f, direct")
-    parser.add_argument("--weights", metavar="FILE", help="an .npz file of the cell's arrays, or PyTorch's, by name")
     parser.add_argument("--forget-bias", type=bias, metavar="B", help="all of b_f (default: 1)")
     parser.add_argument("--input-bias", type=bias, metavar="B", help="all of b_i (default: 0)")
     parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the weights (default: 0)")
@@ -72,7 +66,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     given = {name: _vector(name, " ".join(words).removeprefix(f"{name}=")) for name, words in options.items() if words}
     asked = args.cell, len(given.get("x", USUAL[0])), len(next((given[k] for k in given if k != "x"), USUAL[1]))
     try:
-        cell = _built(*asked, args.seed) if args.weights is None else cell_from_file(args.weights, *asked)
+        cell = _built(*asked, args.seed)
         parameters = dict(cell.named_parameters())
         for name, value in {"b_f": args.forget_bias, "b_i": args.input_bias}.items():
             if value is not None and name not in parameters:
@@ -87,8 +81,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 raise UserError(f"--{name} has {len(given[name])} numbers, but the cell takes {size}")
         numbers = Numbers(cell, given["x"], tuple(given[s] for s in cell.states))
         notation = args.notation or ("gates" if type(cell) is LSTMCell else None)
-        source = f"weights from {safe(args.weights or f'seed {args.seed}')}"
-        show("\n".join(map(safe, page(numbers, notation, source, args.only).split("\n"))))
+        text = page(numbers, notation, f"weights from seed {args.seed}", args.only)
+        show("\n".join(map(safe, text.split("\n"))))
         return document(numbers)
     except (ValueError, NotCompiled) as error:
         raise UserError(str(error) if isinstance(error, ValueError) else f"no walk: {error}") from error
@@ -106,36 +100,3 @@ def _built(kind: str, inputs: int, hidden: int, seed: int) -> Cell:
     if not (1 <= inputs <= LARGEST and 1 <= hidden <= LARGEST):
         raise ValueError(f"a walk shows 1 to {LARGEST} numbers, not input size {inputs} and hidden size {hidden}")
     return make_cell(kind, inputs, hidden, seed=seed) if kind in KINDS else own_cell.make(kind, inputs, hidden, seed)
-
-
-def cell_from_file(path: str, kind: str = "lstm", inputs: int = 1, hidden: int = 1) -> Cell:
-    """A cell with the weights of an .npz file, which gives the sizes too, but for a cell of the user's own.
-
-    Nothing in the file is executed. Raises UserError naming it and what is wrong with it.
-    """
-    try:
-        with ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > LARGEST_FILE:
-                raise ValueError("it holds more than the weights of any cell that a walk can show")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name]) for name in file.files}
-        if theirs := "weight_ih" in arrays:  # PyTorch's
-            inputs, hidden = (arrays[f"weight_{k}"].shape[-1] for k in ("ih", "hh"))
-        elif kind in KINDS:
-            rows, hidden = next((a.shape for a in arrays.values() if a.ndim == 2), (0, 0))
-            inputs = rows - hidden
-        cell = _built(kind, inputs, hidden, 0)
-        (pytorch.load_state_dict if theirs else Cell.load_state_dict)(cell, arrays)
-        return cell
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        EOFError,
-        LookupError,
-        RuntimeError,
-        MemoryError,
-        BadZipFile,
-        zlib.error,
-    ) as error:
-        raise UserError(f"cannot read {path}: {reason(error)}") from error

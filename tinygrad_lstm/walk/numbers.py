@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,11 +52,6 @@ class Numbers:
         known = [(name, v) for name, v in step.named.items() if v in order or v.op in ("state", "x")]
         self.named = dict(sorted(known, key=lambda item: order.get(item[1], len(order))))
 
-    @cached_property
-    def next(self) -> Numbers:
-        """The step after this one, with the same input."""
-        return Numbers(self.cell, self.x.numpy()[0], tuple(s.numpy()[0] for s in self.after))
-
     def vector(self, value: Value, width: int | None = None) -> Array:
         """The numbers of a value, repeated to the width where it is one number."""
         with np.errstate(all="ignore"):
@@ -106,9 +100,3 @@ class Numbers:
     def direct(self, after: str, before: str) -> Array:
         """The same along the ways that cross no weight, which join each unit to itself alone: the diagonal."""
         return self.vector(self.anatomy.factor(after, before), self.cell.hidden_size)
-
-    def over_two_steps(self, state: str) -> tuple[Array, Array]:
-        """The derivative of a state after the next step by itself before this one; the part that meets no weight."""
-        whole = [self.next.derivative(state, s) @ self.derivative(s, state) for s in self.cell.states]
-        direct = [self.next.direct(state, s) * self.direct(s, state) for s in self.cell.states]
-        return np.sum(whole, axis=0), np.sum(direct, axis=0)

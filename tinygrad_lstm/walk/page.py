@@ -88,7 +88,7 @@ class _Page:
                     joins.add(pieces)
                     yield self._join(pieces)
             yield self._equation(name, value)
-        yield from (self._direct(), self._reads(), self._derivative(), self._two_steps(), self._parameters())
+        yield from (self._direct(), self._reads(), self._derivative(), self._parameters())
 
     # ── the equations ──────────────────────────────────────────────────────────────────────────
 
@@ -196,21 +196,6 @@ class _Page:
         blocks = [matrix(f"∂{self.after[out]}/∂{before}", self.n.derivative(out, state))
                   for out in self.before for state, before in self.before.items()]  # fmt: skip
         return ("derivative",), "The whole derivative of the step", paragraphs(why, *blocks)
-
-    def _two_steps(self) -> Section:
-        blocks = [
-            [f"The same {self.words(self.n.step.x)} once more: what a weight took from a state may come back to it."]
-        ]
-        for state, before in self.before.items():
-            whole, direct = self.n.over_two_steps(state)
-            later = before.replace("t-1", "t+1").replace("_prev", "_next")
-            blocks += [matrix(f"∂{later}/∂{before}", whole)]
-            if direct.any():
-                blocks += [
-                    table([("without crossing a weight", direct)]),
-                    matrix("through weights", whole - np.diag(direct)),
-                ]
-        return ("steps",), "Two steps", paragraphs(*blocks)
 
     def _parameters(self) -> Section:
         parameters = dict(self.n.cell.named_parameters())
