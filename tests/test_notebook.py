@@ -1,5 +1,6 @@
 """What objects show of themselves in a notebook: whole HTML, no name taken for markup, small at any size."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -13,7 +14,6 @@ from tinygrad_lstm.flow.study import study
 from tinygrad_lstm.sentences import conditions
 from tinygrad_lstm.train import Settings, Trainer, load, resume, save, watch, watching
 from tinygrad_lstm.train.checkpoint import METRICS
-from tinygrad_lstm.train.metrics import append_metrics
 
 EVIL = '<script>alert("1")</script>&\u202e\x00'
 SHOWN = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;�␀"
@@ -397,8 +397,8 @@ def test_a_forget_bias_that_decides_nothing_is_not_told():
 def test_a_run_that_is_read_again_has_its_curve(tmp_path):
     trainer = trained(200)
     rows = [*trainer.reports, {"step": 300, "loss": 7.0, "sequences": 9600}]  # written after the checkpoint
-    append_metrics(tmp_path / METRICS, rows)
     save(tmp_path, trainer.checkpoint(), None)
+    (tmp_path / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
     checkpoint = load(tmp_path)
     assert checkpoint.metrics == trainer.reports
     assert checkpoint._repr_html_() == trainer._repr_html_()
@@ -409,8 +409,8 @@ def test_a_run_that_is_read_again_has_its_curve(tmp_path):
 def test_metrics_that_are_none_are_left_out(tmp_path):
     trainer = trained(1)
     rows = [{"step": 1}, {"step": 1, "sequences": EVIL, "loss": 1.0}, {"step": 1, "sequences": 32, "loss": None}]
-    append_metrics(tmp_path / METRICS, rows)
     save(tmp_path, trainer.checkpoint(), None)
+    (tmp_path / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
     page = Page(load(tmp_path)._repr_html_())
     assert "svg" not in page.tags
     assert "alert" not in page.text
@@ -461,4 +461,4 @@ def test_what_was_reached_is_shown_when_it_stops(monkeypatch, capsys):
     monkeypatch.setattr(trainer, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         watch(trainer)
-    assert capsys.readouterr().out == "       32 sequences\n"
+    assert re.fullmatch(r"       32 sequences  error 0\.\d{4}  right 0\.0%\n", capsys.readouterr().out)

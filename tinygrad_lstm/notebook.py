@@ -137,7 +137,7 @@ def _study(shown: Study) -> str:
 def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
     """A training run: whether it is solved, the loss beside the baseline, and the settings.
 
-    `about` is what a checkpoint says of itself, `metrics` the rows of its reports.
+    `about` is what a checkpoint says of itself, its examination in words; `metrics` are the rows of its reports.
     """
     settings = dict(about["settings"])
     task = settings.pop("task")
@@ -145,16 +145,15 @@ def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
     if settings["cell"] != "lstm" or settings["init"] != "uniform":
         del settings["forget_bias"]  # it decided nothing
     unsolved = "✗ not solved" if about["steps"] >= settings["steps"] else "not solved yet"
-    verdict = f"{task}: {'✓ solved' if about['solved'] else unsolved}"
+    verdict = f"{task}: {({True: '✓ solved', None: 'trained'}).get(about['solved'], unsolved)}"
     after = f"after {about['sequences']:,} sequences, {about['seconds']:.1f} s"
     level, how = about.get("baseline") or (None, "")
-    exam = about.get("exam")
     losses = {m["sequences"]: m["loss"] for m in metrics if _number(m.get("sequences")) and _number(m.get("loss"))}
     facts = {
         "baseline": f"{theme.number(level, 4)}: {how}" if _number(level) else None,
         "criterion": about.get("criterion"),
         "loss": f"{theme.number([*losses.values()][-1], 4)} in the last report" if losses else None,
-        "examination": exam and exam[2],
+        "examination": about.get("exam"),
         "settings": ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None),
     }
     said = "".join(f"<p><span class=dim>{k}</span> {_escaped(fact, 2000)}</p>" for k, fact in facts.items() if fact)

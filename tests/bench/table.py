@@ -22,6 +22,7 @@ from typing import Any
 from tinygrad_lstm.arguments import as_words
 from tinygrad_lstm.machine import keep_memory, one_thread
 from tinygrad_lstm.tasks import TASKS, make
+from tinygrad_lstm.tasks.notation import named
 from tinygrad_lstm.train import Diverged, Settings, Trainer
 
 
@@ -99,7 +100,7 @@ def train_one(entry: Entry, seed: int, steps: int | None) -> Result:
         for row in trainer.run():
             if row is not None:
                 loss = row["loss"]
-        text = trainer.exam.text if trainer.exam is not None else ""
+        text = named(trainer.exam.found) if trainer.exam is not None else ""
     except Diverged:
         text = "diverged"
     return Result(trainer.solved, trainer.sequences, trainer.seconds, loss, text)

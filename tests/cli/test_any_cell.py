@@ -192,7 +192,7 @@ def test_a_run_of_a_cell_of_ones_own_goes_on_to_the_same_bits(capsys: pytest.Cap
 
 def test_a_cell_is_trained_as_its_program() -> None:
     network = Trainer(Settings("latch", {"length": 5}, cell=cell_of("TwoCell"), hidden=4)).network
-    h, state = network.run(np.zeros((5, 2, 6), np.float32))
+    h, state = network(np.zeros((5, 2, 6), np.float32))
     assert {op.primitive.name for op in tl.autodiff.operations(h)} & {"scan"}
     assert [s.shape for s in state] == [(1, 2, 4)] * 2
 

@@ -85,7 +85,7 @@ def test_deciding_steps_far_inside_have_a_row(run, capsys):
     e = found(run("order4"), seed=2)
     assert [e.sequence.tokens[t] for t in e.deciding] == list(TASKS["order4"].answers[e.sequence.wanted])
     assert e.outputs.argmax() == e.sequence.wanted
-    lines = table(list(explain_model.by_kind(e).values()), e.unit, e.deciding)
+    lines = table(list(explain_model.by_kind(e).values()), e.notation.unit, e.deciding)
     rows = {line.split()[0]: line for line in lines if line[:4].strip().isdigit()}
     for t in e.deciding:
         assert 12 <= t < len(e.sequence.tokens) - 12
@@ -185,7 +185,9 @@ def test_data_that_changed_or_went_is_refused_and_a_text_still_read(text_run, ca
 def test_every_task_is_explained(name, tmp_path, capsys):
     assert main(["train", name, "--hidden", "3", "--steps", "2", "--batch", "2", "--out", str(tmp_path / "run")]) == 0
     e = found(tmp_path / "run", seed=1)
-    refused(capsys, tmp_path / "run", "Q", says="reads numbers, no text" if e.symbols is None else "never saw 'Q'")
+    refused(
+        capsys, tmp_path / "run", "Q", says="reads numbers, no text" if e.notation.symbols is None else "never saw 'Q'"
+    )
     out = printed(capsys, tmp_path / "run", "--seed", 1, "--out", tmp_path / "out")
     assert "L = " in out or "L is the" in out
     files = ["compare.dot", "gates.csv", "gates.dot", "gradients.csv", "lstm.dot"]
@@ -279,7 +281,7 @@ def test_json_of_a_number(run, capsys, tmp_path):
     answer = as_json(capsys, tmp_path, run("adding"))["answer"]
     e = found(run("adding"))
     assert answer["names"] is answer["probabilities"] is None
-    assert (answer["says"], answer["right"]) == (e.outputs[0], float(e.sequence.wanted))
+    assert (answer["says"], answer["right"]) == (e.outputs[0], float(e.sequence.wanted[0]))
     assert abs(answer["says"] - answer["right"]) < 0.3
     assert answer["deciding"] == [t + 1 for t in e.deciding]
     assert {change["instead"] for change in answer["changed"]} == {"0"}

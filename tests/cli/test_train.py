@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from tinygrad_lstm.cli import main
+from tinygrad_lstm.cli.tasks import measured
 from tinygrad_lstm.cli.train import _told_to_stop
+from tinygrad_lstm.tasks import TASKS
 from tinygrad_lstm.train import load
 
 SMALL = ["--length", "10", "--hidden", "3", "--batch", "4"]
@@ -38,10 +40,11 @@ def test_a_run_says_its_baseline_and_criterion_and_how_it_ended(capsys, here):
     out = lines(capsys)
     assert out[0] == "adding, lstm H3, forget bias 1, seed 0: 76 parameters, length 10, batch 4"
     assert out[1] == "baseline 0.1667: always answers 1, the mean of the sum"
-    assert out[2].startswith("criterion: mean squared error of the last 2000")
-    assert "480 sequences  loss 0." in out[-3]
-    assert "(baseline 0.1667)" in out[-3]
-    assert out[-2].startswith("not solved after 480 sequences, ")
+    assert out[2].startswith("criterion: mean error of the last 2000 below 0.001")
+    assert "480 sequences  loss 0." in out[-4]
+    assert "(baseline 0.1667)" in out[-4]
+    assert out[-3].startswith("not solved after 480 sequences, ")
+    assert out[-2] == f"measured: {measured(TASKS['adding'])}"
     assert out[-1] == "kept in run"
     assert sorted(os.listdir("run")) == ["checkpoint.npz", "config.json", "metrics.jsonl", "previous.npz"]
     rows = [json.loads(line) for line in (here / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -55,7 +58,7 @@ def test_a_solved_run_stops_early(capsys):
     assert main(["train", "latch", "--length", "2", "--hidden", "8", "--batch", "100", "--steps", "5000"]) == 0
     out = lines(capsys)
     assert out[-2].startswith("solved after ")
-    assert "each of the last 2000 below 0.3" in out[-2]
+    assert "each of the last 2000 right" in out[-2]
     assert out[-1] == "not kept: give --out RUN to keep a run"
     assert os.listdir() == []
 

@@ -76,6 +76,13 @@ def test_it_runs_and_prints_what_the_page_shows(path: Path, folder: Path) -> Non
         assert shows(shown, got), f"{code}\nprinted\n{got}"
 
 
+@each_page
+def test_what_it_trains_is_solved(path: Path, folder: Path) -> None:
+    for code, _, got in after_running(path, folder):
+        if code.startswith("tinygrad-lstm train"):
+            assert "\nsolved after" in got, code
+
+
 def shows(shown: str, got: str) -> bool:
     """Whether a page shows what was printed; a line `...` stands for lines that it leaves out."""
     parts = re.split(r"^\.\.\.\n", shown, flags=re.MULTILINE)

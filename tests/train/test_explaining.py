@@ -83,7 +83,13 @@ def test_norms_are_those_of_central_differences_of_the_answer(run, name):
 
     def read(x):
         out = network.predict(x[:, None])[0][-1, 0]
-        return out[0] if e.loss == "squared" else out @ sign if e.loss == "bits" else log_odds(out, e.outputs.argmax())
+        return (
+            out[0]
+            if e.notation.loss == "squared"
+            else out @ sign
+            if e.notation.loss == "bits"
+            else log_odds(out, e.outputs.argmax())
+        )
 
     np.testing.assert_allclose(e.L, read(x), rtol=1e-4, atol=1e-5)
     for t in {0, len(x) // 2, len(x) - 1}:
@@ -131,7 +137,7 @@ def test_the_largest_steps_are_those_with_most_gradient(run):
 @pytest.mark.parametrize("name", ["latch", "latch_rnn", "adding"])
 def test_what_changes_is_what_the_network_says_of_the_changed_sequence(run, name):
     e = explain(run(name), seed=1)
-    network, symbols = run(name).best_network(), e.symbols
+    network, symbols = run(name).best_network(), e.notation.symbols
     assert {*e.deciding, *e.largest} == set(e.changed)
     for t, (other, outputs, L) in e.changed.items():
         scores = {}
@@ -142,7 +148,7 @@ def test_what_changes_is_what_the_network_says_of_the_changed_sequence(run, name
                 out = network.predict(x[:, None])[0][-1, 0].astype(np.float64)
                 scores["0" if symbols is None else symbols[k]] = out
         np.testing.assert_allclose(outputs, scores[other], rtol=1e-4, atol=1e-5)
-        if e.loss == "classes":
+        if e.notation.loss == "classes":
             k = int(e.outputs.argmax())
             assert log_odds(outputs, k) == pytest.approx(min(log_odds(out, k) for out in scores.values()), abs=1e-3)
             assert log_odds(outputs, k) == pytest.approx(L)
@@ -209,8 +215,8 @@ def test_the_answer_to_several_questions_at_once(run):
 def test_the_answer_to_a_text(text_run):
     e = explain(text_run, "der Käse\tlieg")
     assert "".join(e.sequence.tokens) == "der Käse\tlieg"
-    assert (e.sequence.wanted, e.right, e.sequence.origin, e.unit) == (None, None, "given", "character")
-    assert e.symbols == "".join(sorted(set(TEXT))) == "".join(e.names)
+    assert (e.sequence.wanted, e.right, e.sequence.origin, e.notation.unit) == (None, None, "given", "character")
+    assert e.notation.symbols == "".join(sorted(set(TEXT))) == "".join(e.names)
     assert e.says(e.outputs) == e.names[int(e.probabilities.argmax())]
     assert text_run.about["steps"] == 120
     assert e.learnt == 100 * 8
@@ -256,17 +262,17 @@ def test_every_task_is_explained(name):
         assert e.right == e.sequence.tokens[9]
     if name == "parity":
         assert e.right == ("odd" if e.sequence.tokens.count("1") % 2 else "even")
-    if e.symbols is not None:
-        assert e.unit == "symbol"
-        assert set(e.sequence.tokens) <= set(e.symbols)
+    if e.notation.symbols is not None:
+        assert e.notation.unit == "symbol"
+        assert set(e.sequence.tokens) <= set(e.notation.symbols)
         again = explain(checkpoint, "".join(e.sequence.tokens))
         np.testing.assert_array_equal(again.sequence.x, e.sequence.x)
         np.testing.assert_array_equal(again.trained.x, e.trained.x)
         assert len(e.names) == len(e.outputs) == task.outputs
-        with pytest.raises(ValueError, match=f"the network never saw 'Q': its {len(e.symbols)} symbols are "):
+        with pytest.raises(ValueError, match=f"the network never saw 'Q': its {len(e.notation.symbols)} symbols are "):
             explain(checkpoint, "Q")
     else:
-        assert (e.unit, e.names) == ("value", [])
+        assert (e.notation.unit, e.names) == ("value", [])
         assert f"{e.sequence.x[0, 0]:.3f}" in e.sequence.tokens[0]
         if name in ("adding1997", "multiplication"):
             assert e.sequence.tokens[-1] == f"({e.sequence.x[-1, 0]:.3f})"

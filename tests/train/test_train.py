@@ -15,8 +15,8 @@ from bench.table import _undisturbed
 
 from tinygrad_lstm import tasks
 from tinygrad_lstm.train import CheckpointError, Diverged, Network, Settings, Trainer, load, one_thread, resume, save
-from tinygrad_lstm.train.checkpoint import CURRENT, PREVIOUS
-from tinygrad_lstm.train.metrics import Window, append_metrics, read_metrics, rewind_metrics
+from tinygrad_lstm.train.checkpoint import CURRENT, METRICS, PREVIOUS
+from tinygrad_lstm.train.metrics import Window, read_metrics
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -189,11 +189,13 @@ def test_a_bag_cannot_tell_an_order_and_a_network_with_a_state_can():
     assert error("lstm")
 
 
-def test_an_examination_decides_and_a_text_does_not_stop_there(tmp_path):
+def test_no_text_is_ever_solved_and_its_best_network_is_kept(tmp_path):
     trainer = Trainer(settings("text", tmp_path, hidden=24, batch=16, steps=300))
     for _ in trainer.run():
         pass
-    assert trainer.solved
+    assert trainer.exam.passed
+    assert not trainer.solved
+    assert trainer.checkpoint().about["solved"] is None
     assert trainer.steps == 300
     assert trainer.best[0] <= trainer.exam.score
     assert trainer.best[0] < trainer.task.bigram
@@ -202,7 +204,7 @@ def test_an_examination_decides_and_a_text_does_not_stop_there(tmp_path):
 def test_the_best_network_is_kept_beside_the_last(tmp_path, monkeypatch):
     trainer = Trainer(settings("text", tmp_path))
     scores = iter([3.0, 1.0, 2.0])
-    monkeypatch.setattr(trainer.task, "examine", lambda predict: tasks.Exam(True, next(scores), "said"))
+    monkeypatch.setattr(trainer.task, "examine", lambda predict: tasks.Exam(True, next(scores), {"score": 1}))
     kept = [trained(trainer, steps).network.state_dict() for steps in (100, 200, 300)]
     assert trainer.best[:2] == (1.0, 200)
     save(tmp_path, trainer.checkpoint(), None)
@@ -231,7 +233,7 @@ def test_a_weight_that_would_not_be_finite_is_not_taken():
 
 def test_an_examination_without_a_finite_score_is_said(tmp_path, monkeypatch):
     trainer = trained(Trainer(settings("text", tmp_path)), 99)
-    monkeypatch.setattr(trainer.task, "examine", lambda predict: tasks.Exam(False, np.inf, "said"))
+    monkeypatch.setattr(trainer.task, "examine", lambda predict: tasks.Exam(False, np.inf, {}))
     with pytest.raises(Diverged, match="the examination's score, inf, is not finite at step 100"):
         trainer.step()
     assert trainer.steps == 99
@@ -304,10 +306,10 @@ def test_what_cannot_be_kept_is_refused_when_it_is_given(given, error, message):
 
 def test_what_a_task_of_ones_own_says_in_numpys_numbers_is_kept(monkeypatch):
     trainer = trained(Trainer(settings("continual-reber")), 1)
-    trainer.exam = tasks.Exam(np.bool_(True), np.float32(0.5), np.str_("said"))
+    trainer.exam = tasks.Exam(np.bool_(True), np.float32(0.5), {"right": np.int64(3)})
     monkeypatch.setattr(trainer.task, "about", lambda: {"size": np.int64(3)})
     about = json.loads(json.dumps(trainer.checkpoint().about))
-    assert (about["exam"], about["task"]) == ([True, 0.5, "said"], {"size": 3})
+    assert (about["exam"], about["task"]) == ([True, 0.5, {"right": 3}], {"size": 3})
     trainer.restore(trainer.checkpoint())
 
 
@@ -370,7 +372,7 @@ def run_dir(tmp_path):
 
 
 def test_the_last_good_one_is_kept(run_dir):
-    assert sorted(os.listdir(run_dir)) == [CURRENT, PREVIOUS]
+    assert sorted(os.listdir(run_dir)) == [CURRENT, METRICS, PREVIOUS]
     assert load(run_dir).about["steps"] == 5
     assert load(run_dir / PREVIOUS).about["steps"] == 3
     with np.load(run_dir / CURRENT, allow_pickle=False) as file:
@@ -433,6 +435,8 @@ FORGED = [
     ({"best": [1.0]}, {}, "its best cannot be"),
     ({"best": [1.0, "2"]}, {}, "its best cannot be"),
     ({"exam": "passed"}, {}, "its exam cannot be"),
+    ({"exam": [True, 0.5, 3]}, {}, "its exam cannot be"),
+    ({"solved": "yes"}, {}, "its solved cannot be 'yes'"),
     ({"task": "text"}, {}, "its task cannot be"),
     ({"settings": {"task": ["text"]}}, {}, "no task is called"),
     ({"task": {"characters": 3}}, {}, "does not name the characters"),
@@ -490,17 +494,36 @@ def test_other_data_is_refused(tmp_path):
         resume(load(tmp_path))
 
 
-def test_metrics_survive_a_cut_line_and_go_back(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    append_metrics(path, [{"step": k, "loss": k / 2} for k in (100, 200, 300)])
+def test_metrics_survive_a_cut_line(tmp_path):
+    path = tmp_path / METRICS
+    path.write_text("".join(json.dumps({"step": k, "loss": k / 2}) + "\n" for k in (100, 200, 300)))
     with path.open("a") as file:
         file.write("[" * 100_000 + '\n7\n{"loss": 1}\n{"step": "400"}\n{"step": 400, "lo')  # others' lines too
     assert [row["step"] for row in read_metrics(path)] == [100, 200, 300]
-    rewind_metrics(path, 250)
-    assert path.read_text() == '{"step": 100, "loss": 50.0}\n{"step": 200, "loss": 100.0}\n'
     assert read_metrics(tmp_path / "nowhere") == []
-    rewind_metrics(tmp_path / "nowhere", 250)
-    assert [file.name for file in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_metrics_go_back_to_where_the_checkpoint_is(tmp_path):
+    trainer = Trainer(settings(steps=100))
+    before = [row for row in trainer.run() if row]
+    save(tmp_path, trainer.checkpoint(), None)
+    with (tmp_path / METRICS).open("a") as file:
+        file.write('{"step": 200, "loss": 1.5}\n')  # of a process that was killed before its checkpoint
+    again = resume(load(tmp_path), 101)
+    assert again.reports == before
+    after = [row for row in again.run() if row]
+    save(tmp_path, again.checkpoint(), None)
+    assert read_metrics(tmp_path / METRICS) == [*before, *after]
+
+
+def test_a_checkpoint_of_before_said_its_examination_in_words_and_called_a_text_solved(tmp_path):
+    saved = trained(Trainer(settings("text", tmp_path)), 100).checkpoint()
+    old = saved.about | {"exam": [True, 1.5, "held-out loss 1.500 nats a character"], "solved": True}
+    (tmp_path / "old.npz").write_bytes(type(saved)(saved.arrays, old).to_bytes())
+    trainer = resume(load(tmp_path / "old.npz"))
+    assert trainer.exam == tasks.Exam(True, 1.5, {"score": 1.5})
+    assert not trainer.solved
+    assert "held-out loss 1.500 nats a character" in load(tmp_path / "old.npz")._repr_html_()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")

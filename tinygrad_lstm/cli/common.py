@@ -113,7 +113,7 @@ def load_run(path: Path, cell: str | None) -> Checkpoint:
     except OSError as error:
         raise UserError(f"cannot read {error.filename or path}: {reason(error)}") from error
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise UserError(str(error).replace("cell=", "--cell FILE.py:")) from error
     except Exception as error:
         if cls is None:
             raise

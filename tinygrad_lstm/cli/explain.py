@@ -124,10 +124,10 @@ def _model(args: argparse.Namespace) -> dict[str, Any]:
     written = _write(by_kind, [next(iter(by_kind))], args, [t + 1 for t in found.deciding])
     show(f"{textwrap.fill(explain_model.plainly(found), WIDTH)}\n")
     show("\n".join(explain_model.heading(found)))
-    show("\n".join(table(list(by_kind.values()), found.unit, [*found.deciding, *found.largest])))
+    show("\n".join(table(list(by_kind.values()), found.notation.unit, [*found.deciding, *found.largest])))
     text = explain_model.reading(found)
     show(f"\n{textwrap.fill(text, WIDTH)}\n")
-    return _result(by_kind, found.unit, text, explain_model.result(found), written, args)
+    return _result(by_kind, found.notation.unit, text, explain_model.result(found), written, args)
 
 
 def _write(

@@ -10,8 +10,8 @@ import numpy as np
 from ..flow.sequence import TINY, Passage
 from ..kinds import kind_name
 from ..tasks import TASKS
+from ..tasks.notation import Answer
 from ..train import Explained
-from ..train.explaining import Answer, written
 from ..writing import number, percent
 from .terminal import bar, fit, spelled
 
@@ -50,11 +50,11 @@ def result(found: Explained) -> dict[str, Any]:
 
 def heading(found: Explained) -> list[str]:
     """The run, the sequence, and the answer with its probabilities, beside what was right."""
-    count, values = len(found.sequence.tokens), found.unit == "value"
+    count, values = len(found.sequence.tokens), found.notation.unit == "value"
     marked = values and any(token.startswith("[") for token in found.sequence.tokens)
     return [
         f"{found.checkpoint.settings.title()}, after {found.learnt:,} sequences",
-        f"{count:,} {found.unit}{'' if count == 1 else 's'} {found.sequence.origin}"
+        f"{count:,} {found.notation.unit}{'' if count == 1 else 's'} {found.sequence.origin}"
         + (", the marked ones in brackets" if marked else ""),
         "",
         *_answer_lines(found),
@@ -66,7 +66,7 @@ def _answer_lines(found: Explained) -> list[str]:
     """What the network answers, and what was right where that is known."""
     wanted, p = found.sequence.wanted, found.probabilities
     if p is None:
-        what = "the answer is" if found.loss == "squared" else "what may come next is"
+        what = "the answer is" if found.notation.loss == "squared" else "what may come next is"
         right = "" if found.right is None else f", right is {_said(found, found.right)}"
         return [f"{what} {_said(found, found.says(found.outputs))}{right}"]
     names = [_said(found, name) for name in found.names]
@@ -88,7 +88,7 @@ def _probability(p: float) -> str:
 def _said(found: Explained, answer: Answer) -> str:
     """An answer for print: symbols in quotes, but not the names of classes."""
     if isinstance(answer, float):
-        return written(found.checkpoint, answer)
+        return found.notation.written(answer)
     if isinstance(answer, list):
         return ", ".join(_said(found, name) for name in answer) or "nothing"
     return answer if TASKS[found.task].answers else _quoted(answer)
@@ -100,7 +100,8 @@ def _quoted(symbol: str) -> str:
 
 def plainly(found: Explained) -> str:
     """Two sentences for a reader who has met no gradient: what it says, and where it is largest."""
-    said = f"The gradient says how much L, which stands for the answer, changes if a {found.unit} changes a little."
+    unit = found.notation.unit
+    said = f"The gradient says how much L, which stands for the answer, changes if a {unit} changes a little."
     norms, at = found.trained.x, found.largest[0]
     if norms.max() < TINY:
         return f"{said} Here it is 0 or too small for float64 at every step."
@@ -137,9 +138,9 @@ def reading(found: Explained) -> str:
 
 
 def _what_L_is(found: Explained) -> str:
-    if found.loss == "squared":
+    if found.notation.loss == "squared":
         return f"L is the answer itself, the number that the network gives after step {len(found.sequence.tokens):,}."
-    if found.loss == "bits":
+    if found.notation.loss == "bits":
         return "L is the sum of the log-odds of what each output answers, for and against."
     return (
         f"L = ln(p / (1 - p)) is the log-odds of the answer {_said(found, found.says(found.outputs))}, p its "
@@ -150,7 +151,7 @@ def _what_L_is(found: Explained) -> str:
 
 def _step(found: Explained, t: int) -> str:
     token = found.sequence.tokens[t]
-    return f"step {t + 1:,} {token if found.unit == 'value' else _quoted(token)}"
+    return f"step {t + 1:,} {token if found.notation.unit == 'value' else _quoted(token)}"
 
 
 def _deciding_share(found: Explained) -> str:
@@ -165,7 +166,7 @@ def _deciding_share(found: Explained) -> str:
 
 def _what_changes(found: Explained) -> str:
     """What L and the answer become with something else at a step, where the gradient alone could mislead."""
-    said, values, old = [], found.unit == "value", found.says(found.outputs)
+    said, values, old = [], found.notation.unit == "value", found.says(found.outputs)
     for t, change in found.changed.items():
         new = found.says(change.outputs)
         turned = "" if values or new == old else f" and the answer {_said(found, new)}"
@@ -174,6 +175,6 @@ def _what_changes(found: Explained) -> str:
     how = (
         "With one step's inputs set to 0"
         if values
-        else f"With another {found.unit} in one place, the one that lowers it most"
+        else f"With another {found.notation.unit} in one place, the one that lowers it most"
     )
     return f"A gradient tells of small changes only. {how}, L becomes, from {found.L:.3g}: {'; '.join(said)}."

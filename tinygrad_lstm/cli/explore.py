@@ -80,8 +80,8 @@ def _of_model(args: argparse.Namespace) -> str:
         return page_of_network(
             (found.trained, checkpoint.best_network().readout),
             (found.untrained, checkpoint.untrained_network().readout),
-            found.loss,
-            found.symbols,
+            found.notation.loss,
+            found.notation.symbols,
             found.names or ["the number"],
             checkpoint.settings.title(),
         )

@@ -1,4 +1,4 @@
-"""List the sequence tasks with their baselines, or show one: samples, criterion, and what was published.
+"""List the sequence tasks with their baselines, or show one: samples, criterion, what was published, what helps.
 
 The baseline is what a predictor without memory reaches, in the units of the training loss (nats, or squared error).
 A result means something only beside it.
@@ -21,15 +21,18 @@ from typing import Any
 import numpy as np
 
 from ..tasks import TASKS, Task, make
-from .common import whole
+from ..tasks.notation import named
+from .common import told, whole
 from .errors import UserError, reason
 from .terminal import safe, show
 
 WIDTH = 100
 RESULT = {
-    "tasks": "a list: name, summary, length, takes_data, inputs, outputs, loss (squared, classes or bits), baseline "
-    "(loss, how, chance), criterion (text, source), published, samples (text; null in the list of all). In that list "
-    "inputs, outputs, baseline and criterion of text and series are null: they depend on the file"
+    "tasks": "a list: name, summary, length, takes_data, inputs, outputs, loss (squared, classes or bits), metric and "
+    "right (what the error of a sequence is, and when it is right), baseline (loss, how, chance, beside), criterion "
+    "(text, source), published, helps (settings, sequences on the seeds 0, 1, 2, length), samples (text; null in the "
+    "list of all). In that list inputs, outputs, baseline and criterion of text and series are null: they depend on "
+    "the file"
 }
 
 
@@ -37,10 +40,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
     add("task", nargs="?", metavar="TASK", help=f"show one of {', '.join(TASKS)}")
-    add("--length", type=whole(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
-    add("--data", metavar="FILE", help="the file: UTF-8 for text, a number a line for series")
     add("--samples", type=whole(1, 1000), default=3, metavar="N", help="how many (default: 3)")
     add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the samples (default: 0)")
+    add_options(parser)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that make a task."""
+    add = parser.add_argument
+    add("--length", type=whole(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
+    add("--data", metavar="FILE", help="the file: UTF-8 for text, a number a line for series")
+
+
+def options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of a task that were given. Raises UserError for a file that is missing or has no use."""
+    if args.task in TASKS and TASKS[args.task].takes_data != (args.data is not None):
+        if args.data is None:
+            raise UserError(f"the task {args.task} needs a file: give --data FILE")
+        raise UserError(f"--data is for the tasks text and series: {args.task} makes its own sequences")
+    return {k: getattr(args, k) for k in ("length", "data") if getattr(args, k) is not None}
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -51,65 +69,70 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         found = [_known(kind, None if kind.takes_data else make(name)) for name, kind in TASKS.items()]
         show("\n".join(_list(found)))
         return {"tasks": found}
-    options = {k: getattr(args, k) for k in ("length", "data") if getattr(args, k) is not None}
-    if args.task in TASKS and not TASKS[args.task].takes_data and "data" in options:
-        raise UserError(f"--data is for the tasks text and series: {args.task} makes its own sequences")
     try:
-        task = make(args.task, **options)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+        with told():
+            task = make(args.task, **options(args))
     except OSError as error:
         raise UserError(f"cannot read {args.data}: {reason(error)}") from error
     samples = task.preview(np.random.default_rng(args.seed), args.samples)
-    show(safe_lines("\n".join([*_one(task), "", samples])))
+    for line in [*_one(task), "", *samples.split("\n")]:
+        show(safe(line))
     return {"tasks": [_known(type(task), task) | {"samples": samples}]}
 
 
 def _known(kind: type[Task], task: Task | None) -> dict[str, Any]:
     """What --json says of a task; of one that needs a file and has none, what is known without."""
-    return {
-        "name": kind.name,
-        "summary": kind.summary,
-        "length": kind.default_length if task is None else task.length,
-        "takes_data": kind.takes_data,
-        "inputs": None if task is None else task.inputs,
-        "outputs": None if task is None else task.outputs,
-        "loss": kind.loss,
+    said: dict[str, Any] = {name: getattr(kind, name) for name in ("name", "summary")}
+    said["length"] = kind.default_length if task is None else task.length
+    said |= {name: getattr(kind, name) for name in ("takes_data", "loss", "metric", "right", "published")}
+    said |= {name: getattr(task, name, None) for name in ("inputs", "outputs")}
+    return said | {
         "baseline": None if task is None else asdict(task.baseline),
         "criterion": None if task is None else {"text": task.criterion.text, "source": task.criterion.source},
-        "published": kind.published,
+        "helps": kind.helps and asdict(kind.helps),
         "samples": None,
     }
-
-
-def safe_lines(text: str) -> str:
-    """Each line made safe for a terminal."""
-    return "\n".join(safe(line) for line in text.split("\n"))
 
 
 def _list(found: Sequence[dict[str, Any]]) -> list[str]:
     lines = [f"{'task':<16} {'length':>6} {'baseline':>9}  what is asked", ""]
     for task in found:
-        loss = {"text": "bigram", "series": "the same"}.get(task["name"]) or f"{task['baseline']['loss']:.4g}"
+        loss = "on a file" if task["baseline"] is None else f"{task['baseline']['loss']:.4g}"
         lines.append(f"{task['name']:<16} {task['length']:>6} {loss:>9}  {task['summary']}")
     return [*lines, "", "baseline: the loss without memory; tinygrad-lstm tasks TASK shows samples and the criterion"]
 
 
 def _one(task: Task) -> list[str]:
-    chance = "" if task.baseline.chance is None else f"; sequences right by chance: {task.baseline.chance:.3g}"
     loss = {"squared": "mean squared error", "classes": "nats a target", "bits": "nats an output"}[task.loss]
-    return [
-        f"{task.name}: {task.summary}",
-        "",
-        *(line for line in (inspect.getdoc(type(task)) or "").splitlines()),
-        "",
-        f"length    {task.length}",
-        f"network   {task.inputs} inputs, {task.outputs} outputs, {loss}",
-        *_wrapped("baseline", f"{task.baseline.loss:.4g}: {task.baseline.how}{chance}"),
-        *_wrapped("criterion", f"{task.criterion.text} ({task.criterion.source})"),
-        *_wrapped("published", task.published),
-    ]
+    chance = "" if task.baseline.chance is None else f"; sequences right by chance: {task.baseline.chance:.3g}"
+    facts = {
+        "length": str(task.length),
+        "network": f"{task.inputs} inputs, {task.outputs} outputs, {loss}",
+        "baseline": baseline(task) + chance,
+        "error": task.metric,
+        "right": task.right,
+        "criterion": f"{task.criterion.text} ({task.criterion.source})",
+        "published": task.published,
+        "measured": measured(type(task)),
+    }
+    wrapped = (
+        textwrap.wrap(f"{name:<10}{fact}", WIDTH, subsequent_indent=" " * 10) for name, fact in facts.items() if fact
+    )
+    doc = (inspect.getdoc(type(task)) or "").splitlines()
+    return [f"{task.name}: {task.summary}", "", *doc, "", *(line for lines in wrapped for line in lines)]
 
 
-def _wrapped(label: str, text: str) -> list[str]:
-    return textwrap.wrap(f"{label:<10}{text}", WIDTH, subsequent_indent=" " * 10)
+def baseline(task: Task) -> str:
+    """What a predictor without memory reaches, and how."""
+    beside = f"; {named(task.baseline.beside)}" if task.baseline.beside else ""
+    return f"{task.baseline.loss:.4g}: {task.baseline.how}{beside}"
+
+
+def measured(kind: type[Task]) -> str:
+    """What was measured to solve a task, as the command that does it; nothing where nothing was measured."""
+    if kind.helps is None:
+        return ""
+    given = {"length": kind.helps.length} if kind.helps.length is not None else {}
+    typed = [f"--{name.replace('_', '-')} {value}" for name, value in {**given, **kind.helps.settings}.items()]
+    counts = ", ".join(f"{n:,}" if n is not None else "not solved" for n in kind.helps.sequences)
+    return f"{' '.join(['tinygrad-lstm train', kind.name, *typed])} is solved after {counts} sequences on seeds 0, 1, 2"

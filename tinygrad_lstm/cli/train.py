@@ -1,9 +1,10 @@
 """Train a network on a sequence task, beside what a predictor without memory reaches.
 
 Each line says how many sequences have been learnt from, the loss beside the baseline, the error and the share of the
-last sequences that were right in every answer, the rate and the time left. Training stops when the criterion of the
-task's source is met, for text and series after --steps batches; the last line says what was reached.
-`tinygrad-lstm tasks` lists the tasks.
+last sequences that were right, the rate and the time left. Training stops when the criterion of the task's source is
+met, for text and series, which nothing solves, after --steps batches; the last line says what was reached, and where a
+run ends unsolved, what was measured to solve the task. `tinygrad-lstm tasks` lists the tasks; `tasks TASK` says what
+error and right mean there.
 
 With --out RUN the run is kept in a directory: checkpoint.npz (with the one before as previous.npz), config.json and
 metrics.jsonl. Ctrl-C saves and stops; --resume RUN goes on to the same bits as a run that was never interrupted.
@@ -14,13 +15,12 @@ examples:
   tinygrad-lstm train --resume runs/adding --steps 9000
   tinygrad-lstm train adding --cell my_cells.py:GRUCell --out runs/gru
   tinygrad-lstm train text --data book.txt --hidden 64 --steps 2000 --out runs/book
-  tinygrad-lstm train latch --json
+  tinygrad-lstm train latch --forget-bias 3 --json
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import signal
@@ -35,24 +35,25 @@ from pathlib import Path, PurePath
 from types import FrameType
 from typing import Any
 
-from ..files import write_atomically
 from ..kinds import kind_name
-from ..tasks import TASKS, Task, make
-from ..train import Diverged, Settings, Trainer, resume
+from ..tasks import TASKS, make
+from ..tasks.notation import named
+from ..train import Diverged, Settings, Trainer, begin, resume, save
 from ..train import checkpoint as files
-from ..train.metrics import append_metrics, rewind_metrics
 from ..train.model import INITS, KINDS
+from ..train.watching import progress
 from .common import CELL, bias, cell, finite, kind_of, load_run, whole
 from .errors import Interrupted, UserError, reason
+from .tasks import add_options, baseline, measured, options
 from .terminal import safe, show
 
 EVERY = 1.0  # seconds between lines; after a while more, so that a day's run does not fill a notebook or a log
 RESULT = {
-    "runs": "a list of one run: task, cell, settings (as in config.json), "
-    "baseline (the loss without memory), criterion, solved (null for text and series, which none solves), interrupted "
-    "(by Ctrl-C), sequences (learnt from), seconds, loss (of the last report), error and right (mean error of the last "
-    "sequences, and the share that was right in every answer), exam (the task's own, in words), "
-    "directory (null where the run is not kept)"
+    "runs": "a list of one run: task, cell, settings (as in config.json), baseline (the loss without memory), "
+    "criterion, solved (null for text and series, which none solves), interrupted (by Ctrl-C), sequences (learnt "
+    "from), seconds, loss (of the last report), error and right (of the last sequences the mean error, and the share "
+    "that was right), exam (what the task's own found, numbers by name), measured (null where the run is solved, or "
+    "else what solves the task), directory (null where the run is not kept)"
 }
 _DEFAULTS = {f.name: f.default for f in fields(Settings)}
 _SETTINGS = ("cell", "hidden", "forget_bias", "init", "T_max", "lr", "clip", "batch", "seed")
@@ -65,8 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--cell", type=partial(cell, kinds=KINDS), metavar="CELL", help=f"{CELL}, or bag, without order (default: lstm)"
     )
-    add("--length", type=whole(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
-    add("--data", metavar="FILE", help="the file to learn: UTF-8 for text, a number a line for series")
+    add_options(parser)
     add("--hidden", type=whole(1, 4096), metavar="N", help=f"hidden size (default: {_DEFAULTS['hidden']})")
     add("--forget-bias", type=bias, metavar="B", help="where the forget gate's bias starts (default: 1)")
     add("--init", choices=INITS, help="chrono for an lstm, orthogonal for an rnn (default: uniform)")
@@ -84,37 +84,57 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Train, and say how it went. With --json what is said goes to standard error."""
     say = partial(show, file=sys.stderr) if args.json else show
-    trainer, out = _resumed(args) if args.resume is not None else _new(args)
-    return {"runs": [_train(trainer, out, args.save_every, say)]}
-
-
-def _new(args: argparse.Namespace) -> tuple[Trainer, Path | None]:
-    if args.task is None:
-        raise UserError(f"name a task, or --resume RUN: the tasks are {', '.join(TASKS)}")
-    options = {k: getattr(args, k) for k in ("length", "data") if getattr(args, k) is not None}
-    if args.task in TASKS and not TASKS[args.task].takes_data and "data" in options:
-        raise UserError(f"--data is for the tasks text and series: {args.task} makes its own sequences")
-    given = {k: getattr(args, k) for k in (*_SETTINGS, "steps") if getattr(args, k) is not None}
-    out: Path | None = args.out
-    if out is not None and (out / files.CURRENT).exists():
-        raise UserError(f"'{out}' already holds a run: go on with --resume, or give another --out")
+    out: Path | None = args.out if args.resume is None else files.locate(args.resume).parent
     try:
-        if ":" in given.get("cell", ""):
-            hidden = given.get("hidden", _DEFAULTS["hidden"])
-            given["cell"] = kind_of(args.cell, make(args.task, **options).inputs, hidden)
-        trainer = Trainer(Settings(args.task, options, **given))
-        trainer = Trainer(Settings(args.task, trainer.task.options(), **given))
-        if out is not None:
-            config = trainer.settings.as_dict() | {"parameters": _count(trainer)}
-            write_atomically(out / files.CONFIG, json.dumps(config, indent=2) + "\n")
+        trainer = _new(args) if args.resume is None else _resumed(args)
     except (ValueError, TypeError) as error:
         raise UserError(" ".join(str(error).split())) from error
     except OSError as error:
         raise UserError(f"cannot use {error.filename or out}: {reason(error)}") from error
-    return trainer, out
+    stopped: list[int] = []
+    task, settings = trainer.task, trainer.settings
+    say(safe(f"{settings.title()}: {_parameters(trainer):,} parameters, length {task.length}, batch {settings.batch}"))
+    say(safe(f"baseline {baseline(task)}"))
+    say(f"criterion: {task.criterion.text}")
+    if trainer.steps:
+        say(f"going on after {trainer.sequences:,} sequences")
+    with _told_to_stop(stopped):
+        _train(trainer, out, args.save_every, say, stopped)
+    say(_verdict(trainer, bool(stopped)))
+    helps = measured(type(task)) if task.criterion.stop and trainer.finished and not trainer.solved else ""
+    if helps:
+        say(f"measured: {helps}")
+    if out is None:
+        say("not kept: give --out RUN to keep a run")
+    else:
+        again = f"tinygrad-lstm train --resume {typed(out)}"
+        say(safe(f"kept in {out}" + ("" if trainer.finished else f"; go on with: {again}")))
+    result = {"runs": [_result(trainer) | {"interrupted": bool(stopped), "measured": helps or None, "directory": out}]}
+    if stopped:
+        raise Interrupted(result)
+    return result
 
 
-def _resumed(args: argparse.Namespace) -> tuple[Trainer, Path]:
+def _new(args: argparse.Namespace) -> Trainer:
+    """A run that begins, in its directory where there is one."""
+    if args.task is None:
+        raise UserError(f"name a task, or --resume RUN: the tasks are {', '.join(TASKS)}")
+    of_task = options(args)
+    given = {k: getattr(args, k) for k in (*_SETTINGS, "steps") if getattr(args, k) is not None}
+    if args.out is not None and (args.out / files.CURRENT).exists():
+        raise UserError(f"'{args.out}' already holds a run: go on with --resume, or give another --out")
+    if ":" in given.get("cell", ""):
+        hidden = given.get("hidden", _DEFAULTS["hidden"])
+        given["cell"] = kind_of(args.cell, make(args.task, **of_task).inputs, hidden)
+    trainer = Trainer(Settings(args.task, of_task, **given))
+    trainer = Trainer(Settings(args.task, trainer.task.options(), **given))
+    if args.out is not None:
+        begin(args.out, trainer.checkpoint())
+    return trainer
+
+
+def _resumed(args: argparse.Namespace) -> Trainer:
+    """A run that was kept, where it was."""
     given = [k for k in ("task", "length", "data", "out", *_SETTINGS) if getattr(args, k) is not None]
     if given and given != ["cell"]:
         what = ", ".join(k if k == "task" else "--" + k.replace("_", "-") for k in given)
@@ -123,95 +143,48 @@ def _resumed(args: argparse.Namespace) -> tuple[Trainer, Path]:
     saved = load_run(path, args.cell)
     try:
         trainer = resume(saved, args.steps)
-        files.clean(path.parent)
-        rewind_metrics(path.parent / files.METRICS, trainer.steps)
-        if args.steps is not None and args.steps <= trainer.steps:
-            raise ValueError(
-                f"this run has had {trainer.steps:,} batches: --steps is their number in all, give more than that"
-            )
-    except ValueError as error:
-        raise UserError(str(error)) from error
     except KeyError as error:
         raise UserError(f"{path} is damaged or no checkpoint: {error.args[0]}") from error
-    except OSError as error:
-        raise UserError(f"cannot resume {error.filename or path}: {reason(error)}") from error
-    return trainer, path.parent
+    files.clean(path.parent)
+    if args.steps is not None and args.steps <= trainer.steps:
+        done = f"this run has had {trainer.steps:,} batches"
+        raise UserError(f"{done}: --steps is their number in all, give more than that")
+    return trainer
 
 
-def _count(trainer: Trainer) -> int:
-    return sum(p.size for p in trainer.parameters)
-
-
-def _train(trainer: Trainer, out: Path | None, save_every: float, say: Callable[[str], None]) -> dict[str, Any]:
-    task, settings = trainer.task, trainer.settings
-    say(safe(f"{settings.title()}: {_count(trainer):,} parameters, length {task.length}, batch {settings.batch}"))
-    say(safe(f"baseline {task.baseline.loss:.4g}: {task.baseline.how}"))
-    say(f"criterion: {task.criterion.text}")
-    if trainer.steps:
-        say(f"going on after {trainer.sequences:,} sequences")
-    last: bytes | None = None
-    loss: float | None = None
-    rows: list[dict[str, Any]] = []
-    stopped: list[int] = []
-    begin = printed = saved = time.monotonic()
-    first = trainer.steps
+def _train(
+    trainer: Trainer, out: Path | None, save_every: float, say: Callable[[str], None], stopped: list[int]
+) -> None:
+    """Train to the end or until it is told to stop, saying how far it is and keeping it in `out`."""
+    first, last = trainer.steps, None
+    begun = printed = saved = time.monotonic()
 
     def keep() -> None:
         nonlocal last, saved
         if out is not None:
             try:
-                append_metrics(out / files.METRICS, rows)
-                last = files.save(out, trainer.checkpoint(), last)
+                last = save(out, trainer.checkpoint(), last)
             except OSError as error:
                 raise UserError(f"cannot write into '{out}': {reason(error)}") from error
-            rows.clear()
         saved = time.monotonic()
 
-    with _told_to_stop(stopped):
-        if not trainer.steps:
-            keep()
-        try:
-            for row in trainer.run():
-                now = time.monotonic()
-                if row is not None:
-                    rows.append(row)
-                    loss = row["loss"]
-                    if now - printed >= max(EVERY, (now - begin) / 100) or trainer.finished:
-                        rate = (trainer.steps - first) / max(now - begin, 1e-9)
-                        say(_line(row, trainer, rate))
-                        if sys.stdout is not None:
-                            sys.stdout.flush()
-                        printed = now
-                if stopped or now - saved >= save_every:
-                    keep()
-                if stopped:
-                    break
-        except Diverged as error:
-            raise UserError(f"{error}; the last checkpoint is kept" if out else str(error)) from error
-        if rows or not stopped:
-            keep()
-    say(_verdict(trainer, bool(stopped)))
-    if out is not None:
-        again = f"tinygrad-lstm train --resume {typed(out)}"
-        say(safe(f"kept in {out}" + ("" if trainer.finished else f"; go on with: {again}")))
-    else:
-        say("not kept: give --out RUN to keep a run")
-    result = _result(
-        settings,
-        task,
-        solved=trainer.solved if task.criterion.stop else None,
-        interrupted=bool(stopped),
-        sequences=trainer.sequences,
-        seconds=trainer.seconds,
-        loss=loss,
-        error=trainer.window.error,
-        right=trainer.window.right,
-        exam=None if trainer.exam is None else trainer.exam.text,
-        directory=out,
-    )
-    if stopped:
-        raise Interrupted({"runs": [result]})
-    return result
+    if not trainer.steps:
+        keep()
+    try:
+        for row in trainer.run():
+            now = time.monotonic()
+            if row is not None and (now - printed >= max(EVERY, (now - begun) / 100) or trainer.finished):
+                say(f"{progress(trainer)}  {_pace(trainer, (trainer.steps - first) / max(now - begun, 1e-9))}")
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+                printed = now
+            if stopped:
+                break
+            if now - saved >= save_every:
+                keep()
+    except Diverged as error:
+        raise UserError(f"{error}; the last checkpoint is kept" if out else str(error)) from error
+    keep()
 
 
 def typed(path: PurePath) -> str:
@@ -241,17 +214,10 @@ def _told_to_stop(stopped: list[int]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _line(row: dict[str, Any], trainer: Trainer, rate: float) -> str:
-    parts = [f"{row['sequences']:>9,} sequences", f"loss {row['loss']:.4f} (baseline {row['baseline']:.4f})"]
-    if row["error"] is not None:
-        parts.append(f"error {row['error']:.4f}")
-        parts.append(f"right {row['right']:.1%}")
-    if trainer.exam is not None:
-        parts.append(trainer.exam.text)
-    left = (trainer.settings.steps - trainer.steps) / max(rate, 1e-9)
-    parts.append(f"{rate * trainer.settings.batch:,.0f}/s")
-    parts.append(f"at most {_clock(left)} left" if trainer.task.criterion.stop else f"{_clock(left)} left")
-    return "  ".join(parts)
+def _pace(trainer: Trainer, rate: float) -> str:
+    """How fast it goes, in sequences, and how long it will take at `rate` steps a second."""
+    left = _clock((trainer.settings.steps - trainer.steps) / max(rate, 1e-9))
+    return f"{rate * trainer.settings.batch:,.0f}/s  {'at most ' if trainer.task.criterion.stop else ''}{left} left"
 
 
 def _clock(seconds: float) -> str:
@@ -261,34 +227,42 @@ def _clock(seconds: float) -> str:
 
 
 def _verdict(trainer: Trainer, stopped: bool) -> str:
-    criterion = trainer.task.criterion
-    after = f"after {trainer.sequences:,} sequences, {trainer.seconds:.1f} s"
-    exam = f"; {trainer.exam.text}" if trainer.exam is not None else ""
-    if trainer.best is not None:
-        exam += f"; lowest {trainer.best[0]:.3f} after {trainer.best[1] * trainer.settings.batch:,} sequences"
-    window = trainer.window
-    reached = (
-        f"; of the last {len(window.errors):,} sequences: mean error {window.error:.4f}, {window.right:.1%} right"
-        if window.error is not None
-        else ""
-    )
-    how = "interrupted" if stopped else "trained"
+    """What was reached, in one line."""
+    criterion, window = trainer.task.criterion, trainer.window
+    how, asked = "interrupted" if stopped else "trained", ""
     if criterion.stop:
         how = "solved" if trainer.solved else "interrupted, not solved yet" if stopped else "not solved"
-    return f"{how} {after} (criterion: {criterion.text}){reached}{exam}"
+        asked = f" (criterion: {criterion.text})"
+    said = [f"{how} after {trainer.sequences:,} sequences, {trainer.seconds:.1f} s{asked}"]
+    if window.error is not None:
+        said.append(
+            f"of the last {len(window.errors):,} sequences: mean error {window.error:.4f}, {window.right:.1%} right"
+        )
+    if trainer.exam is not None:
+        said.append(named(trainer.exam.found))
+    if trainer.best is not None:
+        said.append(f"lowest {trainer.best[0]:.4g} after {trainer.best[1] * trainer.settings.batch:,} sequences")
+    return "; ".join(said)
 
 
-def _result(settings: Settings, task: Task, **how: Any) -> dict[str, Any]:
+def _parameters(trainer: Trainer) -> int:
+    return sum(p.size for p in trainer.parameters)
+
+
+def _result(trainer: Trainer) -> dict[str, Any]:
     """What --json says of a run."""
+    task, settings = trainer.task, trainer.settings
     return {
         "task": task.name,
         "cell": kind_name(settings.cell),
         "settings": settings.as_dict(),
         "baseline": task.baseline.loss,
         "criterion": task.criterion.text,
-        "interrupted": False,
-        "error": None,
-        "right": None,
-        "directory": None,
-        **how,
+        "solved": trainer.solved if task.criterion.stop else None,
+        "sequences": trainer.sequences,
+        "seconds": trainer.seconds,
+        "loss": trainer.reports[-1]["loss"] if trainer.reports else None,
+        "error": trainer.window.error,
+        "right": trainer.window.right,
+        "exam": None if trainer.exam is None else trainer.exam.found,
     }

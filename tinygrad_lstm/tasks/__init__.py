@@ -12,12 +12,13 @@ from .continual_reber import ContinualReber
 from .copy_memory import CopyMemory
 from .latch import Latch
 from .multiplication import Multiplication
+from .notation import Notation
 from .order import Order
 from .parity import Parity
 from .reber import Reber
 from .series import Series
 from .sine import Sine
-from .task import Baseline, Batch, Criterion, Exam, Task
+from .task import Baseline, Batch, Criterion, Exam, Helps, Task
 from .temporal_order import TemporalOrder, TemporalOrder8
 from .text import Text
 
@@ -41,4 +42,4 @@ def make(name: str, **options: Any) -> Task:
     return TASKS[name](**options)
 
 
-__all__ = ["TASKS", "Baseline", "Batch", "Criterion", "Exam", "Task", "make"]
+__all__ = ["TASKS", "Baseline", "Batch", "Criterion", "Exam", "Helps", "Notation", "Task", "make"]

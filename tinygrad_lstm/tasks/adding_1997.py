@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .adding import marked
-from .task import LSTM_1997, Baseline, Batch, Bools, Criterion, Task, at_end
+from .task import LSTM_1997, Baseline, Batch, Criterion, Helps, Judged, Task, at_end
 
 
 class Adding1997(Task):
@@ -25,13 +24,14 @@ class Adding1997(Task):
     name = "adding1997"
     summary = "0.5 + (X1 + X2)/4 of two marked numbers in the first half"
     loss = "squared"
+    metric, right = "the absolute error", "an absolute error below 0.04"
+    marked, decided_by = True, "["
     default_length = 100
+    helps = Helps({"init": "chrono"}, (29024, 24224, 26496))
     least_length = 24  # T/2 - 1 holds the first ten steps
     published = "LSTM, 93 weights: T=100 74,000 sequences, T=500 209,000, T=1000 853,000 (1997, table 7)"
     inputs, outputs = 2, 1
-    criterion = Criterion(
-        "mean absolute error below 0.01 and each of the last 2000 below 0.04", LSTM_1997, mean_error=0.01
-    )
+    criterion = Criterion("mean error below 0.01 and each of the last 2000 right", LSTM_1997, mean_error=0.01)
     low, unmarkable = -1.0, 0.0  # the least value; what a marked first step counts as
 
     def __init__(self, length: int | None = None) -> None:
@@ -70,11 +70,7 @@ class Adding1997(Task):
         y = self.target(*pair).astype(np.float32)
         return Batch(np.stack([value, mark], -1), y[:, None], at_end(lengths))
 
-    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> tuple[npt.NDArray[np.float64], Bools]:
+    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> Judged:
         """The absolute error, and whether it is below 0.04."""
         error = np.abs(outputs.astype(np.float64) - batch.y)[:, 0]
         return error, error < 0.04
-
-    def preview(self, rng: np.random.Generator, count: int = 3) -> str:
-        """The values, the marked ones in brackets, and the target."""
-        return marked(self.batch(rng, count))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .reber import conditional_entropy
-from .task import Baseline, Batch, Bools, Criterion, Exam, Floats, Task, one_hot, per_sequence, spell
+from .notation import Floats, one_hot
+from .reber import conditional_entropy, padded
+from .task import Baseline, Batch, Criterion, Exam, Helps, Integers, Judged, Predict, Task, judge_steps
 
 SYMBOLS = "abST"  # S starts a string, T ends it
-LEGAL = {"S": "a", "a": "ab", "b": "b", "last b": "T"}
+AFTER = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # S, an a, a b, the last b
 
 
 class AnBn(Task):
@@ -34,13 +35,16 @@ class AnBn(Task):
     name = "anbn"
     summary = "a^n b^n: legal next symbols, trained to n = LENGTH, examined beyond"
     loss = "bits"
+    metric = "the share of steps with an output on the wrong side of 1/2"
+    right = "every output on the right side of 1/2 at every step"
     default_length = 10
+    helps = Helps({}, (9600, 9600, 9600))
     last_only = False
     published = "trained LSTMs do not count far past their training length (El-Naggar 2022)"
-    symbols = SYMBOLS
+    symbols, unit = SYMBOLS, "symbol"
     inputs = outputs = len(SYMBOLS)
     criterion = Criterion(
-        "legal next symbols right at every step for every n of the training",
+        "each of the last 500 right, and every n of the training",
         "Gers and Schmidhuber, IEEE Transactions on Neural Networks 12 (2001)",
         window=500,
         exam=True,
@@ -49,55 +53,37 @@ class AnBn(Task):
 
     def __init__(self, length: int | None = None) -> None:
         super().__init__(length)
-        pairs: dict[tuple[Any, Any], float] = {}
-        strings = [(x, y) for n in range(1, self.length + 1) for x, y in _string(n)]
-        loss = 0.0
-        for k in range(len(SYMBOLS)):
-            pairs = {}
-            for x, y in strings:
-                pairs[x, SYMBOLS[k] in y] = pairs.get((x, SYMBOLS[k] in y), 0.0) + 1
-            loss += conditional_entropy(pairs) / len(SYMBOLS)
+        strings = [_string(n) for n in range(1, self.length + 1)]
+        current, legal = (np.concatenate(parts) for parts in zip(*strings, strict=True))
+        pairs = np.zeros((len(SYMBOLS), len(SYMBOLS), 2))  # for each output, how often it is 0 and 1 after each symbol
+        np.add.at(pairs, (np.arange(len(SYMBOLS)), current[:, None], legal), 1)
+        loss = float(np.mean([conditional_entropy(of_output) for of_output in pairs]))
         self.baseline = Baseline(loss, "knows the current symbol only: guesses after each b whether it was the last")
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """x (longest, size, 4), y (N, 4)."""
         return _batch(rng.integers(1, self.length + 1, size).tolist())
 
-    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> tuple[npt.NDArray[np.float64], Bools]:
+    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> Judged:
         """The share of steps with an output on the wrong side of 1/2, and whether there is none."""
-        good = ((outputs > 0) == (batch.y > 0.5)).all(-1)
-        steps = np.bincount(batch.sequence, minlength=batch.x.shape[1])
-        return 1 - per_sequence(good, batch, np.add) / steps, per_sequence(good, batch, np.logical_and)
+        return judge_steps(((outputs > 0) == (batch.y > 0.5)).all(-1), batch)
 
-    def examine(self, predict: Callable[[Floats], npt.NDArray[Any]]) -> Exam:
+    def examine(self, predict: Predict) -> Exam:
         """Every n from 1 to `length` + 200 up to the first that is wrong."""
         most = self.length + self.beyond
-        batch = _batch(list(range(1, most + 1)))
-        assert batch.at is not None
+        batch = _batch(range(1, most + 1))
         _, right = self.judge(predict(batch.x)[batch.at], batch)
         largest = most if right.all() else int(np.argmin(right))
-        return Exam(largest >= self.length, largest, f"every n to {largest} right, trained to {self.length}")
-
-    def preview(self, rng: np.random.Generator, count: int = 3) -> str:
-        """Strings with S before and T after them."""
-        ns = rng.integers(1, self.length + 1, count).tolist()
-        return "\n".join(spell([SYMBOLS.index(x) for x, _ in _string(n)], SYMBOLS) + "T" for n in ns)
+        return Exam(largest >= self.length, largest, {"trained to n": self.length, "every n right to": largest})
 
 
-def _string(n: int) -> list[tuple[str, str]]:
-    """Each symbol with those that may follow."""
-    return [
-        ("S", LEGAL["S"]), *[("a", LEGAL["a"])] * n, *[("b", LEGAL["b"])] * (n - 1), ("b", LEGAL["last b"])
-    ]  # fmt: skip
+def _string(n: int) -> tuple[Integers, npt.NDArray[Any]]:
+    """The symbols S a^n b^n, and for each of them which may follow."""
+    return np.repeat([2, 0, 1], [1, n, n]), np.repeat(AFTER, [1, n, n - 1, 1], axis=0)
 
 
 def _batch(ns: Sequence[int]) -> Batch:
-    symbols = np.full((2 * max(ns) + 1, len(ns)), -1)
-    wanted = []
-    for k, n in enumerate(ns):
-        string = _string(n)
-        symbols[: len(string), k] = [SYMBOLS.index(x) for x, _ in string]
-        wanted += [[float(s in legal) for s in SYMBOLS] for _, legal in string]
-    lengths = [2 * n + 1 for n in ns]
-    at = (np.concatenate([np.arange(n) for n in lengths]), np.repeat(np.arange(len(ns)), lengths))
-    return Batch(one_hot(symbols, len(SYMBOLS)), np.array(wanted, np.float32), at)
+    strings, legal = zip(*map(_string, ns), strict=True)
+    symbols, at = padded(strings)
+    y: Floats = np.concatenate(legal).astype(np.float32)
+    return Batch(one_hot(symbols, len(SYMBOLS)), y, at)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .reber import EDGES, SYMBOLS, conditional_entropy, judge_strings, legal_mask
-from .task import Baseline, Batch, Bools, Criterion, Exam, Floats, Task, one_hot, spell
+from .notation import one_hot
+from .reber import EDGES, LEGAL, SYMBOLS, NextSymbol, conditional_entropy
+from .task import Baseline, Batch, Criterion, Exam, Helps, Integers, Predict
 
-STATES = list(EDGES)
 RESTART = 0.02  # of a stream at each batch
 GERS_2000 = "Gers, Schmidhuber and Cummins, Learning to forget, Neural Computation 12 (2000)"
 
+# The grammar as tables over its states: the two ways on (twice the same where there is one), their symbols, and what is
+# legal.
+STATES = list(EDGES)
+_WAYS = np.array([[STATES.index(to) for _, to in (EDGES[s] * 2)[:2]] for s in STATES])
+_SYMBOL = np.array([[SYMBOLS.index(symbol) for symbol, _ in (EDGES[s] * 2)[:2]] for s in STATES])
+_LEGAL = np.array(list(LEGAL.values()))
 
-class ContinualReber(Task):
+
+class ContinualReber(NextSymbol):
     """Predict the next symbol of an endless stream of embedded Reber strings.
 
     x: (length, batch, 7) one-hot symbols, the next `length` symbols of each of the streams; every batch goes on where
@@ -31,14 +38,11 @@ class ContinualReber(Task):
 
     name = "continual-reber"
     summary = "an endless stream of embedded Reber strings: what the forget gate was made for"
-    loss = "classes"
     default_length = 25
+    helps = Helps({}, (19200, 16000, 41600))
     carries_state = True
-    last_only = False
     published = "perfect: no forget gate 0 %, forget gates 18 % (+29 % good), with decaying rate 62 % (2000, table 2)"
-    symbols = SYMBOLS
-    inputs = outputs = len(SYMBOLS)
-    criterion = Criterion("10 streams of 100,000 symbols predicted without an error", GERS_2000, window=1000, exam=True)
+    criterion = Criterion("10 streams of 100,000 symbols right", GERS_2000, window=1000, exam=True)
     exam_symbols = 100_000
 
     def __init__(self, length: int | None = None) -> None:
@@ -56,10 +60,8 @@ class ContinualReber(Task):
         if self.at.shape[1] != size:
             raise ValueError(f"{self.at.shape[1]} streams are under way: batches must have that size, got {size}")
         fresh = rng.random(size) < RESTART
-        at = np.where(fresh, _start(size), self.at)
-        symbols, legal, self.at = _stream(rng, at, self.length)
-        x, y = one_hot(symbols[:-1], len(SYMBOLS)), symbols[1:].reshape(-1)
-        return Batch(x, y, None, legal.reshape(-1, len(SYMBOLS)), fresh)
+        batch, self.at = _stream(rng, np.where(fresh, _start(size), self.at), self.length)
+        return Batch(batch.x, batch.y, None, batch.legal, fresh)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """The symbol that each stream gave last and its place in the grammar."""
@@ -69,49 +71,27 @@ class ContinualReber(Task):
         """Go back to where `state` was taken."""
         self.at = np.array(state["streams"], np.intp)
 
-    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> tuple[npt.NDArray[np.float64], Bools]:
-        """The share of steps with an illegal symbol among the most active, and whether there is none."""
-        return judge_strings(outputs, batch)
-
-    def examine(self, predict: Callable[[Floats], npt.NDArray[Any]]) -> Exam:
+    def examine(self, predict: Predict) -> Exam:
         """Ten new streams from a seed of the examination's own: their first fiftieth, then, where it is right, all."""
         exam = self._examine(predict, max(self.exam_symbols // 50, 1))
         return self._examine(predict, self.exam_symbols) if exam.passed else exam
 
-    def _examine(self, predict: Callable[[Floats], npt.NDArray[Any]], steps: int) -> Exam:
-        symbols, legal, _ = _stream(np.random.default_rng(2000), _start(10), steps)
-        x = one_hot(symbols[:-1], len(SYMBOLS))
-        outputs = predict(x).reshape(-1, len(SYMBOLS))
-        batch = Batch(x, symbols[1:].reshape(-1), None, legal.reshape(-1, len(SYMBOLS)))
-        error, right = self.judge(outputs, batch)
-        text = f"{int(right.sum())} of 10 streams of {steps:,} symbols without an error"
-        return Exam(bool(right.all()), float(error.mean()), text)
-
-    def preview(self, rng: np.random.Generator, count: int = 3) -> str:
-        """The beginnings of streams."""
-        symbols, _, _ = _stream(rng, _start(count), 60)
-        return "\n".join(spell(s, SYMBOLS) + "…" for s in symbols.T)
+    def _examine(self, predict: Predict, steps: int) -> Exam:
+        batch, _ = _stream(np.random.default_rng(2000), _start(10), steps)
+        error, right = self.judge(predict(batch.x).reshape(-1, len(SYMBOLS)), batch)
+        found = {"streams": 10, "symbols in each": steps, "right": int(right.sum())}
+        return Exam(bool(right.all()), float(error.mean()), found)
 
 
-# The grammar as tables over its states: the two ways on (twice the same where there is one), their symbols, and what is
-# legal.
-_WAYS = np.array([[STATES.index(to) for _, to in (EDGES[s] * 2)[:2]] for s in STATES])
-_SYMBOL = np.array([[SYMBOLS.index(symbol) for symbol, _ in (EDGES[s] * 2)[:2]] for s in STATES])
-_LEGAL = legal_mask([[SYMBOLS.index(symbol) for symbol, _ in EDGES[s]] for s in STATES])
-
-
-def _start(streams: int) -> npt.NDArray[np.intp]:
+def _start(streams: int) -> Integers:
     """Streams that have just begun a string: (2, streams), the symbol read last and the state it led to."""
     return np.repeat([[SYMBOLS.index("B")], [STATES.index("outer")]], streams, axis=1)
 
 
-def _stream(
-    rng: np.random.Generator, at: npt.NDArray[np.intp], steps: int
-) -> tuple[npt.NDArray[np.intp], Bools, npt.NDArray[np.intp]]:
-    """`steps` + 1 symbols of each stream, beginning with the one that was read last.
+def _stream(rng: np.random.Generator, at: Integers, steps: int) -> tuple[Batch, Integers]:
+    """The next `steps` symbols of each stream as a batch, beginning with the one that was read last.
 
-    Returns the symbols (steps + 1, streams), what is legal after each but the last (steps, streams, 7), and where the
-    streams stand then, for the next call.
+    Returns where the streams stand then too, for the next call.
     """
     coins = rng.integers(0, 2, (steps, at.shape[1]))
     symbols, states = np.empty((2, steps + 1, at.shape[1]), np.intp)
@@ -119,7 +99,8 @@ def _stream(
     for t in range(steps):
         symbols[t + 1] = _SYMBOL[states[t], coins[t]]
         states[t + 1] = _WAYS[states[t], coins[t]]
-    return symbols, _LEGAL[states[:-1]], np.stack([symbols[-1], states[-1]])
+    x, legal = one_hot(symbols[:-1], len(SYMBOLS)), _LEGAL[states[:-1]].reshape(-1, len(SYMBOLS))
+    return Batch(x, symbols[1:].reshape(-1), None, legal), np.stack([symbols[-1], states[-1]])
 
 
 def chain_entropy() -> float:
@@ -129,15 +110,8 @@ def chain_entropy() -> float:
     """
     count = len(STATES)
     move = np.zeros((count, count))
-    for s in range(count):
-        for k in (0, 1):
-            move[s, _WAYS[s, k]] += 0.5
+    np.add.at(move, (np.arange(count)[:, None], _WAYS), 0.5)
     share = np.linalg.lstsq(np.vstack([move.T - np.eye(count), np.ones(count)]), np.eye(count + 1)[-1], rcond=None)[0]
-    pairs: dict[tuple[Any, Any], float] = {}
-    for s in range(count):
-        for k in (0, 1):
-            for j in (0, 1):  # the symbol of edge (s, k), then that of the edge (its end, j)
-                to = _WAYS[s, k]
-                pair = (int(_SYMBOL[s, k]), int(_SYMBOL[to, j]))
-                pairs[pair] = pairs.get(pair, 0.0) + float(share[s]) / 4
+    pairs = np.zeros((len(SYMBOLS), len(SYMBOLS)))
+    np.add.at(pairs, (_SYMBOL[:, :, None], _SYMBOL[_WAYS]), share[:, None, None] / 4)  # an edge, and one from its end
     return conditional_entropy(pairs)

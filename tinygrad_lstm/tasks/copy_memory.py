@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .task import BAI_2018, Baseline, Batch, Bools, Criterion, Task, one_hot, per_sequence, shorten, spell
+from .notation import one_hot
+from .task import BAI_2018, Baseline, Batch, Criterion, Judged, Task, judge_steps
 
 SYMBOLS = "12345678.:"  # eight symbols, the blank, the cue
 BLANK, CUE = 8, 9
@@ -29,12 +30,14 @@ class CopyMemory(Task):
     name = "copy"
     summary = "ten symbols again after a blank: an honest failure case when long"
     loss = "classes"
+    metric, right = "the share of the ten symbols that are not the most active", "every step's symbol the most active"
     default_length = 100
     last_only = False
     published = "LSTM at the memoryless loss (Bai 2018)"
-    symbols = SYMBOLS
+    symbols, unit = SYMBOLS, "symbol"
+    decided_by = COPIED - 1
     inputs = outputs = len(SYMBOLS)
-    criterion = Criterion("all ten symbols of each of the last 2000 sequences the most active", BAI_2018)
+    criterion = Criterion("each of the last 2000 right", BAI_2018)
 
     def __init__(self, length: int | None = None) -> None:
         super().__init__(length)
@@ -43,27 +46,16 @@ class CopyMemory(Task):
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """x (length + 20, size, 10), y ((length + 20) * size,)."""
-        x, y = self._draw(rng, size)
-        return Batch(one_hot(x, self.inputs), y.reshape(-1))
-
-    def _draw(self, rng: np.random.Generator, size: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         wanted = rng.integers(0, 8, (COPIED, size))
         x = np.full((self.length + 2 * COPIED, size), BLANK)
         x[:COPIED] = wanted
         x[-COPIED - 1] = CUE
         y = np.full_like(x, BLANK)
         y[-COPIED:] = wanted
-        return x, y
+        return Batch(one_hot(x, self.inputs), y.reshape(-1))
 
-    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> tuple[npt.NDArray[np.float64], Bools]:
-        """The share of the ten symbols that were not the most active, and whether there was none."""
-        size = batch.x.shape[1]
-        last = (outputs.argmax(-1) != batch.y).reshape(-1, size)
-        right = per_sequence(~last.reshape(-1), batch, np.logical_and)
-        return last[-COPIED:].mean(0), right
-
-    def preview(self, rng: np.random.Generator, count: int = 3) -> str:
-        """Inputs and answers, one above the other; . is the blank, : the cue."""
-        x, y = self._draw(rng, count)
-        pairs = [(shorten(spell(x[:, k], SYMBOLS)), shorten(spell(y[:, k], SYMBOLS))) for k in range(count)]
-        return "\n".join(f"{a}\n{b}  <- answers" for a, b in pairs)
+    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> Judged:
+        """The share of the ten symbols that were not the most active, and whether no step was wrong."""
+        good = outputs.argmax(-1) == batch.y
+        wrong = ~good.reshape(-1, batch.x.shape[1])[-COPIED:]
+        return wrong.mean(0), judge_steps(good, batch)[1]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from .task import LN2, Baseline, Batch, Bools, Criterion, Task, at_end, judge_classes, one_hot, shorten, spell
-
-SYMBOLS = "xyabcd"
+from .classification import Classification
+from .task import Helps, Integers
 
 
-class Latch(Task):
+class Latch(Classification):
     """Say at the end which of two symbols the sequence began with.
 
     x: (length, batch, 6) one-hot symbols; the first is x or y, the rest are distractors a to d. y: (batch,) the class,
@@ -24,30 +20,15 @@ class Latch(Task):
 
     name = "latch"
     summary = "the first symbol, x or y, after a stretch of distractors"
-    loss = "classes"
     default_length = 50
+    helps = Helps({"forget_bias": 3.0}, (2208, 7680, 2240))
     least_length = 2
     published = "none for these settings"
-    symbols, answers = SYMBOLS, ("x", "y")
-    inputs, outputs = len(SYMBOLS), 2
-    baseline = Baseline(LN2, "guesses between two equally frequent classes", 0.5)
-    criterion = Criterion("mean error below 0.1 and each of the last 2000 below 0.3", "this project", mean_error=0.1)
+    symbols, answers, inputs = "xyabcd", ("x", "y"), 6
+    decided_by = 0
 
-    def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """x (length, size, 6), y (size,)."""
-        symbols = self._draw(rng, size)
-        return Batch(one_hot(symbols, self.inputs), symbols[0], at_end(np.full(size, self.length)))
-
-    def _draw(self, rng: np.random.Generator, size: int) -> npt.NDArray[np.intp]:
+    def draw(self, rng: np.random.Generator, size: int) -> tuple[Integers, Integers]:
+        """The first symbol, then noise; the class is the first."""
         symbols = rng.integers(2, 6, (self.length, size))
         symbols[0] = rng.integers(0, 2, size)
-        return symbols
-
-    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> tuple[npt.NDArray[np.float64], Bools]:
-        """The largest error of a class, and whether it is below 0.3."""
-        return judge_classes(outputs, batch, 0.3)
-
-    def preview(self, rng: np.random.Generator, count: int = 3) -> str:
-        """The symbols and the class."""
-        symbols = self._draw(rng, count)
-        return "\n".join(f"{shorten(spell(s, SYMBOLS))}  ->  {self.answers[s[0]]}" for s in symbols.T)
+        return symbols, symbols[0]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .adding_1997 import Adding1997
-from .task import LSTM_1997, Baseline, Criterion
+from .task import LSTM_1997, Baseline, Criterion, Helps
 
 
 class Multiplication(Adding1997):
@@ -23,7 +23,8 @@ class Multiplication(Adding1997):
     name = "multiplication"
     summary = "the product of two marked numbers in the first half"
     published = "LSTM, 93 weights, T=100: 482,000 sequences to 140 wrong, 1,273,000 to 13 (1997, table 8)"
-    criterion = Criterion("fewer than 13 of the last 2000 sequences off by 0.04 or more", LSTM_1997, wrong=12)
+    criterion = Criterion("fewer than 13 of the last 2000 wrong", LSTM_1997, wrong=12)
+    helps = Helps({"init": "chrono"}, (50240, 63552, 45664))
     low, unmarkable = 0.0, 1.0
 
     def target(self, a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:

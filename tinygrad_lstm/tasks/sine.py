@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .task import Baseline, Batch, Bools, Criterion, Task
+from .task import Baseline, Batch, Criterion, Helps, Judged, Task
 
 LOW, HIGH = 0.1, 0.5  # radians a step
 
@@ -25,13 +25,15 @@ class Sine(Task):
     name = "sine"
     summary = "the next value of a sine wave, beside the persistence forecast"
     loss = "squared"
+    metric, right = "the mean squared error", "an error below a tenth of persistence's"
     default_length = 50
+    helps = Helps({}, (4864, 3744, 4800))
     last_only = False
     published = "none: made for comparing with persistence"
     inputs, outputs = 1, 1
     baseline = Baseline(1 - (math.sin(HIGH) - math.sin(LOW)) / (HIGH - LOW), "persistence: the value just seen")
     criterion = Criterion(
-        "mean squared error of the last 2000 sequences below a tenth of persistence's",
+        "mean error of the last 2000 below a tenth of persistence's",
         "this project",
         wrong=None,
         mean_error=baseline.loss / 10,
@@ -43,12 +45,7 @@ class Sine(Task):
         wave = np.sin(w * np.arange(self.length + 1)[:, None] + p).astype(np.float32)[..., None]
         return Batch(wave[:-1], wave[1:].reshape(-1, 1))
 
-    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> tuple[npt.NDArray[np.float64], Bools]:
+    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> Judged:
         """The mean squared error, and whether it is below a tenth of persistence's."""
         error = ((outputs.astype(np.float64) - batch.y) ** 2).reshape(batch.x.shape[:2]).mean(0)
         return error, error < self.baseline.loss / 10
-
-    def preview(self, rng: np.random.Generator, count: int = 3) -> str:
-        """The first values of each wave."""
-        x = self.batch(rng, count).x[:8, :, 0].T
-        return "\n".join(" ".join(f"{v:+.2f}" for v in row) + " …" for row in x)

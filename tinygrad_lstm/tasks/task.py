@@ -1,22 +1,23 @@
-"""What every task is: a generator, a memoryless baseline, and the success criterion of its source."""
+"""What every task is: a generator, a memoryless baseline, the success criterion of its source, and what helps."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..arguments import as_size
+from .notation import Floats, Loss, Notation
 
-Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
-Loss = Literal["squared", "classes", "bits"]
+Judged = tuple[npt.NDArray[np.float64], Bools]  # the error of each sequence, and whether it is right
+Predict = Callable[[Floats], npt.NDArray[Any]]  # x (T, batch, inputs) to outputs (T, batch, outputs)
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class Batch:
 class Baseline:
     """What a predictor reaches that remembers nothing: its loss, in the units of the training loss, and how.
 
-    chance is its share of right sequences, those right in every answer; None where answers are numbers.
+    chance is its share of right sequences; None where answers are numbers. beside: other losses to compare with, by
+    name.
     """
 
     loss: float
     how: str
     chance: float | None = None
+    beside: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Criterion:
 
     Of the last `window` sequences at most `wrong` were wrong (None: not asked) and the mean error was below
     `mean_error` (None: not asked). With `exam` the task's own examination must be passed too. Training
-    ends there where `stop` is true.
+    ends there where `stop` is true; where it is not, nothing is ever solved, and the examination measures.
     """
 
     text: str
@@ -75,30 +78,51 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Exam:
-    """The result of a task's own examination: passed or not, its score, and the score in words."""
+    """The result of a task's own examination: passed or not, its score, and what was found, as numbers with names."""
 
     passed: bool
     score: float
-    text: str
+    found: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Helps:
+    """Settings that solve a task, as measured: after how many sequences on the seeds 0, 1, 2; None for one unsolved.
+
+    settings: those of `train.Settings` that are not its defaults; length: None for the task's own.
+    `python tests/bench/table.py --helps` measures them again.
+    """
+
+    settings: Mapping[str, Any]
+    sequences: tuple[int | None, ...]
+    length: int | None = None
 
 
 class Task(ABC):
-    """A sequence task. Attributes name its sizes, baseline and criterion; `batch` draws sequences.
+    """A sequence task. Attributes name its sizes, its rules and what was measured; `batch` draws sequences.
 
-    Every task is built with the length of its sequences; what that means stands in its docstring.
+    Every task is built with the length of its sequences; what that means stands in its docstring. `metric` says what
+    the error of a sequence is, `right` when a sequence counts as right: what `judge` computes and all else speaks of.
     """
 
     name: ClassVar[str]
-    summary: ClassVar[str]
+    summary: ClassVar[str] = ""
     loss: ClassVar[Loss]
-    published: ClassVar[str]
+    metric: ClassVar[str] = ""
+    right: ClassVar[str] = ""
+    published: ClassVar[str] = ""
+    helps: ClassVar[Helps | None] = None
     default_length: ClassVar[int]
     least_length: ClassVar[int] = 1
     carries_state: ClassVar[bool] = False  # whether a batch goes on where the one before it ended
     last_only: ClassVar[bool] = True  # whether the only answer is at the end of a sequence
     takes_data: ClassVar[bool] = False  # whether it is made of a file of the user's
     symbols: ClassVar[str | None] = None  # what a step may hold, by input (-1, 1 where there is one); None for numbers
+    unit: ClassVar[str] = "value"  # what a step holds, in a word
     answers: ClassVar[tuple[str, ...]] = ()  # the names of the outputs, where they are not the symbols
+    marked: ClassVar[bool] = False  # whether the second input marks steps, with 1, and ends, with -1
+    decided_by: ClassVar[str | int] = ""  # which steps decide the right answer: how they are written, or the one step
+    asked: ClassVar[int] = -1  # which of a sequence's answers needs the memory, counted as Python's index
 
     inputs: int
     outputs: int
@@ -114,15 +138,25 @@ class Task(ABC):
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`size` sequences drawn from `rng`."""
 
-    @abstractmethod
-    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> tuple[npt.NDArray[np.float64], Bools]:
-        """The error of each sequence and whether it counts as right, from the network's outputs (N, outputs)."""
-
-    @abstractmethod
     def preview(self, rng: np.random.Generator, count: int = 3) -> str:
-        """A few samples as plain text."""
+        """Sequences as text: their steps, and the last answer; where every step has one symbol, these below."""
+        batch, notation = self.batch(rng, count), self.notation(self.about())
+        lines = []
+        for k in range(count):
+            steps = np.arange(len(batch.x)) if batch.at is None else batch.at[0][batch.at[1] == k]
+            shown = notation.shortened(notation.tokens(batch.x[: steps[-1] + 1, k]))
+            wanted = [notation.right(y, self.outputs) for y in batch.y[batch.sequence == k]]
+            if self.loss == "classes" and not self.last_only:
+                lines += [shown, f"{notation.shortened(wanted)}  <- answers"]
+            else:
+                lines.append(f"{shown}  ->  {notation.spelled(wanted[-1])}")
+        return "\n".join(lines)
 
-    def examine(self, predict: Callable[[Floats], npt.NDArray[Any]]) -> Exam:
+    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> Judged:
+        """The error of each sequence and whether it counts as right, from the network's outputs (N, outputs)."""
+        raise NotImplementedError(f"{self.name} judges no sequences")
+
+    def examine(self, predict: Predict) -> Exam:
         """The task's own examination; `predict` maps x (T, batch, inputs) to outputs (T, batch, outputs)."""
         raise NotImplementedError(f"{self.name} has no examination")
 
@@ -141,6 +175,21 @@ class Task(ABC):
         """What builds this task again."""
         return {"length": self.length}
 
+    @classmethod
+    def notation(cls, about: Mapping[str, Any]) -> Notation:
+        """How steps and answers are written where the data is what `about` says."""
+        symbols = about.get("characters", cls.symbols)
+        return Notation(
+            cls.loss, symbols, cls.unit, cls.answers, cls.marked, about.get("mean", 0.0), about.get("scale")
+        )
+
+    @classmethod
+    def deciding(cls, tokens: Sequence[str]) -> tuple[int, ...]:
+        """The steps that decide the right answer by the task's own rule; none where no few do, as in parity."""
+        if isinstance(cls.decided_by, int):
+            return (cls.decided_by,) if cls.decided_by < len(tokens) else ()
+        return tuple(t for t, token in enumerate(tokens) if token[0] in cls.decided_by)
+
 
 def per_sequence(values: npt.NDArray[Any], batch: Batch, combine: np.ufunc) -> npt.NDArray[Any]:
     """Values of the N targets combined within each sequence, by np.maximum or np.logical_and: (batch,)."""
@@ -150,18 +199,10 @@ def per_sequence(values: npt.NDArray[Any], batch: Batch, combine: np.ufunc) -> n
     return out
 
 
-def one_hot(symbols: npt.NDArray[Any], count: int) -> Floats:
-    """Integers of any shape as float32 vectors with a single 1: (..., count); a negative one gives zeros."""
-    out: Floats = np.eye(count, dtype=np.float32)[symbols]
-    out[np.asarray(symbols) < 0] = 0
-    return out
-
-
-def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The softmax over the last axis, in float64."""
-    z = logits.astype(np.float64)
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return np.asarray(e / e.sum(-1, keepdims=True))
+def judge_steps(good: Bools, batch: Batch) -> Judged:
+    """The share of wrong targets in each sequence, and whether there is none, from which of the N are good."""
+    targets = np.bincount(batch.sequence, minlength=batch.x.shape[1])
+    return 1 - per_sequence(good, batch, np.add) / targets, per_sequence(good, batch, np.logical_and)
 
 
 def at_end(lengths: npt.NDArray[Any]) -> tuple[Integers, Integers]:
@@ -169,24 +210,6 @@ def at_end(lengths: npt.NDArray[Any]) -> tuple[Integers, Integers]:
     return np.asarray(lengths, np.intp) - 1, np.arange(len(lengths))
 
 
-def judge_classes(outputs: npt.NDArray[Any], batch: Batch, tolerance: float) -> tuple[npt.NDArray[np.float64], Bools]:
-    """The largest error of a class's probability in each sequence, and whether it is below `tolerance`."""
-    wanted = np.eye(outputs.shape[-1])[batch.y]
-    error = per_sequence(np.abs(softmax(outputs) - wanted).max(-1), batch, np.maximum)
-    return error, error < tolerance
-
-
-def spell(symbols: Sequence[int] | npt.NDArray[Any], alphabet: str) -> str:
-    """Symbol numbers as characters."""
-    return "".join(alphabet[k] for k in symbols)
-
-
-def shorten(text: str, columns: int = 64) -> str:
-    """A long text with its middle left out."""
-    return text if len(text) <= columns else f"{text[: columns // 2 - 2]} … {text[-(columns // 2 - 1) :]}"
-
-
-LN2 = math.log(2)
 LSTM_1997 = "Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997)"
 BAI_2018 = (
     "Bai, Kolter and Koltun, An empirical evaluation of generic convolutional and recurrent networks for sequence "

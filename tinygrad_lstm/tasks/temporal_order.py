@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from itertools import product
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from .task import LSTM_1997, Baseline, Batch, Bools, Criterion, Task, at_end, judge_classes, one_hot, shorten, spell
+from .classification import Classification
+from .task import Helps, Integers
 
 SYMBOLS = "abcdXYEB"
 
 
-class TemporalOrder(Task):
+class TemporalOrder(Classification):
     """Classify a sequence by the order of two symbols X or Y: XX, XY, YX, YY (problem 6a).
 
     x: (steps, batch, 8) one-hot symbols a b c d X Y E B. A sequence begins with E, ends with B and is made of
@@ -27,26 +26,17 @@ class TemporalOrder(Task):
 
     name = "order4"
     summary = "temporal order 6a: XX, XY, YX or YY at t1 and t2 among distractors"
-    loss = "classes"
     default_length = 100
+    helps = Helps({"init": "chrono", "hidden": 8}, (8416, 9152, 10816))
     least_length = 10
     published = "LSTM, 156 weights: 31,390 sequences (1997, table 9)"
-    criterion = Criterion("mean error below 0.1 and each of the last 2000 below 0.3", LSTM_1997, mean_error=0.1)
     windows: ClassVar[tuple[tuple[float, float], ...]] = ((0.10, 0.20), (0.50, 0.60))
-    symbols, answers = SYMBOLS, tuple(map("".join, product("XY", repeat=2)))
-    inputs = len(SYMBOLS)
+    symbols, inputs = SYMBOLS, len(SYMBOLS)
+    answers = tuple(map("".join, product("XY", repeat=2)))
+    decided_by = "XY"
 
-    def __init__(self, length: int | None = None) -> None:
-        super().__init__(length)
-        self.outputs = len(self.answers)
-        self.baseline = Baseline(math.log(self.outputs), "guesses among equally frequent classes", 1 / self.outputs)
-
-    def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """x (longest, size, 8), y (size,)."""
-        symbols, lengths, y = self._draw(rng, size)
-        return Batch(one_hot(symbols, self.inputs), y, at_end(lengths))
-
-    def _draw(self, rng: np.random.Generator, size: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    def draw(self, rng: np.random.Generator, size: int) -> tuple[Integers, Integers]:
+        """E, distractors with X or Y in each window, B; the class is the marks read as a binary number."""
         T, every = self.length, np.arange(size)
         lengths = rng.integers(T, T + T // 10 + 1, size)
         symbols = rng.integers(0, 4, (int(lengths.max()), size))
@@ -59,18 +49,7 @@ class TemporalOrder(Task):
         symbols[0] = SYMBOLS.index("E")
         symbols[lengths - 1, every] = SYMBOLS.index("B")
         symbols[np.arange(len(symbols))[:, None] >= lengths] = -1
-        return symbols, lengths, y
-
-    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> tuple[npt.NDArray[np.float64], Bools]:
-        """The largest error of a class, and whether it is below 0.3."""
-        return judge_classes(outputs, batch, 0.3)
-
-    def preview(self, rng: np.random.Generator, count: int = 3) -> str:
-        """The symbols and the class."""
-        symbols, lengths, y = self._draw(rng, count)
-        return "\n".join(
-            f"{shorten(spell(symbols[:n, k], SYMBOLS))}  ->  {self.answers[y[k]]}" for k, n in enumerate(lengths)
-        )
+        return symbols, y
 
 
 class TemporalOrder8(TemporalOrder):
@@ -85,4 +64,5 @@ class TemporalOrder8(TemporalOrder):
     summary = "temporal order 6b: X or Y at t1, t2 and t3 among distractors"
     published = "LSTM, 308 weights: 571,100 sequences (1997, table 9)"
     answers = tuple(map("".join, product("XY", repeat=3)))
+    helps = Helps({"init": "chrono"}, (17184, 17440, 16608))
     windows = ((0.10, 0.20), (0.33, 0.43), (0.66, 0.76))

@@ -3,123 +3,72 @@
 from __future__ import annotations
 
 import math
-import os
-import zlib
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .task import Baseline, Batch, Bools, Criterion, Exam, Floats, Task, one_hot
+from .notation import one_hot
+from .own_data import OwnData, pieces
+from .task import Baseline, Batch, Criterion, Exam, Integers, Predict
 
 LEAST = 200  # characters
-LIMIT = 16 * 2**20  # bytes
 MOST_HELD_OUT = 20_000  # characters
 
 
-class Text(Task):
+class Text(OwnData):
     """Predict the next character of a UTF-8 file.
 
     x: (length, batch, V) one-hot characters, windows drawn from all but the end of the text; y: (length * batch,) the
     next character. V counts the characters of the whole text. The last tenth, at most 20,000 characters, is held out;
     on it are measured the baselines, in nats a character (ln V knows nothing, the unigram counts, the bigram knows the
     current character: Witten-Bell, unseen pairs fall back on the unigram, which has one added to each count) and the
-    network, read in windows of 200 characters after 50 that do not count. Training goes on when that is below the
-    bigram's: no text is ever solved.
+    network, read in windows of 200 characters after 50 that do not count.
 
     Raises OSError where the file cannot be read, ValueError for one that is not UTF-8 text or too short.
     """
 
     name = "text"
-    summary = "the next character of a UTF-8 file (--data FILE)"
+    summary = "the next character of a UTF-8 file of your own, beside unigram and bigram"
     loss = "classes"
-    default_length = 50
-    last_only = False
-    takes_data = True
-    published = "none: depends on the text"
+    unit = "character"
     criterion = Criterion(
-        "held-out loss below the bigram's", "this project", window=0, wrong=None, exam=True, stop=False
-    )
+        "none is set: the held-out loss is measured beside the bigram's", "this project",
+        window=0, wrong=None, exam=True, stop=False,
+    )  # fmt: skip
 
-    def __init__(self, length: int | None = None, data: str | os.PathLike[str] | None = None) -> None:
-        super().__init__(length)
-        if data is None:
-            raise ValueError("the task text needs a file: give --data FILE")
-        self.path = Path(data)
-        text = read_text(self.path)
-        if len(text) < max(LEAST, 20 * (self.length + 1)):
-            raise ValueError(
-                f"{str(data)!r} has {len(text):,} characters: at least {max(LEAST, 20 * (self.length + 1)):,} are "
-                f"needed at a length of {self.length}"
-            )
+    def read(self, text: str, name: str) -> tuple[Integers, Integers]:
+        """The numbers of the characters."""
+        least = max(LEAST, 20 * (self.length + 1))
+        cut = self.cut(len(text), least, 10, MOST_HELD_OUT, f"{name} has {len(text):,} characters")
         self.characters = sorted(set(text))
         self.inputs = self.outputs = len(self.characters)
         if self.inputs < 2:
-            raise ValueError(f"{str(data)!r} holds one character only: there is nothing to predict")
+            raise ValueError(f"{name} holds one character only: there is nothing to predict")
         number = {c: k for k, c in enumerate(self.characters)}
         symbols = np.array([number[c] for c in text])
-        self.checksum = zlib.crc32(text.encode())
-        cut = len(symbols) - min(math.ceil(len(symbols) / 10), MOST_HELD_OUT)
-        self.training, self.held_out = symbols[:cut], symbols[cut:]
-        self.unigram, self.bigram = ngram_losses(self.training, self.held_out, self.inputs)
-        self.baseline = Baseline(
-            self.bigram,
-            f"a bigram model on the held-out part; unigram {self.unigram:.3f}, ln V {math.log(self.inputs):.3f}, "
-            f"V = {self.inputs}",
-        )
+        self.unigram, self.bigram = ngram_losses(symbols[:cut], symbols[cut:], self.inputs)
+        beside = {"unigram": self.unigram, "ln V": math.log(self.inputs), "V": self.inputs}
+        self.baseline = Baseline(self.bigram, "a bigram model on the held-out part", beside=beside)
+        return symbols[:cut], symbols[cut:]
 
     def about(self) -> dict[str, Any]:
         """The characters and a checksum of the text."""
         return {"characters": "".join(self.characters), "crc32": self.checksum}
 
-    def options(self) -> dict[str, Any]:
-        """What builds this task again."""
-        return {"length": self.length, "data": os.path.abspath(self.path)}
-
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """x (length, size, V), y (length * size,)."""
-        starts = rng.integers(0, len(self.training) - self.length, size)
-        window = self.training[starts + np.arange(self.length + 1)[:, None]]
+        window = self.windows(rng, size)
         return Batch(one_hot(window[:-1], self.inputs), window[1:].reshape(-1))
 
-    def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> tuple[npt.NDArray[np.float64], Bools]:
-        """Nats a character of each sequence, and whether that is below the bigram's."""
-        nats = nats_of(outputs, batch.y).reshape(batch.x.shape[:2]).mean(0)
-        return nats, nats < self.baseline.loss
-
-    def examine(self, predict: Callable[[Floats], npt.NDArray[Any]]) -> Exam:
+    def examine(self, predict: Predict) -> Exam:
         """Nats a character on the held-out part."""
-        warm, take = min(50, len(self.held_out) // 4), 200
-        steps = np.arange(-warm, take)[:, None] + np.arange(warm, len(self.held_out) - 1, take)  # (steps, windows)
-        inside = (steps >= 0) & (steps < len(self.held_out) - 1)
-        at = np.clip(steps, 0, len(self.held_out) - 2)
+        warm = min(50, len(self.held_out) // 4)
+        at, asked = pieces(len(self.held_out), warm, 200)
         outputs = predict(one_hot(self.held_out[at], self.inputs))
         nats = nats_of(outputs.reshape(-1, self.outputs), self.held_out[at + 1].reshape(-1)).reshape(at.shape)
-        loss = float(nats[warm:][inside[warm:]].mean())
-        said = f"held-out loss {loss:.3f} nats a character, unigram {self.unigram:.3f}, bigram {self.bigram:.3f}"
-        return Exam(loss < self.bigram, loss, said)
-
-    def preview(self, rng: np.random.Generator, count: int = 3) -> str:
-        """Windows of the text."""
-        starts = rng.integers(0, len(self.training) - 60, count)
-        return "\n".join(repr("".join(self.characters[c] for c in self.training[k : k + 60])) for k in starts)
-
-
-def read_text(path: Path) -> str:
-    """A file as text, its line ends as one character. Raises OSError, and ValueError for what is not UTF-8 text."""
-    with path.open("rb") as file:
-        data = file.read(LIMIT + 1)
-    if len(data) > LIMIT:
-        raise ValueError(f"{str(path)!r} is longer than {LIMIT // 2**20} MB: take a part of it")
-    if b"\0" in data:
-        raise ValueError(f"{str(path)!r} is not text: it holds NUL bytes")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{str(path)!r} is not UTF-8 text: it holds the byte {data[error.start]:#04x}") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        loss = float(nats[warm:][asked].mean())
+        return Exam(loss < self.bigram, loss, {"held-out loss": loss, "unigram": self.unigram, "bigram": self.bigram})
 
 
 def nats_of(outputs: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

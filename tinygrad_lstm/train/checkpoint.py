@@ -19,7 +19,8 @@ import numpy.typing as npt
 from ..files import read_whole, write_atomically
 from ..nn import Cell
 from ..optim import Adam
-from ..tasks import TASKS
+from ..tasks import TASKS, Notation
+from ..tasks.notation import named
 from .metrics import read_metrics
 from .model import KINDS, Network
 from .settings import Settings
@@ -27,10 +28,12 @@ from .settings import Settings
 CURRENT, PREVIOUS, CONFIG, METRICS = "checkpoint.npz", "previous.npz", "config.json", "metrics.jsonl"
 FORMAT = "tinygrad-lstm checkpoint 1"
 
-# What `Checkpoint.about` must say for a run to go on, and as what; a list may also be null.
+# What `Checkpoint.about` must say for a run to go on, and as what: a tuple is a choice, a list may also be null. An
+# examination was once kept in words.
 _ABOUT: dict[str, Any] = {
     "settings": dict, "inputs": int, "outputs": int, "length": int, "task": dict, "steps": int, "sequences": int,
-    "solved": bool, "exam": [bool, float, str], "best": [float, int], "seconds": float, "generator": dict,
+    "solved": (bool, type(None)), "exam": [bool, float, (dict, str)], "best": [float, int], "seconds": float,
+    "generator": dict,
 }  # fmt: skip
 
 
@@ -63,10 +66,15 @@ class Checkpoint:
         name, given = values.get("cell"), self.cell and self.cell.__name__
         own = isinstance(name, str) and name.isidentifier() and name not in KINDS
         if own and not given:
-            raise CheckpointError(f"its cell {name} is not built in: give its class again, as --cell FILE.py:{name}")
+            raise CheckpointError(f"its cell {name} is not built in: give its class again, as cell={name}")
         if given and given != name:
-            raise CheckpointError(f"its cell is {name!r}, not {given}" + ("" if own else ": leave out --cell"))
+            raise CheckpointError(f"its cell is {name!r}, not {given}" + ("" if own else f": leave out cell={given}"))
         return Settings.from_dict(values | ({"cell": self.cell} if own else {}))
+
+    @property
+    def notation(self) -> Notation:
+        """How steps and answers of the run's task are written."""
+        return TASKS[self.settings.task].notation(self.about["task"])
 
     def network(self) -> Network:
         """The network with its last weights; needs neither the task nor its data."""
@@ -108,9 +116,9 @@ class Checkpoint:
                 raise TypeError(f"its {name} holds {array.dtype}, not real numbers")
         if self.settings.task not in list(TASKS):  # a list too can be asked for in a list
             raise ValueError(f"no task is called {self.settings.task!r:.60}")
-        characters = self.about["task"].get("characters")
-        if self.settings.task == "text" and not (_is(characters, str) and len(characters) == self.about["inputs"]):
-            raise ValueError("it does not name the characters that its network reads")
+        unit, symbols = self.notation.unit, self.notation.symbols
+        if unit != "value" and not (isinstance(symbols, str) and len(symbols) == max(self.about["inputs"], 2)):
+            raise ValueError(f"it does not name the {unit}s that its network reads")
         self.best_network()
         Adam(self.network().parameters()).load_state_dict(self.part("optimiser"))
 
@@ -127,15 +135,26 @@ class Checkpoint:
         """In a notebook: how the run went."""
         from ..notebook import run  # pages live upstairs; showing itself is how a notebook calls
 
-        return run(self.about | {"settings": self.settings.as_dict()}, self.metrics)
+        found = self.about["exam"] and self.about["exam"][2]
+        said = {"settings": self.settings.as_dict(), "exam": named(found) if isinstance(found, dict) else found}
+        return run(self.about | said, self.metrics)
+
+
+def begin(directory: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Make a run's directory, with config.json: its settings and how many parameters it trains. Raises OSError."""
+    config = checkpoint.about["settings"] | {"parameters": sum(a.size for a in checkpoint.part("weights").values())}
+    write_atomically(Path(directory) / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def save(directory: str | os.PathLike[str], checkpoint: Checkpoint, last: bytes | None) -> bytes:
-    """Write RUN/checkpoint.npz; what this process wrote before it (`last`) stays as previous.npz. Returns the bytes.
+    """Write metrics.jsonl, a line of JSON a report, and checkpoint.npz into a run's directory; return the bytes of it.
 
-    A kill at any moment leaves a whole checkpoint.npz. Raises OSError where the system refuses.
+    What this process wrote before (`last`) stays as previous.npz. A kill at any moment leaves a whole checkpoint.npz.
+    Raises OSError where the system refuses.
     """
     directory, data = Path(directory), checkpoint.to_bytes()
+    rows = (json.dumps(row, allow_nan=False) + "\n" for row in checkpoint.metrics)
+    write_atomically(directory / METRICS, "".join(rows))
     if last is not None:
         write_atomically(directory / PREVIOUS, last)
     write_atomically(directory / CURRENT, data)
@@ -195,6 +214,8 @@ def _read(data: bytes) -> Checkpoint:
 
 def _is(value: Any, kind: Any) -> bool:
     """Whether JSON gave the type; a whole number may stand for a float, but True not for a number."""
+    if isinstance(kind, tuple):
+        return any(_is(value, one) for one in kind)
     if isinstance(kind, list):
         return value is None or (type(value) is list and len(value) == len(kind) and all(map(_is, value, kind)))
     return type(value) is kind or (kind is float and type(value) is int)

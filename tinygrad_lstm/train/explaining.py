@@ -13,24 +13,20 @@ from .. import functions as f
 from ..arguments import as_plain, as_size
 from ..flow.sequence import Floats, Passage, check_memory, tokenize, trace_sequence
 from ..kinds import in_float64
-from ..nn import Linear
-from ..tasks import TASKS, copy_memory
-from ..tasks.task import one_hot, softmax
+from ..tasks import TASKS, Notation
+from ..tasks.notation import Answer, softmax
 from ..tensor import Tensor
 from .checkpoint import Checkpoint
 from .model import Network
 
-MARKED = ("adding", "adding1997", "multiplication")  # tasks whose second input marks steps with 1, and ends with -1
 MOST, TRIED = 3, 5  # steps with most gradient, and of those that decide how many are changed
-
-Answer = str | list[str] | float
 
 
 @dataclass(frozen=True)
 class Question:
     """One sequence to read: a token for each step, x (steps, inputs) float32, and the answer that is wanted.
 
-    wanted is a class, the 0 or 1 of each output, or a number, by the task's loss; None where nobody knows. origin says
+    wanted is the target, as in `tasks.Batch.y`; None where nobody knows it. origin says
     where the sequence comes from: "given", or "drawn with seed 3".
     """
 
@@ -88,9 +84,9 @@ class Explained:
         return self.checkpoint.settings.task
 
     @property
-    def loss(self) -> str:
-        """The task's loss: "classes", "bits" or "squared"."""
-        return TASKS[self.task].loss
+    def notation(self) -> Notation:
+        """How steps and answers of the task are written."""
+        return self.checkpoint.notation
 
     @property
     def learnt(self) -> int:
@@ -99,47 +95,24 @@ class Explained:
         return int(about["sequences"] if about["best"] is None else about["best"][1] * self.checkpoint.settings.batch)
 
     @property
-    def unit(self) -> str:
-        """What a step holds: a character, a symbol, or a value."""
-        return _unit(self.checkpoint)
-
-    @property
-    def symbols(self) -> str | None:
-        """What a step may hold, in the order of the inputs; None where steps are numbers."""
-        return _symbols(self.checkpoint)
-
-    @property
     def names(self) -> list[str]:
         """The outputs by name, or else by number; none where the answer is a number."""
-        if self.loss == "squared":
-            return []
-        return list(TASKS[self.task].answers or self.symbols or map(str, range(len(self.outputs))))
+        return self.notation.names(len(self.outputs))
 
     @property
     def probabilities(self) -> Floats | None:
         """The probability of each output, (outputs,), where one of them is right, else None."""
-        return softmax(self.outputs) if self.loss == "classes" else None
+        return softmax(self.outputs) if self.notation.loss == "classes" else None
 
     @property
     def right(self) -> Answer | None:
         """The right answer, in the form of `says`; None where nobody knows it."""
         wanted = self.sequence.wanted
-        if wanted is None:
-            return None
-        if self.loss == "squared":
-            return in_units(self.checkpoint, float(wanted))
-        return self.says(wanted - 0.5) if self.loss == "bits" else self.names[int(wanted)]
+        return None if wanted is None else self.notation.right(wanted, len(self.outputs))
 
     def says(self, outputs: npt.NDArray[Any]) -> Answer:
-        """What outputs (outputs,) answer: a number in its units, the names of those above 0, or that of the largest.
-
-        Which of these goes by the task's loss: "squared", "bits", or "classes".
-        """
-        if self.loss == "squared":
-            return in_units(self.checkpoint, float(outputs[0]))
-        if self.loss == "bits":
-            return [name for name, y in zip(self.names, outputs, strict=True) if y > 0]
-        return self.names[int(outputs.argmax())]
+        """What outputs (outputs,) answer: a number in its units, the names of those above 0, or that of the largest."""
+        return self.notation.says(outputs)
 
 
 def explain(checkpoint: Checkpoint, text: str | None = None, seed: int = 0) -> Explained:
@@ -159,22 +132,22 @@ def explain(checkpoint: Checkpoint, text: str | None = None, seed: int = 0) -> E
         raise ValueError("the run's network is a bag: it has no steps for a gradient to go back along")
     sequence = _drawn(checkpoint, seed) if text is None else _read(checkpoint, text)
     steps = len(sequence.x)
-    network, loss = checkpoint.best_network(), TASKS[settings.task].loss
-    assert not isinstance(network.layer, Linear)
+    network, task = checkpoint.best_network(), TASKS[settings.task]
     check_memory(2 * network.layer.cells[:1], steps)  # the network, and untrained
     outputs = network.predict(sequence.x[:, None])[0][-1, 0].astype(np.float64)
-    networks = network, checkpoint.untrained_network()
-    trained, untrained = (_traced(n, sequence, outputs, loss) for n in networks)
-    deciding = _deciding(settings.task, sequence.tokens)
+    trained, untrained = (
+        _traced(each, sequence, outputs, task.loss) for each in (network, checkpoint.untrained_network())
+    )
+    deciding = task.deciding(sequence.tokens)
     largest = tuple(np.argsort(-trained.x, kind="stable")[:MOST].tolist())
     changed = {}
     for t in sorted({*deciding[:TRIED], *largest}):
         names, rows = _others(checkpoint, sequence, t)
         ends = _with(network, sequence.x, t, rows)
-        scores = [answer(Tensor(y), outputs, loss).item() for y in ends]
+        scores = [answer(Tensor(y), outputs, task.loss).item() for y in ends]
         k = int(np.argmin(scores))
         changed[t] = Change(names[k], ends[k], scores[k])
-    L = answer(Tensor(outputs), outputs, loss).item()
+    L = answer(Tensor(outputs), outputs, task.loss).item()
     return Explained(checkpoint, sequence, outputs, L, trained, untrained, deciding, largest, changed)
 
 
@@ -198,8 +171,8 @@ def answer(y: Tensor, outputs: Floats, loss: str) -> Tensor:
 
 def _drawn(checkpoint: Checkpoint, seed: int) -> Question:
     """A sequence of the run's task, up to the step of its last answer."""
-    name = checkpoint.settings.task
-    instead = ": give a text to read instead" if name == "text" else ""
+    name, notation = checkpoint.settings.task, checkpoint.notation
+    instead = "" if notation.symbols is None else ": give a text to read instead"
     try:
         task, _ = checkpoint.settings.build()
     except OSError as error:
@@ -208,80 +181,20 @@ def _drawn(checkpoint: Checkpoint, seed: int) -> Question:
     if as_plain("about", task.about()) != checkpoint.about["task"]:
         raise ValueError(f"the data of the task {name} has changed since the run{instead}")
     batch = task.batch(np.random.default_rng(seed), 1)
-    last = -2 if task.name == "reber" else -1  # a string's last symbol is always E: the one before needs the memory
     steps = np.arange(len(batch.x)) if batch.at is None else batch.at[0]
-    x = batch.x[: steps[last] + 1, 0]
-    symbols = _symbols(checkpoint)
-    if symbols is None:
-        tokens = [_value(checkpoint, row) for row in x]
-    else:
-        tokens = [symbols[k] for k in (x.argmax(-1) if task.inputs > 1 else (x[:, 0] > 0).astype(int))]
-    wanted = batch.y[last]
-    return Question(tuple(tokens), x, wanted[0] if task.loss == "squared" else wanted, f"drawn with seed {seed}")
+    x = batch.x[: steps[task.asked] + 1, 0]
+    return Question(tuple(notation.tokens(x)), x, batch.y[task.asked], f"drawn with seed {seed}")
 
 
 def _read(checkpoint: Checkpoint, text: str) -> Question:
     """A text as the run's network reads it. Raises ValueError for what it cannot."""
-    task = checkpoint.settings.task
-    symbols = _symbols(checkpoint)
-    if symbols is None:
-        raise ValueError(f"the task {task} reads numbers, no text: without a text a sequence is drawn with --seed")
+    task, notation = checkpoint.settings.task, checkpoint.notation
+    if notation.symbols is None:
+        raise ValueError(f"the task {task} reads numbers, no text: without a text a sequence is drawn from a seed")
     tokens = tokenize(text, "chars")
     if not tokens:
         raise ValueError("the text is empty: give some characters for the network to read")
-    if unknown := sorted(set(tokens) - set(symbols)):
-        shown = ", ".join(map(repr, unknown[:10])) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")
-        raise ValueError(f"the network never saw {shown}: its {len(symbols)} {_unit(checkpoint)}s are {symbols!r}")
-    return Question(tuple(tokens), _inputs(symbols, tokens, checkpoint.about["inputs"]), None, "given")
-
-
-def _symbols(checkpoint: Checkpoint) -> str | None:
-    """What a step of the run's task may hold; None where steps are numbers."""
-    task = checkpoint.settings.task
-    return str(checkpoint.about["task"]["characters"]) if task == "text" else TASKS[task].symbols
-
-
-def _unit(checkpoint: Checkpoint) -> str:
-    if checkpoint.settings.task == "text":
-        return "character"
-    return "value" if _symbols(checkpoint) is None else "symbol"
-
-
-def _inputs(symbols: str, tokens: Sequence[str], inputs: int) -> npt.NDArray[np.float32]:
-    """Symbols as the network reads them: (steps, inputs), one-hot, or -1 and 1 where there is one input."""
-    place = {symbol: k for k, symbol in enumerate(symbols)}
-    numbers = np.array([place[token] for token in tokens])
-    return one_hot(numbers, inputs) if inputs > 1 else (2 * numbers - 1).astype(np.float32)[:, None]
-
-
-def _value(checkpoint: Checkpoint, row: npt.NDArray[np.float32]) -> str:
-    """The numbers of a step in their own units; one in brackets where it is marked with 1, in round ones with -1."""
-    first, *rest = (written(checkpoint, in_units(checkpoint, v)) for v in row)
-    if checkpoint.settings.task not in MARKED:
-        return " ".join([first, *rest])
-    return f"[{first}]" if row[1] > 0 else f"({first})" if row[1] < 0 else first
-
-
-def in_units(checkpoint: Checkpoint, value: float) -> float:
-    """A number that the network reads or gives, in the units of the run's data."""
-    about = checkpoint.about["task"]
-    value = float(value)  # not in float32, which does not hold every unit
-    return value * about["scale"] + about["mean"] if "scale" in about else value
-
-
-def written(checkpoint: Checkpoint, value: float) -> str:
-    """A number in the units of the run's data, as text: to four digits, or to three places where they are its own."""
-    return f"{value:{'.4g' if 'scale' in checkpoint.about['task'] else '.3f'}}"
-
-
-def _deciding(task: str, tokens: Sequence[str]) -> tuple[int, ...]:
-    """The steps that decide the right answer by the task's own rule."""
-    if task in ("order", "order4", "order8"):
-        return tuple(t for t, token in enumerate(tokens) if token in "XY")
-    if task in MARKED:
-        return tuple(t for t, token in enumerate(tokens) if token.startswith("["))
-    step = {"latch": 0, "reber": 1, "copy": copy_memory.COPIED - 1}.get(task)
-    return () if step is None or step >= len(tokens) else (step,)
+    return Question(tuple(tokens), notation.inputs(tokens, checkpoint.about["inputs"]), None, "given")
 
 
 # ── the gradient, and what changes ─────────────────────────────────────────────────────────────
@@ -289,9 +202,7 @@ def _deciding(task: str, tokens: Sequence[str]) -> tuple[int, ...]:
 
 def _traced(network: Network, sequence: Question, outputs: Floats, loss: str) -> Passage:
     """The sequence through a network's cell in float64, and the gradient of L, its answer `outputs` or its log-odds."""
-    layer, readout = network.layer, network.readout
-    assert not isinstance(layer, Linear)
-    cell, linear = in_float64(layer.cells[0]), in_float64(readout)
+    cell, linear = in_float64(network.layer.cells[0]), in_float64(network.readout)
 
     def read(h: Tensor) -> Tensor:
         return answer(linear(h), outputs, loss)
@@ -301,23 +212,18 @@ def _traced(network: Network, sequence: Question, outputs: Floats, loss: str) ->
 
 def _others(checkpoint: Checkpoint, sequence: Question, t: int) -> tuple[Sequence[str], npt.NDArray[np.float32]]:
     """What could stand at step t instead: every other symbol, or 0; and its inputs, one a row."""
-    symbols = _symbols(checkpoint)
-    if symbols is None:
-        return ["0"], np.zeros((1, sequence.x.shape[1]), np.float32)
-    others = [s for s in symbols if s != sequence.tokens[t]]
-    return others, _inputs(symbols, others, sequence.x.shape[1])
+    inputs, notation = sequence.x.shape[1], checkpoint.notation
+    if notation.symbols is None:
+        return ["0"], np.zeros((1, inputs), np.float32)
+    others = [s for s in notation.symbols if s != sequence.tokens[t]]
+    return others, notation.inputs(others, inputs)
 
 
 def _with(network: Network, x: npt.NDArray[np.float32], t: int, rows: npt.NDArray[np.float32]) -> Floats:
     """The outputs after the last step of x (steps, inputs) with each of `rows` in the place of step t, one a row."""
-    before = network.predict(x[:t, None])[1] if t else ()
-    state = before if isinstance(before, tuple) else (before,)
     ends = []
     for part in np.array_split(rows, -(-len(rows) // 64)):
-        at = tuple(Tensor(np.repeat(s.numpy(), len(part), axis=1)) for s in state)
-        outputs, after = network.predict(part[None], at if len(at) > 1 else at[0] if at else None)
-        if t + 1 < len(x):
-            rest = np.broadcast_to(x[t + 1 :, None], (len(x) - t - 1, *part.shape))
-            outputs, _ = network.predict(rest, after)
-        ends.append(outputs[-1].astype(np.float64))
-    return np.concatenate(ends)
+        changed = np.repeat(x[:, None], len(part), axis=1)
+        changed[t] = part
+        ends.append(network.predict(changed)[0][-1])
+    return np.concatenate(ends).astype(np.float64)

@@ -41,8 +41,8 @@ class Trainer:
     """A run: its task, network, optimiser, generator and counts, one training step at a time.
 
     After `step`, `steps` and `sequences` count what has been learnt from; `solved` tells whether the criterion has been
-    met. Where training goes on after that (text), `best` keeps the network with the lowest held-out loss. `reports` are
-    the rows that `report` has given.
+    met, which ends the training. Where nothing is ever solved (text), `best` keeps the network with the lowest held-out
+    loss. `reports` are the rows that `report` has given.
     `checkpoint` and `restore` take and give back everything, so that a run that was interrupted goes on to the same
     bits as one that was not. A step is whole or not begun: an exception at any moment of it, Ctrl-C's too, leaves
     the run as it was before the step or as it is after. So a checkpoint may be taken at any moment, in any thread.
@@ -97,12 +97,16 @@ class Trainer:
         norm = clip_grad_norm(self.parameters, self.settings.clip)
         self._check(value, f"the loss, {value},", self.steps > 1)
         self._check(norm, f"the gradient's norm, {norm},", self.steps > 1)
-        self._judge(outputs, batch)
+        criterion = self.task.criterion
+        if criterion.window:
+            self.window.add(*self.task.judge(outputs.numpy(), batch))
         moved = self.optimiser._moved()
         weights = np.concatenate([new.reshape(-1) for _, attribute, new in moved if attribute == "_array"])
         self._check(weights, "a weight")
         self._recent, self._norms = [*self._recent, value], [*self._norms, norm]
-        if self._due():
+        if not criterion.exam:
+            self.solved = self.solved or self.window.met
+        elif self.steps % REPORT == 0 and self.window.met:
             self._examine(moved)
         self.seconds += time.perf_counter() - start
         return value, moved
@@ -113,23 +117,15 @@ class Trainer:
             how = f"try an lr below {self.settings.lr:g} or a clip below {self.settings.clip:g}"
             raise Diverged(f"{what} is not finite at step {self.steps}: {how if moved else _FROM_THE_START}")
 
-    def _judge(self, outputs: Tensor, batch: Batch) -> None:
-        if self.task.criterion.window:
-            self.window.add(*self.task.judge(outputs.numpy(), batch))
-            if not self.task.criterion.exam:
-                self.solved = self.solved or self.window.met
-
-    def _due(self) -> bool:
-        return self.task.criterion.exam and self.steps % REPORT == 0 and self.window.met
-
     def _examine(self, moved: list[Change]) -> None:
         """The task's examination of the network as it will be."""
         network, changes = deepcopy((self.network, [c for c in moved if isinstance(c[0], Tensor)]))
         set_all(changes)
         self.exam = self.task.examine(lambda x: network.predict(x)[0])
         self._check(self.exam.score, f"the examination's score, {self.exam.score},")
-        self.solved = self.solved or self.exam.passed
-        if not self.task.criterion.stop and (self.best is None or self.exam.score < self.best[0]):
+        if self.task.criterion.stop:
+            self.solved = self.solved or self.exam.passed
+        elif self.best is None or self.exam.score < self.best[0]:
             self.best = self.exam.score, self.steps, network.state_dict()
 
     def report(self) -> dict[str, Any]:
@@ -158,8 +154,8 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether the steps are used up, or the criterion is met and the task stops there."""
-        return self.steps >= self.settings.steps or (self.solved and self.task.criterion.stop)
+        """Whether the steps are used up, or the task is solved."""
+        return self.steps >= self.settings.steps or self.solved
 
     # ── going on later ─────────────────────────────────────────────────────────────────────────
 
@@ -179,11 +175,12 @@ class Trainer:
         about: dict[str, Any] = {
             "settings": now.settings.as_dict(),
             **{k: getattr(now.task, k) for k in ("inputs", "outputs", "length")},
-            **{k: getattr(now, k) for k in ("steps", "sequences", "solved", "seconds")},
+            **{k: getattr(now, k) for k in ("steps", "sequences", "seconds")},
+            "solved": now.solved if now.task.criterion.stop else None,
             "task": now.task.about(),
             "baseline": [float(now.task.baseline.loss), now.task.baseline.how],
             "criterion": now.task.criterion.text,
-            "exam": None if now.exam is None else [now.exam.passed, now.exam.score, now.exam.text],
+            "exam": None if now.exam is None else [now.exam.passed, now.exam.score, now.exam.found],
             "best": None if now.best is None else list(now.best[:2]),
             "generator": now.rng.bit_generator.state,
         }
@@ -224,8 +221,11 @@ class Trainer:
         after._recent, after._norms = recent["losses"].tolist(), recent["norms"].tolist()
         carried = [Tensor(s) for _, s in sorted(checkpoint.part("carried").items())]
         after.carried = None if not carried else carried[0] if len(carried) == 1 else tuple(carried)
-        after.steps, after.solved, after.seconds = about["steps"], about["solved"], about["seconds"]
-        after.exam = None if about["exam"] is None else Exam(*about["exam"])
+        after.steps, after.seconds = about["steps"], about["seconds"]
+        after.solved = bool(about["solved"]) and self.task.criterion.stop  # older checkpoints say it of a text too
+        if about["exam"] is not None:
+            passed, score, found = about["exam"]
+            after.exam = Exam(passed, score, {"score": score} if isinstance(found, str) else found)
         after.best = None if about["best"] is None else (*about["best"], checkpoint.part("best"))
         try:
             after.rng.bit_generator.state = about["generator"]

@@ -1,4 +1,4 @@
-"""How a run stands: the last sequences against the criterion, and the lines of metrics.jsonl."""
+"""How a run stands: the last sequences against the criterion, and the rows of metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..files import write_atomically
 from ..tasks import Criterion
 
 
@@ -56,12 +55,6 @@ class Window:
         self.errors, self.rights = state["errors"], state["rights"]
 
 
-def append_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Add one line of JSON for each row."""
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-
-
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The rows of a metrics file; a line that a kill cut off is left out, and a missing file has none."""
     rows = []
@@ -73,10 +66,3 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         if isinstance(row, dict) and isinstance(row.get("step"), int):
             rows.append(row)
     return rows
-
-
-def rewind_metrics(path: Path, step: int) -> None:
-    """Drop the rows after a step, which a resumed run will write again."""
-    if path.exists():
-        rows = [row for row in read_metrics(path) if row["step"] <= step]
-        write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))

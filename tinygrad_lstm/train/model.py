@@ -39,6 +39,15 @@ class OwnLayer(OverTime):
             ) from error
 
 
+class Bag(Linear):
+    """A layer without order or memory of it: its last hidden state is the mean over time of tanh(x W + b)."""
+
+    def __call__(self, x: Tensor, state: None = None) -> tuple[Tensor, None]:  # type: ignore[override]
+        """x (T, batch, input) gives that mean at every step (T, batch, hidden), and no state."""
+        mean = tanh(super().__call__(x)).mean(axis=0, keepdims=True)
+        return broadcast_to(mean, (len(x), *mean.shape[1:])), None
+
+
 class Network(Module):
     """x (T, batch, inputs) to the hidden state of every step, and from chosen ones to outputs.
 
@@ -49,6 +58,8 @@ class Network(Module):
 
     Raises ValueError for kinds, sizes and options that do not exist or contradict each other.
     """
+
+    layer: Any  # an OverTime or a Bag
 
     def __init__(
         self,
@@ -64,51 +75,45 @@ class Network(Module):
     ) -> None:
         check_kind(kind, init)
         generator = np.random.default_rng(rng)
+        shared: dict[str, Any] = {"rng": generator, "dtype": dtype}
         self.kind = kind
-        self.layer: OverTime | Linear
         if kind == "bag":
-            self.layer = Linear(inputs, hidden, rng=generator, dtype=dtype)
+            self.layer = Bag(inputs, hidden, **shared)
         elif kind == "rnn":
-            self.layer = RNN(inputs, hidden, rng=generator, dtype=dtype)
+            self.layer = RNN(inputs, hidden, **shared)
             if init == "orthogonal":
                 W = self.layer.cells[0].W_h
                 W.assign(np.concatenate([orthogonal((hidden, hidden), generator), W.numpy()[hidden:]]))
-        elif not isinstance(kind, str):
-            self.layer = OwnLayer(kind, inputs, hidden, rng=generator, dtype=dtype, forget_bias=forget_bias)
-        else:
+        elif isinstance(kind, str):
+            of_chrono: dict[str, Any] = {"init": init, "T_max": T_max if init == "chrono" else None}
             self.layer = LSTM(
-                inputs, hidden, forget_bias=forget_bias, forget_gate=kind == "lstm",
-                init=init, T_max=T_max if init == "chrono" else None, rng=generator, dtype=dtype,
-            )  # fmt: skip
+                inputs, hidden, forget_bias=forget_bias, forget_gate=kind == "lstm", **of_chrono, **shared
+            )
+        else:
+            self.layer = OwnLayer(kind, inputs, hidden, forget_bias=forget_bias, **shared)
         self.readout = Linear(hidden, outputs, rng=generator, dtype=self.layer.dtype)
         self.dtype = self.readout.dtype
 
     def __call__(
         self, x: npt.NDArray[Any], at: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None, state: State = None
     ) -> tuple[Tensor, State]:
-        """The outputs (N, outputs) at the positions `at` (see `tasks.Batch`), and the last state.
+        """The outputs (N, outputs) at the positions `at` (see `tasks.Batch`), and the last state, detached.
 
-        `state` is what the call before returned, whose graph is not gone into; None for zeros.
+        `state` is what the call before returned, None for zeros.
         """
-        h, state = self.run(x, state)
+        h, last = self.layer(tensor(x, dtype=self.dtype), state)
         chosen = h.reshape(-1, h.shape[-1]) if at is None else h[at]
-        return self.readout(chosen), state
-
-    def run(self, x: npt.NDArray[Any], state: State = None) -> tuple[Tensor, State]:
-        """The hidden state of every step (T, batch, hidden) and the last state, detached."""
-        xs = tensor(x, dtype=self.dtype)
-        if isinstance(self.layer, OverTime):
-            h, last = self.layer(xs, state)
-            return h, tuple(s.detach() for s in last) if isinstance(last, tuple) else last.detach()
-        mean = tanh(self.layer(xs)).mean(axis=0, keepdims=True)
-        return broadcast_to(mean, (len(x), *mean.shape[1:])), None
+        if isinstance(last, tuple):
+            return self.readout(chosen), tuple(s.detach() for s in last)
+        return self.readout(chosen), None if last is None else last.detach()
 
     def predict(self, x: npt.NDArray[Any], state: State = None) -> tuple[npt.NDArray[Any], State]:
         """The outputs at every step as an ndarray (T, batch, outputs), without a graph, and the last state."""
         parts = []
+        take = len(x) if self.kind == "bag" else CHUNK
         with no_grad():
-            for start in range(0, len(x), len(x) if self.kind == "bag" else CHUNK):
-                piece = x[start : start + CHUNK] if self.kind != "bag" else x
+            for start in range(0, len(x), take):
+                piece = x[start : start + take]
                 out, state = self(piece, None, state)
                 parts.append(out.numpy().reshape(*piece.shape[:2], -1))
         return np.concatenate(parts), state

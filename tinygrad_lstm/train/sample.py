@@ -7,15 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..arguments import as_size
-from ..tasks.task import one_hot, softmax
+from ..tasks.notation import Floats, one_hot, softmax
 from .checkpoint import Checkpoint
-
-
-def characters_of(checkpoint: Checkpoint) -> str:
-    """The characters that a network trained on text knows. Raises ValueError for one trained on another task."""
-    if checkpoint.settings.task != "text":
-        raise ValueError(f"the run was trained on the task {checkpoint.settings.task}: only one on text can write")
-    return str(checkpoint.about["task"]["characters"])
 
 
 def sample(
@@ -30,26 +23,25 @@ def sample(
     Raises ValueError at once for a network that knows no characters, a prompt with others than it knows, a length
     below 0, and a temperature below 0 or not finite.
     """
-    characters = characters_of(checkpoint)
-    number = {c: k for k, c in enumerate(characters)}
-    if unknown := sorted(set(prompt) - number.keys()):
-        shown = ", ".join(repr(c) for c in unknown[:10])
-        raise ValueError(f"the network never saw {shown}: its {len(characters)} characters are {characters!r}")
+    notation = checkpoint.notation
+    if notation.unit != "character" or not notation.symbols:
+        raise ValueError(f"the run was trained on the task {checkpoint.settings.task}: only one on text can write")
+    characters = notation.symbols
+    start = notation.inputs(list(prompt) or ["\n" if "\n" in characters else characters[0]], len(characters))
     length, seed = as_size("length", length, 0), as_size("seed", seed, 0)
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be a number of 0 or more, got {temperature}")
-    start = [number[c] for c in prompt] or [number.get("\n", 0)]
     return _write(checkpoint, characters, start, length, temperature, seed)
 
 
 def _write(
-    checkpoint: Checkpoint, characters: str, start: list[int], length: int, temperature: float, seed: int
+    checkpoint: Checkpoint, characters: str, read: Floats, length: int, temperature: float, seed: int
 ) -> Iterator[str]:
     network = checkpoint.best_network()
     rng = np.random.default_rng(seed)
-    read, state = start, None
+    state = None
     for _ in range(length):
-        outputs, state = network.predict(one_hot(np.array(read)[:, None], len(characters)), state)
+        outputs, state = network.predict(read[:, None], state)
         logits = outputs[-1, 0].astype(np.float64)
         if temperature == 0:
             k = int(logits.argmax())
@@ -58,5 +50,5 @@ def _write(
                 scaled = (logits - logits.max()) / temperature  # -inf where the quotient is too large: probability 0
             p = softmax(scaled)
             k = int(np.searchsorted(np.cumsum(p), rng.random() * p.sum(), side="right").clip(0, len(p) - 1))
-        read = [k]
+        read = one_hot(np.array([k]), len(characters))
         yield characters[k]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 
+from ..tasks.notation import named
 from .loop import Trainer
 
 EVERY = 1.0  # seconds from one look at the run to the next
@@ -18,7 +19,7 @@ def watch(trainer: Trainer) -> None:
     In a notebook one output is drawn anew: the trainer's own page, with the loss so far beside the baseline. Anywhere
     else a line is printed. Raises Diverged as `Trainer.step` does; what was reached until then stays shown.
     """
-    show = _in_place(trainer) if _in_notebook() else lambda: print(_line(trainer), flush=True)
+    show = _in_place(trainer) if _in_notebook() else lambda: print(progress(trainer), flush=True)
     shown = time.monotonic()
     try:
         for _ in trainer.run():
@@ -41,9 +42,14 @@ def _in_place(trainer: Trainer) -> Callable[[], None]:
     return lambda: handle.update(trainer)
 
 
-def _line(trainer: Trainer) -> str:
-    said = f"{trainer.sequences:>9,} sequences"
-    loss = trainer.reports[-1].get("loss") if trainer.reports else None
-    if isinstance(loss, float):
-        said += f"  loss {loss:.4f} (baseline {trainer.task.baseline.loss:.4f})"
-    return f"{said}  solved" if trainer.solved and trainer.task.criterion.stop else said
+def progress(trainer: Trainer) -> str:
+    """How far a run is in one line: its sequences, the numbers of its last report, and its last examination."""
+    parts = [f"{trainer.sequences:>9,} sequences"]
+    row = trainer.reports[-1] if trainer.reports else {}
+    if isinstance(row.get("loss"), float):  # a file of metrics may hold anything
+        parts.append(f"loss {row['loss']:.4f} (baseline {trainer.task.baseline.loss:.4f})")
+    if trainer.window.error is not None:
+        parts += [f"error {trainer.window.error:.4f}", f"right {trainer.window.right:.1%}"]
+    if trainer.exam is not None:
+        parts.append(named(trainer.exam.found))
+    return "  ".join([*parts, "solved"] if trainer.solved else parts)
