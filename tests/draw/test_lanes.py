@@ -120,7 +120,7 @@ def test_three_steps_stand_side_by_side(name):
     check(laid_out(traced(CELLS[name]()), few=False))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(own.cells(), st.booleans())
 def test_a_random_cell_has_a_clear_picture_or_none(cell, parameters):
     steps = find_chain(traced(cell, 2))
