@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import io
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from tinygrad_lstm.files import all_or_nothing, write_atomically
 
 LESSONS = Path(__file__).parent / "lessons"
 PICTURES = LESSONS / "pictures"
+FABLES = Path(__file__).parent.parent / "examples" / "fables.txt"
 EXTRAS = {"charts": "matplotlib", "torch": "torch"}
 
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -76,8 +78,10 @@ class Lesson:
     def run(self, folder: Path, done: Callable[[Block], None] = lambda block: None) -> Lesson:
         """Run every block in `folder`, where `save` then puts its pictures. Blocks whose extra is missing are left.
 
-        `done` is told of each block.
+        In the folder a lesson finds `examples/fables.txt`, as in that of the project. `done` is told of each block.
         """
+        (folder / "examples").mkdir(exist_ok=True)
+        shutil.copy(FABLES, folder / "examples")
         with contextlib.chdir(folder):
             for block in self.blocks:
                 if block.needs and not find_spec(EXTRAS[block.needs]):
@@ -178,7 +182,7 @@ def main(arguments: list[str] | None = None) -> Lesson:
     folder = PICTURES if given.write else given.out or Path(f"lesson-{given.lesson.zfill(2)}")
     with tempfile.TemporaryDirectory() as made:
         lesson.run(Path(made), Page(lesson, compare=not given.write))
-        pictures = {path.name: path.read_bytes() for path in Path(made).iterdir()}
+        pictures = {path.name: path.read_bytes() for path in Path(made).iterdir() if path.is_file()}
     try:
         with all_or_nothing(folder) as staging:
             for name, data in pictures.items():

@@ -272,6 +272,12 @@ def test_no_block_uses_a_name_that_only_a_block_with_an_extra_makes(name: str) -
     assert not (made[True] - made[False]) & used
 
 
+def test_the_cell_of_the_last_lesson_is_that_of_the_example() -> None:
+    code = Lesson(PATHS[14]).blocks[0].code
+    example = LESSONS.parent.parent / "examples" / "own_cells.py"
+    assert code[code.index("class") : code.index("\n\n\ncell")] in example.read_text(encoding="utf-8")
+
+
 def test_every_picture_belongs_to_a_lesson() -> None:
     shown = [picture for path in PATHS for picture in Lesson(path).pictures]
     assert sorted(shown) == sorted(path.name for path in PICTURES.iterdir())
