@@ -203,14 +203,16 @@ class _Graph:
         return Node(id, "op", x.primitive.name, x.primitive.symbol, x.name, path, array, x.params, seed, self)
 
     def inputs(self, id: int) -> list[Edge]:
-        return [self._edge(*link) for link in self._by_consumer[id]]
+        op = self.tensors[id]
+        inputs = op.inputs if op in self._inside else ()
+        return [self._edge(self.ids[x], id, slot) for slot, x in enumerate(inputs)]
 
     def uses(self, id: int) -> list[Edge]:
-        return [self._edge(*link) for link in self._by_source[id]]
+        return [self._edge(id, consumer, slot) for consumer, slot in self._links(id)]
 
     def cotangents(self, id: int) -> list[Array]:
         """Those of the uses of a value, which are the terms of its gradient; making the edges would take longer."""
-        found = [self._cotangent(consumer, slot) for _, consumer, slot in self._by_source[id]]
+        found = [self._cotangent(consumer, slot) for consumer, slot in self._links(id)]
         return [cotangent for cotangent in found if cotangent is not None]
 
     def _edge(self, source: int, consumer: int, slot: int) -> Edge:
@@ -220,34 +222,31 @@ class _Graph:
         return self._cotangents.get(slot, {}).get(self.tensors[consumer])
 
     @cached_property
-    def _links(self) -> npt.NDArray[np.intp]:
-        """Of every edge, grouped by consumer: the ids of its source and its consumer, and its slot."""
+    def _inside(self) -> set[Tensor]:
+        """The operations, to ask whether a Tensor is one: an adjoint may lead to one that is not."""
+        return set(self.operations)
+
+    @cached_property
+    def _table(self) -> tuple[npt.NDArray[np.intp], list[int]]:
+        """Of every edge the ids of its source and its consumer, and its slot, by source; where those of each begin.
+
+        In the order of their consumers. A list for each value would take five times the memory.
+        """
         ids = self.ids
         numbers = (n for op in self.operations for slot, x in enumerate(op.inputs) for n in (ids[x], ids[op], slot))
-        return np.fromiter(numbers, np.intp).reshape(-1, 3)
+        table = np.fromiter(numbers, np.intp).reshape(-1, 3)
+        table = table[np.argsort(table[:, 0], kind="stable")]
+        return table, np.searchsorted(table[:, 0], np.arange(len(ids) + 1)).tolist()
 
-    @cached_property
-    def _by_source(self) -> _Rows:
-        return _Rows(self._links, 0, len(self.ids))
-
-    @cached_property
-    def _by_consumer(self) -> _Rows:
-        return _Rows(self._links, 1, len(self.ids))
+    def _links(self, source: int) -> list[list[int]]:
+        """The uses of a value, as consumer and slot."""
+        table, starts = self._table
+        found: list[list[int]] = table[starts[source] : starts[source + 1], 1:].tolist()
+        return found
 
     def adjoint_of(self, id: int) -> tuple[Node, int | None] | None:
         scope = self.tensors[id].scope
         return (self.node(self.ids[scope.op]), scope.slot) if isinstance(scope, adjoint) else None
-
-
-class _Rows:
-    """The rows of a table by the number in one of its columns, those of a number in the order that they have there."""
-
-    def __init__(self, table: npt.NDArray[np.intp], column: int, count: int) -> None:
-        self._table = table[np.argsort(table[:, column], kind="stable")]
-        self._starts = np.searchsorted(self._table[:, column], np.arange(count + 1)).tolist()
-
-    def __getitem__(self, number: int) -> Iterator[list[int]]:
-        return iter(self._table[self._starts[number] : self._starts[number + 1]].tolist())
 
 
 class Flow(Shown):

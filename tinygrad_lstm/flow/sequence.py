@@ -91,21 +91,20 @@ class Passage:
         """The norms of dL/dx_t."""
         return self.norms["x"]
 
-    def since(self, name: str) -> int | None:
-        """The earliest step from which the norm is at least TINY up to the last step; None where the last is not."""
-        lost = np.flatnonzero(self.norms[name] < TINY)
-        first = int(lost[-1]) + 2 if lost.size else 1
-        return first if first <= len(self.tokens) else None
-
     def factor(self, name: str) -> float | None:
-        """The factor on the norm of one step back: (first / last) ** (1 / steps), the geometric mean.
+        """The factor on the norm of one step back, from the last step to the first. See `factor_a_step`."""
+        return factor_a_step(self.norms[name][::-1])
 
-        First is step 1, or `since(name)` where the norm is lost before. None where there is no step between the two.
-        """
-        norms, first = self.norms[name], self.since(name)
-        if first is None or first == len(norms):
-            return None
-        return math.exp((math.log(norms[first - 1]) - math.log(norms[-1])) / (len(norms) - first))
+
+def factor_a_step(norms: Floats) -> float | None:
+    """The factor on a norm of one step back, a geometric mean: (last / first) ** (1 / steps), the first at the end.
+
+    It goes as far as float64 holds the norm, which is at least TINY up to there; None where that is no step.
+    """
+    held = int(np.append(norms < TINY, True).argmax())  # how many from the first on
+    if held < 2:
+        return None
+    return math.exp((math.log(norms[held - 1]) - math.log(norms[0])) / (held - 1))
 
 
 def forget_bias(cell: Cell) -> str:

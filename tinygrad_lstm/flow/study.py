@@ -20,7 +20,7 @@ from ..kinds import Kind, build, kind_name, make_cell
 from ..nn import Cell
 from ..shown import Shown
 from .graph import Flow, norm
-from .sequence import TINY, Floats, Passage, Path, direct_states, first_step, trace_sequence
+from .sequence import TINY, Floats, Passage, Path, direct_states, factor_a_step, first_step, trace_sequence
 
 VARIANTS = ("rnn", "lstm1997", "lstm0", "lstm1", "lstm3", "chrono")
 MOST = 5000  # steps of lag
@@ -151,12 +151,8 @@ class CellStudy:
         return np.median(cosines, axis=0) if cosines else None
 
     def factor(self) -> float | None:
-        """The factor on the median norm of one step back, a geometric mean as far as float64 holds it; or None."""
-        norms = self.norms()
-        held = int(np.append(norms < TINY, True).argmax())  # how many from the first on are at least TINY
-        if held < 2:
-            return None
-        return math.exp((math.log(norms[held - 1]) - math.log(norms[0])) / (held - 1))
+        """The factor on the median norm of one step back. See `factor_a_step`."""
+        return factor_a_step(self.norms())
 
 
 @dataclass(frozen=True, eq=False)
