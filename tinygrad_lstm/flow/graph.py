@@ -230,7 +230,7 @@ class _Graph:
     def _table(self) -> tuple[npt.NDArray[np.intp], list[int]]:
         """Of every edge the ids of its source and its consumer, and its slot, by source; where those of each begin.
 
-        In the order of their consumers. A list for each value would take five times the memory.
+        In the order of their consumers. A list for each value would take more memory.
         """
         ids = self.ids
         numbers = (n for op in self.operations for slot, x in enumerate(op.inputs) for n in (ids[x], ids[op], slot))
@@ -432,7 +432,7 @@ class Flow(Shown):
         """d state_end / d state_start of one state, with the rest of the state at `start` and all inputs held fixed.
 
         An array (n, n), n the elements of the state; step 0 is before the first. By direct differentiation over all the
-        steps; `flow.jacobians.product` gets the same from each step's own Jacobian.
+        steps.
 
         Raises KeyError for an unknown state, ValueError for steps outside 0 <= start <= end <= T.
         """

@@ -5,8 +5,8 @@ Two ways that must agree: the product of each step's own Jacobian, and direct di
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
-from itertools import islice, pairwise, zip_longest
+from collections.abc import Container, Sequence
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import numpy as np
@@ -59,8 +59,10 @@ def direct(states: States, name: str, start: int, end: int) -> Array:
     An array (n, n) with n the number of elements of the state. Edges from c_start into h_start are cut: h_start is
     held fixed, though the graph computes it from c_start.
     """
-    _check(states, name, start, end)
-    return _derivative(states.of(name)[end], states.of(name)[start], states.at(start))
+    of = states.of(name)
+    if not 0 <= start <= end < len(of):
+        raise ValueError(f"need 0 <= start <= end <= {len(of) - 1} (the number of steps), got {start} and {end}")
+    return _derivative(of[end], of[start], states.at(start))
 
 
 def of_step(states: States, t: int) -> Array:
@@ -73,35 +75,20 @@ def of_step(states: States, t: int) -> Array:
     return np.block([[_derivative(new, old, before) for old in before.values()] for new in after.values()])
 
 
-def product(states: States, name: str, start: int, end: int) -> Array:
-    """d state_end / d state_start as the block of J_end ... J_{start+1}: the same as `direct`, step by step."""
-    _check(states, name, start, end)
-    return next(islice(_products(states, name, end), end - start, None))
-
-
 def against_lag(states: States, name: str) -> Array:
-    """d state_T / d state_{T-lag} for lag 0, 1, ..., T: an array (T + 1, n, n), by products from the end."""
-    return np.array(list(_products(states, name, len(states.of(name)) - 1)))
-
-
-def _products(states: States, name: str, end: int) -> Iterator[Array]:
-    """d state_end / d state_{end-lag} for lag 0, 1, ..., end."""
-    n, dtype = states.of(name)[0].size, states.of(name)[0].dtype
-    at = list(states.at(end)).index(name)
-    rows = np.eye(n * len(states.at(end)), dtype=dtype)[at * n : (at + 1) * n]
-    for t in range(end, -1, -1):
-        at = list(states.at(t)).index(name)
-        yield rows[:, at * n : (at + 1) * n]
+    """d state_T / d state_{T-lag} for lag 0, 1, ..., T: an array (T + 1, n, n), by products of J from the end."""
+    last, n = len(states.of(name)) - 1, states.of(name)[0].size
+    found: list[Array] = []
+    for t in range(last, -1, -1):
+        at = list(states.at(t)).index(name) * n
+        if not found:
+            rows = np.eye(n * len(states.at(t)), dtype=states.of(name)[0].dtype)[at : at + n]
+        found.append(rows[:, at : at + n])
         if t:
             rows = rows @ of_step(states, t)
+    return np.array(found)
 
 
 def _derivative(of: Tensor, by: Tensor, state: dict[str, Tensor]) -> Array:
     """A matrix, with the rest of the state held fixed."""
     return jacobian(of, by, held=[x for x in state.values() if x is not by]).reshape(of.size, by.size)
-
-
-def _check(states: States, name: str, start: int, end: int) -> None:
-    last = len(states.of(name)) - 1
-    if not 0 <= start <= end <= last:
-        raise ValueError(f"need 0 <= start <= end <= {last} (the number of steps), got {start} and {end}")
