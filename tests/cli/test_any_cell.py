@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import sys
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,42 @@ def test_a_trained_cell_is_explained_with_the_weights_of_the_run(capsys: pytest.
     kept = checkpoint.network().state_dict()["layer.cells.0.U.W"]
     assert (cell.state_dict()["U.W"] == kept).all()
     assert trained["norms"]["x"] == found.trained.x.tolist()
+
+
+def test_a_trained_cell_is_explored_with_the_weights_of_the_run(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    train("--cell", "mine.py:TwoCell", "--out", "run")
+    assert main(["explore", "--model", "run", "--cell", "mine.py:TwoCell", "--out", "page.html"]) == 0
+    data = re.search(r'id="data">(.*?)</script>', (here / "page.html").read_text(encoding="utf-8"), re.DOTALL)
+    assert data is not None
+    cells = json.loads(data[1])["cells"]
+    assert [cell["label"] for cell in cells.values()] == ["trained Two", "untrained Two"]
+    kept = load("run", cell_of("TwoCell")).network().state_dict()["layer.cells.0.U.W"]
+    shown = {fixed["name"]: np.frombuffer(b64decode(fixed["data"])) for fixed in cells["trained"]["fixed"]}
+    assert (shown["U.W"] == kept.ravel()).all()
+
+
+@pytest.mark.parametrize("command", ["explain", "explore"])
+def test_a_runs_own_cell_goes_with_a_run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, command, "a b", "--cell", "mine.py:GRUCell")
+    assert said.endswith(": --cell goes with --model: untrained cells are --cells mine.py:GRUCell\n")
+
+
+@pytest.mark.parametrize(
+    ("library", "typed"),
+    [
+        ("give its class again, as cell=GRUCell", "give its class again, as --cell FILE.py:GRUCell"),
+        ("give its class again, as cell=...", "give its class again, as --cell FILE.py:NAME"),
+        ("its cell is 'lstm': leave out cell=", "its cell is 'lstm': leave out --cell"),
+    ],
+)
+def test_what_the_library_advises_is_told_as_it_is_typed(
+    library: str, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise CheckpointError(library)
+
+    monkeypatch.setattr("tinygrad_lstm.train.load", refuse)
+    assert refused(capsys, "export", "run", "--to", "npz", "--out", "x.npz").endswith(f": {typed}\n")
 
 
 def test_a_text_is_written_by_a_cell_of_ones_own(capsys: pytest.CaptureFixture[str], here: Path) -> None:

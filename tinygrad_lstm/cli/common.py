@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +104,27 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add("--cell", metavar="FILE.py:NAME", help="the class of the run's own cell, where it has one")
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The options of a command that takes a run which was kept in place of untrained cells."""
+    add = parser.add_argument
+    add(
+        "--model", type=Path, metavar="RUN", help="a trained network: the directory of a run, or one of its checkpoints"
+    )
+    add("--cell", metavar="FILE.py:NAME", help="with --model: the class of the run's own cell, where it has one")
+
+
+def load_model(args: argparse.Namespace, untrained: Sequence[str]) -> Checkpoint | None:
+    """The run of --model, None without it. Raises UserError where an option of `untrained` cells was given with it."""
+    if args.model is None:
+        if args.cell is not None:
+            raise UserError(f"--cell goes with --model: untrained cells are --cells {args.cell}")
+        return None
+    if given := [k for k in untrained if getattr(args, k) != args.parser.get_default(k)]:
+        options = ", ".join("--" + k.replace("_", "-") for k in given)
+        raise UserError(f"--model brings its own cell and what it reads: leave out {options}")
+    return load_run(args.model, args.cell)
+
+
 def load_run(path: Path, cell: str | None) -> Checkpoint:
     """A run that was kept, with the class of its own cell. Raises UserError where they do not go together."""
     from ..train import load
@@ -113,11 +135,17 @@ def load_run(path: Path, cell: str | None) -> Checkpoint:
     except OSError as error:
         raise UserError(f"cannot read {error.filename or path}: {reason(error)}") from error
     except ValueError as error:
-        raise UserError(str(error).replace("cell=", "--cell FILE.py:")) from error
+        advice = re.sub(r"\bcell=(\w*)\S*", _as_option, str(error))
+        raise UserError(advice) from error
     except Exception as error:
         if cls is None:
             raise
         raise UserError(f"{cell} cannot be built: {type(error).__name__}: {error}") from error  # the user's own code
+
+
+def _as_option(advice: re.Match[str]) -> str:
+    """The library's cell=GRUCell as it is typed; of "leave out cell=" the option alone."""
+    return f"--cell FILE.py:{advice[1] or 'NAME'}" if advice[0] != "cell=" else "--cell"
 
 
 def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:

@@ -33,15 +33,18 @@ import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..files import all_or_nothing
 from ..flow.sequence import TINY, Passage, embed, tokenize, trace_sequence
 from ..sentences import plainly, reading
-from .common import CELL, FORMATS, add_cell_options, cells, load_run, make_cells, save, save_drawing, told
+from .common import CELL, FORMATS, add_cell_options, add_model, cells, load_model, make_cells, save, save_drawing, told
 from .errors import UserError, reason
 from .terminal import bar, fit, safe, show, spelled, width
 from .text import given_text
+
+if TYPE_CHECKING:
+    from ..train import Checkpoint
 
 WIDTH = 80
 HEAD, TAIL = 12, 12  # rows of a long table that are printed
@@ -69,8 +72,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("text", nargs="*", metavar="TEXT", help="the text, or - for standard input")
     add("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
     add("--out", type=Path, default=Path("explained"), metavar="DIR", help="where to write (default: explained)")
-    add("--model", type=Path, metavar="RUN", help="explain a trained network: the directory of a run, or a checkpoint")
-    add("--cell", metavar="FILE.py:NAME", help="with --model: the class of the run's own cell")
+    add_model(parser)
     add("--tokens", choices=tuple(UNITS), default="words", help="how to split (default: words)")
     add("--cells", type=cells, default=["lstm", "rnn"], metavar="LIST", help=f"each {CELL} (default: lstm,rnn)")
     add_cell_options(parser)
@@ -82,10 +84,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if (form := args.out.suffix.lower()) in (".html", *(f".{name}" for name in FORMATS)) and not args.out.is_dir():
         how = "take `explore` for one page" if form == ".html" else f"give --format {form[1:]} and a directory"
         raise UserError(f"--out names a directory, in which several files are written, not {args.out}: {how}")
-    if args.model is not None:
-        return _model(args)
-    if args.cell is not None:
-        raise UserError(f"--cell goes with --model: untrained cells are --cells {args.cell}")
+    if (checkpoint := load_model(args, _UNTRAINED)) is not None:
+        return _model(checkpoint, args)
     text = given_text(args)
     tokens = tokenize(text, args.tokens)
     if not text.strip():
@@ -106,18 +106,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return _result(by_kind, unit, text, None, written, args)
 
 
-def _model(args: argparse.Namespace) -> dict[str, Any]:
+def _model(checkpoint: Checkpoint, args: argparse.Namespace) -> dict[str, Any]:
     """Explain a trained network."""
     from ..train import explain
     from . import explain_model
 
-    default = argparse.ArgumentParser()
-    arguments(default)
-    if given := [k for k in _UNTRAINED if getattr(args, k) != default.get_default(k)]:
-        options = ", ".join("--" + k.replace("_", "-") for k in given)
-        raise UserError(f"--model brings its own cell and reads characters or symbols: leave out {options}")
     text = given_text(args) if args.text or args.file is not None else None
-    checkpoint = load_run(args.model, args.cell)
     with told():
         found = explain(checkpoint, text, args.seed)
     by_kind = explain_model.by_kind(found)
