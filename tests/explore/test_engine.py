@@ -28,7 +28,7 @@ SETTINGS = 120
 def engine(browser: Any) -> Any:
     """A blank page with the scripts that draw nothing."""
     page = browser.new_page()
-    for name in ("engine.js", "random.js", "words.js"):
+    for name in ("engine.js", "random.js", "writing.js"):
         page.add_script_tag(content=files("tinygrad_lstm.explore").joinpath(name).read_text(encoding="utf-8"))
     return page
 
@@ -268,11 +268,11 @@ def test_a_text_is_split_as_the_library_does(engine: Any) -> None:
     )
     assert not spaces.strip()
     for text in (f"a{spaces}b", " ".join(TOKENS), "\ufeffa b", "a\u200bb", "", spaces):
-        assert engine.evaluate("(t) => Words.split(JSON.parse(t))", json.dumps(text)) == tokenize(text)
+        assert engine.evaluate("(t) => Writing.split(JSON.parse(t))", json.dumps(text)) == tokenize(text)
     for text in ("a\r\nb\rc\n\n", "😀 x", "\n", ""):
-        assert engine.evaluate("(t) => Words.characters(t)", text) == tokenize(text, "chars")
+        assert engine.evaluate("(t) => Writing.characters(t)", text) == tokenize(text, "chars")
     every = "".join(chr(k) for k in range(0x3100))
-    assert engine.evaluate("(t) => Words.split(JSON.parse(t))", json.dumps("|".join(every))) == tokenize(
+    assert engine.evaluate("(t) => Writing.split(JSON.parse(t))", json.dumps("|".join(every))) == tokenize(
         "|".join(every)
     )
 
@@ -293,8 +293,8 @@ def test_numbers_are_printed_as_in_the_drawings(engine: Any) -> None:
         1e300,
         *(10 ** rng.uniform(-9, 5, 300)).tolist(),
     ]
-    printed = engine.evaluate("(v) => v.map((x) => Words.number(x))", values)
+    printed = engine.evaluate("(v) => v.map((x) => Writing.number(x))", values)
     assert printed == [number(x) for x in values]
-    assert engine.evaluate("[Words.number(null), Words.number(NaN), Words.number(Infinity), Words.number(-0.5)]") == [
+    assert engine.evaluate("[null, NaN, Infinity, -0.5].map((x) => Writing.number(x))") == [
         number(None), number(float("nan")), number(float("inf")), number(-0.5),
     ]  # fmt: skip

@@ -20,7 +20,7 @@ from tinygrad_lstm.explore.page import SCRIPTS, _source
 from tinygrad_lstm.explore.step import Program
 from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
 from tinygrad_lstm.kinds import make_cell
-from tinygrad_lstm.nn import Cell, LSTMCell, RNNCell
+from tinygrad_lstm.nn import Cell, RNNCell
 from tinygrad_lstm.primitives import Primitive, cos
 
 OWN = Primitive("mine", "?", np.sin, (lambda g, out, x: g * cos(x),))
@@ -174,14 +174,6 @@ def test_cells_of_ones_own_must_fit_the_page() -> None:
         page("a b", cells={"a": RNNCell(2, 2), "b": RNNCell(3, 2)})
     with pytest.raises(TypeError, match="computes in float64"):
         page("a b", cells={"a": RNNCell(2, 2, dtype=np.float32)})
-
-
-@pytest.mark.parametrize("T_max", [2, 11, 100])
-def test_chrono_in_the_page_is_chrono_of_the_library(T_max: int) -> None:
-    uniform = np.array(of_words("a b", 6, 1.0, 4)["cells"]["LSTM"]["chrono"]["u"])
-    b_f = LSTMCell(6, 6, init="chrono", T_max=T_max, rng=4).b_f
-    assert b_f is not None
-    np.testing.assert_allclose(np.log(1 + (T_max - 2) * uniform), b_f.numpy(), rtol=1e-12, atol=1e-12)
 
 
 def test_what_no_page_can_hold_is_refused() -> None:

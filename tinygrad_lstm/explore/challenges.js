@@ -2,13 +2,13 @@
 // Three things to find out with the controls, each with a check of the numbers at hand.
 
 const Challenges = (() => {
-  const { number, percent, steps } = Words;
+  const { number, percent, steps } = Writing;
   const { cells, trained, sequences, state, vectors, row, keeps, bias } = Model;
-  const html = Marks.html;
+  const html = Shapes.html;
   const find = (id) => document.getElementById(id);
 
   const whole = (model) =>
-    Says.changed(model)
+    Sentences.changed(model)
       ? "Set z to 1 and open all paths first: only the whole gradient counts. "
       : state.everyStep
       ? "Let the loss be read at the end only. "
@@ -18,7 +18,7 @@ const Challenges = (() => {
   function smallestGate({ cell, run }) {
     const gate = keeps(cell);
     if (!gate) return cell.direct[cell.main] === "1" ? 1 : null;
-    const k = Words.nodeOf(cell, gate);
+    const k = Writing.nodeOf(cell, gate);
     return Math.min(...run.values[k].subarray(cell.nodes[k].width));
   }
   /** How much of the main state's gradient is left before the first step. */
@@ -55,7 +55,7 @@ const Challenges = (() => {
     const problem = whole(model), sequence = sequences[state.sequence], { T } = model;
     if (problem) return [false, problem];
     const cell = cells[state.cell], gate = keeps(cell);
-    if (!gate || Model.chrono(cell) || bias(cell, gate).shift)
+    if (!gate || bias(cell, gate).shift)
       return [false, "Choose an LSTM with one forget bias for all its units."];
     if (T !== 100) return [false, `This sequence has ${steps(T)}: choose the numbers from 1 to 100.`];
     const left = kept(model.rows[0]), { value } = bias(cell, gate), xs = vectors(sequence);

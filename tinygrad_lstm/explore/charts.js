@@ -2,23 +2,20 @@
 // The gradient against the step, its split by detours, and the gates as heat maps.
 
 const Charts = (() => {
-  const { number, signed, name } = Words;
+  const { number, signed, name } = Writing;
   const { at, norm, dot, TINY } = Engine;
-  const { svg, html, text, heat, upright } = Marks;
+  const { svg, html, text, heat, upright } = Shapes;
 
-  /** The logarithm of the gradient against the step, with closed forms. */
+  /** The logarithm of the gradient against the step, with closed forms, and its key with the numbers at the chosen step. */
   function decay(model, room) {
-    const { T } = model, w = Math.max(300, room), h = Math.min(360, Math.max(240, 0.5 * w)), left = 46,
-      right = w < 480 ? 16 : 54 + 6.9 * Math.max(...model.lines.map((line) => line.short?.length ?? 0)), top = 12,
-      low = 34;
-    const lines = model.lines.filter((line) => line.sizes.some((s) => s > 0));
-    const logs = lines.filter((line) => !line.thin).flatMap((line) =>
-      line.sizes.filter((s) => s > 0 && Number.isFinite(s)).map(Math.log10)
-    );
-    const high = Math.max(1, Math.ceil(Math.max(0, ...logs))),
+    const { T, t } = model, w = Math.max(300, room), h = Math.min(360, Math.max(240, 0.5 * w)),
+      [left, right, top, low] = [46, 16, 12, 34], lines = model.lines.filter((line) => line.sizes.some((s) => s > 0)),
+      logs = lines.flatMap((line) => line.sizes.filter((s) => s > 0 && Number.isFinite(s)).map(Math.log10)),
+      high = Math.max(1, Math.ceil(Math.max(0, ...logs))),
       floor = Math.max(high - 40, Math.min(-3, Math.floor(Math.min(0, ...logs))));
-    const x = (t) => left + ((w - left - right) * t) / Math.max(T, 1),
-      y = (size) => top + ((h - top - low) * (high - Math.log10(size))) / (high - floor);
+    const x = (s) => left + ((w - left - right) * s) / Math.max(T, 1),
+      y = (size) => top + ((h - top - low) * (high - Math.log10(size))) / (high - floor),
+      inside = (size) => size >= 10 ** floor && Number.isFinite(size); // a line ends where it leaves the chart
     const drawn = [], every = Math.max(1, Math.ceil((high - floor) / 8));
     for (let k = floor; k <= high; k++) {
       if ((k - high) % every) continue;
@@ -27,70 +24,32 @@ const Charts = (() => {
           "end 10.5 t-muted"));
     }
     const marks = Math.max(1, Math.ceil(T / Math.max(2, Math.floor((w - left - right) / 44))));
-    for (let t = 0; t <= T; t += marks) drawn.push(text(x(t), h - low + 16, String(t), "middle 10.5 t-muted"));
-    drawn.push(
-      text((left + w - right) / 2, h - 4, model.lines.some((line) =>
-          line.thin
-        )
-        ? "step (thin lines: σ(b) a step and nothing else)"
-        : "step", "middle 10.5 t-muted")
-    );
-    const taken = lines.filter((line) => !line.thin).map((line) => y(line.sizes[0]));
-    for (const line of lines) {
-      const inside = (s) => s >= 10 ** floor && Number.isFinite(s); // a line ends where it leaves the chart
-      let d = "";
-      line.sizes.forEach((s, t) => {
-        if (inside(s)) d += `${inside(line.sizes[t - 1]) ? "L" : "M"}${x(t).toFixed(1)} ${y(s).toFixed(1)}`;
-      });
-      drawn.push(svg("path", { d, class: line.kind }, svg("title", {}, line.label)));
-      if (right < 100) continue;
-      const first = line.sizes.findIndex(inside), place = line.thin ? [x(first) + 4, y(line.sizes[first])] : null;
-      if (place
-        && place[1] < h - low - 2
-        && place[0] < left + 10
-        && !taken.some((other) => Math.abs(other - place[1]) < 12))
-      {
-        drawn.push(text(place[0], place[1] - 3, line.label, "9 t-muted"));
-        taken.push(place[1]);
-      }
-    }
-    const cursor = x(model.t);
-    drawn.push(svg("line", { x1: cursor, x2: cursor, y1: top, y2: h - low, class: "cursor" }));
-    for (const line of lines.filter((l) => l.strong)) {
-      const s = line.sizes[model.t];
-      if (!(s >= 10 ** floor)) continue;
-      drawn.push(
-        line.strong === "subject"
-          ? svg("circle", { cx: cursor, cy: y(s), r: 5, fill: "var(--state)" })
-          : svg("rect", { x: cursor - 4.5, y: y(s) - 4.5, width: 9, height: 9, fill: "var(--gradient)" })
+    for (let s = 0; s <= T; s += marks) drawn.push(text(x(s), h - low + 16, String(s), "middle 10.5 t-muted"));
+    drawn.push(text((left + w - right) / 2, h - 4, "step", "middle 10.5 t-muted"));
+    for (const { sizes, kind, label } of lines) {
+      const d = sizes.map((size, s) =>
+        inside(size) ? `${inside(sizes[s - 1]) ? "L" : "M"}${x(s).toFixed(1)} ${y(size).toFixed(1)}` : ""
       );
+      drawn.push(svg("path", { d: d.join(""), class: kind }, svg("title", {}, label)));
     }
-    // A key with the numbers at the chosen step: line, name, value.
-    const key = lines.filter((line) => !line.thin);
-    const keyed = key.map((line, k) => {
-      const yy = right < 100 ? 0 : top + 8 + k * 38;
-      return right < 100
-        ? null
-        : [svg("path", { d: `M${w - right + 12} ${yy}h26`, class: line.kind }), line.strong === "subject"
-          ? svg("circle", { cx: w - right + 25, cy: yy, r: 4, fill: "var(--state)" })
-          : line.strong
-          ? svg("rect", { x: w - right + 21.5, y: yy - 3.5, width: 7, height: 7, fill: "var(--gradient)" })
-          : null, text(w - right + 44, yy + 4, line.short, "10.5 bold"),
-          text(w - right + 44, yy + 18, number(line.sizes[model.t]), "10.5 t-muted")];
-    });
-    const sentence = key.map((line) => `${line.label}: ${number(line.sizes[model.t])} at step ${model.t}`).join("; ");
-    const picture = svg("svg", { width: w, height: h, viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": sentence },
-      drawn, keyed);
-    picture.dataset.left = left;
-    picture.dataset.right = right;
-    if (right >= 100) return [picture];
-    return [picture,
-      html("ul", { class: "key" },
-        key.map((line) =>
-          html("li", {},
-            svg("svg", { width: 34, height: 12, viewBox: "0 0 34 12", "aria-hidden": "true" },
-              svg("path", { d: "M2 6h30", class: line.kind })), ` ${line.label}: ${number(line.sizes[model.t])}`)
-        ))];
+    drawn.push(svg("line", { x1: x(t), x2: x(t), y1: top, y2: h - low, class: "cursor" }));
+    for (const line of lines) if (inside(line.sizes[t])) drawn.push(sign(line, x(t), y(line.sizes[t])));
+    const said = lines.map((line) => `${line.label}: ${number(line.sizes[t])}`);
+    const picture = svg("svg", { width: w, height: h, viewBox: `0 0 ${w} ${h}`, role: "img",
+      "aria-label": `at step ${t}: ${said.join("; ")}` }, drawn);
+    Object.assign(picture.dataset, { left, right });
+    const key = lines.map((line, k) =>
+      html("li", {},
+        svg("svg", { width: 34, height: 12, viewBox: "0 0 34 12", "aria-hidden": "true" },
+          svg("path", { d: "M2 6h30", class: line.kind }), sign(line, 17, 6)), said[k])
+    );
+    return [picture, html("ul", { class: "key" }, key)];
+  }
+
+  /** What tells the measured lines apart without their colours: a disc in the first row's, a square in the other's. */
+  function sign({ strong }, x, y) {
+    if (strong === "subject") return svg("circle", { cx: x, cy: y, r: 4.5, fill: "var(--state)" });
+    return strong && svg("rect", { x: x - 4, y: y - 4, width: 8, height: 8, fill: "var(--gradient)" });
   }
 
   /** Signed shares of the gradient by number of detours; they add up to 1. Filled: times z to the power of k. */
@@ -159,7 +118,7 @@ const Charts = (() => {
         }
       const middle = head + y + (n * unit) / 2, now = at(values, t, n), mean = now.reduce((a, b) => a + b, 0) / n;
       drawn.push(text(2, middle - 1, name(cell, notation, role, state ? "t" : undefined), "13 rich bold"),
-        text(2, middle + 12, Words.clip(cell.words[role], 15), "9.5 t-muted"));
+        text(2, middle + 12, Writing.clip(cell.words[role], 15), "9.5 t-muted"));
       if (unit >= 11)
         Array.from(now).forEach((v, j) =>
           drawn.push(text(total - right + 6, head + y + j * unit + 10, signed(v), "9.5"))

@@ -45,15 +45,10 @@ def of_words(
     if not tokens:
         raise ValueError('the text is empty: give some words, as in explore "the cities that I have seen"')
     _check_length(len(tokens), "words")
-    chrono: list[float] | None = None
     drawn = {"LSTM": "lstm", "RNN": "rnn", "LSTM of 1997": "lstm1997"} if cells is None else {}
     if cells is None:
         cells = {label: make_cell(k, hidden_size, hidden_size, forget_bias, seed) for label, k in drawn.items()}
         cells["LSTM of one unit"] = _unit(hidden_size, forget_bias)
-        lag = LSTMCell(hidden_size, hidden_size, init="chrono", T_max=3, rng=seed).b_f
-        assert lag is not None
-        # ln U[1, 2], as drawn for T_max = 3: e to its power minus 1 is the uniform number it was made of.
-        chrono = np.expm1(lag.numpy()).tolist()
     widths = {cell.input_size for cell in cells.values()}
     if len(widths) != 1:
         raise ValueError(f"cells on one page read inputs of one size, got {', '.join(map(str, sorted(widths)))}")
@@ -64,8 +59,6 @@ def of_words(
         u /= np.linalg.norm(u)
         found[label] = _cell(cell, _traced(cell, vectors, u), label)
         found[label] |= {"read": {"u": array(u)}, "drawn": label in drawn}
-        if chrono and label == "LSTM":
-            found[label]["chrono"] = {"u": chrono, "signs": {"f": 1, "i": -1}}
     return _shared() | {
         "unit": "word",
         "seed": str(seed),

@@ -265,26 +265,6 @@ const Engine = (() => {
 
   // ── readings ─────────────────────────────────────────────────────────────────────────────────
 
-  /** The edges along which a path is left, neither cut nor counted as 0: whether one leads from L to the main state after
-   *  step 1, and to the first input. */
-  function reached({ run, factors, everyStep }) {
-    const { cell, T } = run, { nodes, first, after } = cell;
-    let open = nodes.map(() => false);
-    for (let t = T;; t--) {
-      if (everyStep || t === T) open[after[0]] = true;
-      const before = nodes.map(() => false);
-      for (let k = nodes.length - 1; k >= first; k--)
-        if (open[k])
-          nodes[k].in.forEach((i, slot) => {
-            if (i < 0 || factors[k][slot] === 0) return;
-            if (i > 0 && i < first) before[after[i - 1]] = true;
-            else open[i] = true;
-          });
-      if (t === 1) return { state: open[after[cell.main]], input: open[0] };
-      open = before;
-    }
-  }
-
   /** What one use of a weight or bias, by an affine node at step t, contributes to its gradient: the norm. */
   function used({ run, d }, k, weight, t) {
     const { in: inside, parts, width } = run.cell.nodes[k],
@@ -343,5 +323,5 @@ const Engine = (() => {
 
   // prettier-ignore
   return { TINY, OPERATIONS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
-    softmax, through, pulled, backward, split, reached, weightTerms, used, closedForm, factor };
+    softmax, through, pulled, backward, split, weightTerms, used, closedForm, factor };
 })();

@@ -4,7 +4,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 
 const Model = (() => {
-  const { number, signed, name, written, roleOf, nodeOf, plain } = Words;
+  const { number, signed, name, written, roleOf, nodeOf, plain } = Writing;
   const { at, norm, dot, floats, TINY } = Engine;
 
   // ── data ─────────────────────────────────────────────────────────────────────────────────────
@@ -47,7 +47,6 @@ const Model = (() => {
     cell: first,
     sequence: 0,
     biases: {}, // of gates, as they were set; else the cell's own
-    chrono: false,
     scale: 1,
     z: 1,
     cuts: new Set(),
@@ -69,30 +68,29 @@ const Model = (() => {
     return { ...found, own, shift, value: state.biases[gate] ?? (shift ? 0 : own[0]) };
   }
   const keeps = (cell) => cell.biases.find((b) => b.keeps)?.gate;
-  const chrono = (cell) => (state.chrono && cell.chrono) || null;
 
   /** A cell as the controls set it; `instead` holds other biases, by gate. */
-  function set(cell, T, instead = {}) {
+  function set(cell, instead = {}) {
     const arrays = {};
     for (const { gate } of cell.biases) {
-      const { fixed, own, shift, value } = bias(cell, gate), sign = chrono(cell)?.signs[gate],
-        to = instead[gate] ?? value;
-      arrays[fixed] = sign
-        ? Float64Array.from(cell.chrono.u, (u) => sign * Math.log(1 + (Math.max(T, 2) - 2) * u))
-        : own.map((b) => (shift ? b + to : to));
+      const { fixed, own, shift, value } = bias(cell, gate), to = instead[gate] ?? value;
+      arrays[fixed] = own.map((b) => (shift ? b + to : to));
     }
     return Engine.adjusted(cell, state.scale, arrays);
   }
 
+  /** The norms of the gradient of a row's main state, step 0 to T. */
+  const sizesOf = ({ cell, back }) => Engine.norms(back.d[cell.after[cell.main]], cell.n);
+
   /** A cell over vectors and back, as the controls ask; `how`: other biases, and what L asks for where another row says it. */
   function row(key, xs, how = {}) {
-    const cell = set(cells[key], xs.length, how.biases), run = Engine.forward(cell, xs),
+    const cell = set(cells[key], how.biases), run = Engine.forward(cell, xs),
       factors = Engine.through(cell, state.cuts, state.z),
       back = Engine.backward(run, { everyStep: state.everyStep, factors, said: how.said }),
       role = cell.states[cell.main];
     const made = { key, cell, run, back, label: cell.label, note: note(cell), role, state: cell.words[role],
       said: how.said };
-    return { ...made, sizes: Words.gradientOf(made) };
+    return { ...made, sizes: sizesOf(made) };
   }
 
   /** What a trained network's row answers after step t; nothing where L is u · h. */
@@ -105,8 +103,7 @@ const Model = (() => {
 
   function note(cell) {
     const said = [], gate = keeps(cell);
-    if (chrono(cell)) said.push("chrono biases");
-    else if (gate) {
+    if (gate) {
       const { shift, value } = bias(cell, gate);
       if (!shift) said.push(`${called(cell, gate)} ${number(value, 3)}`);
       else
@@ -149,37 +146,24 @@ const Model = (() => {
     };
   }
 
-  /** The lines of the chart: measured, the direct path alone, closed forms, and sigmoid(b) a step for a few b. */
+  /** The lines of the chart: measured, the direct path alone, and closed forms. */
   function lines(rows) {
     const found = [], N = data.notations[settings.notation];
     rows.forEach((row, k) => {
       const { cell, run, back, label, said } = row, kind = k === 0 ? "subject" : "beside",
-        words = Words.direct(cell, N, cell.main);
-      const what = plain(name(cell, N, row.role, "t"));
-      found.push({ label: `${label}, gradient of ${what}`, short: label, sizes: row.sizes, kind: `line-${kind}`,
-        strong: kind });
+        words = Writing.direct(cell, N, cell.main), what = plain(name(cell, N, row.role, "t"));
+      found.push({ label: `${label}, gradient of ${what}`, sizes: row.sizes, kind: `line-${kind}`, strong: kind });
       if (k === 0 && words !== null) {
         const factors = Engine.through(cell, state.cuts, 0),
           alone = Engine.backward(run, { everyStep: state.everyStep, said, factors });
-        found.push({ ...{ label: "direct path alone (z = 0)", short: "direct path", kind: "line-highway" },
-          sizes: Words.gradientOf({ cell, back: alone }) });
+        found.push({ label: "direct path alone (z = 0)", sizes: sizesOf({ cell, back: alone }), kind: "line-highway" });
       }
-      if (!state.everyStep && (k === 0 || words === null))
-        found.push({
-          label: words === null
-            ? "through the weights without squashing"
-            : `(${plain(words)}) a step, with every weight at 0`,
-          short: words === null ? "no squashing" : "weights at 0",
-          sizes: Engine.closedForm(back, words !== null),
-          kind: `line-closed ${kind}`
-        });
+      if (!state.everyStep && (k === 0 || words === null)) {
+        const how = words === null ? "the weights without squashing" : `(${plain(words)}) a step, with every weight at 0`;
+        found.push({ label: `${label}, ${how}`, sizes: Engine.closedForm(back, words !== null),
+          kind: `line-closed ${kind}` });
+      }
     });
-    const { T } = rows[0].run;
-    if (!state.everyStep && keeps(rows[0].cell)) {
-      for (const b of [-2, 0, 1, 3, 5])
-        found.push({ ...{ label: `b = ${number(b)}`, kind: "line-thin", thin: true },
-          sizes: Array.from({ length: T + 1 }, (_, t) => rows[0].sizes[T] * Engine.sigmoid(b) ** (T - t)) });
-    }
     return found;
   }
 
@@ -205,11 +189,11 @@ const Model = (() => {
       const s = t + later;
       if (s > T || s === 0) continue;
       const by = back.factors[reader][slot], cut = by === 0 ? " (cut)" : by === 1 ? "" : ` (× z = ${number(by)})`,
-        words = [Words.local(cell, N, reader, slot, s)];
+        words = [Writing.local(cell, N, reader, slot, s)];
       let to = reader; // on to the first value with a name, as long as there is one way
       while (!cell.nodes[to].name && cell.reads[to].length === 1) {
         const [[next, into]] = cell.reads[to];
-        words.unshift(Words.local(cell, N, next, into, s));
+        words.unshift(Writing.local(cell, N, next, into, s));
         to = next;
       }
       terms.push({
@@ -235,7 +219,7 @@ const Model = (() => {
       ? k
       : cell.nodes[k].in?.find((i) => cell.nodes[i]?.op === "affine" && cell.reads[i].length === 1);
     return { title: d(k, t),
-      words: `${Words.inWords(cell, N, role, t)}${t === 0 ? " before the first step" : ` at step ${t}`}`,
+      words: `${Writing.inWords(cell, N, role, t)}${t === 0 ? " before the first step" : ` at step ${t}`}`,
       ...{ norm: size, vector, terms },
       formula: terms.length
         ? `${made}It is read ${uses}: its gradient is what comes back from there.`
@@ -271,6 +255,6 @@ const Model = (() => {
   }
 
   // prettier-ignore
-  return { cells, trained, sequences, settings, state, start, vectors, row, bias, keeps, chrono, called, compute, why,
+  return { cells, trained, sequences, settings, state, start, vectors, row, bias, keeps, called, compute, why,
     check };
 })();

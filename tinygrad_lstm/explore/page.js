@@ -2,10 +2,10 @@
 // The page: pictures and sentences put in their places, controls, keys. Nothing typed by a user becomes markup.
 
 const Page = (() => {
-  const { number, signed, percent, steps, name } = Words;
+  const { number, signed, percent, steps, name } = Writing;
   const { TINY } = Engine;
   const { cells, trained, sequences, settings, state, start, compute, why, check } = Model;
-  const html = Marks.html;
+  const html = Shapes.html;
   const find = (id) => document.getElementById(id);
   const measured = []; // milliseconds of every repaint
   const looked = { tokens: null, t: 0 }; // what the strip was last scrolled to
@@ -14,7 +14,7 @@ const Page = (() => {
   function drawWhy() {
     const found = why(model, model.chosen), units = found.vector && found.vector.length <= 8 ? found.vector.length : 0;
     const token = model.chosen.t > 0 && !found.matrix
-      ? ` (“${Words.clip(Words.shown(model.tokens[model.chosen.t - 1]), 20)}”)`
+      ? ` (“${Writing.clip(Writing.shown(model.tokens[model.chosen.t - 1]), 20)}”)`
       : "";
     const terms = found.terms.length;
     const many = found.matrix
@@ -25,13 +25,12 @@ const Page = (() => {
       ? "one term"
       : `the sum of ${terms} terms`;
     find("why-says").replaceChildren(
-      `${Words.capital(model.row.label)}: gradient of the ${found.words}${token}, ${
-        Marks.richlyPlain(found.title)
-      }: norm ${number(found.norm, 3)}, ${many}.`
+      `${Writing.capital(model.row.label)}: gradient of the ${found.words}${token}, `,
+      ...Shapes.richly(found.title), `: norm ${number(found.norm, 3)}, ${many}.`
     );
     const button = (term) => {
-      if (!term.go) return html("span", {}, ...Marks.richly(term.label));
-      const element = html("button", { type: "button" }, ...Marks.richly(term.label));
+      if (!term.go) return html("span", {}, ...Shapes.richly(term.label));
+      const element = html("button", { type: "button" }, ...Shapes.richly(term.label));
       element.addEventListener("click", () => {
         choose(term.go);
         find("why-table").querySelector("button")?.focus();
@@ -47,7 +46,7 @@ const Page = (() => {
       line(html("td", {}, button(term)), term.norm, share(term.share), term.vector)
     );
     body.push(
-      line(html("th", { scope: "row" }, ...Marks.richly(found.title)), found.norm,
+      line(html("th", { scope: "row" }, ...Shapes.richly(found.title)), found.norm,
         found.terms.length && found.norm >= TINY ? "100 %" : "–", found.vector)
     );
     const whose = found.matrix ? "the sum over all steps" : "this one step’s sum",
@@ -62,7 +61,7 @@ const Page = (() => {
     }the norms do not add up.${beyond}${other}`;
     const weights = found.weights.length > 0
       && html("p", {}, "Made with ", found.weights.map((term) => [button(term), " "]));
-    find("why-table").replaceChildren(html("p", { class: "formula" }, ...Marks.richly(found.formula)),
+    find("why-table").replaceChildren(html("p", { class: "formula" }, ...Shapes.richly(found.formula)),
       html("table", {}, ...(terms > 1 ? [html("caption", {}, explained)] : []),
         html("thead", {},
           html("tr", {}, html("th", { scope: "col" }, "term"), html("th", { scope: "col" }, "norm"),
@@ -76,42 +75,33 @@ const Page = (() => {
   function repaint() {
     const begun = performance.now();
     model = compute();
-    Marks.scaleTo(model.T, trained ? 1 : 0); // L of an untrained cell starts at a norm of 1
+    Shapes.scaleTo(model.T, trained ? 1 : 0); // L of an untrained cell starts at a norm of 1
     const room = (id) => find(id).closest("section").clientWidth - padding,
       padding = document.body.clientWidth <= 600 ? 20 : 28, focused = document.activeElement?.id;
     const widths = Object.fromEntries(
       ["strip-picture", "decay-picture", "detours-picture", "gates-picture"].map((id) => [id, room(id)])
     );
     find("headline").replaceChildren(
-      ...Words.headline(model, data, Says.changed(model)).map(([text, kind]) =>
+      ...Sentences.headline(model).map(([text, kind]) =>
         kind ? html("b", { class: kind }, text) : text
       )
     );
     find("strip-picture").replaceChildren(Strip.strip(model, widths["strip-picture"]));
-    const legend = Marks.legend();
+    const legend = Shapes.legend();
     if (legend) find("legend").replaceChildren(...legend);
-    find("strip-says").textContent = Says.strip(model);
-    find("what-L").replaceChildren(...Marks.richly(Says.what(model)));
+    find("strip-says").textContent = Sentences.strip(model);
+    find("what-L").replaceChildren(...Shapes.richly(Sentences.what(model)));
     find("inside-picture").replaceChildren(Picture.inside(model));
-    find("inside-says").replaceChildren(...Says.inside(model));
+    find("inside-says").replaceChildren(...Sentences.inside(model));
     find("step-shown").textContent = `step ${model.t} of ${model.T}: ${
-      Words.clip(Words.shown(model.tokens[model.t - 1]), 14)
+      Writing.clip(Writing.shown(model.tokens[model.t - 1]), 14)
     }`;
     find("decay-picture").replaceChildren(...Charts.decay(model, widths["decay-picture"]));
-    find("decay-says").textContent = Says.decay(model);
-    const { cell } = model.row, alone = Words.direct(cell, model.notation, cell.main) !== null,
-      what = name(cell, model.notation, model.row.role, model.split.t),
-      cut = [...state.cuts].some((path) => path === `${model.row.role} -> ${model.row.role}`);
+    find("decay-says").textContent = Sentences.decay(model);
     find("detours-picture").replaceChildren(Charts.detours(model, widths["detours-picture"]));
-    find("detours-says").replaceChildren(
-      ...Marks.richly(
-        `${Words.capital(model.row.label)}, gradient of ${what}. ${
-          alone ? "" : "It has no direct path: every way back crosses a weight. "
-        }${alone || model.split.t === model.T ? Words.straight(model.split.parts, state.z, what, cut) : ""}`
-      )
-    );
+    find("detours-says").replaceChildren(...Sentences.detours(model));
     find("gates-picture").replaceChildren(Charts.heatMaps(model, widths["gates-picture"]));
-    find("gates-says").replaceChildren(...Says.gates(model));
+    find("gates-says").replaceChildren(...Sentences.gates(model));
     drawWhy();
     drawControls();
     showStep();
@@ -153,7 +143,6 @@ const Page = (() => {
       const { shift, value } = Model.bias(cell, gate);
       shown.textContent = shift ? `shift ${signed(value)}` : number(value, 3);
       if (Number(slider.value) !== value) slider.value = value;
-      slider.disabled = Boolean(Model.chrono(cell)?.signs[gate]);
     }
   }
 
@@ -166,9 +155,6 @@ const Page = (() => {
     for (const [key, value] of Object.entries({ scale: state.scale, z: state.z, phase: model.phase }))
       if (Number(find(key).value) !== value) find(key).value = value;
     find("alone").setAttribute("aria-pressed", state.z === 0);
-    find("chrono").checked = state.chrono;
-    find("chrono").disabled = !cell.chrono;
-    find("chrono-label").hidden = !Object.values(cells).some((c) => c.chrono);
     find("cell").value = state.cell;
     find("sequence").value = state.sequence;
     for (const radio of document.querySelectorAll("[name=loss]"))
@@ -184,7 +170,7 @@ const Page = (() => {
     strip.setAttribute("aria-valuemax", model.T);
     strip.setAttribute("aria-valuenow", model.t);
     strip.setAttribute("aria-valuetext",
-      `step ${model.t} of ${model.T}, ${Words.shown(model.tokens[model.t - 1])}: ${
+      `step ${model.t} of ${model.T}, ${Writing.shown(model.tokens[model.t - 1])}: ${
         model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")
       }`);
     const now = JSON.stringify({ ...state, cuts: [...state.cuts], playing: null,
@@ -233,7 +219,7 @@ const Page = (() => {
           else state.cuts.add(path);
           repaint();
         });
-        return html("label", { class: "tick" }, input, html("span", {}, ...Marks.richly(called(path))));
+        return html("label", { class: "tick" }, input, html("span", {}, ...Shapes.richly(called(path))));
       }));
     }
     wanted.forEach((path, k) => {
@@ -248,6 +234,15 @@ const Page = (() => {
     state.phase = 99; // all of it
     state.traced = true;
     repaint();
+  }
+
+  /** What of a step in the strip the pointer is on or nearest to. */
+  function nearest(column, { clientX: x, clientY: y }) {
+    const far = (e) => {
+      const box = e.getBoundingClientRect();
+      return Math.hypot(Math.max(box.left - x, 0, x - box.right), Math.max(box.top - y, 0, y - box.bottom));
+    };
+    return [...column.querySelectorAll("[data-role]")].sort((a, b) => far(a) - far(b))[0].dataset;
   }
 
   /** Show another step, with the gradient of the state at its end chosen. */
@@ -279,16 +274,16 @@ const Page = (() => {
   }
 
   function useOwn() {
-    const text = find("own").value, tokens = trained ? Words.characters(text) : Words.split(text),
+    const text = find("own").value, tokens = trained ? Writing.characters(text) : Writing.split(text),
       problem = find("own-problem");
     const unknown = trained ? [...new Set(tokens.filter((c) => !data.symbols.includes(c)))] : [];
     let says = "";
     if (!tokens.length) says = trained ? "Type some characters for the network to read." : "Type some words.";
     else if (tokens.length > data.longest)
-      says = `That is ${Words.thousands(tokens.length)} ${data.unit}s; the page shows at most ${data.longest}.`;
+      says = `That is ${Writing.thousands(tokens.length)} ${data.unit}s; the page shows at most ${data.longest}.`;
     else if (unknown.length)
-      says = `The network never saw ${unknown.slice(0, 10).map((c) => `“${Words.shown(c)}”`).join(", ")}; it knows ${
-        Words.shown(data.symbols.join(""))
+      says = `The network never saw ${unknown.slice(0, 10).map((c) => `“${Writing.shown(c)}”`).join(", ")}; it knows ${
+        Writing.shown(data.symbols.join(""))
       }`;
     problem.textContent = says;
     problem.hidden = !says;
@@ -317,7 +312,7 @@ const Page = (() => {
     const { worst, count } = check(), good = worst <= 1e-9;
     find("check").textContent = good
       ? `Checked when this page opened: ${
-        Words.thousands(count)
+        Writing.thousands(count)
       } numbers that it computed, values, gradients and splits, agree with those of tinygrad_lstm; the largest difference is ${
         number(worst)
       } of the largest number compared.`
@@ -333,7 +328,7 @@ const Page = (() => {
   function drawTheme() {
     const dark = settings.theme === "system" ? system.matches : settings.theme === "dark";
     document.documentElement.dataset.theme = dark ? "dark" : "light";
-    Marks.paint(dark, data.ramps);
+    Shapes.paint(dark, data.ramps);
   }
 
   function wire() {
@@ -345,7 +340,7 @@ const Page = (() => {
     sequences.forEach((sequence, k) =>
       find("sequence").append(
         html("option", { value: k }, k === 0
-          ? Words.clip(Words.shown(sequence.tokens.slice(0, 12).join(trained && data.symbols ? "" : " ")), 30)
+          ? Writing.clip(Writing.shown(sequence.tokens.slice(0, 12).join(trained && data.symbols ? "" : " ")), 30)
           : sequence.name)
       )
     );
@@ -366,7 +361,6 @@ const Page = (() => {
     on("alone", "click", () => (state.z = state.z === 0 ? 1 : 0));
     on("cell", "change", (e) => Object.assign(state, { cell: e.value, chosen: null }));
     on("sequence", "change", (e) => open(Number(e.value)));
-    on("chrono", "change", (e) => (state.chrono = e.checked));
     on("notation", "change", (e) => (settings.notation = e.value));
     on("theme", "change", (e) => {
       settings.theme = e.value;
@@ -397,19 +391,10 @@ const Page = (() => {
       "aria-valuemin": 1 }))
       strip.setAttribute(key, value);
     document.addEventListener("click", (event) => {
-      const picked = event.target.closest?.(".pick");
+      const column = event.target.closest?.(".column"), picked = column ?? event.target.closest?.(".pick");
       if (picked) {
-        const { row, role, t } = picked.dataset;
+        const { row, t } = picked.dataset, { role } = column ? nearest(column, event) : picked.dataset;
         choose({ row: Number(row), role, t: Number(t) });
-        return;
-      }
-      const column = event.target.closest?.(".column");
-      if (column) {
-        const { step, row } = column.dataset, far = ({ y, height }) => Math.abs(event.clientY - y - height / 2),
-          boxes = [...column.querySelectorAll(".box")].map((e) => [far(e.getBoundingClientRect()), e.dataset.role]),
-          role = boxes.sort((a, b) => a[0] - b[0])[0]?.[1]; // of a long strip the state that is nearest
-        if (role) choose({ row: Number(row), role, t: Number(step) });
-        else go(Number(step), Number(row));
         return;
       }
       const chart = event.target.closest?.("#decay-picture svg[data-left], #gates-picture svg");

@@ -15,8 +15,10 @@ from ..nn import Cell, Linear
 from .data import of_network, of_words
 
 # In this order: each needs those before it.
-PARTS = ("engine", "random", "words", "marks", "picture", "strip", "charts", "model", "says", "challenges", "page")
-SCRIPTS = tuple(f"{name}.js" for name in PARTS)
+SCRIPTS = (
+    "engine.js", "random.js", "writing.js", "shapes.js", "picture.js", "strip.js", "charts.js", "model.js",
+    "sentences.js", "challenges.js", "page.js",
+)  # fmt: skip
 
 
 def page(

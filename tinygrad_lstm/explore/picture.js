@@ -2,9 +2,15 @@
 // One step of any cell, drawn where its data says: large with every value and gradient, small as a part of the strip.
 
 const Picture = (() => {
+<<<<<<< HEAD
   const { number, signed, name, written, roleOf, shown, clip, plain } = Words;
   const { at, norm } = Engine;
   const { svg, text, heat, inkOn, edge, modeOf, came, pick, said } = Marks;
+=======
+  const { number, signed, name, written, roleOf, shown, clip, plain } = Writing;
+  const { at, norm, BENDS } = Engine;
+  const { svg, text, heat, inkOn, edge, modeOf, came, isChosen, pick, said } = Shapes;
+>>>>>>> d4a264a (explore: a click in the strip asks for what is nearest, gates too; sentences, shapes and writing hold what they say; thin lines, chrono and a search for open paths are gone)
 
   // ── phases: forward by the order in which values wait for each other, then back the other way ──
 
@@ -164,13 +170,13 @@ const Picture = (() => {
       bends = k != null && row.cell.nodes[k].bends,
       long = shape.kind === "join" && !grid.large ? "" : signOf(shape),
       sign = grid.large ? long : bends ? long[0] : (long.match(/[×+−÷^]/)?.[0] ?? long[0] ?? "");
-    const drawn = [
+    const plainly = k == null || row.cell.after.includes(k), kind = bends ? "nonlinear" : "op", drawn = [
       svg("rect", { x: x - w, y: y - h, width: 2 * w, height: 2 * h, rx: bends ? 6 : h,
-        class: bends ? "nonlinear" : "op" }),
+        ...(grid.large || plainly ? { class: kind } : asked(model, row, k, t, kind)) }),
       text(x, y + (sign.length > 1 || bends ? 3.5 : h * 0.46), sign,
         `middle ${bends && !grid.large ? 9.5 : sign.length > 1 ? h * 0.88 : h * 1.5}`)
     ];
-    if (!grid.large || k == null || row.cell.after.includes(k)) return drawn;
+    if (!grid.large || plainly) return drawn;
     const role = roleOf(row.cell, k), size = norm(at(row.back.d[k], t, row.cell.nodes[k].width));
     return pick(model, { row: model.chosen.row, role, t }, [x - w - 3, y - h - 3, 2 * w + 6, 2 * h + 6],
       said(model, row, role, t, size), drawn);
@@ -185,12 +191,12 @@ const Picture = (() => {
     const box = 42 + rowsOf(cell.m), height = grid.bottom + box + 4, final = phases(cell) - 1;
     const drawn = [
       svg("rect", { x: left - 4, y: 4, width: wide + 8, height: grid.bottom - 16, rx: 14, class: "step-box" }),
-      text(left + 10, 24, Words.capital(row.label), "13 bold"),
+      text(left + 10, 24, Writing.capital(row.label), "13 bold"),
       text(left + wide - 8, 24, `step ${t} of ${run.T}`, "end 11.5 t-muted"),
       layout.lanes.map((lane, k) =>
         text(left + 10, 42 + 16 * k,
           `one step back along ${name(cell, N, lane)} multiplies by ${
-            Words.direct(cell, N, cell.states.indexOf(lane))
+            Writing.direct(cell, N, cell.states.indexOf(lane))
           }: it meets no weight`, "10.5 rich t-state")
       ),
       !layout.lanes.length
@@ -230,6 +236,12 @@ const Picture = (() => {
     return picture;
   }
 
+  /** What makes a small shape one that a click can choose. */
+  function asked(model, row, k, t, kind) {
+    const role = roleOf(row.cell, k), chosen = isChosen(model, { row: model.rows.indexOf(row), role, t });
+    return { class: chosen ? `${kind} chosen` : kind, "data-role": role };
+  }
+
   /** One step as a part of the strip. */
   function small(model, row, t, grid) {
     const layout = row.cell.picture;
@@ -240,7 +252,8 @@ const Picture = (() => {
       const [w, h] = reach(shape, grid), node = row.cell.nodes[shape.node],
         label = node.name ? name(row.cell, model.notation, node.name) : shape.sign || "@",
         size = Math.min(10.5, (3.2 * w) / plain(label).replace(/ /g, "").length);
-      return [svg("rect", { x: x - w, y: y - h, width: 2 * w, height: 2 * h, rx: 4, class: "nonlinear" }),
+      return [svg("rect", { x: x - w, y: y - h, width: 2 * w, height: 2 * h, rx: 4,
+        ...asked(model, row, shape.node, t, "nonlinear") }),
         size >= 6 && text(x, y + 3.5, label, `middle ${size} rich bold`)];
     })];
   }

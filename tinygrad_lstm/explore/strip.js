@@ -2,9 +2,9 @@
 // The unrolled strip: one row above another, every step open where there is room, else one box a state.
 
 const Strip = (() => {
-  const { number, name, shown, clip } = Words;
+  const { number, name, shown, clip } = Writing;
   const { at, norm } = Engine;
-  const { svg, text, colour, inkOn, edge, modeOf, came, pick, said, upright } = Marks;
+  const { svg, text, colour, inkOn, edge, modeOf, came, isChosen, pick, said, upright } = Shapes;
   const LEFT = 60,
     RIGHT = 56,
     NARROW = 24, // what can be pointed at is no smaller
@@ -42,10 +42,10 @@ const Strip = (() => {
 
   /** The cell, what one step back along its main state multiplies by in words, and as it was measured. */
   function rowTitle(model, row, y) {
-    const by = Engine.factor(row.sizes), { cell } = row, words = Words.direct(cell, model.notation, cell.main),
-      state = Words.plain(name(cell, model.notation, cell.states[cell.main]));
+    const by = Engine.factor(row.sizes), { cell } = row, words = Writing.direct(cell, model.notation, cell.main),
+      state = Writing.plain(name(cell, model.notation, cell.states[cell.main]));
     const element = svg("text", { x: 2, y, "font-size": 13, class: "row-title" },
-      svg("tspan", { class: "bold" }, Words.capital(row.label)),
+      svg("tspan", { class: "bold" }, Writing.capital(row.label)),
       svg("tspan", { class: "t-muted", dx: 10, "font-size": 11.5 }, row.note));
     if (by !== null && model.T > 1 && !model.everyStep)
       element.append(
@@ -54,7 +54,7 @@ const Strip = (() => {
       );
     const why = words === null
       ? `${state}: every way back crosses a weight`
-      : `along ${state} alone: × ${/ [+−] /.test(words) ? `(${Words.plain(words)})` : Words.plain(words)}, no weight`;
+      : `along ${state} alone: × ${/ [+−] /.test(words) ? `(${Writing.plain(words)})` : Writing.plain(words)}, no weight`;
     element.append(svg("tspan", { class: "t-muted", dx: 10, "font-size": 11.5 }, why));
     return element;
   }
@@ -110,9 +110,9 @@ const Strip = (() => {
         Picture.small(model, row, t, gridOf(t)),
         pick(model, { row: index, role: "x", t }, [x + 4, foot + 14, w - 8, 26], said(model, row, "x", t, size), [
           svg("rect", { x: x + 5, y: foot + 15, width: w - 10, height: 24, rx: 7, class: "v-x" }),
-          text(x + w / 2, foot + 31, label, "middle 11.5")
+          text(x + w / 2, foot + 31, label, "middle 11.5"),
+          text(xAt + 5, foot + 11, number(size), "9.5 t-x halo")
         ], false),
-        text(xAt + 5, foot + 11, number(size), "9.5 t-x halo"),
         places.map(([s, yy]) => {
           const role = cell.states[s], up = lane(cell, s), here = norm(at(back.d[cell.after[s]], t, cell.n)),
             low = up ? yy - 29 : yy + 4, kind = `${up ? "t-lane" : "t-gradient"}${s === cell.main ? " bold" : ""} halo`;
@@ -122,7 +122,7 @@ const Strip = (() => {
         }),
         model.everyStep && t < T ? text(x + w - 4, placeOf(0) - 8, "L", "end 10 bold") : null
       ];
-      drawn.push(svg("g", { class: faded(model, index, t), "data-step": t, "data-row": index }, step));
+      drawn.push(svg("g", { class: faded(model, index, t), "data-t": t, "data-row": index }, step));
     }
     return drawn;
   }
@@ -155,8 +155,7 @@ const Strip = (() => {
         }`)
       ];
       rows.forEach(({ s, role, y, sizes, mode, came }, k) => {
-        const state = lane(cell, s), fill = colour(sizes[t], state),
-          chosen = model.chosen.row === index && model.chosen.role === role && model.chosen.t === t;
+        const state = lane(cell, s), fill = colour(sizes[t], state), chosen = isChosen(model, { row: index, role, t });
         column.push(
           edge([t === 1 ? 46 : x - w + half, y, x - half, y], came(t), { state, base: 4, arrow: w >= 34, mode }),
           svg("rect", { x: x - half, y: y - half, width: 2 * half, height: 2 * half, rx: half * 0.5, fill,
@@ -174,7 +173,7 @@ const Strip = (() => {
             came(row, edges, t), { ...{ base: 3, arrow: false, mode: modeOf(back, edges) } })
         );
       if (index === model.rows.length - 1) column.push(upright(model.tokens[t - 1], x, rows.at(-1).y + 24, w, now));
-      drawn.push(svg("g", { class: faded(model, index, t), "data-step": t, "data-row": index }, column));
+      drawn.push(svg("g", { class: faded(model, index, t), "data-t": t, "data-row": index }, column));
     }
     return drawn;
   }

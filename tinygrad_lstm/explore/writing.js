@@ -1,7 +1,7 @@
 "use strict";
-// Numbers, names and sentences: everything that is said, chosen by the numbers at hand.
+// How numbers, names and formulas are written.
 
-const Words = (() => {
+const Writing = (() => {
   const RAISED = { "-": "⁻", ...Object.fromEntries([..."⁰¹²³⁴⁵⁶⁷⁸⁹"].map((c, k) => [String(k), c])) };
   const { TINY } = Engine;
 
@@ -162,90 +162,7 @@ const Words = (() => {
   /** A name as plain text, for screen readers. */
   const plain = (text) => text.replace(/_\{([^}]*)\}/g, " $1").replace(/_(.)/g, " $1").replace(/[⟨⟩]/g, " ").trim();
 
-  // ── sentences ────────────────────────────────────────────────────────────────────────────────
-
-  /** The norms of the gradient of a row's main state, step 0 to T. */
-  const gradientOf = ({ cell, back }) => Engine.norms(back.d[cell.after[cell.main]], cell.n);
-
-  /** The headline: what one step back does to the gradient in each row, and what the first input gets of it.
-   *  Pieces [text, class]; those with a class are the numbers that matter. `caution` says why it is not the gradient. */
-  function headline(model, data, caution) {
-    const { rows, T, everyStep } = model, said = [[caution, null]], first = `the first ${data.unit}`;
-    const say = (...pieces) => said.push(...pieces.map((piece) => (Array.isArray(piece) ? piece : [piece, null])));
-    const nothing = (row) => row.sizes.slice(0, -1).every((size) => size === 0);
-    const strong = (row, text) => [text, row === rows[0] ? "subject" : "beside"];
-    if (T === 1) return [[`With one ${data.unit} there is no step back on which a gradient could change.`, null]];
-    for (const row of rows) {
-      const by = Engine.factor(row.sizes), rest = row.sizes[1] / row.sizes[T], of = row.state;
-      if (!Engine.reached(row.back).state)
-        say(`In the ${row.label} no path is left on which a gradient could come back to the ${of} at ${first}. `);
-      else if (nothing(row)) say(`In the ${row.label} no gradient comes back from the last ${of}. `);
-      else if (by === null)
-        say(
-          row.sizes.every(Number.isFinite)
-            ? `In the ${row.label} the gradient of the ${of} is too small for float64 at every step before the last. `
-            : `In the ${row.label} the gradient of the ${of} grows too large for float64. `
-        );
-      else if (everyStep) {
-        say(`In the ${row.label} the ${of} at ${first} has `, strong(row, times(rest, 1)),
-          " times the gradient it has at the last. ");
-      } else {
-        say(`In the ${row.label} one step back multiplies the gradient of the ${of} by `, strong(row, number(by, 3)));
-        say(rest >= TINY ? `: ${left(rest)} at ${first}. ` : ", until it is too small for float64. ");
-      }
-    }
-    if (rows.length < 2) return said;
-    const [a, b] = rows.map((row) => Engine.norm(Engine.at(row.back.d[0], 1, row.cell.m))), [above, below] = rows;
-    const whose = capital(first), cut = rows.filter((row) => !Engine.reached(row.back).input);
-    const lost = rows.filter((_, k) => !([a, b][k] >= TINY));
-    const held = lost.every(nothing) ? "" : " that float64 can hold"; // nothing: multiplied by 0, not too small
-    const heldBy = [a, b].map((size, k) => size >= TINY && rows[k]).filter(Boolean);
-    if (cut.length === 2) say(`No path is left to ${first} itself in either.`);
-    else if (cut.length === 1) {
-      const other = cut[0] === above ? below : above;
-      say(`No path is left to ${first} itself in the ${cut[0].label}`, heldBy.length
-        ? `: only in the ${other.label} does it get any gradient.`
-        : `, and in the ${other.label} it gets no gradient that float64 can hold.`);
-    } else if (heldBy.length === 0) say(`In neither does ${first} get any gradient${held}.`);
-    else if (heldBy.length === 1) say(`Only in the ${heldBy[0].label} does ${first} get any gradient${held}.`);
-    else if (Math.max(a, b) / Math.min(a, b) < 1.05) say(`${whose} itself gets about as much in both.`);
-    else if (a > b)
-      say(`${whose} itself gets `, strong(above, `${times(a, b)} times`),
-        ` as much in the ${above.label} as in the ${below.label}.`);
-    else
-      say(`Here the ${above.label} does worse: ${first} itself gets `, strong(below, `${times(b, a)} times`),
-        ` as much in the ${below.label}.`);
-    return said;
-  }
-
-  /** Under the split: how much came along the direct path alone; `cut` says that it is cut. */
-  function straight(parts, z, what, cut) {
-    const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)), size = Engine.norm(whole);
-    if (!(size >= TINY)) return `The gradient of ${what} is 0 or too small for float64: there is nothing to split.`;
-    const length = Engine.norm(parts[0]);
-    if (length === 0) {
-      const all = `all of the gradient, ${number(size)}, crosses a weight`;
-      return cut
-        ? `The direct path is cut, so no path reaches ${what} without crossing a weight: ${all}.`
-        : `What came along the direct path is too small for float64: ${all}.`;
-    }
-    const cosine = Engine.dot(parts[0].map((x) => x / length), whole.map((x) => x / size));
-    const rest = parts.slice(1).some((part) => Engine.norm(part) > 0)
-      ? "The rest crossed weights; parts may cancel, so the lengths do not add up, but the signed shares do."
-      : "No path from here crosses a weight.";
-    const marked = z === 1 ? "" : ` The filled bars show each part k multiplied by z^k, with z = ${number(z)}.`;
-    return `What came along the direct path alone has ${
-      percent(length / size)
-    } of the length of the whole, and points ${
-      cosine > 0.95
-        ? "nearly the same way"
-        : cosine < -0.95
-        ? "nearly the opposite way"
-        : `at cosine ${number(cosine)} to it`
-    }. ${rest}${marked}`;
-  }
-
   // prettier-ignore
   return { number, signed, percent, left, part, capital, times, thousands, steps, shown, clip, split, characters, name,
-    roleOf, nodeOf, inWords, written, local, direct, plain, gradientOf, headline, straight };
+    roleOf, nodeOf, inWords, written, local, direct, plain };
 })();

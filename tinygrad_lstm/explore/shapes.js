@@ -1,8 +1,8 @@
 "use strict";
 // What every picture is made of: elements, text, colours, edges, and things whose gradient can be chosen.
 
-const Marks = (() => {
-  const { number, shown, clip } = Words;
+const Shapes = (() => {
+  const { number, shown, clip } = Writing;
   // Decimal logarithms: one scale of width and colour for every picture and setting, deeper for a longer sequence.
   let low = -4, high = 0;
 
@@ -24,8 +24,8 @@ const Marks = (() => {
     made(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
   const html = (tag, attributes = {}, ...children) => made(document.createElement(tag), attributes, children);
 
-  /** The pieces of a name: [text, whether a subscript]. */
-  const pieces = (content) =>
+  /** The parts of a name: [text, whether a subscript]. */
+  const subscripted = (content) =>
     content.split(/_(\{[^}]*\}|.)/).map((part, k) => [part.replace(/^\{|\}$/g, ""), k % 2 === 1]).filter(([part]) =>
       part
     );
@@ -45,7 +45,7 @@ const Marks = (() => {
       return element;
     }
     let down = false;
-    for (const [part, low] of pieces(content)) {
+    for (const [part, low] of subscripted(content)) {
       const shift = (low ? 0.28 : 0) * size - (down ? 0.28 : 0) * size;
       element.append(svg("tspan", { dy: shift || null, "font-size": low ? size * 0.76 : null }, part));
       down = low;
@@ -54,10 +54,7 @@ const Marks = (() => {
   }
 
   /** A name as HTML. */
-  const richly = (content) => pieces(content).map(([part, low]) => (low ? html("sub", {}, part) : part));
-
-  /** A name as plain text. */
-  const richlyPlain = (content) => pieces(content).map(([part]) => part).join("");
+  const richly = (content) => subscripted(content).map(([part, low]) => (low ? html("sub", {}, part) : part));
 
   // ── colour and width ─────────────────────────────────────────────────────────────────────────
 
@@ -150,7 +147,7 @@ const Marks = (() => {
 
   /** What a screen reader says of a gradient. */
   const said = (model, row, role, t, size) =>
-    `gradient of the ${Words.inWords(row.cell, model.notation, role, t)} at step ${t}: ${number(size)}`;
+    `gradient of the ${Writing.inWords(row.cell, model.notation, role, t)} at step ${t}: ${number(size)}`;
 
   /** Whether all of these edges are cut, or counted as 0. */
   const modeOf = (back, edges) =>
@@ -177,9 +174,6 @@ const Marks = (() => {
     }
     return s === 0 ? Engine.add(sum, Engine.at(back.loss, t, cell.n)) : sum;
   }
-
-  const circle = (x, y, sign,
-    r = 8) => [svg("circle", { cx: x, cy: y, r, class: "op" }), text(x, y + r * 0.48, sign, `middle ${r * 1.5}`)];
 
   function upright(content, x, y, w, strong) {
     const label = clip(shown(content), w >= 44 ? Math.floor(w / 7) : 9);
@@ -210,6 +204,6 @@ const Marks = (() => {
   }
 
   // prettier-ignore
-  return { svg, html, text, richly, richlyPlain, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came,
-    beyond, pick, said, circle, upright };
+  return { svg, html, text, richly, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came,
+    beyond, isChosen, pick, said, upright };
 })();

@@ -1,11 +1,11 @@
 "use strict";
-// A sentence under every picture, from the numbers at hand.
+// What is said above and under every picture, chosen by the numbers at hand.
 
-const Says = (() => {
-  const { number, percent, times, steps, name, written } = Words;
-  const { at, norm, TINY } = Engine;
+const Sentences = (() => {
+  const { number, percent, times, left, capital, steps, name, written } = Writing;
+  const { at, norm, dot, TINY } = Engine;
   const { state, trained, keeps } = Model;
-  const { html, richly } = Marks;
+  const { html, richly } = Shapes;
 
   /** Why `explain` may print another number for the same text. */
   const differs = (cell, role) =>
@@ -29,7 +29,7 @@ const Says = (() => {
         t < T && model.everyStep ? " and the loss" : ""
       }: ${
         list(cell.after.map((k, s) =>
-          `${size(Marks.beyond(cell, back, s, t, new Float64Array(cell.n)))} at ${own(k, t)}`
+          `${size(Shapes.beyond(cell, back, s, t, new Float64Array(cell.n)))} at ${own(k, t)}`
         ))
       }.`;
     else {
@@ -59,6 +59,49 @@ const Says = (() => {
     return why.length ? `Not the whole gradient (${why.join(", ")}): ` : "";
   }
 
+  /** The headline: what one step back does to the gradient in each row, and what the first input gets of it.
+   *  Pieces [text, class]; those with a class are the numbers that matter. */
+  function headline(model) {
+    const { rows, T, everyStep } = model, said = [[changed(model), null]], first = `the first ${data.unit}`;
+    const say = (...pieces) => said.push(...pieces.map((piece) => (Array.isArray(piece) ? piece : [piece, null])));
+    const nothing = (row) => row.sizes.slice(0, -1).every((size) => size === 0);
+    const strong = (row, text) => [text, row === rows[0] ? "subject" : "beside"];
+    if (T === 1) return [[`With one ${data.unit} there is no step back on which a gradient could change.`, null]];
+    for (const row of rows) {
+      const by = Engine.factor(row.sizes), rest = row.sizes[1] / row.sizes[T], of = row.state;
+      if (nothing(row)) say(`In the ${row.label} no gradient comes back from the last ${of}. `);
+      else if (by === null)
+        say(
+          row.sizes.every(Number.isFinite)
+            ? `In the ${row.label} the gradient of the ${of} is too small for float64 at every step before the last. `
+            : `In the ${row.label} the gradient of the ${of} grows too large for float64. `
+        );
+      else if (everyStep) {
+        say(`In the ${row.label} the ${of} at ${first} has `, strong(row, times(rest, 1)),
+          " times the gradient it has at the last. ");
+      } else {
+        say(`In the ${row.label} one step back multiplies the gradient of the ${of} by `, strong(row, number(by, 3)));
+        say(rest >= TINY ? `: ${left(rest)} at ${first}. ` : ", until it is too small for float64. ");
+      }
+    }
+    if (rows.length < 2) return said;
+    const [a, b] = rows.map((row) => norm(at(row.back.d[0], 1, row.cell.m))), [above, below] = rows;
+    const whose = capital(first), [held, lost] = [true, false].map((there) =>
+      rows.filter((_, k) => [a, b][k] >= TINY === there)
+    );
+    const any = lost.every(nothing) ? "any gradient" : "any gradient that float64 can hold"; // nothing: times 0, not too small
+    if (held.length === 0) say(`In neither does ${first} get ${any}.`);
+    else if (held.length === 1) say(`Only in the ${held[0].label} does ${first} get ${any}.`);
+    else if (Math.max(a, b) / Math.min(a, b) < 1.05) say(`${whose} itself gets about as much in both.`);
+    else if (a > b)
+      say(`${whose} itself gets `, strong(above, `${times(a, b)} times`),
+        ` as much in the ${above.label} as in the ${below.label}.`);
+    else
+      say(`Here the ${above.label} does worse: ${first} itself gets `, strong(below, `${times(b, a)} times`),
+        ` as much in the ${below.label}.`);
+    return said;
+  }
+
   function strip(model) {
     const { rows } = model, said = [];
     for (const row of rows) {
@@ -66,12 +109,12 @@ const Says = (() => {
       const sum = sizes.reduce((a, b) => a + b, 0);
       if (!(sum >= TINY))
         said.push(
-          `${Words.capital(row.label)}: no input gets ${sum === 0 ? "any gradient" : "a gradient that float64 holds"}.`
+          `${capital(row.label)}: no input gets ${sum === 0 ? "any gradient" : "a gradient that float64 holds"}.`
         );
       else if (sizes.length > 1)
         said.push(
-          `${Words.capital(row.label)}: of what reaches the inputs, “${
-            Words.clip(Words.shown(model.tokens[best]), 16)
+          `${capital(row.label)}: of what reaches the inputs, “${
+            Writing.clip(Writing.shown(model.tokens[best]), 16)
           }” (step ${best + 1}) gets the most, ${percent(sizes[best] / sum)}${
             best ? `, the first ${data.unit} ${percent(sizes[0] / sum)}` : ""
           }.`
@@ -94,7 +137,7 @@ const Says = (() => {
           : `Units: ${of}; words and u drawn from seed ${data.seed}.`
       }${cell.drawn ? differs(cell, model.rows[0].role) : ""}`;
     }
-    const y = Engine.outputs(read, at(run.values[cell.after[0]], run.T, cell.n)), names = data.answers.map(Words.shown);
+    const y = Engine.outputs(read, at(run.values[cell.after[0]], run.T, cell.n)), names = data.answers.map(Writing.shown);
     if (read.loss === "squared")
       return `L is the answer of the trained network, ${number(y[0], 3)} after the last step${each}.`;
     if (read.loss === "bits") {
@@ -115,18 +158,18 @@ const Says = (() => {
       if (t < T && Number.isFinite(lost))
         said.push(
           state.everyStep
-            ? `${Words.capital(row.label)}: step ${t} has ${times(lost, 1)} times the gradient of the last.`
-            : `${Words.capital(row.label)}: ${steps(T - t)} before the end the gradient is ${
-              Words.part(lost)
+            ? `${capital(row.label)}: step ${t} has ${times(lost, 1)} times the gradient of the last.`
+            : `${capital(row.label)}: ${steps(T - t)} before the end the gradient is ${
+              Writing.part(lost)
             } what it is at the end.`
         );
     }
-    const row = rows[0], words = Words.direct(row.cell, model.notation, row.cell.main);
+    const row = rows[0], words = Writing.direct(row.cell, model.notation, row.cell.main);
     if (!state.everyStep && words !== null && T > 1 && row.sizes[1] >= TINY) {
       const closed = model.lines.find((line) => line.kind === "line-closed subject").sizes[1];
       if (closed >= TINY)
         said.push(
-          `With every weight at 0, one step back would only multiply by ${Words.plain(words)}: that gives ${
+          `With every weight at 0, one step back would only multiply by ${Writing.plain(words)}: that gives ${
             compared(closed, row.sizes[1])
           } at the first ${data.unit}.`
         );
@@ -147,7 +190,7 @@ const Says = (() => {
     const { row, T, notation: N } = model, { run, cell } = row, said = [], gate = keeps(cell);
     const values = (k) => run.values[k].subarray(cell.nodes[k].width);
     if (gate) {
-      const v = values(Words.nodeOf(cell, gate)), mean = v.reduce((a, b) => a + b, 0) / v.length;
+      const v = values(Writing.nodeOf(cell, gate)), mean = v.reduce((a, b) => a + b, 0) / v.length;
       said.push(
         `${name(cell, N, gate)}, by which ${name(cell, N, row.role)} is multiplied, is ${
           number(mean, 3)
@@ -166,11 +209,47 @@ const Says = (() => {
         } of what tanh gives is beyond ±0.95, where it is flat`
       );
     return richly(
-      `${Words.capital(row.label)}: ${
+      `${capital(row.label)}: ${
         said.join("; ")
       }. Blue is above 0, orange below; the column in numbers is step ${model.t}.`
     );
   }
 
-  return { inside, changed, strip, what, decay, gates };
+  /** How much came along the direct path alone, of the gradient that is split. */
+  function detours(model) {
+    const { row, notation: N, split: { parts, z, t } } = model, what = name(row.cell, N, row.role, t),
+      whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)), size = norm(whole),
+      straight = norm(parts[0]), cut = state.cuts.has(`${row.role} -> ${row.role}`),
+      says = [`${capital(row.label)}, gradient of ${what}.`];
+    if (Writing.direct(row.cell, N, row.cell.main) === null) {
+      says.push("It has no direct path: every way back crosses a weight.");
+      if (t < model.T) return richly(says.join(" "));
+    }
+    if (!(size >= TINY)) says.push(`It is 0 or too small for float64: there is nothing to split.`);
+    else if (straight === 0)
+      says.push(
+        cut
+          ? `The direct path is cut, so no path reaches ${what} without crossing a weight:`
+          : "What came along the direct path is too small for float64:",
+        `all of the gradient, ${number(size)}, crosses a weight.`
+      );
+    else {
+      const cosine = dot(parts[0].map((x) => x / straight), whole.map((x) => x / size));
+      const points = cosine > 0.95
+        ? "nearly the same way"
+        : cosine < -0.95
+        ? "nearly the opposite way"
+        : `at cosine ${number(cosine)} to it`;
+      says.push(
+        `What came along the direct path alone has ${percent(straight / size)} of the length of the whole, and points ${points}.`,
+        parts.slice(1).some((part) => norm(part) > 0)
+          ? "The rest crossed weights; parts may cancel, so the lengths do not add up, but the signed shares do."
+          : "No path from here crosses a weight."
+      );
+      if (z !== 1) says.push(`The filled bars show each part k multiplied by z^k, with z = ${number(z)}.`);
+    }
+    return richly(says.join(" "));
+  }
+
+  return { headline, inside, changed, strip, what, decay, detours, gates };
 })();
