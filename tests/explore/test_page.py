@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
+from tinygrad_lstm.draw import theme
 from tinygrad_lstm.explore import page
-from tinygrad_lstm.explore.data import DETOURS, SAMPLES, measured, of_words
-from tinygrad_lstm.explore.page import SCRIPTS, _source
+from tinygrad_lstm.explore.document import SCRIPTS, _source
+from tinygrad_lstm.explore.page import DETOURS, SAMPLES, measured
 from tinygrad_lstm.explore.step import Program
 from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
 from tinygrad_lstm.kinds import make_cell
@@ -109,6 +110,12 @@ def test_the_scripts_know_no_gate_by_name() -> None:
         assert not re.search(r'"(f|i|g|o|c|h|lstm|rnn|gru|LSTM|RNN)"|GATES|forget gate', code), name
 
 
+def test_gradients_and_states_have_the_colours_of_the_pictures() -> None:
+    light = _source("shapes.js").partition("light: {")[2].partition("dark: {")[0]
+    for ramp in (theme.GRADIENT_RAMP, theme.STATE_RAMP):
+        assert ", ".join(f'"{colour}"' for colour in ramp) in light
+
+
 def test_a_hostile_text_is_data_and_changes_nothing_else() -> None:
     plain, hostile = page("a b c"), page(HOSTILE)
     assert [tag for tag, _ in parts(plain).tags] == [tag for tag, _ in parts(hostile).tags]
@@ -125,7 +132,7 @@ def test_a_page_of_thirty_words_is_small() -> None:
 
 def test_what_the_page_holds_is_what_the_engine_measured() -> None:
     text, hidden, bias, seed = "to be or not to be", 5, 2.5, 3
-    data = of_words(text, hidden, bias, seed)
+    data = data_of(page(text, hidden, bias, seed))
 
     def array(coded: str) -> Any:
         return np.frombuffer(base64.b64decode(coded), "<f8")

@@ -20,15 +20,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..explore import page, page_of_network
 from ..files import write_atomically
 from ..kinds import cell_name, make_cell
-from ..train import Checkpoint, explain
 from .common import CELL, add_model, bias, cells, kind_of, load_model, told, whole
 from .errors import UserError, reason
 from .terminal import safe, show
 from .text import given_text
+
+if TYPE_CHECKING:
+    from ..train import Checkpoint
 
 TEXT = "the cities that I have seen in my life are ..."
 
@@ -71,6 +74,8 @@ def _of_words(text: str | None, args: argparse.Namespace) -> str:
 
 
 def _of_model(checkpoint: Checkpoint, text: str | None, seed: int) -> str:
+    from ..train import explain
+
     found = explain(checkpoint, text, seed)
     return page_of_network(
         (found.trained, checkpoint.best_network().readout),

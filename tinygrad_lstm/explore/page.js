@@ -326,9 +326,9 @@ const Page = (() => {
 
   const system = matchMedia("(prefers-color-scheme: dark)");
   function drawTheme() {
-    const dark = settings.theme === "system" ? system.matches : settings.theme === "dark";
-    document.documentElement.dataset.theme = dark ? "dark" : "light";
-    Shapes.paint(dark, data.ramps);
+    const theme = settings.theme !== "system" ? settings.theme : system.matches ? "dark" : "light";
+    document.documentElement.dataset.theme = theme;
+    Shapes.paint(theme);
   }
 
   function wire() {

@@ -1,24 +1,34 @@
-"""One HTML file from its parts: template, style, scripts and data, with a policy that lets nothing else run."""
+"""The explorer of a text or of a trained network: cells' programs, sequences, and what the engine measured on one."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from typing import Any
 
-from ..flow.sequence import Passage
-from ..nn import Cell, Linear
-from .data import of_network, of_words
+import numpy as np
 
-# In this order: each needs those before it.
-SCRIPTS = (
-    "engine.js", "random.js", "writing.js", "shapes.js", "picture.js", "strip.js", "charts.js", "model.js",
-    "sentences.js", "challenges.js", "page.js",
-)  # fmt: skip
+from ..arguments import as_number, as_size, as_word, as_words
+from ..flow import Flow, trace_gradients
+from ..flow.sequence import Floats, Passage, embed, tokenize
+from ..kinds import KINDS, cell_name, make_cell
+from ..machine import without_collector
+from ..nn import Linear, LSTMCell, RNNCell
+from ..nn.cell import Cell
+from ..nn.cells import GATES
+from ..tensor import tensor
+from ..walk.notation import NOTATIONS
+from .document import document
+from .step import Json, Program, array
+
+LONGEST = 200  # steps
+LARGEST = 80_000  # weights of one cell: with those before training 1.7 MB of the page
+DETOURS = 8  # the parts of a split that are compared one by one
+SAMPLES = {  # further sequences to choose from
+    "thirty words": "When the old clock in the tower struck twelve the girl who had waited since the morning "
+    "under the lamp by the river folded her letter and walked home alone",
+    "a key and its lock, 50 steps": " ".join(["key", *["and"] * 48, "lock"]),
+    "the numbers from 1 to 100": " ".join(map(str, range(1, 101))),
+}
+WORDS = GATES | {"c": "cell state", "h": "hidden state", "x": "input"}  # of the package's own cells
 
 
 def page(
@@ -35,7 +45,36 @@ def page(
     its controls ask for; when it opens it holds its numbers against those that the engine measured. Raises ValueError
     for an empty text, more than 200 words, sizes below 1, and a cell whose step cannot be read, with the reason.
     """
-    return _html(of_words(text, hidden_size, forget_bias, seed, cells))
+    hidden_size, seed = as_size("hidden_size", hidden_size), as_size("seed", seed, 0)
+    forget_bias = as_number("forget_bias", forget_bias)
+    tokens = tokenize(text)
+    if not tokens:
+        raise ValueError('the text is empty: give some words, as in explore "the cities that I have seen"')
+    _check_length(len(tokens), "words")
+    drawn: Json = {}
+    if cells is None:
+        drawn = {cell_name(c): c for c in (make_cell(k, hidden_size, hidden_size, forget_bias, seed) for k in KINDS)}
+        cells = drawn | {"LSTM of one unit": _unit(hidden_size, forget_bias)}
+    widths = {cell.input_size for cell in cells.values()}
+    if len(widths) != 1:
+        raise ValueError(f"cells on one page read inputs of one size, got {', '.join(map(str, sorted(widths)))}")
+    vectors = embed(tokens, widths.pop(), seed)
+    read = {label: _direction(cell, seed) for label, cell in cells.items()}
+    found = _cells({label: (label, cell, _traced(cell, vectors, read[label])) for label, cell in cells.items()})
+    for label, u in read.items():
+        found[label] |= {"read": {"u": array(u)}, "drawn": label in drawn}
+    sequences = {"your text": tokens} | {name: words.split() for name, words in SAMPLES.items()}
+    return document(
+        _shared()
+        | {
+            "unit": "word",
+            "seed": str(seed),
+            "drawn": bool(drawn),
+            "cells": found,
+            "beside": next(iter([*found][1:]), None),
+            "sequences": [{"name": name, "tokens": words} for name, words in sequences.items()],
+        }
+    )
 
 
 def page_of_network(
@@ -49,42 +88,128 @@ def page_of_network(
     """The explorer of a trained network on one sequence as one HTML file, beside itself before training.
 
     Each of the two is its cell's passage over the sequence and its readout. `loss` ("classes", "bits", "squared") says
-    how L is read from the outputs, which are called `answers`. A user may type other sequences of `symbols`, which are
-    one-hot (or -1 and 1 where there is one input); None for a network that reads numbers. Raises ValueError for more
-    than 200 steps and a network too large for a page.
+    how L is read from the outputs, which are called `answers`; the untrained network is asked for what the trained one
+    says. A user may type other sequences of `symbols`, which are one-hot (or -1 and 1 where there is one input); None
+    for a network that reads numbers. Raises ValueError for more than 200 steps and a network too large for a page.
     """
-    return _html(of_network(trained, untrained, loss, symbols, answers, name))
-
-
-def _html(data: dict[str, Any]) -> str:
-    scripts = [_source(name) for name in SCRIPTS]
-    style = _source("style.css")
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"style-src {_hash(style)}",
-            f"script-src {' '.join(map(_hash, scripts))}",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
+    passage = trained[0]
+    _check_length(len(passage.tokens), "steps")
+    size = sum(p.size for p in passage.cell.parameters())
+    if size > LARGEST:
+        raise ValueError(f"a page holds networks of at most {LARGEST:,} weights, this cell has {size:,}")
+    both = {"trained": trained, "untrained": untrained}
+    sequence: Json = {"name": "this sequence", "tokens": passage.tokens}
+    if symbols is None:
+        sequence["x"] = array([node.value for node in passage.flow.named("x")])
+    found = _cells({key: (f"{key} {p.name}", p.cell, p.flow) for key, (p, _) in both.items()})
+    for key, (_, readout) in both.items():
+        bias = np.zeros(readout.out_features) if readout.b is None else readout.b.numpy()
+        found[key]["read"] = {"W": array(readout.W.numpy()), "b": array(bias), "loss": loss}
+    return document(
+        _shared()
+        | {
+            "unit": "step" if symbols is None else "character",
+            "cells": found,
+            "name": name,
+            "beside": "untrained",
+            "symbols": None if symbols is None else [as_word("a symbol", s) for s in symbols],
+            "answers": as_words("answers", answers),
+            "sequences": [sequence],
+        }
     )
-    parts = {
-        "policy": policy,
-        "style": f"<style>{style}</style>",
-        "data": f'<script type="application/json" id="data">{_embedded(data)}</script>',
-        "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
+
+
+def _shared() -> Json:
+    return {
+        "longest": LONGEST,
+        "detours": DETOURS,
+        "notations": {key: _written(key) for key in NOTATIONS},
     }
-    return re.sub("@([a-z]+)@", lambda mark: parts[mark[1]], _source("page.html"))
 
 
-def _source(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+def _written(key: str) -> dict[str, str]:
+    """How a book writes the values and weights of the package's own cells."""
+    n = NOTATIONS[key]
+    names = {k: n.values[k] for k in ("h", "c", "x", *GATES)}
+    return names | {f"{what}_{k}": n.parameter(f"{what}_{k}") for what in "Wb" for k in GATES}
 
 
-def _hash(source: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
+def _check_length(count: int, of: str) -> None:
+    if count > LONGEST:
+        raise ValueError(f"a page shows at most {LONGEST} {of}, got {count:,}: give a part of the text")
 
 
-def _embedded(data: dict[str, Any]) -> str:
-    """JSON that cannot end the element it stands in: every < is written as an escape."""
-    return json.dumps(data, allow_nan=False).replace("<", r"\u003c")
+def _unit(input_size: int, forget_bias: float) -> LSTMCell:
+    """One unit whose only weight goes from h into the candidate, with o = 1 to the last bit."""
+    cell = LSTMCell(input_size, 1, forget_bias=forget_bias)
+    for k in cell.gates:
+        getattr(cell, f"W_{k}").assign(np.zeros((1 + input_size, 1)))
+    W = np.zeros((1 + input_size, 1))
+    W[0] = 1
+    cell.W_g.assign(W)
+    assert cell.b_o is not None
+    cell.b_o.assign([40.0])
+    return cell
+
+
+def _direction(cell: Cell, seed: int) -> Floats:
+    """The u of L = u · h_T, as `trace_sequence` draws it."""
+    u = np.random.default_rng([seed, 1]).standard_normal(cell.hidden_size)
+    return u / np.linalg.norm(u)
+
+
+def _traced(cell: Cell, vectors: Floats, u: Floats) -> Flow:
+    """A cell over vectors from states of zeros, and the gradient of L = u · h_T: the graph of a Passage alone."""
+    if cell.dtype != np.float64:
+        raise TypeError(f"the page computes in float64, got {cell!r}: build the cell with dtype=np.float64")
+    zeros = np.zeros(cell.hidden_size)
+    state = tuple(tensor(zeros, requires_grad=True, name=f"{name}0") for name in cell.states)
+    with without_collector():
+        for vector in vectors:
+            after = cell(tensor(vector, requires_grad=True, name="x"), state)
+            state = after if isinstance(after, tuple) else (after,)
+        return trace_gradients(state[0] @ tensor(u))
+
+
+def _cells(runs: Mapping[str, tuple[str, Cell, Flow]]) -> Json:
+    """The programs and pictures of cells by key, each with its label, and what the engine measured on its run."""
+    found: Json = {}
+    pictures: dict[str, Json] = {}  # cells whose steps differ in their numbers alone share one
+    for key, (label, cell, flow) in runs.items():
+        program, own = Program(cell), isinstance(cell, LSTMCell | RNNCell)
+        if program.form not in pictures:
+            pictures[program.form] = program.picture()
+        kinds = {name: program.nodes[k]["op"] for k, name in program.names.items()}
+        words = {name: f"gate {name}" if op == "sigmoid" else f"value {name}" for name, op in kinds.items()}
+        words |= {name: f"state {name}" for name in cell.states} | {"x": "input"}
+        found[key] = program.data | {
+            "label": label,
+            "words": WORDS if own else words,
+            "own": own,
+            "picture": pictures[program.form],
+            "engine": {name: array(values) for name, values in measured(program, flow).items()},
+        }
+    return found
+
+
+def measured(program: Program, flow: Flow) -> dict[str, Floats]:
+    """What a page holds its own numbers against, by name: values and gradients of every step, and a split.
+
+    Of every state its values and gradients as `v h` and `d h`, each (steps + 1) vectors from the state before the first
+    step on; `v f` the values of whatever else has a name; `d x`; `split`, DETOURS + 2 vectors, of the main state before
+    the first step.
+    """
+    steps, found = flow.cell_steps, {}
+    found["d x"] = np.array([flow.gradient(step.entering["x"]) for step in steps])
+    for name in program.cell.states:
+        states = flow.states.of(name)
+        found[f"v {name}"] = np.array([s.numpy() for s in states])
+        if name not in program.shared:
+            found[f"d {name}"] = np.array([flow.gradient(s) if flow.find(s) else 0 * s.numpy() for s in states])
+    for name in dict.fromkeys(program.names.values()):
+        if name not in (*program.cell.states, *program.shared):
+            found[f"v {name}"] = np.array([step.named[name].numpy() for step in steps if name in step.named])
+    start = flow.states.of(program.cell.states[program.main])[0]
+    if flow.find(start):
+        found["split"] = np.array(flow.split(start, limit=DETOURS))
+    return found

@@ -68,11 +68,17 @@ const Shapes = (() => {
       return `rgb(${a.map((v, j) => Math.round(v + (b[j] - v) * part)).join(",")})`;
     });
   }
-  function paint(dark, { gradient, state }) {
-    ramps = { gradient: shades(...(dark ? ["#4B535E", "#7D4B24", "#C0601F", "#F0914A", "#FFD9B0"] : gradient)),
-      state: shades(...(dark ? ["#43586B", "#2A6A98", "#2E8FCB", "#6FBDEB", "#C4E6FB"] : state)),
-      above: dark ? shades("#1a2129", "#2E7FB8") : shades("#FFFFFF", "#6FAEDF"),
-      below: dark ? shades("#1a2129", "#B5662A") : shades("#FFFFFF", "#F2A25C") };
+  // Those of light are the colours of the package's pictures.
+  const COLOURS = {
+    light: { gradient: ["#D6D9DF", "#F6CDA4", "#E88B3E", "#C4520A", "#7A2A00"],
+      state: ["#C6D6E4", "#A9CDE8", "#4C9BD0", "#0072B2", "#003F66"], above: ["#FFFFFF", "#6FAEDF"],
+      below: ["#FFFFFF", "#F2A25C"] },
+    dark: { gradient: ["#4B535E", "#7D4B24", "#C0601F", "#F0914A", "#FFD9B0"],
+      state: ["#43586B", "#2A6A98", "#2E8FCB", "#6FBDEB", "#C4E6FB"], above: ["#1a2129", "#2E7FB8"],
+      below: ["#1a2129", "#B5662A"] }
+  };
+  function paint(theme) {
+    ramps = Object.fromEntries(Object.entries(COLOURS[theme]).map(([name, colours]) => [name, shades(...colours)]));
     drawnLegend = null;
   }
   /** The scale for a sequence of that many steps, up to 10 to the power of `top`. */
@@ -204,6 +210,6 @@ const Shapes = (() => {
   }
 
   // prettier-ignore
-  return { svg, html, text, richly, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came,
+  return { COLOURS, svg, html, text, richly, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came,
     beyond, isChosen, pick, said, upright };
 })();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -74,6 +75,18 @@ class Program:
             "paths": self.paths(),
             "biases": list(self._biases()),
         }
+
+    @property
+    def form(self) -> str:
+        """What the picture depends on: two programs of one form look alike."""
+        weights = [[w for w, *_ in node.get("parts", ())] for node in self.nodes]
+        nodes = [node | {"width": 0, "parts": used} for node, used in zip(self.nodes, weights, strict=True)]
+        return json.dumps([nodes, self._rows, [(v.name, v.number is None) for v in self.fixed]])
+
+    @property
+    def _rows(self) -> int:
+        """The rows of four in which a gate shows its values."""
+        return math.ceil(min(8, self.cell.hidden_size) / 4)
 
     @property
     def shared(self) -> set[str]:
@@ -182,7 +195,7 @@ class Program:
         self.taken = {k for k in self.of.values() if k is not None}
         gates = {e: self._parameters(e) for e in elements.all if e.kind == "gate"}
         for e, parameters in gates.items():
-            e.rows = len(parameters) + math.ceil(min(8, self.cell.hidden_size) / 4) - 1
+            e.rows = len(parameters) + self._rows - 1
         lanes = _lay_out(elements)
         shapes = [
             {

@@ -290,7 +290,7 @@ class Flow(Shown):
 
     def find(self, tensor: Tensor) -> Node | None:
         """The node of a Tensor, None for one that is not in the graph."""
-        return self.nodes[self._graph.ids[tensor]] if tensor in self._graph.ids else None
+        return self._graph.node(self._graph.ids[tensor]) if tensor in self._graph.ids else None
 
     def tensor(self, node: Node) -> Tensor:
         """The Tensor of a node, as `split` and `cut` take it."""

@@ -11,6 +11,7 @@ import heapq
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from itertools import count, permutations
 from typing import NamedTuple
 
@@ -323,7 +324,7 @@ class _Routes:
         self, source: Element, starts: dict[tuple[Cell, Cell], float], ends: dict[tuple[Cell, Cell], _Port]
     ) -> tuple[float, list[Cell], _Port] | None:
         """Dijkstra's search over cells and the ways in which they are entered."""
-        order = count()
+        order, free, step_into = count(), cache(partial(self._free, source=source)), cache(partial(self._step, source))
         queue = [(cost, next(order), *place) for place, cost in starts.items()]
         heapq.heapify(queue)
         least = dict(starts)
@@ -336,16 +337,16 @@ class _Routes:
             if cost > least[cell, way]:
                 continue
             for end in _WAYS:
-                if (cell, end) in ends and end != (-way[0], -way[1]) and self._free(cell, source):
+                if (cell, end) in ends and end != (-way[0], -way[1]) and free(cell):
                     total = cost + ends[cell, end].cost + _BEND * (end != way)
                     total += 6 * (end[1] == 0 and cell in self.trees[source])  # room for the arrowhead
                     if best is None or total < best[0]:
                         best = total, (cell, way), ends[cell, end]
             for turn in _WAYS:
-                if turn == (-way[0], -way[1]) or (turn != way and not self._free(cell, source)):
+                if turn == (-way[0], -way[1]) or (turn != way and not free(cell)):
                     continue
                 ahead = cell[0] + turn[0], cell[1] + turn[1]
-                step = self._step(source, ahead, turn)
+                step = step_into(ahead, turn)
                 if step is not None:
                     total = cost + step + _BEND * (turn != way)
                     if total < least.get((ahead, turn), math.inf):
