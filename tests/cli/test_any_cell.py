@@ -294,24 +294,6 @@ def test_a_runs_own_cell_goes_with_a_run(command: str, capsys: pytest.CaptureFix
     assert said.endswith(": --cell goes with --model: untrained cells are --cells mine.py:GRUCell\n")
 
 
-@pytest.mark.parametrize(
-    ("library", "typed"),
-    [
-        ("give its class again, as cell=GRUCell", "give its class again, as --cell FILE.py:GRUCell"),
-        ("give its class again, as cell=...", "give its class again, as --cell FILE.py:NAME"),
-        ("its cell is 'lstm': leave out cell=", "its cell is 'lstm': leave out --cell"),
-    ],
-)
-def test_what_the_library_advises_is_told_as_it_is_typed(
-    library: str, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(*_: Any) -> None:
-        raise CheckpointError(library)
-
-    monkeypatch.setattr("tinygrad_lstm.train.load", refuse)
-    assert refused(capsys, "export", "run", "--to", "npz", "--out", "x.npz").endswith(f": {typed}\n")
-
-
 def test_a_text_is_written_by_a_cell_of_ones_own(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     (here / "book.txt").write_text("the cat sat on the mat. " * 80, encoding="utf-8")
     argv = ["train", "text", "--data", "book.txt", "--cell", "mine.py:GRUCell", "--hidden", "8", "--steps", "100"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,17 +134,11 @@ def load_run(path: Path, cell: str | None) -> Checkpoint:
     except OSError as error:
         raise UserError(f"cannot read {error.filename or path}: {reason(error)}") from error
     except ValueError as error:
-        advice = re.sub(r"\bcell=(\w*)\S*", _as_option, str(error))
-        raise UserError(advice) from error
+        raise UserError(str(error).replace("cell=", "--cell FILE.py:")) from error
     except Exception as error:
         if cls is None:
             raise
         raise UserError(f"{cell} cannot be built: {type(error).__name__}: {error}") from error  # the user's own code
-
-
-def _as_option(advice: re.Match[str]) -> str:
-    """The library's cell=GRUCell as it is typed; of "leave out cell=" the option alone."""
-    return f"--cell FILE.py:{advice[1] or 'NAME'}" if advice[0] != "cell=" else "--cell"
 
 
 def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:

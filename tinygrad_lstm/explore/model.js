@@ -159,8 +159,8 @@ const Model = (() => {
         found.push({ label: "direct path alone (z = 0)", sizes: sizesOf({ cell, back: alone }), kind: "line-highway" });
       }
       if (!state.everyStep && (k === 0 || words === null)) {
-        const how = words === null ? "the weights without squashing" : `(${plain(words)}) a step, with every weight at 0`;
-        found.push({ label: `${label}, ${how}`, sizes: Engine.closedForm(back, words !== null),
+        const how = words === null ? "without squashing" : `with every weight at 0, × (${plain(words)}) a step`;
+        found.push({ label: `${label} ${how}`, sizes: Engine.closedForm(back, words !== null),
           kind: `line-closed ${kind}` });
       }
     });

@@ -162,13 +162,13 @@ def _traced(cell: Cell, vectors: Floats, u: Floats) -> Flow:
     """A cell over vectors from states of zeros, and the gradient of L = u · h_T: the graph of a Passage alone."""
     if cell.dtype != np.float64:
         raise TypeError(f"the page computes in float64, got {cell!r}: build the cell with dtype=np.float64")
-    zeros = np.zeros(cell.hidden_size)
+    zeros = np.zeros((1, cell.hidden_size))
     state = tuple(tensor(zeros, requires_grad=True, name=f"{name}0") for name in cell.states)
     with without_collector():
         for vector in vectors:
-            after = cell(tensor(vector, requires_grad=True, name="x"), state)
+            after = cell(tensor(vector[None], requires_grad=True, name="x"), state)
             state = after if isinstance(after, tuple) else (after,)
-        return trace_gradients(state[0] @ tensor(u))
+        return trace_gradients((state[0] @ u).sum())
 
 
 def _cells(runs: Mapping[str, tuple[str, Cell, Flow]]) -> Json:

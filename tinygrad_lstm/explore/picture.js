@@ -2,15 +2,9 @@
 // One step of any cell, drawn where its data says: large with every value and gradient, small as a part of the strip.
 
 const Picture = (() => {
-<<<<<<< HEAD
-  const { number, signed, name, written, roleOf, shown, clip, plain } = Words;
-  const { at, norm } = Engine;
-  const { svg, text, heat, inkOn, edge, modeOf, came, pick, said } = Marks;
-=======
   const { number, signed, name, written, roleOf, shown, clip, plain } = Writing;
-  const { at, norm, BENDS } = Engine;
+  const { at, norm } = Engine;
   const { svg, text, heat, inkOn, edge, modeOf, came, isChosen, pick, said } = Shapes;
->>>>>>> d4a264a (explore: a click in the strip asks for what is nearest, gates too; sentences, shapes and writing hold what they say; thin lines, chrono and a search for open paths are gone)
 
   // ── phases: forward by the order in which values wait for each other, then back the other way ──
 
