@@ -23,7 +23,6 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "cumsum of an axis": lambda x: np.cumsum(x, axis=0), "clip": lambda x: np.clip(x, 1, 3),
     "clip by name": lambda x: np.clip(x, a_min=1, a_max=None), "clip at the top": lambda x: np.clip(x, None, 2),
     "var": np.var, "var of a sample": lambda x: np.var(x, 0, ddof=1), "std": lambda x: np.std(x, axis=(0, 2)),
-    "var corrected": lambda x: np.var(x, correction=1),
     "std of an axis": lambda x: np.std(x, -1, None, None, 1, True),
     "add": lambda x: np.add(x, np.ones(3)), "subtract": lambda x: np.subtract(1, x),
     "multiply": lambda x: np.multiply(np.arange(3.0), x), "divide": lambda x: np.divide(1, x),
@@ -203,6 +202,7 @@ def test_what_a_refusal_advises_computes_the_same(case: str) -> None:
 @pytest.mark.parametrize(
     ("option", "refused", "advised"),
     [
+        ("correction", lambda x: np.var(x, correction=1), lambda x: np.var(x, ddof=1)),
         ("dtype", lambda x: np.sum(x, dtype=np.float32), lambda x: np.sum(x.astype(np.float32))),
         ("dtype", lambda x: np.add(x, 1, dtype=np.float32), lambda x: np.add(x.astype(np.float32), 1)),
         ("initial", lambda x: np.sum(x, initial=3), lambda x: np.sum(x) + 3),
@@ -254,6 +254,12 @@ def test_comparisons_are_joined_by_operators(operation: np.ufunc) -> None:
     np.testing.assert_array_equal((True ^ (x > 1)).numpy(), ~low)
     np.testing.assert_array_equal((~(x > 1)).numpy(), ~low)
     np.testing.assert_array_equal(np.invert(x > 1).numpy(), ~low)
+
+
+def test_a_function_that_does_not_say_what_it_takes_is_called_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of NumPy that are written in C before 2.4; the builtin `max` is such a one."""
+    monkeypatch.setitem(n.FUNCTIONS, max, tl.max)
+    np.testing.assert_array_equal(n.recorded(max, (tl.tensor(WIDE), 0), {}).numpy(), WIDE.max(0))
 
 
 def test_what_is_no_comparison_is_not_joined() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -183,11 +182,7 @@ class ArrayLike(Shown):
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if function in n.FUNCTIONS:
-            try:
-                inspect.signature(n.FUNCTIONS[function]).bind(*args, **kwargs)
-            except TypeError:
-                raise n.refusal(function.__name__, list(kwargs)) from None
-            return n.FUNCTIONS[function](*args, **kwargs)
+            return n.recorded(function, args, kwargs)
         if function in n.QUESTIONS:
             return function(*map(values_of, args), **{name: values_of(x) for name, x in kwargs.items()})
         room = (function.__module__ or "").removeprefix("numpy").lstrip(".")

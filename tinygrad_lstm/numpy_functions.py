@@ -35,6 +35,7 @@ _HINTS = {
 }
 
 _INSTEAD = {  # of an option
+    "correction": "ddof",
     "dtype": "x.astype(dtype) first",
     "initial": "+, *, np.maximum or np.minimum with it afterwards",
     "order": "x.T first",
@@ -53,31 +54,33 @@ def refusal(call: str, options: Sequence[str] = ()) -> TypeError:
     )
 
 
-def _without(call: str, **options: Any) -> None:
-    """Refuse the options of NumPy's that no primitive has, where one was given."""
-    if given := [name for name, value in options.items() if value is not None]:
-        raise refusal(call, given)
+def recorded(function: Any, args: Any, kwargs: Any) -> Any:
+    """Call what stands for a function of NumPy's. The first argument is its own, the others go by NumPy's names.
+
+    Those that ours does not have are refused where they are given and not what NumPy takes for them anyway.
+    """
+    ours = FUNCTIONS[function]
+    known = inspect.signature(ours).parameters
+    all_taken = any(x.kind is x.VAR_POSITIONAL for x in known.values())
+    try:
+        call = inspect.signature(function).bind(*args, **kwargs)
+    except ValueError:  # a function written in C need not say what it takes: then ours, which takes as much or less
+        return ours(*args, **kwargs)
+    options = call.arguments.pop("kwargs", {})
+    for name, value in [*call.arguments.items()][1:]:
+        default = call.signature.parameters[name].default
+        if name not in known and not all_taken:
+            del call.arguments[name]
+            options |= {} if value is None or value is default else {name: value}
+    if options:
+        raise refusal(function.__name__, list(options))
+    return ours(*call.args, **call.kwargs)
 
 
-# ── functions that record, with NumPy's arguments in NumPy's order ─────────────────────────────
+# ── functions that record, with NumPy's names of arguments ─────────────────────────────────────
 
 
-def _ordered(function: Callable[..., Any], order: str) -> Callable[..., Any]:
-    """A function with NumPy's arguments after the first in NumPy's order; those that it does not have are refused."""
-    names, known = order.split(), inspect.signature(function).parameters
-
-    def call(a: Any, *args: Any, **options: Any) -> Any:
-        given = {**dict(zip(names, args, strict=False)), **options}
-        if "correction" in given:  # NumPy's other word for it
-            given["ddof"] = given.pop("correction")
-        _without(function.__name__, **{name: value for name, value in given.items() if name not in known})
-        return function(a, **{name: value for name, value in given.items() if name in known})
-
-    return call
-
-
-def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    _without("clip", out=out)
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     return f.clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
@@ -85,18 +88,12 @@ def _where(condition: Any, *either: Any) -> Any:
     return p.where(condition, *either) if either else np.nonzero(condition)
 
 
-def _concatenate(arrays: Sequence[Any], axis: int | None = 0, out: Any = None) -> Any:
-    _without("concatenate", out=out)
+def _concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     return f.concat(arrays, axis) if axis is not None else f.concat([f.reshape(x, -1) for x in arrays])
 
 
 def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
     return _concatenate((arr, values), axis)
-
-
-def _stack(arrays: Sequence[Any], axis: int = 0, out: Any = None) -> Any:
-    _without("stack", out=out)
-    return f.stack(arrays, axis)
 
 
 def _hstack(tup: Sequence[Any]) -> Any:
@@ -113,8 +110,7 @@ def _at_least(ndim: int, x: Any) -> Any:
     return f.reshape(x, (1,) * (ndim - x.ndim) + x.shape)
 
 
-def _dot(a: Any, b: Any, out: Any = None) -> Any:
-    _without("dot", out=out)
+def _dot(a: Any, b: Any) -> Any:
     a, b = f._arrays(a), f._arrays(b)
     if not (a.ndim and b.ndim):
         return p.mul(a, b)
@@ -126,35 +122,14 @@ def _dot(a: Any, b: Any, out: Any = None) -> Any:
     return p.matmul(a, b)
 
 
-def _reshape(a: Any, shape: Any, order: str = "C") -> Any:
-    if order != "C":
-        raise refusal("reshape", ["order"])
-    return f.reshape(a, shape)
+def _reshaped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """In the shape that NumPy gives it."""
+    return lambda a, *how: f.reshape(a, function(np.broadcast_to(0, a.shape), *how).shape)
 
 
-def _ravel(a: Any, order: str = "C") -> Any:
-    return _reshape(a, -1, order)
-
-
-def _expand_dims(a: Any, axis: int | Sequence[int]) -> Any:
-    return f.reshape(a, np.expand_dims(a.numpy(), axis).shape)
-
-
-def _squeeze(a: Any, axis: Axis = None) -> Any:
-    return f.reshape(a, np.squeeze(a.numpy(), axis).shape)
-
-
-def _moveaxis(a: Any, source: Any, destination: Any) -> Any:
-    return f.transpose(a, _permuted(a.ndim, lambda lengths: np.moveaxis(lengths, source, destination)))
-
-
-def _swapaxes(a: Any, axis1: int, axis2: int) -> Any:
-    return f.transpose(a, _permuted(a.ndim, lambda lengths: np.swapaxes(lengths, axis1, axis2)))
-
-
-def _permuted(ndim: int, move: Callable[[Any], Any]) -> tuple[int, ...]:
-    """Where NumPy puts each axis, told by axes of lengths 0, 1, 2, ..."""
-    return move(np.empty(range(ndim))).shape  # type: ignore[no-any-return]
+def _permuted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """With its axes where NumPy puts them, told by axes of lengths 0, 1, 2, ..."""
+    return lambda a, *how: f.transpose(a, function(np.empty(range(a.ndim)), *how).shape)
 
 
 def _flip(m: Any, axis: Axis = None) -> Any:
@@ -183,27 +158,27 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
     np.append: _append,
     np.concatenate: _concatenate,
-    np.stack: _stack,
+    np.stack: f.stack,
     np.hstack: _hstack,
     np.vstack: _vstack,
     np.split: _split,
     np.dot: _dot,
-    np.sum: _ordered(f.sum, "axis dtype out keepdims initial where"),
-    np.prod: _ordered(f.prod, "axis dtype out keepdims initial where"),
-    np.mean: _ordered(f.mean, "axis dtype out keepdims where"),
-    np.var: _ordered(f.var, "axis dtype out ddof keepdims where mean"),
-    np.std: _ordered(f.std, "axis dtype out ddof keepdims where mean"),
-    **dict.fromkeys((np.max, np.amax), _ordered(f.max, "axis out keepdims initial where")),
-    **dict.fromkeys((np.min, np.amin), _ordered(f.min, "axis out keepdims initial where")),
-    np.cumsum: _ordered(f.cumsum, "axis dtype out"),
+    np.sum: f.sum,
+    np.prod: f.prod,
+    np.mean: f.mean,
+    np.var: f.var,
+    np.std: f.std,
+    **dict.fromkeys((np.max, np.amax), f.max),
+    **dict.fromkeys((np.min, np.amin), f.min),
+    np.cumsum: f.cumsum,
     np.clip: _clip,
-    np.reshape: _reshape,
-    np.ravel: _ravel,
-    np.expand_dims: _expand_dims,
-    np.squeeze: _squeeze,
+    np.reshape: lambda a, shape: f.reshape(a, shape),
+    np.ravel: lambda a: f.reshape(a, -1),
+    np.expand_dims: _reshaped(np.expand_dims),
+    np.squeeze: _reshaped(np.squeeze),
     np.transpose: lambda a, axes=None: f.transpose(a, axes),
-    np.swapaxes: _swapaxes,
-    np.moveaxis: _moveaxis,
+    np.swapaxes: _permuted(np.swapaxes),
+    np.moveaxis: _permuted(np.moveaxis),
     np.flip: _flip,
     np.broadcast_to: f.broadcast_to,
 }
