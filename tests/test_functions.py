@@ -240,13 +240,6 @@ G = lambda g, out, x: g  # noqa: E731
         (lambda: own(np.sinh), TypeError, "own takes a forward and then a rule, or None, for each input"),
         (lambda: own(np.sinh, 3), TypeError, "a forward and then a rule"),
         (lambda: own("sinh", G), TypeError, "a forward and then a rule"),
-        (lambda: own(np.sinh, G, G), TypeError, "the forward of own must take as many inputs as there are rules, 2"),
-        (lambda: own(np.hypot, lambda g, out, a, b: g), TypeError, "hypot takes 2"),
-        (lambda: own(lambda a, b: a, G), TypeError, "argument 'b'"),
-        (lambda: own(lambda: 0, G), TypeError, "too many positional"),
-        (lambda: own(lambda x: x, lambda g, x: g), TypeError, "too many positional"),
-        (lambda: own(lambda x: x, lambda g, out, x, y: g), TypeError, "'y'"),
-        (lambda: own(lambda x, *, k: x, G), TypeError, "argument 'k'"),
     ],
 )  # fmt: skip
 def test_what_is_no_rule_is_refused_where_it_is_defined(define: Any, error: type[Exception], words: str) -> None:
@@ -258,6 +251,11 @@ def test_what_is_no_rule_is_refused_where_it_is_defined(define: Any, error: type
     ("forward", "rule", "error", "words"),
     [
         (lambda x: None, G, TypeError, "the forward of own must give an array of real numbers, got NoneType"),
+        (lambda a, b: a, G, TypeError, r"own cannot take .* argument: 'b'"),
+        (lambda: 0, G, TypeError, r"own cannot take .* 0 positional arguments"),
+        (lambda x: x, lambda g, x: g, TypeError, "2 positional arguments but 3 were given"),
+        (lambda x: x, lambda g, out, x, y: g, TypeError, "argument: 'y'"),
+        (lambda x, *, k: x, G, TypeError, "argument: 'k'"),
         (lambda x: x * 1j, G, TypeError, "the forward of own must give .* got ndarray of complex128"),
         (lambda x: tl.tensor(x), G, TypeError, "the forward of own must give .* got Tensor"),
         (lambda x: np.negative(x, x), G, ValueError, "read-only"),
@@ -282,7 +280,9 @@ def test_an_error_inside_a_rule_says_whose_it_is() -> None:
     y.backward()  # numbers are NumPy's
     with pytest.raises(TypeError, match=r"np\.cosh cannot record") as caught:
         tl.grad(y, list(y.inputs), create_graph=True)
-    assert caught.value.__notes__ == ["This was in the rule of input 0 of own."]
+    assert caught.value.__notes__ == [
+        "This was in the rule of input 0 of own, which takes g, out, the inputs, and params by name."
+    ]
     lost = own(np.sinh, lambda g, out, x: np.cosh(0.5))(tl.tensor(0.5, requires_grad=True))
     with pytest.raises(TypeError, match="the rule of input 0 of own lost the graph"):
         tl.grad(lost, list(lost.inputs), create_graph=True)

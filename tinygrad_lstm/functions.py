@@ -5,10 +5,10 @@ Each normalises its arguments (an axis, a list of inputs) and calls one primitiv
 
 from __future__ import annotations
 
-import inspect
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -80,39 +80,34 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return p.sum_over(x, axis=axes_of(x, axis), keepdims=keepdims)
 
 
+def _in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of anything with a shape, numbers or lists, that computes with float16 as `wide` does."""
+
+    @wraps(function)
+    def of_array(x: Any, *args: Any, **options: Any) -> Any:
+        return wide(function)(_arrays(x), *args, **options)
+
+    return of_array
+
+
+@_in_float32
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over all elements, one axis or several, divided by their number."""
-    x = _arrays(x)
-    return _mean(x, axes_of(x, axis), keepdims)
+    return sum(x, axis, keepdims) / math.prod(x.shape[k] for k in axes_of(x, axis))
 
 
-@wide
-def _mean(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return p.sum_over(x, axis=axes, keepdims=keepdims) / math.prod(x.shape[k] for k in axes)
-
-
+@_in_float32
 def var(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
     """The variance over all elements, one axis or several: the sum of (x - mean)^2 by their number less `ddof`."""
-    x = _arrays(x)
-    return _var(x, axes_of(x, axis), ddof, keepdims)
+    off = x - mean(x, axis, keepdims=True)
+    count = math.prod(x.shape[k] for k in axes_of(x, axis)) - ddof
+    return sum(off * off, axis, keepdims) / (count if count > 0 else 0)
 
 
-@wide
-def _var(x: Any, axes: tuple[int, ...], ddof: float, keepdims: bool) -> Any:
-    off = x - _mean(x, axes, True)
-    count = math.prod(x.shape[k] for k in axes) - ddof
-    return p.sum_over(off * off, axis=axes, keepdims=keepdims) / (count if count > 0 else 0)
-
-
+@_in_float32
 def std(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
     """The square root of the variance; its gradient is 0 where all elements are equal, as in PyTorch."""
-    x = _arrays(x)
-    return _std(x, axes_of(x, axis), ddof, keepdims)
-
-
-@wide
-def _std(x: Any, axes: tuple[int, ...], ddof: float, keepdims: bool) -> Any:
-    v = _var(x, axes, ddof, keepdims)
+    v = var(x, axis, ddof, keepdims)
     return p.where(v == 0, 1, v) ** 0.5 * (v != 0)
 
 
@@ -133,8 +128,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
     Raises ValueError where there is none.
     """
-    x = _arrays(x)
-    return p.max_over(x, axis=_not_empty("max", x, axis), keepdims=keepdims)
+    return _one_of(p.max_over, x, axis, keepdims)
 
 
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -142,15 +136,15 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
     Raises ValueError where there is none.
     """
+    return _one_of(p.min_over, x, axis, keepdims)
+
+
+def _one_of(reduction: Primitive, x: Any, axis: Axis, keepdims: bool) -> Any:
     x = _arrays(x)
-    return p.min_over(x, axis=_not_empty("min", x, axis), keepdims=keepdims)
-
-
-def _not_empty(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
     axes = axes_of(x, axis)
     if not all(x.shape[k] for k in axes):
-        raise ValueError(f"{name} over nothing: shape {x.shape} has no element along {axes}")
-    return axes
+        raise ValueError(f"{reduction.name} over nothing: shape {x.shape} has no element along {axes}")
+    return reduction(x, axis=axes, keepdims=keepdims)
 
 
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
@@ -245,9 +239,9 @@ def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Calla
     The result is called with Tensors or arrays, `params` by name. To define a name again makes another operation: what
     was recorded keeps its own.
 
-    Raises ValueError for a name of the derivative table; TypeError for what is no function or takes other arguments.
-    When it runs: TypeError for what is no array of real numbers, ValueError for a cotangent of another shape or an
-    array that was written to.
+    Raises ValueError for a name of the derivative table, TypeError for what is no function. When it runs: TypeError for
+    a function that takes other arguments and for what is no array of real numbers, ValueError for a cotangent of
+    another shape or an array that was written to.
     """
     if not (isinstance(name, str) and isinstance(symbol, str) and name and symbol):
         raise TypeError(f"a primitive has a name and a symbol, both text, got {name!r} and {symbol!r}")
@@ -255,7 +249,6 @@ def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Calla
         raise ValueError(f"{name!r} is in the derivative table already: call yours by another name")
     if not rules or not callable(forward) or not all(rule is None or callable(rule) for rule in rules):
         raise TypeError(f"{name} takes a forward and then a rule, or None, for each input: functions all")
-    _check_arguments(name, forward, rules)
 
     def value(*inputs: Any, **params: Any) -> Any:
         return _numbers(f"the forward of {name}", forward(*map(_read_only, inputs), **params))
@@ -267,7 +260,7 @@ def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Calla
             try:
                 c = rule(*map(_read_only, (g, out, *inputs)), **params)
             except Exception as error:
-                error.add_note(f"This was in {what}.")
+                error.add_note(f"This was in {what}, which takes g, out, the inputs, and params by name.")
                 raise
             if not hasattr(c, "__primitive__"):
                 if hasattr(g, "__primitive__"):
@@ -285,31 +278,6 @@ def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Calla
     ufunc = isinstance(forward, np.ufunc) and forward.signature is None
     rules = tuple(rule and checked(k, rule) for k, rule in enumerate(rules))
     return Primitive(name, symbol, value, rules, elementwise=ufunc)
-
-
-def _check_arguments(name: str, forward: Callable[..., Any], rules: Sequence[Callable[..., Any] | None]) -> None:
-    """Raise TypeError unless the forward takes an input for each rule, and a rule g, out and what the forward takes."""
-    count, params = len(rules), dict[str, None]()
-    try:
-        if isinstance(forward, np.ufunc):
-            if forward.nin != count:
-                raise TypeError(f"{forward.__name__} takes {forward.nin}")
-        else:
-            takes = inspect.signature(forward)
-            positional = [x.name for x in takes.parameters.values() if x.kind < x.VAR_POSITIONAL]
-            params = dict.fromkeys(
-                [*positional[count:], *(x.name for x in takes.parameters.values() if x.kind == x.KEYWORD_ONLY)]
-            )
-            takes.bind(*rules, **params)
-        for rule in filter(None, rules):
-            inspect.signature(rule).bind("g", "out", *rules, **params)
-    except ValueError:  # a function written in C need not say what it takes
-        return
-    except TypeError as error:
-        raise TypeError(
-            f"the forward of {name} must take as many inputs as there are rules, {count}, and each rule must take "
-            f"g, out, these inputs and the forward's params by name: {error}"
-        ) from None
 
 
 def _read_only(x: Any) -> Any:

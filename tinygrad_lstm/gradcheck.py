@@ -48,66 +48,50 @@ def gradcheck(
     output = function(*leaves)
     if not isinstance(output, Tensor):
         raise TypeError(f"gradcheck needs a function that gives a Tensor, it gave {type(output).__name__}")
-    weights = [rng.uniform(0.5, 1.5, size=output.shape)]
-    _compare(_weighed(function, weights), leaves, "gradient", step, rtol, atol)
+    weights = rng.uniform(0.5, 1.5, size=output.shape)
+    directions = [rng.uniform(0.5, 1.5, size=x.shape) for x in leaves]
+
+    def weighed(*xs: Tensor) -> Tensor:
+        return (function(*xs) * weights).sum()
+
+    def slope(*xs: Tensor) -> Tensor:
+        """The gradient of that, weighed: a scalar whose gradient holds every second derivative."""
+        gradients = grad(weighed(*xs), xs, create_graph=True, allow_unused=True)
+        return sum(((g * d).sum() for g, d in zip(gradients, directions, strict=True)), start=tensor(0))
+
+    _compare(weighed, leaves, "gradient", step, rtol, atol)
     if order == 2:
-        directions = [rng.uniform(0.5, 1.5, size=x.shape) for x in leaves]
-        slope = _slope(_weighed(function, weights), directions)
         _compare(slope, leaves, "second derivative", step, rtol, atol)
     return True
 
 
-def _weighed(function: Function, weights: list[npt.NDArray[Any]]) -> Function:
-    return lambda *xs: (function(*xs) * weights[0]).sum()
-
-
-def _slope(function: Function, directions: Sequence[npt.NDArray[Any]]) -> Function:
-    """The gradient of `function`, weighed: a scalar whose gradient holds every second derivative."""
-
-    def slope(*xs: Tensor) -> Tensor:
-        gradients = grad(function(*xs), xs, create_graph=True, allow_unused=True)
-        total = (gradients[0] * directions[0]).sum()
-        for g, d in zip(gradients[1:], directions[1:], strict=True):
-            total = total + (g * d).sum()
-        return total
-
-    return slope
-
-
-def _differences(function: Function, leaves: Sequence[Tensor], step: float) -> list[npt.NDArray[Any]]:
-    results = []
-    for k, x in enumerate(leaves):
-        base = np.array(x.numpy())
-        slopes = np.empty_like(base)
-        for element in np.ndindex(x.shape):
-            d = step * max(1.0, abs(float(base[element])))
-            ends = []
-            for sign in (1, -1):
-                moved = base.copy()
-                moved[element] += sign * d
-                changed = [*leaves[:k], tensor(moved, requires_grad=True, name=x.name), *leaves[k + 1 :]]
-                ends.append(function(*changed).item())
-            slopes[element] = (ends[0] - ends[1]) / (2 * d)
-        results.append(slopes)
-    return results
-
-
 def _compare(function: Function, leaves: Sequence[Tensor], what: str, step: float, rtol: float, atol: float) -> None:
-    ours = grad(function(*leaves), leaves, allow_unused=True)
-    for k, (x, g, difference) in enumerate(zip(leaves, ours, _differences(function, leaves, step), strict=True)):
-        _agree(k, x, g.numpy(), difference, what, rtol, atol)
+    gradients = grad(function(*leaves), leaves, allow_unused=True)
+    for k, (x, g) in enumerate(zip(leaves, gradients, strict=True)):
+        ours, difference = g.numpy(), _differences(function, leaves, k, step)
+        wrong = ~(np.abs(ours - difference) <= atol + rtol * np.abs(difference))  # a NaN is wrong
+        if wrong.any():
+            at = tuple(int(n) for n in np.argwhere(wrong)[0])
+            raise GradcheckError(
+                f"{what} of input {_label(k, x)} at element {list(at)}: autodiff gives {ours[at]:.10g}, the central "
+                f"difference {difference[at]:.10g} ({int(wrong.sum())} of {wrong.size} elements differ)"
+            )
 
 
-def _agree(
-    k: int, x: Tensor, ours: npt.NDArray[Any], difference: npt.NDArray[Any], what: str, rtol: float, atol: float
-) -> None:
-    wrong = ~(np.abs(ours - difference) <= atol + rtol * np.abs(difference))  # a NaN is wrong
-    if wrong.any():
-        at = tuple(int(n) for n in np.argwhere(wrong)[0])
-        raise GradcheckError(
-            f"{what} of input {_label(k, x)} at element {list(at)}: autodiff gives {ours[at]:.10g}, the central "
-            f"difference {difference[at]:.10g} ({int(wrong.sum())} of {wrong.size} elements differ)"
-        )
+def _differences(function: Function, leaves: Sequence[Tensor], k: int, step: float) -> npt.NDArray[Any]:
+    """The central difference of a scalar function by every element of input k."""
+    base = leaves[k].numpy()
+    slopes = np.empty_like(base)
+    for element in np.ndindex(base.shape):
+        d = step * max(1.0, abs(float(base[element])))
+        ends = []
+        for sign in (1, -1):
+            moved = base.copy()
+            moved[element] += sign * d
+            changed = tensor(moved, requires_grad=True, name=leaves[k].name)
+            ends.append(function(*leaves[:k], changed, *leaves[k + 1 :]).item())
+        slopes[element] = (ends[0] - ends[1]) / (2 * d)
+    return slopes
 
 
 def _label(k: int, x: Tensor) -> str:

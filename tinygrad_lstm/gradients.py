@@ -31,7 +31,7 @@ def grad(
     """
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for x in targets:
-        _check_required(x)
+        _check(x)
     seed = seed_of(root, cotangent, allow_unused)
     if not root.requires_grad:
         found: dict[Tensor, Any] = {}
@@ -58,8 +58,8 @@ def jacobian(output: Tensor, wrt: Tensor, held: Collection[Tensor] = ()) -> npt.
 
     Raises ValueError where `wrt` does not require a gradient: its zeros would be a lie.
     """
-    _check_tensor(output)
-    _check_required(wrt)
+    _check(output, needed=False)
+    _check(wrt)
     rows = np.zeros((output.size, *wrt.shape), wrt.dtype)
     if output.requires_grad and (output is wrt or output not in set(held)):
         for k in range(output.size):
@@ -71,12 +71,8 @@ def jacobian(output: Tensor, wrt: Tensor, held: Collection[Tensor] = ()) -> npt.
     return rows.reshape(output.shape + wrt.shape)
 
 
-def _check_tensor(x: Any) -> None:
+def _check(x: Any, needed: bool = True) -> None:
     if not isinstance(x, Tensor):
         raise TypeError(f"a gradient is of a Tensor with respect to Tensors, got {type(x).__name__}")
-
-
-def _check_required(x: Any) -> None:
-    _check_tensor(x)
-    if not x.requires_grad:
+    if needed and not x.requires_grad:
         raise ValueError(f"{describe(x)} does not require a gradient: make it with requires_grad=True")
