@@ -147,7 +147,8 @@ class Sandbox:
         if find_spec("safetensors"):
             from tinygrad_lstm.interop import safetensors
 
-            self.files["net.safetensors"] = safetensors.save(self.checkpoint, root / "net.safetensors").read_bytes()
+            saved = safetensors.save(self.checkpoint.best_network(), root / "net.safetensors")
+            self.files["net.safetensors"] = saved.read_bytes()
 
     def fresh(self) -> None:
         """Put everything back, and go there."""

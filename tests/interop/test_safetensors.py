@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import pytest
 
 from tinygrad_lstm.interop import pytorch
 from tinygrad_lstm.nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, Parameter, RNNCell
-from tinygrad_lstm.train import Network, Settings, Trainer
+from tinygrad_lstm.train import Network
 
 library = pytest.importorskip("safetensors.numpy", reason="files in the safetensors format")
 
@@ -35,12 +33,6 @@ def same(a: dict[str, Array], b: dict[str, Array]) -> bool:
 def file_of(header: Any, data: bytes = b"") -> bytes:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + data
-
-
-def header_of(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
-    header: dict[str, Any] = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return header
 
 
 # ── Modules ────────────────────────────────────────────────────────────────────────────────────────
@@ -194,45 +186,12 @@ def test_parameters_in_lists_and_dicts_come_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", [3, None, [np.ones(2)], np.ones(2)])
 def test_what_is_nothing_to_save(what: Any, tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="save takes a Module, a Checkpoint, or arrays by name, got"):
+    with pytest.raises(TypeError, match="save takes a Module or arrays by name, got"):
         save(what, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
-# ── checkpoints ────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_of_a_checkpoint_the_best_weights_and_what_it_says_are_written(tmp_path: Path) -> None:
-    trainer = Trainer(Settings("adding", {"length": 4}, hidden=2, steps=1))
-    checkpoint = trainer.checkpoint()
-    best = {f"best/{name}": a + 1 for name, a in trainer.network.state_dict().items()}
-    for arrays, expected in [(checkpoint.arrays, 0), (checkpoint.arrays | best, 1)]:
-        path = save(replace(checkpoint, arrays=arrays), tmp_path / "run.safetensors")
-        found = load_state_dict(path)
-        assert same(found, {name: a + expected for name, a in trainer.network.state_dict().items()})
-        assert json.loads(header_of(path)["__metadata__"]["tinygrad_lstm"])["checkpoint"] == checkpoint.about
-    path.write_bytes(path.read_bytes().replace(b"adding", b"Adding"))
-    with pytest.raises(SafetensorsError, match="its arrays or their description are not those that were written"):
-        load_state_dict(path)
-
-
 # ── damaged and hostile files ──────────────────────────────────────────────────────────────────────
-
-
-def test_one_changed_bit_anywhere_is_noticed(tmp_path: Path) -> None:
-    """Refused, or, where the bit only made our description another program's, the numbers are right all the same."""
-    path, arrays = tmp_path / "m.safetensors", Linear(2, 1, rng=0).state_dict()
-    whole = save(Linear(2, 1, rng=0), path).read_bytes()
-    taken = 0
-    for k in range(8 * len(whole)):
-        path.write_bytes(whole[: k // 8] + bytes([whole[k // 8] ^ (1 << k % 8)]) + whole[k // 8 + 1 :])
-        found = None
-        with suppress(SafetensorsError):
-            found = load_state_dict(path)
-        if found is not None:
-            taken += 1
-            assert same(found, arrays)
-    assert taken <= 8 * len("tinygrad_lstm")
 
 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
@@ -271,12 +230,6 @@ def other(**change: Any) -> dict[str, Any]:
         (file_of(other(shape=[1] * 99 + [2]), bytes(8)), "dimension"),
         (file_of(other(data_offsets=[0, 16]), bytes(8)), "."),
         (file_of({**ONE, "b": ONE["a"]}, bytes(8)), "invalid offset"),
-        (file_of(b'{"a":%b,"a":%b}' % ((json.dumps(ONE["a"]).encode(),) * 2), bytes(8)), "a name stands twice"),
-        (file_of({**ONE, "__metadata__": {"tinygrad_lstm": "[]"}}, bytes(8)), "not one that this package wrote"),
-        (file_of({**ONE, "__metadata__": {"tinygrad_lstm": "{}"}}, bytes(8)), "not those that were written"),
-        (file_of({**ONE, "__metadata__": {"tinygrad_lstm": "{"}}, bytes(8)), "Expecting"),
-        (file_of({**ONE, "__metadata__": {"tinygrad_lstm": "[" * 10**6}}, bytes(8)), "recursion"),
-        (file_of({**ONE, "__metadata__": {"tinygrad_lstm": '{"sha256": 1}'}}, bytes(8)), "not those that were written"),
         (file_of({"a\n\x1b[31mred": {**ONE["a"], "data_offsets": [0, 9]}}, bytes(9)), "."),
     ],
 )
@@ -299,7 +252,7 @@ def test_a_file_that_cannot_be_read_is_the_systems_error(tmp_path: Path) -> None
 # ── other programs ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_files_of_other_programs_have_no_checksum_and_are_taken(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_taken(tmp_path: Path) -> None:
     cell, again = LSTMCell(4, 3, rng=1), LSTMCell(4, 3, rng=2)
     library.save_file(pytorch.state_dict(cell), tmp_path / "theirs.safetensors", {"format": "pt"})
     pytorch.load_state_dict(again, load_state_dict(tmp_path / "theirs.safetensors"))
@@ -321,4 +274,3 @@ def test_torch_reads_ours_and_we_read_torchs(tmp_path: Path) -> None:
     theirs.save_file(net.state_dict(), tmp_path / "theirs.safetensors")
     pytorch.load_state_dict(model, load_state_dict(tmp_path / "theirs.safetensors"))
     np.testing.assert_allclose(model(x)[0].numpy(), net(torch.tensor(x))[0].detach().numpy(), atol=1e-6)
-    assert "__metadata__" in header_of(tmp_path / "ours.safetensors")

@@ -6,7 +6,6 @@ Needs the extra: pip install "tinygrad-lstm[onnx]".
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,24 +19,20 @@ from ..functions import log_softmax, softmax
 from ..nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
 from ..primitives import relu, sigmoid, softplus, tanh
 from ..train.model import Network
+from .stacked import Array, stacked
 
 __all__ = ["export"]
 
-Array = npt.NDArray[Any]
 Part = Module | Callable[[Any], Any]
 Dims = tuple[str | int, ...]
 
 OPSET, IR = 17, 8  # of 2022, which every reader knows; nothing newer is needed
 LAYERS = (RNN, LSTM, Linear, Embedding)
-GATES = {"RNN": "h", "LSTM": "iofg"}  # in ONNX's order, which calls g c
-ALWAYS = 40.0  # sigmoid(40) is exactly 1, in float64 too: the forget gate of a cell that has none
+ORDER = "iofg"  # of the gates; ONNX calls g c
 NOTES = {
     "LSTM": "gates i, o, f, c (candidate); the second half of B is 0",
     "RNN": "h = tanh(W x + R h + B); the second half of B is 0",
 }
-WITHOUT_FORGET_GATE = (
-    f"; the cell has no forget gate: its weights here are 0 and its bias {ALWAYS:g}, whose sigmoid is exactly 1"
-)
 
 
 def export(model: Part | Sequence[Part], path: str | os.PathLike[str], state: bool = False) -> Path:
@@ -54,7 +49,7 @@ def export(model: Part | Sequence[Part], path: str | os.PathLike[str], state: bo
     recurrent layers these names begin with the layer's: lstm1.h_n.
 
     Weights keep their dtype. onnxruntime has no RNN and LSTM in float64: load a float64 model's state_dict into one
-    of float32 to run it there. A cell without a forget gate is written with one that is exactly 1.
+    of float32 to run it there.
 
     Raises ValueError for what has no counterpart, TypeError for what is no model, ImportError without the extra
     `onnx`, OSError where the system refuses; then nothing is written.
@@ -84,20 +79,13 @@ def _check(part: Any) -> None:
     """Raise ValueError or TypeError, with what to give instead, for a part that cannot be written."""
     if type(part) in LAYERS:  # what a subclass does may be something else
         return
-    if isinstance(part, (RNNCell, LSTMCell)):
-        name = type(part).__name__.removesuffix("Cell")
-        raise ValueError(
-            f"{part!r} is a single step: give an nn.{name} of these sizes its weights, "
-            f"{name.lower()}.cells[0].load_state_dict(cell.state_dict()), and export that"
-        )
+    known = [f"nn.{layer.__name__}" for layer in LAYERS] + [f"tl.{_kind(function)}" for function in FUNCTIONS]
     if isinstance(part, Module):
-        inside = [re.sub(r"\.(\d+)", r"[\1]", name) for name, m in part.named_modules() if name and type(m) in LAYERS]
         raise ValueError(
             f"what a {type(part).__name__} computes is not known: give its layers as a list in the order they are "
-            f"called, export([{', '.join(f'model.{name}' for name in inside) or '...'}], path)"
+            f"called, and a cell's weights to the layer of its kind; a layer is one of {', '.join(known)}"
         )
     if not (callable(part) and isinstance(part, Hashable) and part in FUNCTIONS):
-        known = [f"nn.{layer.__name__}" for layer in LAYERS] + [f"tl.{_kind(function)}" for function in FUNCTIONS]
         raise TypeError(f"a model to export is made of {', '.join(known)}, got {part!r}")
 
 
@@ -206,7 +194,6 @@ class _Writer:
     def _over_time(self, name: str, layer: Any, value: str, out: str) -> None:
         """An RNN or LSTM: a node for each layer, and behind it (T, directions, batch, hidden) into our axes."""
         op, D, count = type(layer).__name__, layer.directions, layer.num_layers
-        note = NOTES[op] + (WITHOUT_FORGET_GATE if op == "LSTM" and "f" not in layer.cells[0].gates else "")
         prefix = f"{name}." if len(self.recurrent) > 1 else ""
         states = [f"{prefix}{letter}" for letter in ("h" if op == "RNN" else "hc")]
         starts = [self._start(name, state, layer) for state in states]
@@ -216,13 +203,13 @@ class _Writer:
             value = f"{name}.time_first"
         for k in range(count):
             own = f"{name}.layer{k + 1}" if count > 1 else name
-            w = {slot: self._weight(f"{own}.{slot}", a) for slot, a in _weights(op, layer.cells[k * D :][:D]).items()}
+            w = {slot: self._weight(f"{own}.{slot}", a) for slot, a in _weights(layer.cells[k * D :][:D]).items()}
             inputs = [value, w["W"], w["R"], w.get("B", ""), "", *(s[k] for s in starts), w.get("P", "")]
             while not inputs[-1]:
                 inputs.pop()
             ends.append([f"{own}.{state[-1]}_last" if count > 1 else f"{state}_n" for state in states])
             self._node(
-                op, inputs, [f"{own}.steps", *ends[k]], own, note,
+                op, inputs, [f"{own}.steps", *ends[k]], own, NOTES[op],
                 hidden_size=layer.hidden_size, direction="bidirectional" if D == 2 else "forward",
             )  # fmt: skip
             value = f"{own}.out" if k < count - 1 or layer.batch_first else out
@@ -279,27 +266,21 @@ def _features(layer: Any) -> tuple[int, int]:
     return layer.input_size, layer.hidden_size * layer.directions
 
 
-def _weights(op: str, cells: Sequence[RNNCell | LSTMCell]) -> dict[str, Array]:
+def _weights(cells: Sequence[RNNCell | LSTMCell]) -> dict[str, Array]:
     """The weights of one layer in ONNX's layout, stacked over its cells, one for each direction.
 
     W (gates * hidden, input) meets x, R (gates * hidden, hidden) meets h; B (2 * gates * hidden) holds two biases,
-    whose sum counts; P (3 * hidden) holds the peepholes i, o, f. Raises ValueError for a cell of anything else.
+    whose sum counts; P (3 * hidden) holds the peepholes i, o, f.
     """
-    parts = [_of_cell(cell, GATES[op]) for cell in cells]
+    parts = [_of_cell(cell) for cell in cells]
     return {k: np.stack([part[k] for part in parts]) for k in parts[0]}
 
 
-def _of_cell(cell: RNNCell | LSTMCell, gates: str) -> dict[str, Array]:
-    own, H = cell.state_dict(), cell.hidden_size
-    if unknown := own.keys() - {f"{kind}_{k}" for kind in "Wbp" for k in gates}:
-        raise ValueError(f"ONNX has no place for {', '.join(sorted(unknown))} of {cell!r}: build it with gate_layers=1")
-    nothing = np.zeros(H, cell.dtype)
-    if isinstance(cell, LSTMCell) and "f" not in cell.gates:
-        own |= {"W_f": np.zeros_like(own["W_i"]), "b_f": np.full(H, ALWAYS, cell.dtype)}
-    W = np.concatenate([own[f"W_{k}"].T for k in gates])
-    result = {"W": W[:, H:], "R": W[:, :H]}
-    if any(f"b_{k}" in own for k in gates):
-        result["B"] = np.concatenate([own.get(f"b_{k}", nothing) for k in gates] + [nothing] * len(gates))
+def _of_cell(cell: RNNCell | LSTMCell) -> dict[str, Array]:
+    of_x, of_h, bias = stacked(cell, ORDER, "ONNX", peepholes=True)
+    result = {"W": of_x, "R": of_h}
+    if bias is not None:
+        result["B"] = np.concatenate([bias, np.zeros_like(bias)])
     if isinstance(cell, LSTMCell) and cell.peephole:
-        result["P"] = np.concatenate([own.get(f"p_{k}", nothing) for k in "iof"])
+        result["P"] = np.concatenate([getattr(cell, f"p_{gate}").numpy() for gate in "iof"])
     return result

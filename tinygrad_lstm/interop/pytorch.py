@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..arguments import real_array
 from ..nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
+from .stacked import Array, stacked
 
-Array = npt.NDArray[Any]
 Part = RNNCell | LSTMCell | Linear | Embedding
-_ORDER = ("i", "f", "g", "o")
+_ORDER = "ifgo"
 
 
 def state_dict(model: Module) -> dict[str, Array]:
@@ -99,18 +98,9 @@ def _to_torch(part: Part) -> dict[str, Array]:
         return {"weight": own["W"]}
     if isinstance(part, Linear):
         return {"weight": np.ascontiguousarray(own["W"].T)} | ({"bias": own["b"]} if "b" in own else {})
-    letters, hidden = _letters(part), part.hidden_size
-    known = {f"{kind}_{letter}" for kind in "Wb" for letter in letters}
-    if own.keys() - known or any(f"W_{letter}" not in own for letter in letters):
-        raise ValueError(
-            f"{part!r} has no counterpart in PyTorch: it needs a forget gate, no peephole and gate_layers=1"
-        )
-    W = np.concatenate([own[f"W_{letter}"].T for letter in letters])
-    result = {"weight_ih": np.ascontiguousarray(W[:, hidden:]), "weight_hh": np.ascontiguousarray(W[:, :hidden])}
-    if f"b_{letters[0]}" in own:
-        result["bias_ih"] = np.concatenate([own[f"b_{letter}"] for letter in letters])
-        result["bias_hh"] = np.zeros_like(result["bias_ih"])
-    return result
+    of_x, of_h, bias = stacked(part, _ORDER, "PyTorch")
+    result = {"weight_ih": of_x, "weight_hh": of_h}
+    return result if bias is None else result | {"bias_ih": bias, "bias_hh": np.zeros_like(bias)}
 
 
 def _from_torch(part: Part, given: dict[str, Array]) -> dict[str, Array]:
@@ -118,15 +108,11 @@ def _from_torch(part: Part, given: dict[str, Array]) -> dict[str, Array]:
         return {"W": given["weight"]}
     if isinstance(part, Linear):
         return {"W": given["weight"].T} | ({"b": given["bias"]} if "bias" in given else {})
-    letters = _letters(part)
-    blocks = {name: np.split(a, len(letters)) for name, a in given.items()}
+    gates = "h" if isinstance(part, RNNCell) else _ORDER
+    blocks = {name: np.split(a, len(gates)) for name, a in given.items()}
     result: dict[str, Array] = {}
-    for k, letter in enumerate(letters):
-        result[f"W_{letter}"] = np.concatenate([blocks["weight_hh"][k].T, blocks["weight_ih"][k].T])
+    for k, gate in enumerate(gates):
+        result[f"W_{gate}"] = np.concatenate([blocks["weight_hh"][k].T, blocks["weight_ih"][k].T])
         if "bias_ih" in blocks:
-            result[f"b_{letter}"] = blocks["bias_ih"][k] + blocks["bias_hh"][k]
+            result[f"b_{gate}"] = blocks["bias_ih"][k] + blocks["bias_hh"][k]
     return result
-
-
-def _letters(cell: RNNCell | LSTMCell) -> tuple[str, ...]:
-    return ("h",) if isinstance(cell, RNNCell) else _ORDER

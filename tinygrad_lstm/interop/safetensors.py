@@ -1,16 +1,14 @@
 """Weights in the safetensors format: a header of JSON and plain numbers, nothing that runs when it is read.
 
 The format is the library's; what the library does not do is done here: arrays are made contiguous, since it writes a
-transposed or strided one wrong without a word, a checksum goes with them, files are written whole or not at all, and a
-file that is not what it says is refused.
+transposed or strided one wrong without a word, files are written whole or not at all, and a file that is not what it
+says is refused by one error.
 
 Needs the extra: pip install "tinygrad-lstm[safetensors]".
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,12 +21,9 @@ from ..arguments import check_array
 from ..files import read_whole, write_atomically
 from ..nn import Module
 from ..tensor import Tensor
-from ..train.checkpoint import Checkpoint, digest
 
 Array = npt.NDArray[Any]
-About = dict[str, Any]
 
-_KEY = "tinygrad_lstm"  # of the header's metadata, whose values are strings: ours is JSON
 _DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float16", "float32", "float64", "complex64",
@@ -39,46 +34,33 @@ class SafetensorsError(ValueError):
     """A file that cannot be used, named, with the reason."""
 
 
-def save(what: Module | Checkpoint | Mapping[str, npt.ArrayLike], path: str | os.PathLike[str]) -> Path:
+def save(what: Module | Mapping[str, npt.ArrayLike], path: str | os.PathLike[str]) -> Path:
     """Write the weights of a Module, or arrays by name, and return the path; the file is written whole or not at all.
 
-    `pytorch.state_dict(model)` makes it a file that PyTorch loads. Of a checkpoint it is the weights of its
-    `best_network()`; what it says of its run stands in the header, under `tinygrad_lstm`.
+    `pytorch.state_dict(model)` makes it a file that PyTorch loads; `checkpoint.best_network()` is the Module of a run.
 
-    Raises TypeError for what is none of these and for an array of a type that the format lacks (text, objects,
-    complex128, dates), ValueError for a name that it lacks, ImportError without the library, OSError where the system
-    refuses.
+    Raises TypeError for what is neither and for an array of a type that the format lacks (text, objects, complex128,
+    dates), ValueError for a name that it lacks, ImportError without the library, OSError where the system refuses.
     """
-    about: About = {}
-    if isinstance(what, Checkpoint):
-        about, what = {"checkpoint": what.about}, what.best_network()
     given = what.state_dict() if isinstance(what, Module) else what
     if not isinstance(given, Mapping):
-        raise TypeError(f"save takes a Module, a Checkpoint, or arrays by name, got {type(what).__name__}")
-    arrays = {_name(name): _plain(name, value) for name, value in given.items()}
-    text = json.dumps({**about, "sha256": _checksum(about, arrays)}, allow_nan=False)
-    return write_atomically(path, _library().numpy.save(arrays, {_KEY: text}))
+        raise TypeError(f"save takes a Module or arrays by name, got {type(what).__name__}")
+    return write_atomically(path, _library().numpy.save({_name(k): _plain(k, value) for k, value in given.items()}))
 
 
 def load_state_dict(path: str | os.PathLike[str]) -> dict[str, Array]:
     """The arrays of any safetensors file by name, for `model.load_state_dict` or `pytorch.load_state_dict`.
 
-    A file of another program carries no checksum of ours and is taken without one: a changed bit in its numbers cannot
-    be noticed.
-
-    Raises SafetensorsError for a damaged file, ImportError without the library, OSError where the file cannot be read.
+    Raises SafetensorsError for a file that is not what it says, ImportError without the library, OSError where the
+    file cannot be read.
     """
     library, data = _library(), read_whole(path)
     try:
-        arrays: dict[str, Array] = library.numpy.load(data)
-        about = _about(data)
-        if about is not None and about.pop("sha256", None) != _checksum(about, arrays):
-            raise ValueError("its arrays or their description are not those that were written")
+        return library.numpy.load(data)  # type: ignore[no-any-return]
     except KeyError as error:  # of the library's table of types
         raise SafetensorsError(f"{path} is refused: NumPy has no numbers of type {error.args[0]}") from error
-    except (library.SafetensorError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+    except (library.SafetensorError, ValueError, OverflowError, MemoryError) as error:
         raise SafetensorsError(f"{path} is refused: {_why(error)}") from error
-    return arrays
 
 
 def _library() -> Any:
@@ -106,32 +88,6 @@ def _plain(name: str, value: npt.ArrayLike) -> Array:
     if array.dtype.name not in _DTYPES:
         raise TypeError(f"{name} is {array.dtype}: a safetensors file of NumPy's holds {', '.join(_DTYPES)}")
     return np.asarray(array, array.dtype.newbyteorder("="), order="C")
-
-
-def _checksum(about: About, arrays: dict[str, Array]) -> str:
-    text = json.dumps(about, sort_keys=True)
-    return hashlib.sha256(f"{text}\n{digest(arrays)}".encode()).hexdigest()
-
-
-def _about(data: bytes) -> About | None:
-    """Our entry of the header, which the library has seen to fit the data; None in a file of another program."""
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size], object_pairs_hook=_once)
-    metadata = header.get("__metadata__") or {}
-    if _KEY not in metadata:
-        return None
-    about = json.loads(metadata[_KEY], object_pairs_hook=_once)
-    if not isinstance(about, dict):
-        raise ValueError("its description is not one that this package wrote")
-    return about
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object in which no name stands twice: two readers would take two different values."""
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a name stands twice in its header")
-    return result
 
 
 def _why(error: BaseException) -> str:
