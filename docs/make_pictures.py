@@ -61,7 +61,6 @@ def main() -> None:
     strip = tl.draw(*(p.flow for p in found), titles=[p.title for p in found], labels=SENTENCE.split())
     strip.save(PICTURES / "lstm_over_rnn.svg")
     tl.draw(one_step(lstm), titles=["LSTM, one step"]).save(PICTURES / "lstm_step.svg")
-    tl.draw(one_step(lstm), backward=True).save(PICTURES / "lstm_backward.svg")
     if shutil.which("chromium"):
         explorer(PICTURES / "explorer.png")
 
