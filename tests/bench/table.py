@@ -1,7 +1,9 @@
 """The table of docs/results.md: tasks, cells and seeds trained in parallel, failures included, beside the published.
 
     python tests/bench/table.py --seeds 3 --tasks order4,latch
+    python tests/bench/table.py --helps
 
+With --helps the settings that each task says solve it, on the seeds 0, 1 and 2, beside what it says they took.
 Ends on failures too. Each process has one thread; all rows with three seeds take about half an hour on two cores.
 """
 
@@ -76,6 +78,23 @@ def _entries() -> list[Entry]:
         *rows("sine", "rnn, lstm bias 1", hidden=16, steps=1500),
         *rows("order", "bag, rnn, lstm bias 1", hidden=16, steps=3000),
     ]
+
+
+def helping() -> list[Entry]:
+    """What each task says solves it."""
+    measured = {name: task.helps for name, task in TASKS.items() if task.helps is not None}
+    return [
+        Entry(name, "what helps", {**helps.settings, "options": {"length": helps.length or TASKS[name].default_length}})
+        for name, helps in measured.items()
+    ]
+
+
+def against(entry: Entry, results: Sequence[Result]) -> str:
+    """What a task says its settings took, and what they took now."""
+    helps = TASKS[entry.task].helps
+    assert helps is not None
+    now = tuple(r.sequences if r.solved else None for r in results)
+    return f"{entry.task:<16} said {helps.sequences}  now {now}{'' if now == helps.sequences else '  differs'}"
 
 
 def chosen(tasks: Sequence[str] | None = None) -> list[Entry]:
@@ -208,11 +227,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 (default: 3)")
     parser.add_argument("--tasks", metavar="LIST", help="only these tasks, with commas between")
+    parser.add_argument("--helps", action="store_true", help="what each task says solves it, beside what it took")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of every row (default: its own)")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default: the cores)")
     args = parser.parse_args()
-    entries = chosen(None if args.tasks is None else args.tasks.split(","))
-    run(entries, args.seeds, args.jobs, args.steps, lambda line: print(line, flush=True))
+    entries = helping() if args.helps else chosen(None if args.tasks is None else args.tasks.split(","))
+    found = run(entries, args.seeds, args.jobs, args.steps, lambda line: print(line, flush=True))
+    for entry, results in found if args.helps else ():
+        print(against(entry, results))
 
 
 if __name__ == "__main__":

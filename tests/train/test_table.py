@@ -6,7 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from bench.table import Entry, Result, chosen, lines, run, train_one
+from bench.table import Entry, Result, against, chosen, helping, lines, run, train_one
+
+from tinygrad_lstm.tasks import TASKS
+from tinygrad_lstm.train import Settings
 
 
 def test_a_run_that_diverges_is_a_row_like_another():
@@ -61,3 +64,25 @@ def test_the_table_shows_failures_beside_what_was_published():
     assert out.count("0/2") == 3
     with pytest.raises(ValueError, match="the table has no task 'nothing'"):
         chosen(["nothing"])
+
+
+@pytest.mark.parametrize("task", ["latch", "order", "sine", "anbn"])
+def test_what_a_task_says_helps_solves_it_again_on_a_seed(task):
+    """Those that take about a second; `python tests/bench/table.py --helps` measures all. Counts go by the machine."""
+    (entry,) = (e for e in helping() if e.task == task)
+    said = TASKS[task].helps.sequences[0]
+    result = train_one(entry, 0, None)
+    assert result.solved
+    assert said / 3 < result.sequences < said * 3
+    assert "differs" in against(entry, [result])  # of three seeds one
+
+
+def test_what_helps_is_settings_that_a_run_takes_and_not_of_files():
+    measured = {e.task for e in helping()}
+    assert measured == {name for name, task in TASKS.items() if task.helps is not None}
+    assert measured.isdisjoint(name for name, task in TASKS.items() if task.takes_data)
+    for entry in helping():
+        helps = TASKS[entry.task].helps
+        assert len(helps.sequences) == 3
+        assert sum(n is not None for n in helps.sequences) >= 2
+        Settings(entry.task, **entry.settings).build()

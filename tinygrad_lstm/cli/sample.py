@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import chain
 
 from ..train.sample import sample
 from .common import add_run, finite, load_run, told, whole
@@ -35,22 +36,11 @@ def run(args: argparse.Namespace) -> None:
     with told():
         characters = sample(checkpoint, args.prompt, args.length, args.temperature, args.seed)
     line = ""
-    for c in args.prompt:
-        line = _put(line, c)
-    for c in characters:
-        line = _put(line, c)
-    show(_clear(line))
-
-
-def _put(line: str, c: str) -> str:
-    """The line with one more character; a finished one is printed."""
-    if c != "\n":
-        return line + c
-    show(_clear(line))
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    return ""
-
-
-def _clear(line: str) -> str:
-    return safe(line.replace("\t", "    "))
+    for c in chain(args.prompt, characters, "\n"):
+        if c != "\n":
+            line += c
+            continue
+        show(safe(line.replace("\t", "    ")))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        line = ""

@@ -30,6 +30,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from datetime import timedelta
 from functools import partial
 from pathlib import Path, PurePath
 from types import FrameType
@@ -216,14 +217,8 @@ def _told_to_stop(stopped: list[int]) -> Iterator[None]:
 
 def _pace(trainer: Trainer, rate: float) -> str:
     """How fast it goes, in sequences, and how long it will take at `rate` steps a second."""
-    left = _clock((trainer.settings.steps - trainer.steps) / max(rate, 1e-9))
+    left = timedelta(seconds=round((trainer.settings.steps - trainer.steps) / max(rate, 1e-9)))
     return f"{rate * trainer.settings.batch:,.0f}/s  {'at most ' if trainer.task.criterion.stop else ''}{left} left"
-
-
-def _clock(seconds: float) -> str:
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
 
 
 def _verdict(trainer: Trainer, stopped: bool) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .notation import Floats, one_hot
-from .reber import conditional_entropy, padded
-from .task import Baseline, Batch, Criterion, Exam, Helps, Integers, Judged, Predict, Task, judge_steps
+from .strings import conditional_entropy, judge_steps, padded
+from .task import Baseline, Batch, Criterion, Exam, Helps, Integers, Judged, Predict, Task
 
 SYMBOLS = "abST"  # S starts a string, T ends it
 AFTER = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # S, an a, a b, the last b

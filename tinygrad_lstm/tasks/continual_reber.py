@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .notation import one_hot
-from .reber import EDGES, LEGAL, SYMBOLS, NextSymbol, conditional_entropy
+from .reber import EDGES, LEGAL, SYMBOLS, NextSymbol
+from .strings import conditional_entropy
 from .task import Baseline, Batch, Criterion, Exam, Helps, Integers, Predict
 
 RESTART = 0.02  # of a stream at each batch

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .notation import one_hot
-from .task import BAI_2018, Baseline, Batch, Criterion, Judged, Task, judge_steps
+from .strings import judge_steps
+from .task import BAI_2018, Baseline, Batch, Criterion, Judged, Task
 
 SYMBOLS = "12345678.:"  # eight symbols, the blank, the cue
 BLANK, CUE = 8, 9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .classification import Classification
-from .task import Integers
+from .task import Helps, Integers
 
 
 class Parity(Classification):
@@ -21,6 +21,7 @@ class Parity(Classification):
     name = "parity"
     summary = "whether the number of ones is odd: an honest failure case when long"
     default_length = 20
+    helps = Helps({}, (9024, 15488, 15776), length=4)
     published = "named as a limit of gradient descent through time (1997, section 6)"
     symbols, answers, inputs = "01", ("even", "odd"), 1
 

@@ -9,20 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .notation import one_hot
-from .task import (
-    LSTM_1997,
-    Baseline,
-    Batch,
-    Bools,
-    Criterion,
-    Exam,
-    Helps,
-    Integers,
-    Judged,
-    Predict,
-    Task,
-    judge_steps,
-)
+from .strings import conditional_entropy, judge_steps, padded
+from .task import LSTM_1997, Baseline, Batch, Bools, Criterion, Exam, Helps, Integers, Judged, Predict, Task
 
 SYMBOLS = "BTPSXVE"
 String = tuple[Integers, Bools]  # its symbols (steps,), and which of the seven may follow each but the last
@@ -138,19 +126,3 @@ def _batch(strings: Sequence[String]) -> Batch:
     symbols, at = padded([symbols[:-1] for symbols, _ in strings])
     y = np.concatenate([symbols[1:] for symbols, _ in strings])
     return Batch(one_hot(symbols, len(SYMBOLS)), y, at, np.concatenate([legal for _, legal in strings]))
-
-
-def padded(strings: Sequence[Integers]) -> tuple[Integers, tuple[Integers, Integers]]:
-    """Strings as one array (longest, strings), -1 after their ends, and every (step, string), string by string."""
-    symbols = np.full((max(map(len, strings)), len(strings)), -1)
-    for k, string in enumerate(strings):
-        symbols[: len(string), k] = string
-    sequence, step = np.nonzero(symbols.T >= 0)
-    return symbols, (step, sequence)
-
-
-def conditional_entropy(pairs: npt.NDArray[np.float64]) -> float:
-    """H(b | a) in nats from the weights of the pairs, pairs[a, b]."""
-    seen = np.broadcast_to(pairs.sum(1, keepdims=True), pairs.shape)[pairs > 0]
-    found = pairs[pairs > 0]
-    return float(-(found * np.log(found / seen)).sum() / pairs.sum())

@@ -191,20 +191,6 @@ class Task(ABC):
         return tuple(t for t, token in enumerate(tokens) if token[0] in cls.decided_by)
 
 
-def per_sequence(values: npt.NDArray[Any], batch: Batch, combine: np.ufunc) -> npt.NDArray[Any]:
-    """Values of the N targets combined within each sequence, by np.maximum or np.logical_and: (batch,)."""
-    start = combine is np.logical_and
-    out = np.full(batch.x.shape[1], start, dtype=bool if start else np.float64)
-    combine.at(out, batch.sequence, values)
-    return out
-
-
-def judge_steps(good: Bools, batch: Batch) -> Judged:
-    """The share of wrong targets in each sequence, and whether there is none, from which of the N are good."""
-    targets = np.bincount(batch.sequence, minlength=batch.x.shape[1])
-    return 1 - per_sequence(good, batch, np.add) / targets, per_sequence(good, batch, np.logical_and)
-
-
 def at_end(lengths: npt.NDArray[Any]) -> tuple[Integers, Integers]:
     """The positions of the last step of each sequence, for `Batch.at`."""
     return np.asarray(lengths, np.intp) - 1, np.arange(len(lengths))

@@ -69,7 +69,7 @@ class Checkpoint:
             raise CheckpointError(f"its cell {name} is not built in: give its class again, as cell={name}")
         if given and given != name:
             raise CheckpointError(f"its cell is {name!r}, not {given}" + ("" if own else f": leave out cell={given}"))
-        return Settings.from_dict(values | ({"cell": self.cell} if own else {}))
+        return Settings(**values | ({"cell": self.cell} if own else {}))
 
     @property
     def notation(self) -> Notation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -69,16 +69,6 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; of a class its name."""
         return asdict(self) | {"cell": kind_name(self.cell)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Settings:
-        """The settings that `as_dict` gave. Raises ValueError for names it does not know or lacks."""
-        known = {f.name for f in fields(cls)}
-        if unknown := values.keys() - known:
-            raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
-        if "task" not in values:
-            raise ValueError("no task is named")
-        return cls(**values)
 
     def title(self) -> str:
         """The run in a few words."""
