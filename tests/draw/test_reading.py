@@ -132,7 +132,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {
     "lessons": ["01-update", "02-diamond", "02-three-uses", "04-gate", "06-way-back", "07-one-weight", "09-plus"],
     "howto": ["expression", "sinh"],
-    ".": ["lstm_backward"],
 }
 IN_DOCS = [f"{page}/pictures/{name}.svg" for page, names in PAGES.items() for name in names]
 
