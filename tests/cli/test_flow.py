@@ -152,11 +152,6 @@ def test_numbers_below_the_normal_ones_of_float64_are_not_given_digits(capsys, b
         (["--lag", "6000"], "from 1 to 5000"),
         (["--lag", "nan"], "from 1 to 5000"),
         (["--lag", "1.5"], "from 1 to 5000"),
-        (["--cells", "gru"], "no cell is called 'gru'"),
-        (["--cells", ""], "no cell is called ''"),
-        (["--cells", "rnn,rnn"], "each cell once"),
-        (["--cells", "lstm1,lstm1.0"], "each cell once"),
-        (["--cells", "lstmnan"], "no cell is called 'lstmnan'"),
         (["--seeds", "0"], "from 1 to 100"),
         (["--seed", "-1"], "whole number"),
         (["--hidden", "0"], "from 1 to 64"),
@@ -170,6 +165,25 @@ def test_bad_input_is_one_line_and_status_2(capsys, argv, says):
     captured = capsys.readouterr()
     assert (stop.value.code, captured.out) == (2, "")
     assert captured.err.count("\n") == 1
+    assert says in captured.err
+    assert os.listdir(".") == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        ("gru", "no cell is called 'gru' (choose from rnn, lstm1997, chrono, lstm with its forget bias"),
+        ("", "no cell is called ''"),
+        ("lstmnan", "no cell is called 'lstmnan'"),
+        ("rnn,rnn", "expected different cells, at least one, got rnn, rnn"),
+        ("RNN,rnn", "expected different cells, at least one, got rnn, rnn"),
+        ("lstm1,lstm1.0", "expected different cells, at least one, got lstm1, lstm1.0"),
+    ],
+)
+def test_cells_that_cannot_be_compared_are_refused(capsys, cells, says):
+    assert main(["flow", "--cells", cells]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
     assert says in captured.err
     assert os.listdir(".") == []
 

@@ -66,8 +66,8 @@ def variant(key: Kind, input_size: int = 4, hidden_size: int = 8) -> Variant:
         found = Variant(f"lstm{bias:g}", f"LSTM, forget bias {bias:g}", bias, "lstm")
     else:
         raise ValueError(
-            f"no cell is called {key!r}: expected rnn, lstm1997, chrono, lstm with its forget bias, as lstm1, lstm-2, "
-            "or a class of your own"
+            f"no cell is called {key!r} (choose from rnn, lstm1997, chrono, lstm with its forget bias, as lstm1 or "
+            "lstm-2, and cells of your own)"
         )
     cell = found.build(input_size, hidden_size, 2, 0)
     return replace(found, state=next(iter(direct_states(cell)), cell.states[0]))

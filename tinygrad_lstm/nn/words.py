@@ -5,6 +5,8 @@ from __future__ import annotations
 from .. import primitives as p
 from .recorded import RecordedStep, Value
 
+Product = tuple[tuple[Value, ...], Value, slice]  # pieces side by side, and the rows of the weight that they meet
+
 _LONGEST = 400  # characters of a value written out inside another
 _SIGNS = {p.add: ("+", 1), p.sub: ("-", 1), p.mul: ("*", 2), p.div: ("/", 2)}
 
@@ -45,8 +47,8 @@ class Words:
             origin = self.step.origin(value)
             return "[...]" if origin is value else self.written(origin, tight)
         if op == "affine":
-            terms = [f"{row} @ {self(w, 3)}" for row, w in self.rows(value)]
-            return self._bound(" + ".join([*terms, *(self(b, 1) for b in value.biases)]), 1, tight)
+            terms = [*map(self.product, self.products(value)), *(self(b, 1) for b in value.biases)]
+            return self._bound(" + ".join(terms), 1, tight)
         if op is p.sub and i[1].op is p.mul and i[1].inputs[0] is i[1].inputs[1] is i[0]:
             return self._bound(f"{self(i[0], 3)} * (1 - {self(i[0], 1)})", 2, tight)  # y - y * y
         if op is p.mul and i[0] is i[1]:
@@ -62,14 +64,31 @@ class Words:
         return f"{op.name}({', '.join(map(self, i))})"
 
     def rows(self, value: Value, tight: int = 3) -> list[tuple[str, Value]]:
-        """The products of an affine value: pieces that meet the rows of one weight one after another are joined."""
-        found: list[tuple[list[Value], Value, int]] = []
+        """The products of an affine value: what stands side by side, in words, and the weight that it meets."""
+        return [(self.joined(pieces, tight), weight) for pieces, weight, _ in self.products(value)]
+
+    def products(self, value: Value) -> list[Product]:
+        """The products of an affine value: pieces that meet the rows of one weight one after another are one."""
+        found: list[Product] = []
         for piece, weight, rows in value.parts:
-            if found and found[-1][1] is weight and found[-1][2] == rows.start:
-                found[-1] = ([*found[-1][0], piece], weight, rows.stop)
-            else:
-                found.append(([piece], weight, rows.stop))
-        return [(self(q[0], tight) if len(q) == 1 else f"[{', '.join(map(self, q))}]", w) for q, w, _ in found]
+            pieces: tuple[Value, ...] = (piece,)
+            if found and found[-1][1] is weight and found[-1][2].stop == rows.start:
+                before, _, above = found.pop()
+                pieces, rows = (*before, piece), slice(above.start, rows.stop)
+            found.append((pieces, weight, rows))
+        return found
+
+    def product(self, product: Product) -> str:
+        """[h, x] @ W."""
+        return f"{self.joined(product[0])} @ {self.weight(product)}"
+
+    def weight(self, product: Product) -> str:
+        """The weight of a product."""
+        return self(product[1], 3)
+
+    def joined(self, pieces: tuple[Value, ...], tight: int = 3) -> str:
+        """Pieces side by side, or one alone."""
+        return self(pieces[0], tight) if len(pieces) == 1 else f"[{', '.join(map(self, pieces))}]"
 
     def cotangent(self, value: Value) -> str:
         """dc, or d(r * h) for a value without a name."""

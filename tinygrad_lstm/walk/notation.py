@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from ..nn.cells import GATES
 from ..nn.recorded import RecordedStep, Value
-from ..nn.words import Words
-
-Product = tuple[tuple[Value, ...], Value, slice]  # pieces side by side, and the rows of the weight that they meet
+from ..nn.words import Product, Words
 
 
 @dataclass(frozen=True)
@@ -63,38 +61,26 @@ class Spelling(Words):
 
     def written(self, value: Value, tight: int = 0) -> str:
         """`value` by what it is computed from."""
-        if value.op == "affine":
-            terms = [*map(self.product, self.products(value)), *(self(b, 1) for b in value.biases)]
-            return self._bound(" + ".join(terms), 1, tight)
         text = super().written(value, tight)
         return text.replace(" * ", " × ").replace("sigmoid(", "σ(").replace("^2", "²") if self.notation.book else text
 
     def products(self, value: Value) -> list[Product]:
-        """The products of an affine value; where weights are not separate, pieces that stand side by side are one."""
-        found: list[Product] = []
-        for piece, weight, rows in value.parts:
-            pieces: tuple[Value, ...] = (piece,)
-            if found and found[-1][1] is weight and found[-1][2].stop == rows.start and not self.notation.separate:
-                before, _, above = found.pop()
-                pieces, rows = (*before, piece), slice(above.start, rows.stop)
-            found.append((pieces, weight, rows))
-        return found
+        """The products of an affine value; each piece with a weight of its own, where weights are separate."""
+        apart = self.notation.separate
+        return [((q,), weight, rows) for q, weight, rows in value.parts] if apart else super().products(value)
 
     def product(self, product: Product) -> str:
         """h @ W, or W · h in a book."""
-        left = self.joined(product[0]) if len(product[0]) > 1 else self(product[0][0], 3)
-        if self.notation.book:
-            return f"{self.weight(product)} {'' if self.notation.separate else '· '}{left}"
-        return f"{left} @ {self.weight(product)}"
-
-    def joined(self, pieces: tuple[Value, ...]) -> str:
-        """Pieces side by side."""
-        return f"[{', '.join(map(self, pieces))}]"
+        if not self.notation.book:
+            return super().product(product)
+        return f"{self.weight(product)} {'' if self.notation.separate else '· '}{self.joined(product[0])}"
 
     def weight(self, product: Product) -> str:
         """The weight of a product."""
         (piece, *_), weight, _ = product
-        return self.notation.parameter(weight.name, True) if weight.name and piece is self.step.x else self(weight, 3)
+        if weight.name and piece is self.step.x:
+            return self.notation.parameter(weight.name, True)
+        return super().weight(product)
 
 
 class Shapes(Spelling):
@@ -107,8 +93,8 @@ class Shapes(Spelling):
         """The shape of one vector: a row's in code, a column's in a book."""
         return f"({width}×1)" if self.notation.book else f"({width})"
 
-    def joined(self, pieces: tuple[Value, ...]) -> str:
-        return self.vector(sum(q.width for q in pieces))
+    def joined(self, pieces: tuple[Value, ...], tight: int = 3) -> str:
+        return super().joined(pieces, tight) if len(pieces) == 1 else self.vector(sum(q.width for q in pieces))
 
     def weight(self, product: Product) -> str:
         _, weight, rows = product
