@@ -146,7 +146,7 @@ SECTIONS = [
     Section(
         "A sequence of tokens",
         "tinygrad_lstm.flow.sequence",
-        ("trace_sequence", "Passage", "Path", "tokenize", "embed"),
+        ("trace_sequence", "TracedSequence", "Path", "tokenize", "embed"),
     ),
     Section("Cells by name", "tinygrad_lstm.kinds", ("make_cell", "build")),
     Section(

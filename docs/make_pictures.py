@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow.sequence import Passage, embed, trace_sequence
+from tinygrad_lstm.flow.sequence import TracedSequence, embed, trace_sequence
 from tinygrad_lstm.kinds import make_cell
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -19,7 +19,7 @@ PICTURES = Path(__file__).parent / "pictures"
 SENTENCE = "the cities that I have seen in my life are ..."
 
 
-def passages() -> list[Passage]:
+def passages() -> list[TracedSequence]:
     """The README's sentence through both cells, as `tinygrad-lstm explain` runs it."""
     words = SENTENCE.split()
     cells = [make_cell(kind, 8, 8) for kind in ("lstm", "rnn")]

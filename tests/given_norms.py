@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.flow.sequence import Passage, Path
+from tinygrad_lstm.flow.sequence import Path, TracedSequence
 from tinygrad_lstm.flow.study import CellStudy, Run, Study, variant
 from tinygrad_lstm.kinds import cell_name
 from tinygrad_lstm.nn import Cell
@@ -31,9 +31,9 @@ def of(*cells: CellStudy) -> Study:
     return Study(lags - 1, 2, 1, tuple(range(seeds)), cells)
 
 
-def passage(of: Cell, x: Any, c: Any = None, direct: float = 1.0) -> Passage:
+def passage(of: Cell, x: Any, c: Any = None, direct: float = 1.0) -> TracedSequence:
     norms = {name: np.array(x if name != "c" or c is None else c) for name in (*reversed(of.states), "x")}
     words = "f" if "f" in getattr(of, "gates", ()) else "1"
     paths = {"c": Path(words, 0.5, direct)} if "c" in of.states else {}
     flow: Any = None
-    return Passage(of, tuple("abc"), 0, flow, norms, paths, cell_name(of), "")
+    return TracedSequence(of, tuple("abc"), 0, flow, norms, paths, cell_name(of), "")

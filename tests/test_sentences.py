@@ -10,7 +10,7 @@ import cells as own
 import pytest
 from given_norms import LOST, cell, of, passage
 
-from tinygrad_lstm.flow.sequence import TINY, Passage, Path, embed, trace_sequence
+from tinygrad_lstm.flow.sequence import TINY, Path, TracedSequence, embed, trace_sequence
 from tinygrad_lstm.flow.study import VARIANTS, study
 from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.nn import LSTMCell, RNNCell
@@ -23,7 +23,7 @@ RNN = cell("rnn", [1, 0.1, 0.5])
 HALF, CANCEL = "the rest came by detours through weights", "and detours through weights cancel part of it"
 
 
-def traced(kind: Any = "lstm", tokens: Any = SENTENCE, bias: float = 1.0, seed: int = 0) -> Passage:
+def traced(kind: Any = "lstm", tokens: Any = SENTENCE, bias: float = 1.0, seed: int = 0) -> TracedSequence:
     return trace_sequence(make_cell(kind, 8, 8, bias, seed), embed(tokens, 8, seed), tokens, seed)
 
 

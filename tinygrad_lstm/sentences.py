@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from .flow.sequence import TINY, Passage, Path, forget_bias
+from .flow.sequence import TINY, Path, TracedSequence, forget_bias
 from .flow.study import CellStudy, Study
 from .writing import number, percent
 
 _LONGEST = 24  # characters of a factor that a sentence can hold
 
 
-def plainly(passages: Sequence[Passage], unit: str = "word") -> str:
+def plainly(traced: Sequence[TracedSequence], unit: str = "word") -> str:
     """Two sentences for a reader who has met no gradient: what it says, and what is left of it at the first token."""
-    if len(passages[0].tokens) == 1:
+    if len(traced[0].tokens) == 1:
         return f"{_says(unit, f'a {unit}')} Here there is one {unit}, and so no way back on which it could fade."
-    left = _left({p.name: (p.x[-1], p.x[0]) for p in passages}, unit)
+    left = _left({p.name: (p.x[-1], p.x[0]) for p in traced}, unit)
     return f"{_says(unit, f'a {unit}')} At the first {unit} it has {left}."
 
 
@@ -26,28 +26,28 @@ def study_plainly(found: Study) -> str:
     return f"{_says('step', 'a state before')} {_steps(found.lag)} back it has {left}."
 
 
-def reading(passages: Sequence[Passage], unit: str = "word") -> str:
-    """One paragraph saying what the numbers of these passages of one sequence are and what they show, in plain words.
+def reading(traced: Sequence[TracedSequence], unit: str = "word") -> str:
+    """One paragraph saying what the numbers of cells traced over one sequence are and what they show, in plain words.
 
     Each sentence stays true when the LSTM does worse, when there is a single token and when norms are 0. `unit` is what
-    a token is called. Raises ValueError for no passages.
+    a token is called. Raises ValueError for none.
     """
-    if not passages:
-        raise ValueError("a reading needs at least one passage")
-    steps, cell = len(passages[0].tokens), passages[0].cell
-    biases = "".join(dict.fromkeys(forget_bias(p.cell) for p in passages))
-    shown = " or ".join(dict.fromkeys(f"{p.cell.states[0]}_{steps}" for p in passages))
-    norms = [name for p in sorted(passages, key=lambda p: -len(p.norms)) for name in p.norms]
+    if not traced:
+        raise ValueError("a reading needs at least one traced sequence")
+    steps, cell = len(traced[0].tokens), traced[0].cell
+    biases = "".join(dict.fromkeys(forget_bias(p.cell) for p in traced))
+    shown = " or ".join(dict.fromkeys(f"{p.cell.states[0]}_{steps}" for p in traced))
+    norms = [name for p in sorted(traced, key=lambda p: -len(p.norms)) for name in p.norms]
     *states, last = dict.fromkeys(f"dL/d{name}_t" for name in norms)
     sentences = [
         f"L = u · {shown} is one number read from the last hidden state with |u| = 1, so in every cell the gradient "
         f"starts at {shown} with norm 1. Listed are the Euclidean norms of {', '.join(states)} and {last}, through "
-        f"every path of the graph that ran. Seed {passages[0].seed}, hidden size {cell.hidden_size}, vectors of size "
+        f"every path of the graph that ran. Seed {traced[0].seed}, hidden size {cell.hidden_size}, vectors of size "
         f"{cell.input_size}{biases}, float64."
     ]
     if steps > 1:
-        sentences += _compared({p.name: float(p.x[0]) for p in passages}, f"At the first {unit}")
-        for p in passages:
+        sentences += _compared({p.name: float(p.x[0]) for p in traced}, f"At the first {unit}")
+        for p in traced:
             wholes = {state: float(p.norms[state][0]) for state in p.paths}
             shares = {s: p.paths[s].part / whole if whole >= TINY else math.nan for s, whole in wholes.items()}
             sentences += _direct(p.name, p.paths, {s: _share(share, f"dL/d{s}_1") for s, share in shares.items()})

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..flow.sequence import Passage, check_memory
+from ..flow.sequence import TracedSequence, check_memory
 from ..kinds import KINDS, Kind, kind_name, make_cell
 from ..nn import Cell
 from . import own_cell
@@ -165,14 +165,14 @@ def told() -> Iterator[None]:
 
 
 def save(
-    shown: Sequence[Passage],
+    shown: Sequence[TracedSequence],
     path: Path,
     detail: str,
     labels: Sequence[str] | None = None,
     keep: Collection[int] = (),
-    beside: Sequence[Passage] = (),
+    beside: Sequence[TracedSequence] = (),
 ) -> tuple[Path, str]:
-    """Draw passages one above another, on one scale with those `beside`; return what was written, and a note.
+    """Draw traced sequences one above another, on one scale with those `beside`; return what was written, and a note.
 
     Steps to `keep`, from 1, are never left out. The note is empty, or, where nothing can render, says why the DOT text
     was written instead of the picture.

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import all_or_nothing
-from ..flow.sequence import TINY, Passage, embed, tokenize, trace_sequence
+from ..flow.sequence import TINY, TracedSequence, embed, tokenize, trace_sequence
 from ..sentences import plainly, reading
 from .common import CELL, FORMATS, add_cell_options, add_model, cells, load_model, make_cells, save, save_drawing, told
 from .errors import UserError, reason
@@ -45,6 +45,8 @@ from .text import given_text
 
 if TYPE_CHECKING:
     from ..train import Checkpoint
+
+Traced = dict[str, TracedSequence]  # by the name of a cell
 
 WIDTH = 80
 HEAD, TAIL = 12, 12  # rows of a long table that are printed
@@ -124,9 +126,7 @@ def _model(checkpoint: Checkpoint, args: argparse.Namespace) -> dict[str, Any]:
     return _result(by_kind, found.notation.unit, text, explain_model.result(found), written, args)
 
 
-def _write(
-    by_kind: dict[str, Passage], alone: Sequence[str], args: argparse.Namespace, keep: Sequence[int] = ()
-) -> list[str]:
+def _write(by_kind: Traced, alone: Sequence[str], args: argparse.Namespace, keep: Sequence[int] = ()) -> list[str]:
     """Write every file, with a drawing and the gates of each of `alone`, steps to `keep` in it; return their names."""
     try:
         with all_or_nothing(args.out) as staging:
@@ -141,7 +141,7 @@ def _write(
 
 
 def _result(
-    by_kind: dict[str, Passage],
+    by_kind: Traced,
     unit: str,
     text: str,
     answer: dict[str, Any] | None,
@@ -165,7 +165,7 @@ def _result(
 
 
 def _pictures(
-    by_kind: dict[str, Passage], alone: Sequence[str], folder: Path, args: argparse.Namespace, keep: Sequence[int]
+    by_kind: Traced, alone: Sequence[str], folder: Path, args: argparse.Namespace, keep: Sequence[int]
 ) -> tuple[list[str], list[str]]:
     """Draw all as a strip, then a step of each of `alone`, on one scale; return the names of the files, and notes."""
     everything = list(by_kind.values())
@@ -177,7 +177,7 @@ def _pictures(
     return [path.name for path, _ in saved], list(dict.fromkeys(note for _, note in saved if note))
 
 
-def _gates(by_kind: dict[str, Passage], folder: Path, args: argparse.Namespace) -> list[str]:
+def _gates(by_kind: Traced, folder: Path, args: argparse.Namespace) -> list[str]:
     """What the equations of every cell name, such as gates, over the text, as a picture and as numbers; the file names.
 
     The first is called gates, further ones by their cell too; a cell that names its states alone has none.
@@ -203,7 +203,7 @@ def _gates(by_kind: dict[str, Passage], folder: Path, args: argparse.Namespace) 
     return written
 
 
-def _write_csv(path: Path, by_kind: dict[str, Passage]) -> None:
+def _write_csv(path: Path, by_kind: Traced) -> None:
     """Every norm in full: step, word, and for each cell its columns, as lstm_c, lstm_h, lstm_x."""
     tokens = next(iter(by_kind.values())).tokens
     columns = {f"{kind}_{name}": norms for kind, p in by_kind.items() for name, norms in p.norms.items()}
@@ -214,7 +214,7 @@ def _write_csv(path: Path, by_kind: dict[str, Passage]) -> None:
             rows.writerow([t + 1, token, *(repr(float(norms[t])) for norms in columns.values())])
 
 
-def table(traced: Sequence[Passage], unit: str = "word", keep: Sequence[int] = ()) -> list[str]:
+def table(traced: Sequence[TracedSequence], unit: str = "word", keep: Sequence[int] = ()) -> list[str]:
     """The lines of the printed table: cells side by side as far as they fit, the middle of a long one left out.
 
     `keep` are steps, counted from 0, that have a row wherever they are.
@@ -258,7 +258,7 @@ def _left(words: Sequence[str], shown: Sequence[range], unit: str) -> list[str]:
     return [*lines, f"{'':{digits}} {fit('× a step', WORD)}"] if len(words) > 1 else lines
 
 
-def _columns(p: Passage, shown: Sequence[range], low: int, high: int) -> list[str]:
+def _columns(p: TracedSequence, shown: Sequence[range], low: int, high: int) -> list[str]:
     """The columns of one cell: its norms and the bar."""
     size = NUMBER * len(p.norms) + 1 + BAR
     lines = [fit(f"  {p.name}", size), fit("".join(f"{'dL/d' + name:>{NUMBER}}" for name in p.norms), size)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..flow.sequence import TINY, Passage
+from ..flow.sequence import TINY, TracedSequence
 from ..kinds import kind_name
 from ..tasks import TASKS
 from ..tasks.notation import Answer
@@ -19,8 +19,8 @@ NAMED, LISTED = 8, 5  # steps that are spoken of, and answers with their probabi
 TOKEN, PERCENT, BAR = 10, 9, 20  # columns
 
 
-def by_kind(found: Explained) -> dict[str, Passage]:
-    """The passages by the names of files and columns, called trained and untrained; of the second only dL/dx_t."""
+def by_kind(found: Explained) -> dict[str, TracedSequence]:
+    """The traced sequences by the names of files and columns, called trained and untrained; of the second only dL/dx_t."""
     name, p, before = found.trained.name, found.trained, found.untrained
     return {
         kind_name(found.checkpoint.settings.cell): replace(p, name="trained", title=f"{name}, trained on {found.task}"),

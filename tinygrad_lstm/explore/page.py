@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arguments import as_number, as_size, as_word, as_words
 from ..flow import Flow, trace_gradients
-from ..flow.sequence import Floats, Passage, embed, tokenize
+from ..flow.sequence import Floats, TracedSequence, embed, tokenize
 from ..kinds import KINDS, cell_name, make_cell
 from ..machine import without_collector
 from ..nn import Linear, LSTMCell, RNNCell
@@ -78,8 +78,8 @@ def page(
 
 
 def page_of_network(
-    trained: tuple[Passage, Linear],
-    untrained: tuple[Passage, Linear],
+    trained: tuple[TracedSequence, Linear],
+    untrained: tuple[TracedSequence, Linear],
     loss: str,
     symbols: Sequence[str] | None,
     answers: Sequence[str],
@@ -87,7 +87,7 @@ def page_of_network(
 ) -> str:
     """The explorer of a trained network on one sequence as one HTML file, beside itself before training.
 
-    Each of the two is its cell's passage over the sequence and its readout. `loss` ("classes", "bits", "squared") says
+    Each of the two is its cell traced over the sequence and its readout. `loss` ("classes", "bits", "squared") says
     how L is read from the outputs, which are called `answers`; the untrained network is asked for what the trained one
     says. A user may type other sequences of `symbols`, which are one-hot (or -1 and 1 where there is one input); None
     for a network that reads numbers. Raises ValueError for more than 200 steps and a network too large for a page.
@@ -159,7 +159,7 @@ def _direction(cell: Cell, seed: int) -> Floats:
 
 
 def _traced(cell: Cell, vectors: Floats, u: Floats) -> Flow:
-    """A cell over vectors from states of zeros, and the gradient of L = u · h_T: the graph of a Passage alone."""
+    """A cell over vectors from states of zeros, and the gradient of L = u · h_T: as a TracedSequence has it."""
     if cell.dtype != np.float64:
         raise TypeError(f"the page computes in float64, got {cell!r}: build the cell with dtype=np.float64")
     zeros = np.zeros((1, cell.hidden_size))

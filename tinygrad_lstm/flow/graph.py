@@ -24,7 +24,7 @@ from ..shown import Shown
 from ..tensor import Tensor
 from .crossings import Link, Mark, as_marks, by_crossings
 from .jacobians import States, against_lag, direct
-from .steps import Step, find_steps, marks
+from .steps import Step, edges_called, find_steps
 
 Array = npt.NDArray[Any]
 Cotangents = Mapping[int, Mapping[Tensor, Array]]  # of every edge, by its slot and its consumer
@@ -371,9 +371,9 @@ class Flow(Shown):
     def edges_named(self, *names: str, step: int | None = None) -> list[Mark]:
         """The edges of a cell called "h -> f", "h -> h", "c -> c", ..., at every time step or at one.
 
-        What `split` marks and `cut` cuts. See `flow.steps.marks` for the names.
+        What `split` marks and `cut` cuts. See `flow.steps.edges_called` for the names.
         """
-        return [mark for name in names for mark in marks(self.cell_steps, name, step)]
+        return [mark for name in names for mark in edges_called(self.cell_steps, name, step)]
 
     def link(self, edge: Edge) -> Link:
         """An edge of this flow as (consumer Tensor, slot). Raises ValueError for an edge of another flow."""

@@ -69,7 +69,7 @@ class Path(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Passage:
+class TracedSequence:
     """One sequence that went through one cell, and the gradient that came back.
 
     `flow` is the traced graph of L, which is u · h_T unless told otherwise. `norms` are, by the names of the states
@@ -119,7 +119,7 @@ def trace_sequence(
     tokens: Sequence[str] | None = None,
     seed: int = 0,
     read: Callable[[Tensor], Tensor] | None = None,
-) -> Passage:
+) -> TracedSequence:
     """Unroll a cell over a sequence from a state of zeros, and trace the gradient of L = u · h_T.
 
     xs has shape (steps, input). u, drawn from the seed, has length 1: the gradient starts at h_T with norm 1 in every
@@ -156,7 +156,7 @@ def trace_sequence(
         parts = [norm(g) for g in flow.direct([met[name][0] for name in states])]
         paths = {name: _path(cell, flow, name, part) for name, part in zip(states, parts, strict=True)}
     name = cell_name(cell)
-    return Passage(cell, tokens, seed, flow, norms, paths, name, name + forget_bias(cell))
+    return TracedSequence(cell, tokens, seed, flow, norms, paths, name, name + forget_bias(cell))
 
 
 def _zeros(cell: Cell) -> tuple[Tensor, ...]:

@@ -134,7 +134,7 @@ def find_steps(operations: list[Tensor]) -> list[Step]:
     return [Step(scope, inside, uses) for scope, inside in found.items()]
 
 
-def marks(steps: list[Step], name: str, number: int | None = None) -> list[Mark]:
+def edges_called(steps: list[Step], name: str, number: int | None = None) -> list[Mark]:
     """The edges called `name`, at every time step or at one.
 
     "a -> b" is all ways by which a, that is x, a state or a named value of a step, enters the named value b: "h -> f"

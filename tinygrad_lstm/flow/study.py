@@ -20,7 +20,7 @@ from ..kinds import Kind, build, kind_name, make_cell
 from ..nn import Cell
 from ..shown import Shown
 from .graph import Flow, norm
-from .sequence import TINY, Floats, Passage, Path, direct_states, factor_a_step, first_step, trace_sequence
+from .sequence import TINY, Floats, Path, TracedSequence, direct_states, factor_a_step, first_step, trace_sequence
 
 VARIANTS = ("rnn", "lstm1997", "lstm0", "lstm1", "lstm3", "chrono")
 MOST = 5000  # steps of lag
@@ -202,46 +202,46 @@ def study(
         for seed in seeds:
             if progress is not None:
                 progress(f"{v.label}, seed {seed}: cell {len(cells) + 1} of {len(variants)}")
-            passage = run(v, lag, hidden_size, input_size, seed)
-            runs.append(_measured(v, passage))
+            traced = run(v, lag, hidden_size, input_size, seed)
+            runs.append(_measured(v, traced))
             if seed == seeds[0]:
-                singular = _singular(passage.flow, v.state)
-                path = passage.paths.get(v.state)
-                parts = _parts(passage.flow, v.state, lag) if path else ()
-            del passage  # the graph, before the next one is built
+                singular = _singular(traced.flow, v.state)
+                path = traced.paths.get(v.state)
+                parts = _parts(traced.flow, v.state, lag) if path else ()
+            del traced  # the graph, before the next one is built
         cells.append(CellStudy(v, tuple(runs), singular, parts, path))
     return Study(lag, hidden_size, input_size, tuple(seeds), tuple(cells))
 
 
-def run(v: Variant, lag: int, hidden_size: int, input_size: int, seed: int) -> Passage:
+def run(v: Variant, lag: int, hidden_size: int, input_size: int, seed: int) -> TracedSequence:
     """One cell, built for the lag, traced over as many steps of the seed's inputs."""
     xs = np.random.default_rng([seed, 2]).standard_normal((lag, input_size))
     return trace_sequence(v.build(input_size, hidden_size, lag, seed), xs, seed=seed)
 
 
-def _measured(v: Variant, passage: Passage) -> Run:
-    flow = passage.flow
+def _measured(v: Variant, traced: TracedSequence) -> Run:
+    flow = traced.flow
     states = flow.states.of(v.state)[::-1]  # from T back to 0
     gradients = np.array([flow.gradient(s) for s in states])
     norms = np.array([norm(g) for g in gradients])
     if not np.isfinite(norms).all():
-        raise ValueError(f"the gradient of {v.label} with seed {passage.seed} is infinite or NaN: take a smaller lag")
+        raise ValueError(f"the gradient of {v.label} with seed {traced.seed} is infinite or NaN: take a smaller lag")
     direct = cosine = None
-    if v.state in passage.paths:
+    if v.state in traced.paths:
         along = flow.direct(states)
         direct = np.array([norm(d) for d in along])
         cosine = np.array([_cosine(d, g) for d, g in zip(along, gradients, strict=True)])
-    closed = _closed(passage, v.state, gradients[0], len(norms)) if isinstance(v.kind, str) else None
-    return Run(passage.seed, norms, direct, cosine, closed, _weights(flow, len(passage.tokens)))
+    closed = _closed(traced, v.state, gradients[0], len(norms)) if isinstance(v.kind, str) else None
+    return Run(traced.seed, norms, direct, cosine, closed, _weights(flow, len(traced.tokens)))
 
 
-def _closed(passage: Passage, state: str, end: Floats, count: int) -> Floats:
+def _closed(traced: TracedSequence, state: str, end: Floats, count: int) -> Floats:
     """The closed form at lag 0, 1, ..., count - 1: what one step on zeros sends back, again and again.
 
     Its matrices are 0 where there is a direct path, which needs none. See Run.
     """
-    cell = deepcopy(passage.cell)
-    if state in passage.paths:
+    cell = deepcopy(traced.cell)
+    if state in traced.paths:
         for p in cell.parameters():
             p.assign(np.zeros(p.shape) if p.ndim == 2 else p)
     step = first_step(cell)

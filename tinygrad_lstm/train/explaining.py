@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .. import functions as f
 from ..arguments import as_plain, as_size
-from ..flow.sequence import Floats, Passage, check_memory, tokenize, trace_sequence
+from ..flow.sequence import Floats, TracedSequence, check_memory, tokenize, trace_sequence
 from ..kinds import in_float64
 from ..tasks import TASKS, Notation
 from ..tasks.notation import Answer, softmax
@@ -72,8 +72,8 @@ class Explained:
     sequence: Question
     outputs: Floats
     L: float
-    trained: Passage
-    untrained: Passage
+    trained: TracedSequence
+    untrained: TracedSequence
     deciding: tuple[int, ...]
     largest: tuple[int, ...]
     changed: dict[int, Change]
@@ -200,7 +200,7 @@ def _read(checkpoint: Checkpoint, text: str) -> Question:
 # ── the gradient, and what changes ─────────────────────────────────────────────────────────────
 
 
-def _traced(network: Network, sequence: Question, outputs: Floats, loss: str) -> Passage:
+def _traced(network: Network, sequence: Question, outputs: Floats, loss: str) -> TracedSequence:
     """The sequence through a network's cell in float64, and the gradient of L, its answer `outputs` or its log-odds."""
     cell, linear = in_float64(network.layer.cells[0]), in_float64(network.readout)
 
