@@ -20,7 +20,7 @@ TOKEN, PERCENT, BAR = 10, 9, 20  # columns
 
 
 def by_kind(found: Explained) -> dict[str, TracedSequence]:
-    """The traced sequences by the names of files and columns, called trained and untrained; of the second only dL/dx_t."""
+    """The traced sequences by the names of files and columns, trained and untrained; of the second only dL/dx_t."""
     name, p, before = found.trained.name, found.trained, found.untrained
     return {
         kind_name(found.checkpoint.settings.cell): replace(p, name="trained", title=f"{name}, trained on {found.task}"),
