@@ -7,7 +7,7 @@ import pytest
 from cells import GRUCell
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import layout_gates, theme
+from tinygrad_lstm.draw import theme
 from tinygrad_lstm.flow.sequence import embed, trace_sequence
 from tinygrad_lstm.kinds import make_cell
 
@@ -28,6 +28,10 @@ def colours(shape):
     return [re.findall(r'BGCOLOR="(#\w+)"', row) for row in rows]
 
 
+def colour(x):
+    return theme.heat(x, 1.0, theme.DEEP_VALUES)
+
+
 @pytest.mark.parametrize(("kind", "roles"), [("lstm", "figoch"), ("lstm1997", "igoch"), ("rnn", "h")])
 def test_every_value_has_its_cell(kind, roles):
     flow = traced(kind)
@@ -38,26 +42,25 @@ def test_every_value_has_its_cell(kind, roles):
         largest = max(1, np.abs(values).max())
         drawn = colours(found[f"block-{role}"])
         assert drawn == [
-            [theme.ramp(layout_gates._RAMP, (x / largest + 1) / 2) for x in row] for row in values.tolist()
+            [theme.ramp(theme.DEEP_VALUES, (x / largest + 1) / 2) for x in row] for row in values.tolist()
         ]
         said = f"{theme.value(values.min())} to {theme.value(values.max())}"
         assert said in found[f"range-{role}"].label
 
 
 def test_blue_is_open_white_is_shut_and_orange_negative():
-    ramp = [layout_gates._colour(x, 1.0) for x in (-1, 0, 1)]
-    assert ramp == [layout_gates._RAMP[0], "#FFFFFF", layout_gates._RAMP[-1]]
-    lightness = [sum(int(layout_gates._colour(x, 1.0)[k : k + 2], 16) for k in (1, 3, 5)) for x in np.linspace(0, 1, 9)]
+    ramp = [colour(x) for x in (-1, 0, 1)]
+    assert ramp == [theme.DEEP_VALUES[0], "#FFFFFF", theme.DEEP_VALUES[-1]]
+    lightness = [sum(int(colour(x)[k : k + 2], 16) for k in (1, 3, 5)) for x in np.linspace(0, 1, 9)]
     assert lightness == sorted(lightness, reverse=True)
-    assert layout_gates._colour(np.nan, 1.0) == theme.UNKNOWN
-    assert layout_gates._colour(7.0, 1.0) == ramp[-1]
+    assert colour(np.nan) == theme.UNKNOWN
+    assert colour(7.0) == ramp[-1]
 
 
 def test_rows_are_steps_with_their_tokens_in_order():
     found = shapes(tl.draw.gates(traced(), WORDS))
-    assert re.findall(r">(\w+)</FONT>", found["tokens"].label) == WORDS
-    assert re.findall(r">(\d+)</FONT>", found["steps"].label) == list("123456")
-    assert "tokens" not in shapes(tl.draw.gates(traced()))
+    assert re.findall(r">(\w+)  (\d+)</FONT>", found["steps"].label) == list(zip(WORDS, "123456", strict=True))
+    assert re.findall(r">  (\d+)</FONT>", shapes(tl.draw.gates(traced()))["steps"].label) == list("123456")
 
 
 def test_the_scale_of_what_goes_beyond_one_is_said():
@@ -80,7 +83,7 @@ def test_a_cell_of_ones_own_shows_the_values_that_it_names():
     found = shapes(tl.draw.gates(flow, WORDS))
     assert [i for i in found if i.startswith("block-")] == ["block-r", "block-u", "block-n", "block-h"]
     values = np.array([n.value for n in flow.named("u")])
-    assert colours(found["block-u"])[3] == [layout_gates._colour(x, 1.0) for x in values[3].tolist()]
+    assert colours(found["block-u"])[3] == [colour(x) for x in values[3].tolist()]
 
 
 def test_the_words_of_a_gate_are_those_of_its_scope():
@@ -95,7 +98,7 @@ def test_what_is_left_out_is_said():
     assert "every 3rd of 450 steps is shown" in drawing.source
     assert "every 3rd of 70 units is shown" in drawing.source
     found = shapes(drawing)
-    assert re.findall(r">(w\d+)</FONT>", found["tokens"].label) == words[::3]
+    assert re.findall(r">(w\d+)  \d+</FONT>", found["steps"].label) == words[::3]
     assert {len(row) for row in colours(found["block-f"])} == {24}
     assert "is shown" not in tl.draw.gates(traced(), WORDS).source
 
@@ -124,8 +127,8 @@ def test_blocks_lie_side_by_side_beside_the_tokens():
         blocks = [s for i, s in found.items() if i.startswith("block-")]
         lefts = [s.at[0] for s in blocks]
         assert lefts == sorted(lefts)
-        assert found["tokens"].at[0] < lefts[0]
-        assert len({s.at[1] for s in (*blocks, found["tokens"], found["steps"])}) == 1  # rows beside their steps
+        assert found["steps"].at[0] < lefts[0]
+        assert len({s.at[1] for s in (*blocks, found["steps"])}) == 1  # rows beside their steps
 
 
 def test_of_a_batch_the_first_row_is_drawn():
@@ -139,7 +142,7 @@ def test_of_a_batch_the_first_row_is_drawn():
     first = flow.named("f")[0].value[0]
     drawn = colours(shapes(tl.draw.gates(flow))["block-f"])
     assert len(drawn) == 3
-    assert drawn[0] == [layout_gates._colour(x, 1.0) for x in first.tolist()]
+    assert drawn[0] == [colour(x) for x in first.tolist()]
 
 
 def test_a_last_hidden_state_that_the_loss_did_not_need_is_grey():

@@ -19,8 +19,7 @@ Array = npt.NDArray[Any]
 
 NUMBERS = 4  # as many values as can still be read as numbers
 _CELLS = 16  # as many as can still be seen as colours
-_NUMBER = 29  # points for a number
-_ROOM = 72  # and for a row of cells
+_ROOM = 72  # points for a row of cells
 
 
 def table(rows: list[str], **attributes: str) -> Html:
@@ -94,34 +93,32 @@ def amount(of: Node | Edge) -> str:
 # ── values ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def heat(value: Array, size: float, room: int = 120) -> Html:
+def heat(value: Array, size: float, room: int) -> Html:
     """A value of any graph: a vector as a row of cells, with its numbers where they fit; a matrix as a map."""
     if value.ndim > 1 and value.size > value.shape[-1]:
         return heat_map(value, 4 * _CELLS, 4 * _CELLS)
-    if value.size == 1:
-        return table([cell(_texts(value)[0], size)], CELLPADDING="0")
     texts = _texts(value) if value.size <= NUMBERS else []
+    if value.size == 1:
+        return table([cell(texts[0], size)], CELLPADDING="0")
     whole = value.size * max([16, *(round(0.9 * theme.text_width(text, size) + 4) for text in texts)])
-    fits = texts and whole <= room
-    return heat_row(value, size, bool(fits), whole if fits else min(room, _ROOM))
+    numbers = texts != [] and whole <= room
+    return heat_row(value, size, whole if numbers else min(room, _ROOM), numbers)
 
 
-def heat_row(value: Array, size: float = 8, numbers: bool = True, room: int | None = None, least: float = 0.0) -> Html:
-    """A vector as a row of coloured cells, with its numbers where there are few; a batch shows its first row.
+def heat_row(value: Array, size: float, room: int, numbers: bool = True, least: float = 0.0) -> Html:
+    """A vector as a row of coloured cells in so many points, with its numbers where they fit; of a batch the first row.
 
-    `room` is the width of the whole row in points: numbers fill it, cells without numbers keep within it. The darkest
-    colour is that of the largest magnitude, or of `least` where that is more.
+    The darkest colour is that of the largest magnitude, or of `least` where that is more.
     """
     row = first_row(value)
     if not row.size:
         return table([cell("empty", size)])
-    width, height = room // row.size if room else _NUMBER, 16
     texts = _texts(row) if numbers and row.size <= NUMBERS else []
-    if not texts or max(theme.text_width(text, 0.95 * size) for text in texts) > width:
-        # No cell narrower than 4 points: in little room fewer stand for all.
-        row = _thinned(row, max(sampled(row.size), -(-row.size // max(1, (room or _ROOM) // 4))))
-        width, height, texts = max(4, min(24 if room else 14, (room or _ROOM) // row.size)), 12, []
-    return grid(row[None], width, height, texts, size, least)
+    if texts and max(theme.text_width(text, 0.95 * size) for text in texts) <= room // row.size:
+        return grid(row[None], room // row.size, 16, texts, size, least)
+    # No cell narrower than 4 points: in little room fewer stand for all.
+    row = _thinned(row, max(sampled(row.size), -(-row.size // max(1, room // 4))))
+    return grid(row[None], max(4, min(24, room // row.size)), 12, least=least)
 
 
 def _texts(row: Array) -> list[str]:
@@ -160,19 +157,19 @@ def heat_map(value: Array, width: int, height: int) -> Html:
 
 
 def grid(
-    values: Array, width: int, height: int, texts: Sequence[str] = (), size: float = 8, least: float = 0.0
-) -> Html:
+    values: Array, width: float, height: float, texts: Sequence[str] = (), size: float = 8, least: float = 0.0,
+    colours: tuple[str, ...] = theme.VALUES,
+) -> Html:  # fmt: skip
     """Coloured cells of one size, 0 with an outline; the table's own size is fixed too, or Graphviz stretches it."""
     largest, words = max(theme.largest(values), least), iter(texts)
-    box = {"WIDTH": f"{width}", "HEIGHT": f"{height}", "FIXEDSIZE": "TRUE"}
+    box = {"WIDTH": f"{width:g}", "HEIGHT": f"{height:g}", "FIXEDSIZE": "TRUE"}
     outline = {"BORDER": "1", "COLOR": theme.CELL_BORDER}
 
     def one(x: Any) -> str:
-        colour = theme.heat(float(x), largest)
         inner = font(next(words), size, theme.INK) if texts else ""
-        return td(inner, BGCOLOR=colour, **box, **({} if x else outline))
+        return td(inner, BGCOLOR=theme.heat(float(x), largest, colours), **box, **({} if x else outline))
 
-    whole = {"WIDTH": f"{width * values.shape[1]}", "HEIGHT": f"{height * len(values)}", "FIXEDSIZE": "TRUE"}
+    whole = {"WIDTH": f"{width * values.shape[1]:g}", "HEIGHT": f"{height * len(values):g}", "FIXEDSIZE": "TRUE"}
     return table(["".join(map(one, row)) for row in values], CELLPADDING="0", **whole)
 
 

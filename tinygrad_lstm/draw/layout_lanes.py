@@ -245,7 +245,7 @@ class _Drawing:
         return labels.table(rows, CELLPADDING="0", CELLSPACING="1")
 
     def heat(self, e: Element, room: float) -> Html:
-        return labels.heat_row(e.node.value, LEAST, self.few, int(room), least=1.0)
+        return labels.heat_row(e.node.value, LEAST, int(room), self.few, least=1.0)
 
     def states(self) -> None:
         """The states before each step and after the last."""

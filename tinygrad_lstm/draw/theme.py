@@ -41,6 +41,9 @@ UNKNOWN, NOT_A_NUMBER = "#87919E", "#000000"  # of a gradient that was not compu
 GRADIENT_RAMP = ("#D6D9DF", "#F6CDA4", "#E88B3E", "#C4520A", "#7A2A00")
 STATE_RAMP = ("#C6D6E4", "#A9CDE8", "#4C9BD0", "#0072B2", "#003F66")
 
+# Of values from the most negative to the most positive, as light on both sides: under numbers, and by themselves.
+VALUES, DEEP_VALUES = ("#F2A25C", "#FFFFFF", "#6FAEDF"), ("#A83E00", "#EE9B57", "#FFFFFF", "#68ABDE", "#004B7A")
+
 # Of a series in every chart: colour and marker belong together, so that colour never stands alone.
 _SERIES = {
     "forget bias 1": (STATE, "s"),
@@ -70,8 +73,6 @@ LOSS = Paint("#FDEDE4", GRADIENT)
 CONSTANT = Paint("#F3F4F6", CELL_BORDER, MUTED)
 FOLDED = Paint(CELL_FILL, CELL_BORDER)
 INPUT_VALUE, STATE_VALUE, HIDDEN_VALUE = Paint(PAPER, INPUT), Paint(PAPER, STATE), Paint(PAPER, HIDDEN)
-
-_NEGATIVE, _ZERO, _POSITIVE = (0xF2, 0xA2, 0x5C), (0xFF, 0xFF, 0xFF), (0x6F, 0xAE, 0xDF)
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,11 @@ def ramp(colours: tuple[str, ...], place: float) -> str:
     return _hex(tuple(p + (q - p) * (at - k) for p, q in zip(a, b, strict=True)))
 
 
-def heat(x: float, largest: float) -> str:
+def heat(x: float, largest: float, colours: tuple[str, ...] = VALUES) -> str:
     """The colour of a value: blue for positive, orange for negative, white for 0, grey for NaN."""
     if not math.isfinite(x):
         return UNKNOWN
-    end = _POSITIVE if x > 0 else _NEGATIVE
-    part = min(1.0, abs(x) / largest) if largest > 0 else 0.0
-    return _hex(tuple(z + (e - z) * part for z, e in zip(_ZERO, end, strict=True)))
+    return ramp(colours, (min(1.0, max(-1.0, x / largest)) + 1) / 2 if largest else 0.5)
 
 
 def series(name: str) -> str:
