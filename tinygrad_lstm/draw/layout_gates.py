@@ -56,7 +56,7 @@ def _layout(steps: Sequence[CellStep], tokens: Sequence[str] | None, title: str 
     rows = [word + str(step.number) for word, step in zip(words, steps, strict=True)][::every]
     wide, middle = max(theme.text_width(row, 10) for row in rows) + 4, _TOP + _ROW * len(rows) / 2
     box = {"WIDTH": f"{wide:.0f}", "HEIGHT": f"{_ROW:g}", "FIXEDSIZE": "TRUE", "ALIGN": "RIGHT"}
-    column = labels.table([labels.cell(row, 10, theme.MUTED, **box) for row in rows], CELLPADDING="0")
+    column = labels.table([labels.td(labels.font(row, 10, theme.MUTED), **box) for row in rows], CELLPADDING="0")
     sheet.shape("steps", "word", column, (MARGIN + wide / 2, middle))
     left = MARGIN + wide + 10
     room = min(124.0, (WIDTH - MARGIN - left) / len(blocks) - _BETWEEN)

@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
-from itertools import count, permutations
+from itertools import count, permutations, product
 from typing import NamedTuple
 
 from .elements import Element, Elements, NoLanes
@@ -20,21 +20,22 @@ from .elements import Element, Elements, NoLanes
 Cell = tuple[int, int]
 
 CROSSINGS = 6  # more cannot be followed: `dot` then draws the graph
-_ORDERS = 60  # of gates and lanes that are tried
+_ORDERS = 60  # of gates and lanes that are tried, no more
 _RIGHT, _LEFT, _UP, _DOWN = (1, 0), (-1, 0), (0, -1), (0, 1)
 _WAYS = (_RIGHT, _LEFT, _UP, _DOWN)
-_BEND, _CROSSING, _CROSSING_A_LANE, _BESIDE = 2.5, 7.0, 19.0, 0.4  # in steps from cell to cell
+_BEND, _CROSSING = 2.5, 7.0  # in steps from cell to cell
 
 
 def lay_out(elements: Elements) -> Lanes:
-    """The best of many orders of gates and lanes.
+    """The best of all orders of gates and lanes, where these are few; else the one recorded.
 
     Raises NoLanes where a wire finds no way, or where more wires cross than can be followed.
     """
-    gates = sorted((e for e in elements.all if e.kind == "gate"), key=lambda e: e.node.id)
+    gates, lanes = sorted((e for e in elements.all if e.kind == "gate"), key=lambda e: e.node.id), elements.lanes
+    few = math.factorial(len(gates)) * math.factorial(len(lanes)) <= _ORDERS
     best: Lanes | None = None
-    for order, lanes in _orders(gates, elements.lanes):
-        tried = Lanes(elements, order, lanes)
+    for order, laid in product(permutations(gates), permutations(lanes)) if few else [(gates, lanes)]:
+        tried = Lanes(elements, order, laid)
         if best is None or tried.cost < best.cost:
             best = tried
         if not best.lost and not best.crossings:
@@ -42,17 +43,6 @@ def lay_out(elements: Elements) -> Lanes:
     if best is None or best.lost or best.crossings > CROSSINGS:
         raise NoLanes("no clear picture in lanes")
     return best
-
-
-def _orders(gates: list[Element], lanes: list[str]) -> Iterator[tuple[list[Element], Sequence[str]]]:
-    """As recorded first; all orders of a few gates, of many each gate moved to each other place."""
-    if math.factorial(len(gates)) * math.factorial(len(lanes)) <= _ORDERS:
-        yield from ((list(order), laid) for order in permutations(gates) for laid in permutations(lanes))
-        return
-    yield from ((gates, laid) for laid in permutations(lanes[:3]))
-    for k in range(min(len(gates), 8)):
-        for j in range(len(gates)):
-            yield [*(rest := gates[:k] + gates[k + 1 :])[:j], gates[k], *rest[j:]], lanes
 
 
 class Lanes:
@@ -67,7 +57,6 @@ class Lanes:
         columns = _Columns(elements, order)
         self.at = columns.tracks(lanes)
         self.width, self.height = columns.width, columns.height
-        self.top = min((self.at[elements.before[name]][1] for name in lanes), default=0)
         routes = _Routes(self)
         self.paths, self.cost, self.lost = routes.paths, routes.cost, routes.lost
         self.crossings = sum(len(set(taken.values())) > 1 for taken in routes.taken.values())
@@ -138,17 +127,11 @@ class _Columns:
             self._put(join, self.column[e], "join", join)
 
     def _join(self, join: Element, gate: Element | None) -> None:
-        """Below what comes down to it; a join of one gate alone below this gate, once that has its column."""
+        """In a column of its own; a join of one gate alone below this gate, once that has its column."""
         for wire in join.wires:
             self.place(wire.source)
-        under = [w.source for w in join.wires if w.source in self.down and self._lowest(w.source)]
-        if under:
-            self._put(join, self.column[under[-1]], "join", join)
-        elif gate is None or len(self.feeds[join]) > 1:
+        if gate is None or len(self.feeds[join]) > 1:
             self._put(join, self._new("op"), "join", join)
-
-    def _lowest(self, e: Element) -> bool:
-        return not any(self.column[e] == c and o.kind == "join" for o, c in self.column.items())
 
     def _operation(self, e: Element) -> None:
         sources = [w.source for w in e.wires]
@@ -244,8 +227,7 @@ class _Routes:
     """The cheapest way of every wire, the lanes first; what found no way goes first the next time."""
 
     def __init__(self, lanes: Lanes) -> None:
-        self.at, self.width, self.height, self.top = lanes.at, lanes.width, lanes.height, lanes.top
-        self.lanes = {self.at[e][1] for e in self.at if e.kind == "state" and e.lane}
+        self.at, self.width, self.height = lanes.at, lanes.width, lanes.height
         self.blocked: set[Cell] = set()
         for e, (x, y) in self.at.items():
             if e.kind not in ("state", "out"):
@@ -266,10 +248,9 @@ class _Routes:
             wires = lost + [wire for wire in wires if wire not in lost]
         self.cost += 1000.0 * self.lost
 
-    def _urgency(self, source: Element, target: Element, n: int) -> tuple[int, int, int]:
+    def _urgency(self, source: Element, target: Element, n: int) -> tuple[bool, int, int]:
         (x0, y0), (x1, y1) = self.at[source], self.at[target]
-        crosses = target.wires[n].crosses
-        return (0 if on_lane(source, target) else 1 if crosses else 2), abs(x0 - x1) + abs(y0 - y1), n
+        return not on_lane(source, target), abs(x0 - x1) + abs(y0 - y1), n
 
     def _ports(self, e: Element, leaving: bool, crosses: bool, lane: bool) -> Iterator[_Port]:
         (x, y), (w, h) = self.at[e], e.half
@@ -339,7 +320,6 @@ class _Routes:
             for end in _WAYS:
                 if (cell, end) in ends and end != (-way[0], -way[1]) and free(cell):
                     total = cost + ends[cell, end].cost + _BEND * (end != way)
-                    total += 6 * (end[1] == 0 and cell in self.trees[source])  # room for the arrowhead
                     if best is None or total < best[0]:
                         best = total, (cell, way), ends[cell, end]
             for turn in _WAYS:
@@ -369,14 +349,7 @@ class _Routes:
         taken = self.taken[cell]
         if taken.get(along, source) is not source:
             return None
-        cost = 1.0
-        if taken.get(over, source) is not source:
-            cost += _CROSSING_A_LANE if way[1] and cell[1] in self.lanes else _CROSSING
-        for k in (1, -1):  # beside another wire
-            beside = self.taken[cell[0] + k * way[1], cell[1] + k * way[0]]
-            cost += _BESIDE * (beside.get(along, source) is not source)
-        if cell[1] < self.top:
-            cost += 6
+        cost = 1 + _CROSSING * (taken.get(over, source) is not source)
         if source.kind == "join" and way[0] and cell[1] != self.at[source][1]:
             cost += 3  # what was joined runs along its own row
         return cost
@@ -397,5 +370,4 @@ def _sides(e: Element, leaving: bool, crosses: bool, lane: bool) -> dict[Cell, f
         if leaving:
             return {_UP: 0, _RIGHT: 0.5, _LEFT: 4, _DOWN: 9}
         return {_DOWN: 0} if crosses else {_LEFT: 1, _UP: 1, _RIGHT: 4, _DOWN: 2}
-    sides = {_RIGHT: 0.0, _UP: 0, _DOWN: 0.5, _LEFT: 6} if leaving else {_LEFT: 0.0, _DOWN: 0, _UP: 0.5, _RIGHT: 5}
-    return {side: cost + 4 * (e.lane is not None and side[1] == 0) for side, cost in sides.items()}
+    return {_RIGHT: 0, _UP: 0, _DOWN: 0.5, _LEFT: 6} if leaving else {_LEFT: 0, _DOWN: 0, _UP: 0.5, _RIGHT: 5}
