@@ -41,9 +41,7 @@ def test_every_value_has_its_cell(kind, roles):
         values = np.array([n.value for n in flow.named(role)])
         largest = max(1, np.abs(values).max())
         drawn = colours(found[f"block-{role}"])
-        assert drawn == [
-            [theme.ramp(theme.DEEP_VALUES, (x / largest + 1) / 2) for x in row] for row in values.tolist()
-        ]
+        assert drawn == [[theme.ramp(theme.DEEP_VALUES, (x / largest + 1) / 2) for x in row] for row in values.tolist()]
         said = f"{theme.value(values.min())} to {theme.value(values.max())}"
         assert said in found[f"range-{role}"].label
 
