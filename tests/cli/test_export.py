@@ -61,7 +61,7 @@ def test_the_lines_for_safetensors_compute_what_the_run_does_to_the_bit(cell, tm
     np.testing.assert_array_equal(names["y"], expected)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "lstm1997", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
 def test_the_lines_for_onnx_compute_what_the_run_does(cell, tmp_path, capsys):
     pytest.importorskip("onnx", reason="files in the ONNX format")
     pytest.importorskip("onnxruntime", reason="the lines are onnxruntime's")

@@ -28,9 +28,9 @@ def stacked(cell: RNNCell | LSTMCell, order: str, library: str, peepholes: bool 
     own, gates = cell.state_dict(), "h" if isinstance(cell, RNNCell) else order
     known = {f"{kind}_{gate}" for kind in ("Wbp" if peepholes else "Wb") for gate in gates}
     if own.keys() - known or any(f"W_{gate}" not in own for gate in gates):
-        no_peephole = "" if peepholes else "no peephole, "
+        no_peephole = "" if peepholes else ", no peephole"
         raise ValueError(
-            f"{cell!r} has no counterpart in {library}: it needs a forget gate, {no_peephole}and gate_layers=1"
+            f"{cell!r} has no counterpart in {library}: it needs a forget gate{no_peephole} and gate_layers=1"
         )
     W = np.concatenate([own[f"W_{gate}"].T for gate in gates])
     bias = np.concatenate([own[f"b_{gate}"] for gate in gates]) if f"b_{gates[0]}" in own else None
