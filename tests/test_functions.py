@@ -311,10 +311,10 @@ def test_everything_that_knows_operations_by_name_takes_one_of_ones_own(tmp_path
 def test_copies_of_an_operation_are_itself() -> None:
     for operation in (sinh, tl.tanh, tl.primitives.matmul):
         assert copy.deepcopy({"activation": operation})["activation"] is operation
-    for operation in tl.primitives.TABLE.values():
+    for operation in filter(lambda value: isinstance(value, tl.primitives.Primitive), vars(tl).values()):
         assert pickle.loads(pickle.dumps(operation)) is operation
     for operation in (sinh, tl.primitives.Primitive("tanh", "", np.tanh, (G,))):
-        with pytest.raises(TypeError, match="a primitive of your own and cannot be pickled"):
+        with pytest.raises(pickle.PicklingError, match=f"Can't pickle <primitive {operation.name}>"):
             pickle.dumps(operation)
     with pytest.raises(TypeError, match="cannot be copied with its graph"):
         copy.deepcopy(sinh(tl.tensor([0.5], requires_grad=True)))

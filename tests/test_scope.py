@@ -49,7 +49,6 @@ def test_operations_keep_the_innermost_scope_and_its_path(x: tl.Tensor) -> None:
     assert inner.outer is outer
     assert outer.outer is None
     assert (outer.name, outer.step, inner.step) == ("lstm", 3, None)
-    assert list(inner) == [outer, inner]
     assert str(inner) == "lstm[3] / forget gate"
     assert repr(inner) == "<scope lstm[3] / forget gate>"
     assert current() is None

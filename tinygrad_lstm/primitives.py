@@ -88,18 +88,9 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
 
-    def __deepcopy__(self, memo: Any) -> Primitive:
-        return self
-
-    def __reduce__(self) -> Any:
-        """For `pickle`: a line of the table by its name, so that it is the same one there."""
-        if TABLE.get(self.name) is not self:
-            raise TypeError(f"{self.name} is a primitive of your own and cannot be pickled: define it where it is used")
-        return _named, (self.name,)
-
-
-def _named(name: str) -> Primitive:
-    return TABLE[name]
+    def __reduce__(self) -> str:
+        """For `copy` and `pickle`: one line of the table is the same everywhere, found by its name."""
+        return self.name
 
 
 def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Rule | None, **more: Any) -> Primitive:

@@ -116,9 +116,6 @@ class scope(Block):
             around = around.outer
         return tuple(reversed(inwards))
 
-    def __iter__(self) -> Iterator[scope]:
-        return iter(self.path)
-
     def __str__(self) -> str:
         return " / ".join(s.label for s in self.path)
 

@@ -234,7 +234,12 @@ class Other(tl.nn.LSTM):
         (Other(2, 3), {}, ValueError, "what a Other computes is not known"),
         (tl.nn.LSTMCell(2, 3), {}, ValueError, "a cell's weights to the layer of its kind"),
         (tl.nn.RNNCell(2, 3), {}, ValueError, "one of nn.RNN, nn.LSTM, nn.Linear, nn.Embedding, tl.tanh"),
-        (tl.nn.LSTM(2, 3, forget_gate=False), {}, ValueError, "no counterpart in ONNX: it needs a forget gate and gate_layers=1"),
+        (
+            tl.nn.LSTM(2, 3, forget_gate=False),
+            {},
+            ValueError,
+            "no counterpart in ONNX: it needs a forget gate and",
+        ),
         ([np.tanh], {}, TypeError, "tl.tanh"),
         ([tl.nn.Linear(2, 3), [1]], {}, TypeError, "is made of nn.RNN"),
         (

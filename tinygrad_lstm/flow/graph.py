@@ -198,7 +198,7 @@ class _Graph:
             kind = "parameter" if isinstance(x, Parameter) else "input" if x.requires_grad or x.name else "constant"
             return Node(id, kind, None, None, x.name, (), array, {}, seed, self)
         if x.scope not in self._paths:
-            self._paths[x.scope] = tuple(ScopeName(s.name, s.step) for s in x.scope or ())
+            self._paths[x.scope] = tuple(ScopeName(s.name, s.step) for s in (x.scope.path if x.scope else ()))
         path = self._paths[x.scope]
         return Node(id, "op", x.primitive.name, x.primitive.symbol, x.name, path, array, x.params, seed, self)
 
