@@ -172,7 +172,7 @@ class Cell(Module):
         """The scope of this step: numbered one on from the step that made the state, unless the user numbers."""
         name = type(self).__name__.removesuffix("Cell").lower() or "cell"
         around, made, step = current(), before[0].scope, None
-        if around is None or all(s.step is None for s in around):
+        if around is None or all(s.step is None for s in around.path):
             step = 1 + (made.step or 0 if made is not None and made.name == name else 0)
         return StepScope(name, step, self.states, x, before)
 
