@@ -5,17 +5,17 @@ Imports inside functions count like any other.
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "tinygrad_lstm"
-ROWS = re.findall(r"^\| `([\w/.]+)` \|", (ROOT / "docs" / "design.md").read_text(encoding="utf-8"), re.MULTILINE)
-ROOMS = [row.removesuffix("/").removesuffix(".py") for row in ROWS]
+sys.path.insert(0, str(ROOT / "docs"))
+
+from make_house import PACKAGE, imported_rooms, rooms  # noqa: E402
+
+ROOMS = rooms()
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
@@ -23,22 +23,8 @@ def room(file: Path) -> str:
     return file.parts[0].removesuffix(".py")
 
 
-def imported_rooms(file: Path) -> Iterator[str]:
-    """The rooms that a file imports from, at its top or inside its functions."""
-    tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            away = len(file.parts) - node.level  # how many folders of the file's own path remain
-            module = (node.module or "").split(".") if node.module else []
-            if away:
-                continue  # inside the room
-            names = [module[0]] if module else [name.name for name in node.names]
-            yield from (name for name in names if name != "__version__")
-
-
 def test_every_room_is_in_the_table() -> None:
-    rooms = {room(file) for file in FILES} - {"__init__", "__main__"}
-    assert rooms == set(ROOMS)
+    assert {room(file) for file in FILES} - {"__init__", "__main__"} == set(ROOMS)
     assert len(ROOMS) == len(set(ROOMS))
 
 
