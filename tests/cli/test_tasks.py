@@ -3,6 +3,7 @@
 import pytest
 
 from tinygrad_lstm.cli import main
+from tinygrad_lstm.cli.tasks import helped
 from tinygrad_lstm.tasks import TASKS
 
 
@@ -53,3 +54,18 @@ def test_bad_input_is_one_line_and_status_2(capsys, argv, message):
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert message in err
+
+
+def test_what_helped_is_a_command_that_can_be_typed(capsys):
+    assert helped(TASKS["latch"]) == (
+        "tinygrad-lstm train latch --forget-bias 3 solved it, at length 50, after 2,208, 7,680 and 2,240 sequences on "
+        "seeds 0, 1 and 2"
+    )
+    assert helped(TASKS["parity"]).startswith("tinygrad-lstm train parity --length 4 solved it, at length 4, after ")
+    assert helped(TASKS["copy"]) == helped(TASKS["text"]) == ""
+    assert main(["tasks", "copy"]) == 0
+    assert "helped" not in capsys.readouterr().out
+    for kind in TASKS.values():
+        if kind.helps is not None:
+            _, *argv = helped(kind).partition(" solved it")[0].split()
+            assert main([*argv, "--steps", "1", "--quiet"]) == 0

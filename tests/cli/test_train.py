@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tinygrad_lstm.cli import main
-from tinygrad_lstm.cli.tasks import measured
+from tinygrad_lstm.cli.tasks import helped
 from tinygrad_lstm.cli.train import _told_to_stop
 from tinygrad_lstm.tasks import TASKS
 from tinygrad_lstm.train import load
@@ -44,7 +44,8 @@ def test_a_run_says_its_baseline_and_criterion_and_how_it_ended(capsys, here):
     assert "480 sequences  loss 0." in out[-4]
     assert "(baseline 0.1667)" in out[-4]
     assert out[-3].startswith("not solved after 480 sequences, ")
-    assert out[-2] == f"measured: {measured(TASKS['adding'])}"
+    assert out[-2] == f"what helped: {helped(TASKS['adding'])}"
+    assert out[3] == "error: the squared error; right: an absolute error below 0.04, as in 1997"
     assert out[-1] == "kept in run"
     assert sorted(os.listdir("run")) == ["checkpoint.npz", "config.json", "metrics.jsonl", "previous.npz"]
     rows = [json.loads(line) for line in (here / "run" / "metrics.jsonl").read_text().splitlines()]

@@ -84,5 +84,4 @@ def test_what_helps_is_settings_that_a_run_takes_and_not_of_files():
     for entry in helping():
         helps = TASKS[entry.task].helps
         assert len(helps.sequences) == 3
-        assert sum(n is not None for n in helps.sequences) >= 2
         Settings(entry.task, **entry.settings).build()

@@ -113,7 +113,7 @@ def _one(task: Task) -> list[str]:
         "right": task.right,
         "criterion": f"{task.criterion.text} ({task.criterion.source})",
         "published": task.published,
-        "measured": measured(type(task)),
+        "helped": helped(type(task)),
     }
     wrapped = (
         textwrap.wrap(f"{name:<10}{fact}", WIDTH, subsequent_indent=" " * 10) for name, fact in facts.items() if fact
@@ -128,11 +128,18 @@ def baseline(task: Task) -> str:
     return f"{task.baseline.loss:.4g}: {task.baseline.how}{beside}"
 
 
-def measured(kind: type[Task]) -> str:
-    """What was measured to solve a task, as the command that does it; nothing where nothing was measured."""
+def helped(kind: type[Task]) -> str:
+    """What was measured to solve a task, as the command that did it; nothing where nothing was measured."""
     if kind.helps is None:
         return ""
-    given = {"length": kind.helps.length} if kind.helps.length is not None else {}
-    typed = [f"--{name.replace('_', '-')} {value}" for name, value in {**given, **kind.helps.settings}.items()]
-    counts = ", ".join(f"{n:,}" if n is not None else "not solved" for n in kind.helps.sequences)
-    return f"{' '.join(['tinygrad-lstm train', kind.name, *typed])} is solved after {counts} sequences on seeds 0, 1, 2"
+    given = {} if kind.helps.length is None else {"length": kind.helps.length}
+    options = "".join(
+        f" --{name.replace('_', '-')} {value:g}" if isinstance(value, float) else f" --{name.replace('_', '-')} {value}"
+        for name, value in {**given, **kind.helps.settings}.items()
+    )
+    *first, last = (f"{n:,}" for n in kind.helps.sequences)
+    length = kind.helps.length or kind.default_length
+    return (
+        f"tinygrad-lstm train {kind.name}{options} solved it, at length {length}, after {', '.join(first)} and {last} "
+        "sequences on seeds 0, 1 and 2"
+    )

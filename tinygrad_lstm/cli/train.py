@@ -29,7 +29,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import timedelta
 from functools import partial
 from pathlib import Path, PurePath
@@ -45,7 +45,7 @@ from ..train.model import INITS, KINDS
 from ..train.watching import progress
 from .common import CELL, bias, cell, finite, kind_of, load_run, whole
 from .errors import Interrupted, UserError, reason
-from .tasks import add_options, baseline, measured, options
+from .tasks import add_options, baseline, helped, options
 from .terminal import safe, show
 
 EVERY = 1.0  # seconds between lines; after a while more, so that a day's run does not fill a notebook or a log
@@ -53,8 +53,9 @@ RESULT = {
     "runs": "a list of one run: task, cell, settings (as in config.json), baseline (the loss without memory), "
     "criterion, solved (null for text and series, which none solves), interrupted (by Ctrl-C), sequences (learnt "
     "from), seconds, loss (of the last report), error and right (of the last sequences the mean error, and the share "
-    "that was right), exam (what the task's own found, numbers by name), measured (null where the run is solved, or "
-    "else what solves the task), directory (null where the run is not kept)"
+    "that was right), exam (what the task's own found, numbers by name), helps (where a run ends unsolved what was "
+    "measured to solve the task: settings, sequences on the seeds 0, 1 and 2, length), directory (null where the run "
+    "is not kept)"
 }
 _DEFAULTS = {f.name: f.default for f in fields(Settings)}
 _SETTINGS = ("cell", "hidden", "forget_bias", "init", "T_max", "lr", "clip", "batch", "seed")
@@ -97,20 +98,23 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     say(safe(f"{settings.title()}: {_parameters(trainer):,} parameters, length {task.length}, batch {settings.batch}"))
     say(safe(f"baseline {baseline(task)}"))
     say(f"criterion: {task.criterion.text}")
+    if task.metric:
+        say(f"error: {task.metric}; right: {task.right}")
     if trainer.steps:
         say(f"going on after {trainer.sequences:,} sequences")
     with _told_to_stop(stopped):
         _train(trainer, out, args.save_every, say, stopped)
     say(_verdict(trainer, bool(stopped)))
-    helps = measured(type(task)) if task.criterion.stop and trainer.finished and not trainer.solved else ""
-    if helps:
-        say(f"measured: {helps}")
+    unsolved = trainer.finished and not trainer.solved
+    if unsolved and task.helps is not None:
+        say(f"what helped: {helped(type(task))}")
     if out is None:
         say("not kept: give --out RUN to keep a run")
     else:
         again = f"tinygrad-lstm train --resume {typed(out)}"
         say(safe(f"kept in {out}" + ("" if trainer.finished else f"; go on with: {again}")))
-    result = {"runs": [_result(trainer) | {"interrupted": bool(stopped), "measured": helps or None, "directory": out}]}
+    helps = asdict(task.helps) if unsolved and task.helps is not None else None
+    result = {"runs": [_result(trainer) | {"interrupted": bool(stopped), "helps": helps, "directory": out}]}
     if stopped:
         raise Interrupted(result)
     return result

@@ -87,14 +87,14 @@ class Exam:
 
 @dataclass(frozen=True)
 class Helps:
-    """Settings that solve a task, as measured: after how many sequences on the seeds 0, 1, 2; None for one unsolved.
+    """Settings that solve a task, as measured: after how many sequences on the seeds 0, 1 and 2.
 
     settings: those of `train.Settings` that are not its defaults; length: None for the task's own.
     `python tests/bench/table.py --helps` measures them again.
     """
 
     settings: Mapping[str, Any]
-    sequences: tuple[int | None, ...]
+    sequences: tuple[int, int, int]
     length: int | None = None
 
 
