@@ -343,15 +343,15 @@ def test_initialisations_reach_the_cells():
 
 def test_the_window_is_the_papers_criterion():
     window = Window(tasks.Criterion("", "", window=4, wrong=1, mean_error=0.5))
-    window.add(np.array([0.1, 0.1, 9.0]), np.array([True, True, False]))
+    window = window.with_new(np.array([0.1, 0.1, 9.0]), np.array([True, True, False]))
     assert not window.met  # not full
-    window.add(np.array([0.1]), np.array([True]))
+    window = window.with_new(np.array([0.1]), np.array([True]))
     assert not window.met  # the mean
-    window.add(np.array([0.1, 0.1]), np.array([True, False]))
+    window = window.with_new(np.array([0.1, 0.1]), np.array([True, False]))
     assert not window.met
-    window.add(np.array([0.1]), np.array([True]))
+    window = window.with_new(np.array([0.1]), np.array([True]))
     assert window.met
-    window.add(np.array([0.1]), np.array([False]))
+    window = window.with_new(np.array([0.1]), np.array([False]))
     assert not window.met  # two wrong
 
 

@@ -133,10 +133,7 @@ def helped(kind: type[Task]) -> str:
     if kind.helps is None:
         return ""
     given = {} if kind.helps.length is None else {"length": kind.helps.length}
-    options = "".join(
-        f" --{name.replace('_', '-')} {value:g}" if isinstance(value, float) else f" --{name.replace('_', '-')} {value}"
-        for name, value in {**given, **kind.helps.settings}.items()
-    )
+    options = "".join(f" --{k.replace('_', '-')} {value}" for k, value in {**given, **kind.helps.settings}.items())
     *first, last = (f"{n:,}" for n in kind.helps.sequences)
     length = kind.helps.length or kind.default_length
     return (

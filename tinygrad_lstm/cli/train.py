@@ -33,6 +33,7 @@ from dataclasses import asdict, fields
 from datetime import timedelta
 from functools import partial
 from pathlib import Path, PurePath
+from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
 
@@ -95,7 +96,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"cannot use {error.filename or out}: {reason(error)}") from error
     stopped: list[int] = []
     task, settings = trainer.task, trainer.settings
-    say(safe(f"{settings.title()}: {_parameters(trainer):,} parameters, length {task.length}, batch {settings.batch}"))
+    count = sum(p.size for p in trainer.parameters)
+    say(safe(f"{settings.title()}: {count:,} parameters, length {task.length}, batch {settings.batch}"))
     say(safe(f"baseline {baseline(task)}"))
     say(f"criterion: {task.criterion.text}")
     if task.metric:
@@ -105,16 +107,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with _told_to_stop(stopped):
         _train(trainer, out, args.save_every, say, stopped)
     say(_verdict(trainer, bool(stopped)))
-    unsolved = trainer.finished and not trainer.solved
-    if unsolved and task.helps is not None:
+    helps = task.helps if trainer.finished and not trainer.solved else None
+    if helps is not None:
         say(f"what helped: {helped(type(task))}")
     if out is None:
         say("not kept: give --out RUN to keep a run")
     else:
         again = f"tinygrad-lstm train --resume {typed(out)}"
         say(safe(f"kept in {out}" + ("" if trainer.finished else f"; go on with: {again}")))
-    helps = asdict(task.helps) if unsolved and task.helps is not None else None
-    result = {"runs": [_result(trainer) | {"interrupted": bool(stopped), "helps": helps, "directory": out}]}
+    how = {"interrupted": bool(stopped), "helps": helps and asdict(helps), "directory": out}
+    result = {"runs": [_result(trainer) | how]}
     if stopped:
         raise Interrupted(result)
     return result
@@ -128,11 +130,10 @@ def _new(args: argparse.Namespace) -> Trainer:
     given = {k: getattr(args, k) for k in (*_SETTINGS, "steps") if getattr(args, k) is not None}
     if args.out is not None and (args.out / files.CURRENT).exists():
         raise UserError(f"'{args.out}' already holds a run: go on with --resume, or give another --out")
+    task = make(args.task, **of_task)
     if ":" in given.get("cell", ""):
-        hidden = given.get("hidden", _DEFAULTS["hidden"])
-        given["cell"] = kind_of(args.cell, make(args.task, **of_task).inputs, hidden)
-    trainer = Trainer(Settings(args.task, of_task, **given))
-    trainer = Trainer(Settings(args.task, trainer.task.options(), **given))
+        given["cell"] = kind_of(args.cell, task.inputs, given.get("hidden", _DEFAULTS["hidden"]))
+    trainer = Trainer(Settings(args.task, task.options(), **given))
     if args.out is not None:
         begin(args.out, trainer.checkpoint())
     return trainer
@@ -145,15 +146,10 @@ def _resumed(args: argparse.Namespace) -> Trainer:
         what = ", ".join(k if k == "task" else "--" + k.replace("_", "-") for k in given)
         raise UserError(f"--resume goes on with the run's own settings, it takes --steps only, not {what}")
     path = files.locate(args.resume)
-    saved = load_run(path, args.cell)
-    try:
-        trainer = resume(saved, args.steps)
-    except KeyError as error:
-        raise UserError(f"{path} is damaged or no checkpoint: {error.args[0]}") from error
+    trainer = resume(load_run(path, args.cell), args.steps)
     files.clean(path.parent)
     if args.steps is not None and args.steps <= trainer.steps:
-        done = f"this run has had {trainer.steps:,} batches"
-        raise UserError(f"{done}: --steps is their number in all, give more than that")
+        raise UserError(f"this run has had {trainer.steps:,} batches: --steps counts them all, give more")
     return trainer
 
 
@@ -206,12 +202,8 @@ def _told_to_stop(stopped: list[int]) -> Iterator[None]:
             raise KeyboardInterrupt
         stopped.append(number)
 
-    before = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, stop)
-    except ValueError:  # not in the main thread: nobody presses Ctrl-C there
-        pass
+    main = current_thread() is main_thread()  # nobody presses Ctrl-C in another, and none may ask for it there
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM) if main}
     try:
         yield
     finally:
@@ -242,10 +234,6 @@ def _verdict(trainer: Trainer, stopped: bool) -> str:
     if trainer.best is not None:
         said.append(f"lowest {trainer.best[0]:.4g} after {trainer.best[1] * trainer.settings.batch:,} sequences")
     return "; ".join(said)
-
-
-def _parameters(trainer: Trainer) -> int:
-    return sum(p.size for p in trainer.parameters)
 
 
 def _result(trainer: Trainer) -> dict[str, Any]:

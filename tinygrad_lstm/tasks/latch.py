@@ -21,7 +21,7 @@ class Latch(Classification):
     name = "latch"
     summary = "the first symbol, x or y, after a stretch of distractors"
     default_length = 50
-    helps = Helps({"forget_bias": 3.0}, (2208, 7680, 2240))
+    helps = Helps({"forget_bias": 3}, (2208, 7680, 2240))
     least_length = 2
     published = "none for these settings"
     symbols, answers, inputs = "xyabcd", ("x", "y"), 6

@@ -87,7 +87,7 @@ class Reber(NextSymbol):
     name = "reber"
     summary = "the embedded Reber grammar, next symbol: a smoke test, no showcase"
     default_length = 40
-    helps = Helps({"forget_bias": 3.0}, (22400, 12800, 9600))
+    helps = Helps({"forget_bias": 3}, (22400, 12800, 9600))
     least_length = 12
     published = "LSTM, 276 weights: 100 % of trials, 8,440 sequences (1997, table 1)"
     criterion = Criterion("all 256 training and 256 test strings right", LSTM_1997, window=256, exam=True)

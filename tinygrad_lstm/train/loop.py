@@ -75,7 +75,7 @@ class Trainer:
     def step(self) -> float:
         """Learn from one batch; return its loss, from before. Raises Diverged where it is not finite."""
         after = copy(self)  # what the step changes is changed there, or aside, and taken over at once
-        after.task, after.rng, after.window = copy(self.task), deepcopy(self.rng), copy(self.window)
+        after.task, after.rng = copy(self.task), deepcopy(self.rng)
         after.task.restore(self.task.state())
         value, moved = copy_context().run(after._step)  # no block stays open where an exception passes through it
         set_all(moved + becoming(self, after))
@@ -99,7 +99,7 @@ class Trainer:
         self._check(norm, f"the gradient's norm, {norm},", self.steps > 1)
         criterion = self.task.criterion
         if criterion.window:
-            self.window.add(*self.task.judge(outputs.numpy(), batch))
+            self.window = self.window.with_new(*self.task.judge(outputs.numpy(), batch))
         moved = self.optimiser._moved()
         weights = np.concatenate([new.reshape(-1) for _, attribute, new in moved if attribute == "_array"])
         self._check(weights, "a weight")
@@ -167,7 +167,7 @@ class Trainer:
             "optimiser": now.optimiser.state_dict(),
             "task": now.task.state(),
             "best": {} if now.best is None else now.best[2],
-            "window": now.window.state(),
+            "window": {"errors": now.window.errors, "rights": now.window.rights},
             "recent": {"losses": np.array(now._recent), "norms": np.array(now._norms)},
             "carried": {} if now.carried is None else {str(k): s.numpy() for k, s in enumerate(_states(now.carried))},
         }
@@ -201,22 +201,23 @@ class Trainer:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to where `checkpoint` was taken, by a run with the same settings (but for `steps`).
 
-        Raises ValueError, KeyError or TypeError for a checkpoint of another run, or of other data; then nothing has
-        changed.
+        Raises ValueError or TypeError for a checkpoint of another run, or of other data; then nothing has changed.
         """
         about = checkpoint.about
         if about["task"] != as_plain("about", self.task.about()):
             raise ValueError(f"the data of the task {self.task.name} has changed since the checkpoint")
         for name, new in self.checkpoint().arrays.items():
+            if name not in checkpoint.arrays:
+                raise ValueError(f"the checkpoint lacks {name}, which every run writes")
             kept = checkpoint.arrays[name]
             if (kept.dtype, kept.ndim) != (new.dtype, new.ndim):
                 raise ValueError(f"the checkpoint's {name} is {kept.dtype} of shape {kept.shape}, which no run writes")
         after, network, optimiser = copy(self), deepcopy(self.network), copy(self.optimiser)
-        after.task, after.rng, after.window = copy(self.task), deepcopy(self.rng), copy(self.window)
+        after.task, after.rng = copy(self.task), deepcopy(self.rng)
         network.load_state_dict(checkpoint.part("weights"))
         optimiser.load_state_dict(checkpoint.part("optimiser"))
         after.task.restore(checkpoint.part("task"))
-        after.window.restore(checkpoint.part("window"))
+        after.window = Window(self.task.criterion, **checkpoint.part("window"))
         recent = checkpoint.part("recent")
         after._recent, after._norms = recent["losses"].tolist(), recent["norms"].tolist()
         carried = [Tensor(s) for _, s in sorted(checkpoint.part("carried").items())]

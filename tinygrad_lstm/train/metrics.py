@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,18 @@ import numpy.typing as npt
 from ..tasks import Criterion
 
 
+@dataclass(frozen=True)
 class Window:
     """Errors and rights of the last sequences of the training, each judged before the network learnt from it."""
 
-    def __init__(self, criterion: Criterion) -> None:
-        self.criterion = criterion
-        self.errors: npt.NDArray[np.float64] = np.zeros(0)
-        self.rights: npt.NDArray[np.bool_] = np.zeros(0, bool)
+    criterion: Criterion
+    errors: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    rights: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
-    def add(self, errors: npt.NDArray[np.float64], rights: npt.NDArray[np.bool_]) -> None:
-        """Sequences that have come, the newest last."""
-        keep = self.criterion.window
-        self.errors = np.concatenate([self.errors, errors])[-keep:]
-        self.rights = np.concatenate([self.rights, rights])[-keep:]
+    def with_new(self, errors: npt.NDArray[np.float64], rights: npt.NDArray[np.bool_]) -> Window:
+        """The window after sequences that have come, the newest last."""
+        both = zip((self.errors, self.rights), (errors, rights), strict=True)
+        return Window(self.criterion, *(np.concatenate(pair)[-self.criterion.window :] for pair in both))
 
     @property
     def met(self) -> bool:
@@ -45,14 +44,6 @@ class Window:
     def right(self) -> float | None:
         """The share of right sequences, None before the first."""
         return float(self.rights.mean()) if len(self.rights) else None
-
-    def state(self) -> dict[str, npt.NDArray[Any]]:
-        """As arrays."""
-        return {"errors": self.errors, "rights": self.rights}
-
-    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go back to where `state` was taken."""
-        self.errors, self.rights = state["errors"], state["rights"]
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

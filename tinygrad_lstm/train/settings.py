@@ -10,7 +10,7 @@ from typing import Any
 from ..arguments import as_number, as_plain, as_size
 from ..kinds import Kind, kind_name
 from ..tasks import Task, make
-from .model import INITS, KINDS, Network, check_kind
+from .model import Network, check_kind
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,3 @@ class Settings:
         if self.cell == "lstm" and self.init == "uniform":
             how = f", forget bias {self.forget_bias:g}"
         return f"{self.task}, {kind_name(self.cell)} H{self.hidden}{how}, seed {self.seed}"
-
-
-__all__ = ["INITS", "KINDS", "Settings"]
