@@ -21,7 +21,7 @@ from tinygrad_lstm.explore import page
 FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
 REPEATS = 100
 SLIDE = """async (repeats) => {
-  const slider = document.getElementById("forget"), times = [];
+  const slider = document.getElementById("bias-f"), times = [];
   for (let k = 0; k < repeats; k++) {
     slider.value = String(-4 + (14 * k) / repeats);
     const begun = performance.now();

@@ -55,7 +55,7 @@ def test_the_smallest_and_the_largest_pages(opened: Callable[..., Any], text: st
             expected = passage(kind, text, hidden).norms[state]
             np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected, rtol=1e-9)
     shown.slide("#scale", 0)  # no way through h: float64 may lose the gradient, and the page must stand it
-    shown.slide("#forget", -4)
+    shown.slide("#bias-f", -4)
     shown.page.select_option("#cell", "RNN")
     assert "NaN" not in shown.page.inner_text("body")
 
@@ -72,7 +72,7 @@ def test_a_page_whose_numbers_are_wrong_says_so(opened: Callable[..., Any]) -> N
 def test_sliding_the_forget_bias_moves_every_number(opened: Callable[..., Any], bias: float) -> None:
     shown = opened(page(TEXT))
     before = shown.text("#headline")
-    shown.slide("#forget", bias)
+    shown.slide("#bias-f", bias)
     assert shown.text("#headline") != before
     expected = passage("lstm", bias=bias)
     np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.norms["c"], rtol=1e-9)
@@ -85,7 +85,7 @@ def test_sliding_the_forget_bias_moves_every_number(opened: Callable[..., Any], 
 
 def test_the_lstm_may_do_worse_and_the_page_says_so(opened: Callable[..., Any]) -> None:
     shown = opened(page(TEXT))
-    shown.slide("#forget", -4)
+    shown.slide("#bias-f", -4)
     assert passage("lstm", bias=-4).norms["c"][0] < passage("rnn").norms["h"][0]
     assert "Here the LSTM does worse" in shown.text("#headline")
 
@@ -296,7 +296,7 @@ def test_an_underflow_is_told_as_one(opened: Callable[..., Any]) -> None:
     assert shown.text("#headline").endswith(
         "Only in the LSTM does the first word get any gradient that float64 can hold."
     )
-    shown.slide("#forget", -4)  # sigmoid(-4) = 0.018: now the LSTM's is lost too
+    shown.slide("#bias-f", -4)  # sigmoid(-4) = 0.018: now the LSTM's is lost too
     assert shown.text("#headline").endswith("In neither does the first word get any gradient that float64 can hold.")
     shown.page.click("#reset")
     shown.slide("#scale", 0)  # a weight of 0 is no underflow
@@ -326,7 +326,7 @@ def test_cells_losses_and_scale(opened: Callable[..., Any]) -> None:
         np.testing.assert_allclose(
             shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), passage(kind, seed=2).norms[state], rtol=1e-9
         )
-        assert shown.page.is_visible("#forget") == (kind == "lstm")
+        assert shown.page.is_visible("#bias-f") == (kind == "lstm")
     shown.slide("#scale", 2)
     shown.slide("#bias-i", -3)
     shown.page.check("[name=loss][value=every]")
@@ -387,14 +387,13 @@ def test_the_keyboard_reaches_and_moves_everything(opened: Callable[..., Any]) -
         keys.press("Tab")
         reached.append(shown.page.evaluate("document.activeElement.id"))
     for control in (
-        "forget",
+        "bias-f",
         "cell",
         "sequence",
         "own",
         "use",
         "strip-picture",
         "phase",
-        "play",
         "inside-picture",
         "pick-f-0",
     ):
@@ -407,13 +406,13 @@ def test_the_keyboard_reaches_and_moves_everything(opened: Callable[..., Any]) -
     assert shown.page.evaluate("Page.model.t") == 2
     shown.page.focus("#strip-picture")
     assert shown.page.get_attribute("#strip-picture", "aria-valuetext").startswith("step 2 of 11, cities: LSTM 0.0")
-    shown.page.focus("#forget")
+    shown.page.focus("#bias-f")
     keys.press("ArrowRight")
     assert shown.page.evaluate("Page.state.biases.f") == 1.1  # an arrow in a slider is the slider's
     assert shown.page.evaluate("Page.model.t") == 2
 
 
-def test_a_step_is_played_forward_and_back(opened: Callable[..., Any]) -> None:
+def test_a_step_is_followed_forward_and_back(opened: Callable[..., Any]) -> None:
     shown = opened(page(TEXT))
     shown.slide("#phase", 0)
     assert shown.page.locator("#inside-picture").get_by_text("not yet", exact=True).count() == 6
@@ -422,12 +421,7 @@ def test_a_step_is_played_forward_and_back(opened: Callable[..., Any]) -> None:
     assert shown.page.locator("#inside-picture").get_by_text("not yet", exact=True).count() == 0
     assert "3 of 8" not in shown.text("#inside-says") and "4 of 8, forward" in shown.text("#inside-says")  # noqa: PT018
     assert shown.page.locator("#inside-picture path[stroke]").count() == 0  # no gradient is drawn before it came
-    shown.page.clock.install()
-    shown.page.click("#play")
-    assert shown.text("#play") == "Pause"
-    shown.page.clock.run_for(10_000)
-    assert shown.page.evaluate("Page.state.phase") == 7
-    assert shown.text("#play") == "Play"
+    shown.slide("#phase", 7)
     assert shown.page.locator("#inside-picture path[stroke]").count() > 15
 
 
@@ -472,7 +466,7 @@ def test_the_chosen_step_and_the_loss_are_in_sight_of_200_words(opened: Callable
         assert shown.page.evaluate(seen, ".chosen"), key
     shown.page.eval_on_selector("#strip-picture", "e => { e.scrollLeft = 100; }")
     shown.until("document.querySelector('#strip-picture .row-title').getAttribute('x') === '102'")
-    shown.slide("#forget", 3)
+    shown.slide("#bias-f", 3)
     assert shown.page.evaluate("document.querySelector('#strip-picture').scrollLeft") == 100  # where a reader scrolled
 
 
@@ -480,7 +474,6 @@ def test_space_scrolls(opened: Callable[..., Any]) -> None:
     shown = opened(page(TEXT))
     shown.page.keyboard.press("Space")
     shown.until("scrollY > 100")
-    assert shown.text("#play") == "Play"
 
 
 def test_the_way_back_to_the_start_shows_once_something_differs(opened: Callable[..., Any]) -> None:
@@ -489,7 +482,7 @@ def test_the_way_back_to_the_start_shows_once_something_differs(opened: Callable
     assert not reset.is_visible()
     for differ in (
         lambda: shown.slide("#z", 0),
-        lambda: shown.slide("#forget", 3),
+        lambda: shown.slide("#bias-f", 3),
         lambda: shown.page.keyboard.press("ArrowLeft"),
         lambda: shown.page.select_option("#cell", LABELS["unit"]),
     ):
@@ -583,9 +576,9 @@ def test_a_gru_is_told_in_its_own_words(opened: Callable[..., Any]) -> None:
     assert [b.text_content() for b in shown.page.locator("#cuts label").all()] == [
         "h to r", "h to u", "h to n", "h to h",
     ]  # fmt: skip
-    assert not shown.page.is_visible("#forget")  # the direct path is multiplied by 1 − u, not by a gate
+    assert not shown.page.is_visible("#bias-f")  # the direct path is multiplied by 1 − u, not by a gate
     shown.page.click("summary")
-    assert "bias of u" in shown.text("#biases")
+    assert "bias of u" in shown.text("#other-biases")
     shown.page.click("#alone")
     assert "Not the whole gradient (z = 0)" in shown.text("#headline")
     assert "forget" not in shown.page.inner_text("main").lower()
@@ -611,7 +604,7 @@ def test_the_lstm_explodes_with_an_open_forget_gate(opened: Callable[..., Any]) 
     assert "must be at least 0.9995" in shown.text("#result-0")
     shown.page.select_option("#cell", LABELS["unit"])
     shown.page.select_option("#sequence", label="thirty words")
-    shown.slide("#forget", 10)
+    shown.slide("#bias-f", 10)
     shown.slide("#bias-i", 10)
     shown.page.click("#check-0")
     assert "✓" in shown.text("#result-0")
@@ -626,7 +619,7 @@ def test_f_1_vanishes(opened: Callable[..., Any]) -> None:
     shown = opened(page(TEXT))
     shown.page.select_option("#cell", LABELS["unit"])
     shown.page.select_option("#sequence", label="thirty words")
-    shown.slide("#forget", 10)
+    shown.slide("#bias-f", 10)
     shown.slide("#bias-i", 10)
     shown.page.click("#check-1")
     assert "Not yet" in shown.text("#result-1")
@@ -648,13 +641,13 @@ def test_the_smallest_forget_bias(opened: Callable[..., Any]) -> None:
         return float(np.linalg.norm(flow.gradient(states[0])) / np.linalg.norm(flow.gradient(states[-1])))
 
     enough = [k / 10 for k in range(-40, 101) if left(k / 10) >= 0.1]
-    shown.slide("#forget", enough[0] - 0.1)
+    shown.slide("#bias-f", enough[0] - 0.1)
     shown.page.click("#check-2")
     assert "Not enough" in shown.text("#result-2")
-    shown.slide("#forget", enough[0] + 0.5)
+    shown.slide("#bias-f", enough[0] + 0.5)
     shown.page.click("#check-2")
     assert "A smaller one does it too" in shown.text("#result-2")
-    shown.slide("#forget", enough[0])
+    shown.slide("#bias-f", enough[0])
     shown.page.click("#check-2")
     assert "✓" in shown.text("#result-2")
 

@@ -30,13 +30,17 @@ import csv
 import math
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..files import all_or_nothing
 from ..flow.sequence import TINY, TracedSequence, embed, tokenize, trace_sequence
+from ..kinds import kind_name
 from ..sentences import plainly, reading
 from .common import CELL, FORMATS, add_cell_options, add_model, cells, load_model, make_cells, save, save_drawing, told
 from .errors import UserError, reason
@@ -44,13 +48,12 @@ from .terminal import bar, fit, safe, show, spelled, width
 from .text import given_text
 
 if TYPE_CHECKING:
-    from ..train import Checkpoint
-
-Traced = dict[str, TracedSequence]  # by the name of a cell
+    from ..train import Checkpoint, Explained
 
 WIDTH = 80
 HEAD, TAIL = 12, 12  # rows of a long table that are printed
 WORD, NUMBER, BAR = 12, 9, 6  # columns
+LISTED, TOKEN, PERCENT, ANSWER = 5, 10, 9, 20  # answers with their probability, and columns
 UNITS = {"words": "word", "chars": "character"}
 RESULT = {
     "unit": "what a token is: a word, a character, a task's symbol or value",
@@ -81,13 +84,62 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=FORMATS, default="svg", help="of the drawings (default: svg)")
 
 
+@dataclass
+class _Explained:
+    """What is drawn, printed and written: runs by the names of files, those of `alone` drawn by themselves too.
+
+    Steps to `keep`, from 0, are shown wherever they are; `heading` stands above the table, `answer` in the JSON.
+    """
+
+    traced: dict[str, TracedSequence]
+    alone: list[str]
+    unit: str
+    plainly: str
+    reading: str
+    heading: Sequence[str] = ()
+    answer: dict[str, Any] | None = None
+    drawn: Sequence[int] = ()
+    keep: Sequence[int] = ()
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return next(iter(self.traced.values())).tokens
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Write the drawings and the table, and print the table and its reading."""
     if (form := args.out.suffix.lower()) in (".html", *(f".{name}" for name in FORMATS)) and not args.out.is_dir():
         how = "take `explore` for one page" if form == ".html" else f"give --format {form[1:]} and a directory"
         raise UserError(f"--out names a directory, in which several files are written, not {args.out}: {how}")
-    if (checkpoint := load_model(args, _UNTRAINED)) is not None:
-        return _model(checkpoint, args)
+    checkpoint = load_model(args, _UNTRAINED)
+    found = _of_text(args) if checkpoint is None else _of_model(checkpoint, args)
+    try:
+        with all_or_nothing(args.out) as staging:
+            files, notes = _write(found, staging, args)
+    except OSError as error:
+        raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
+    for note in notes:
+        print(note, file=sys.stderr)
+    show(f"{textwrap.fill(safe(found.plainly), WIDTH)}\n")
+    show("\n".join([*found.heading, *table(list(found.traced.values()), found.unit, found.keep)]))
+    show(f"\n{textwrap.fill(safe(found.reading), WIDTH)}\n")
+    show(safe(f"written into {args.out}: {', '.join(files)}"))
+    return {
+        "unit": found.unit,
+        "tokens": found.tokens,
+        "cells": [
+            {"cell": kind, "title": p.title, "norms": p.norms, "factors": {name: p.factor(name) for name in p.norms}}
+            for kind, p in found.traced.items()
+        ],
+        "reading": found.reading,
+        "answer": found.answer,
+        "directory": args.out,
+        "files": files,
+    }
+
+
+def _of_text(args: argparse.Namespace) -> _Explained:
+    """Untrained cells on a text."""
     text = given_text(args)
     tokens = tokenize(text, args.tokens)
     if not text.strip():
@@ -95,123 +147,98 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     made = make_cells(args.cells, len(tokens), args)
     vectors = embed(tokens, args.input or args.hidden, args.seed)
     with told():
-        by_kind = {name: trace_sequence(cell, vectors, tokens, args.seed) for name, cell in made.items()}
-    traced = list(by_kind.values())
-    written = _write(by_kind, list(by_kind), args)
-    unit = UNITS[args.tokens]
-    text = reading(traced, unit)
-    show(f"{textwrap.fill(plainly(traced, unit), WIDTH)}\n")
-    show("\n".join(table(traced, unit)))
-    show(f"\n{textwrap.fill(text, WIDTH)}\n")
+        traced = {name: trace_sequence(cell, vectors, tokens, args.seed) for name, cell in made.items()}
     if args.tokens == "words" and len(tokens) == 1 < len(tokens[0]):  # as of a language written without spaces
         print("one word is one step: --tokens chars makes each of its characters one", file=sys.stderr)
-    return _result(by_kind, unit, text, None, written, args)
+    runs, unit = list(traced.values()), UNITS[args.tokens]
+    return _Explained(traced, [*traced], unit, plainly(runs, unit), reading(runs, unit))
 
 
-def _model(checkpoint: Checkpoint, args: argparse.Namespace) -> dict[str, Any]:
-    """Explain a trained network."""
-    from ..train import explain
-    from . import explain_model
+def _of_model(checkpoint: Checkpoint, args: argparse.Namespace) -> _Explained:
+    """A trained network on a text or a sequence of its task, beside itself untrained: of that only dL/dx_t."""
+    from ..train import explain, sentences
 
-    text = given_text(args) if args.text or args.file is not None else None
     with told():
-        found = explain(checkpoint, text, args.seed)
-    by_kind = explain_model.by_kind(found)
-    written = _write(by_kind, [next(iter(by_kind))], args, [t + 1 for t in found.deciding])
-    show(f"{textwrap.fill(explain_model.plainly(found), WIDTH)}\n")
-    show("\n".join(explain_model.heading(found)))
-    show("\n".join(table(list(by_kind.values()), found.notation.unit, [*found.deciding, *found.largest])))
-    text = explain_model.reading(found)
-    show(f"\n{textwrap.fill(text, WIDTH)}\n")
-    return _result(by_kind, found.notation.unit, text, explain_model.result(found), written, args)
+        found = explain(checkpoint, given_text(args) if args.text or args.file is not None else None, args.seed)
+    name, kind, before = found.trained.name, kind_name(checkpoint.settings.cell), found.untrained
+    return _Explained(
+        {
+            kind: replace(found.trained, name="trained", title=f"{name}, trained on {found.task}"),
+            "untrained": replace(before, name="untrained", title=f"{name}, untrained", norms={"x": before.x}),
+        },
+        [kind],
+        found.notation.unit,
+        sentences.plainly(found),
+        sentences.reading(found),
+        [*sentences.heading(found), "", *_answer(found), ""],
+        found.as_dict(),
+        [t + 1 for t in found.deciding],
+        [*found.deciding, *found.largest],
+    )
 
 
-def _write(by_kind: Traced, alone: Sequence[str], args: argparse.Namespace, keep: Sequence[int] = ()) -> list[str]:
-    """Write every file, with a drawing and the gates of each of `alone`, steps to `keep` in it; return their names."""
-    try:
-        with all_or_nothing(args.out) as staging:
-            written, notes = _pictures(by_kind, alone, staging, args, keep)
-            written += _gates({kind: by_kind[kind] for kind in alone}, staging, args)
-            _write_csv(staging / "gradients.csv", by_kind)
-    except OSError as error:
-        raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
-    for note in notes:
-        print(note, file=sys.stderr)
-    return [*written, "gradients.csv"]
+def _answer(found: Explained) -> list[str]:
+    """What the network answers, by probability where it has those, and what was right where that is known."""
+    from ..train import sentences
+
+    wanted, p = found.sequence.wanted, found.probabilities
+    if p is None:
+        return [safe(sentences.answer(found))]
+    names = [sentences.said(found, name) for name in found.names]
+    best = [int(k) for k in np.argsort(-p, kind="stable")[:LISTED]]
+    lines = [
+        f"{fit(spelled(names[k]), TOKEN)} {sentences.probability(p[k]):>{PERCENT}} {bar(p[k], ANSWER)}"
+        + ("  right" if k == wanted else "")
+        for k in dict.fromkeys([*best, *([] if wanted is None else [int(wanted)])])
+    ]
+    what = "next character" if found.task == "text" else "answer"
+    return [f"the {what}, by probability", *(line.rstrip() for line in lines)]
 
 
-def _result(
-    by_kind: Traced,
-    unit: str,
-    text: str,
-    answer: dict[str, Any] | None,
-    names: Sequence[str],
-    args: argparse.Namespace,
-) -> dict[str, Any]:
-    """Say what was written, and what --json says."""
-    show(safe(f"written into {args.out}: {', '.join(names)}"))
-    return {
-        "unit": unit,
-        "tokens": next(iter(by_kind.values())).tokens,
-        "cells": [
-            {"cell": kind, "title": p.title, "norms": p.norms, "factors": {name: p.factor(name) for name in p.norms}}
-            for kind, p in by_kind.items()
-        ],
-        "reading": text,
-        "answer": answer,
-        "directory": args.out,
-        "files": names,
-    }
+def _write(found: _Explained, folder: Path, args: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Draw all cells as a strip, and of each of `alone` a step and its gates; return the files' names, and notes."""
+    everything, form, steps = list(found.traced.values()), args.format, [args.step] * bool(args.step)
+    saved = [save(everything, folder / f"compare.{form}", "step", found.tokens, keep=found.drawn)]
+    for kind in found.alone:
+        detail, path = "ops" if args.detail == "auto" else args.detail, folder / f"{kind}.{form}"
+        opened = [*steps, *found.drawn]
+        saved.append(save([found.traced[kind]], path, detail, found.tokens, keep=opened, beside=everything))
+    files = [path.name for path, _ in saved]
+    for kind in found.alone:
+        files += _gates(found.traced[kind], folder, f"gates_{kind}" if "gates.csv" in files else "gates", form)
+    norms = {f"{kind}_{name}": v.tolist() for kind, p in found.traced.items() for name, v in p.norms.items()}
+    files.append(_csv(folder / "gradients.csv", found.tokens, norms))
+    return files, list(dict.fromkeys(note for _, note in saved if note))
 
 
-def _pictures(
-    by_kind: Traced, alone: Sequence[str], folder: Path, args: argparse.Namespace, keep: Sequence[int]
-) -> tuple[list[str], list[str]]:
-    """Draw all as a strip, then a step of each of `alone`, on one scale; return the names of the files, and notes."""
-    everything = list(by_kind.values())
-    saved = [save(everything, folder / f"compare.{args.format}", "step", everything[0].tokens, keep=keep)]
-    detail, opened = "ops" if args.detail == "auto" else args.detail, [*([args.step] if args.step else []), *keep]
-    for kind in alone:
-        path = folder / f"{kind}.{args.format}"
-        saved.append(save([by_kind[kind]], path, detail, everything[0].tokens, keep=opened, beside=everything))
-    return [path.name for path, _ in saved], list(dict.fromkeys(note for _, note in saved if note))
+def _gates(passage: TracedSequence, folder: Path, name: str, form: str) -> list[str]:
+    """What the cell's equations name, such as gates, over the text, as a picture and as numbers; the files' names.
 
-
-def _gates(by_kind: Traced, folder: Path, args: argparse.Namespace) -> list[str]:
-    """What the equations of every cell name, such as gates, over the text, as a picture and as numbers; the file names.
-
-    The first is called gates, further ones by their cell too; a cell that names its states alone has none.
+    None for a cell that names its states alone.
     """
     from ..draw import gates
 
-    written: list[str] = []
-    for kind, passage in by_kind.items():
-        steps, states = passage.flow.cell_steps, passage.cell.states
-        sizes = {name: value.size for step in steps for name, value in step.named.items()}
-        if not (roles := [name for name in sizes if name not in states]):
-            continue
-        roles += [name for name in reversed(states) if name in sizes]
-        name = f"gates_{kind}" if written else "gates"
-        path, _ = save_drawing(gates(passage.flow, passage.tokens, passage.title), folder / f"{name}.{args.format}")
-        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(["step", "word", *(f"{role}{k + 1}" for role in roles for k in range(sizes[role]))])
-            for t, (token, step) in enumerate(zip(passage.tokens, steps, strict=True), 1):
-                known = {k: map(repr, value.numpy().ravel().tolist()) for k, value in step.named.items()}
-                rows.writerow([t, token, *(x for role in roles for x in known.get(role, [""] * sizes[role]))])
-        written += [path.name, f"{name}.csv"]
-    return written
+    steps, states = passage.flow.cell_steps, passage.cell.states
+    sizes = {role: value.size for step in steps for role, value in step.named.items()}
+    inside = [role for role in sizes if role not in states]
+    if not inside:
+        return []
+    columns: dict[str, Sequence[float | None]] = {}
+    for role in (*inside, *(state for state in reversed(states) if state in sizes)):
+        none = [None] * sizes[role]
+        rows = [step.named[role].numpy().ravel().tolist() if role in step.named else none for step in steps]
+        columns |= {f"{role}{k}": column for k, column in enumerate(zip(*rows, strict=True), 1)}
+    path, _ = save_drawing(gates(passage.flow, passage.tokens, passage.title), folder / f"{name}.{form}")
+    return [path.name, _csv(folder / f"{name}.csv", passage.tokens, columns)]
 
 
-def _write_csv(path: Path, by_kind: Traced) -> None:
-    """Every norm in full: step, word, and for each cell its columns, as lstm_c, lstm_h, lstm_x."""
-    tokens = next(iter(by_kind.values())).tokens
-    columns = {f"{kind}_{name}": norms for kind, p in by_kind.items() for name, norms in p.norms.items()}
+def _csv(path: Path, tokens: Sequence[str], columns: Mapping[str, Sequence[float | None]]) -> str:
+    """Write step, word and the columns, every number in full, an empty field for one that is not there; the name."""
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["step", "word", *columns])
-        for t, token in enumerate(tokens):
-            rows.writerow([t + 1, token, *(repr(float(norms[t])) for norms in columns.values())])
+        rows.writerows(zip(range(1, len(tokens) + 1), tokens, *columns.values(), strict=True))
+    return path.name
 
 
 def table(traced: Sequence[TracedSequence], unit: str = "word", keep: Sequence[int] = ()) -> list[str]:

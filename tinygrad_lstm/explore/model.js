@@ -54,8 +54,7 @@ const Model = (() => {
     t: null,
     traced: false,
     phase: 99,
-    chosen: null,
-    playing: null
+    chosen: null
   });
   const settings = { notation: "gates", theme: "system" }, sequences = [...data.sequences];
   const state = start();

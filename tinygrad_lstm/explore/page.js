@@ -113,35 +113,27 @@ const Page = (() => {
 
   /** The sliders of the biases that the cell has: that of the gate on its direct path first. */
   function drawBiases() {
-    const cell = cells[state.cell], box = find("biases"), keeps = Model.keeps(cell),
-      others = cell.biases.filter(({ gate }) => gate !== keeps);
-    find("forget-label").hidden = !keeps;
+    const cell = cells[state.cell], box = find("other-biases"), keeps = Model.keeps(cell);
     if (box.dataset.cell !== state.cell) {
       box.dataset.cell = state.cell;
-      box.replaceChildren(...others.map(({ gate }) => {
-        const [low, high] = Model.bias(cell, gate).shift ? [-5, 5] : [-10, 10],
-          input = html("input", { type: "range", id: `bias-${gate}`, min: low, max: high, step: 0.1 });
+      for (const place of [find("main-bias"), box]) place.replaceChildren();
+      for (const { gate } of cell.biases) {
+        const { shift, own } = Model.bias(cell, gate), input = html("input", { type: "range", id: `bias-${gate}`,
+          step: 0.1, min: shift ? -5 : Math.floor(Math.min(-4, own[0])),
+          max: shift ? 5 : Math.ceil(Math.max(10, own[0])) });
         input.addEventListener("input", () => {
           state.biases[gate] = Number(input.value);
           repaint();
         });
-        return html("label", { class: "wide" },
-          html("span", {}, `${Model.called(cell, gate)} `, html("b", { class: "value-shown" })), input);
-      }));
-      if (keeps) {
-        const { shift, own } = Model.bias(cell, keeps),
-          [low, high] = shift ? [-5, 5] : [Math.min(-4, own[0]), Math.max(10, own[0])];
-        Object.assign(find("forget"), { min: Math.floor(low), max: Math.ceil(high) });
-        find("forget-name").textContent = Model.called(cell, keeps);
+        const shown = html("b", { class: "value-shown" });
+        (gate === keeps ? find("main-bias") : box).append(
+          html("label", { class: "wide" }, html("span", {}, `${Model.called(cell, gate)} `, shown), input)
+        );
       }
     }
-    const shows = keeps ? [[keeps, find("forget"), find("forget-shown")]] : [];
-    others.forEach(({ gate }) =>
-      shows.push([gate, find(`bias-${gate}`), box.querySelector(`label:has(#bias-${gate}) b`)])
-    );
-    for (const [gate, slider, shown] of shows) {
-      const { shift, value } = Model.bias(cell, gate);
-      shown.textContent = shift ? `shift ${signed(value)}` : number(value, 3);
+    for (const { gate } of cell.biases) {
+      const { shift, value } = Model.bias(cell, gate), slider = find(`bias-${gate}`);
+      slider.closest("label").querySelector("b").textContent = shift ? `shift ${signed(value)}` : number(value, 3);
       if (Number(slider.value) !== value) slider.value = value;
     }
   }
@@ -160,8 +152,6 @@ const Page = (() => {
     for (const radio of document.querySelectorAll("[name=loss]"))
       radio.checked = (radio.value === "every") === state.everyStep;
     find("phase").setAttribute("aria-valuetext", find("inside-says").textContent);
-    find("play").textContent = state.playing ? "Pause" : "Play";
-    find("play").setAttribute("aria-pressed", Boolean(state.playing));
     find("before").disabled = model.t <= 1;
     find("after").disabled = model.t >= model.T;
     find("row").hidden = model.rows.length < 2;
@@ -173,8 +163,7 @@ const Page = (() => {
       `step ${model.t} of ${model.T}, ${Writing.shown(model.tokens[model.t - 1])}: ${
         model.rows.map((row) => `${row.label} ${number(row.sizes[model.t])}`).join(", ")
       }`);
-    const now = JSON.stringify({ ...state, cuts: [...state.cuts], playing: null,
-      chosen: { ...state.chosen, row: state.chosen.row } });
+    const now = JSON.stringify({ ...state, cuts: [...state.cuts] });
     atFirst ??= now;
     find("reset").style.visibility = now === atFirst ? "hidden" : "visible"; // its place is kept: nothing jumps
     drawCuts();
@@ -251,26 +240,6 @@ const Page = (() => {
     state.chosen = { row, role: model.rows[row].role, t: state.t };
     state.traced = false;
     repaint();
-  }
-
-  function play() {
-    if (state.playing) {
-      clearInterval(state.playing);
-      state.playing = null;
-      drawControls();
-      return;
-    }
-    if (model.phase >= model.phases - 1) state.phase = -1;
-    const next = () => {
-      state.phase += 1;
-      if (state.phase >= model.phases - 1) {
-        clearInterval(state.playing);
-        state.playing = null;
-      }
-      repaint();
-    };
-    state.playing = setInterval(next, 1100);
-    next();
   }
 
   function useOwn() {
@@ -357,7 +326,6 @@ const Page = (() => {
         repaint();
       });
     for (const key of ["scale", "z", "phase"]) on(key, "input", (e) => (state[key] = Number(e.value)));
-    on("forget", "input", (e) => (state.biases[Model.keeps(cells[state.cell])] = Number(e.value)));
     on("alone", "click", () => (state.z = state.z === 0 ? 1 : 0));
     on("cell", "change", (e) => Object.assign(state, { cell: e.value, chosen: null }));
     on("sequence", "change", (e) => open(Number(e.value)));
@@ -366,10 +334,7 @@ const Page = (() => {
       settings.theme = e.value;
       drawTheme();
     });
-    on("reset", "click", () => {
-      if (state.playing) clearInterval(state.playing);
-      Object.assign(state, start());
-    });
+    on("reset", "click", () => Object.assign(state, start()));
     for (const radio of document.querySelectorAll("[name=loss]"))
       on(radio.id, "change", (e) => (state.everyStep = e.value === "every"));
     system.addEventListener("change", () => {
@@ -383,7 +348,6 @@ const Page = (() => {
     find("before").addEventListener("click", () => go(state.t - 1));
     find("after").addEventListener("click", () => go(state.t + 1));
     find("row").addEventListener("click", () => go(state.t, 1 - model.chosen.row));
-    find("play").addEventListener("click", play);
 
     const strip = find("strip-picture");
     strip.addEventListener("scroll", holdTitles);

@@ -164,25 +164,7 @@ const Sentences = (() => {
             } what it is at the end.`
         );
     }
-    const row = rows[0], words = Writing.direct(row.cell, model.notation, row.cell.main);
-    if (!state.everyStep && words !== null && T > 1 && row.sizes[1] >= TINY) {
-      const closed = model.lines.find((line) => line.kind === "line-closed subject").sizes[1];
-      if (closed >= TINY)
-        said.push(
-          `With every weight at 0, one step back would only multiply by ${Writing.plain(words)}: that gives ${
-            compared(closed, row.sizes[1])
-          } at the first ${data.unit}.`
-        );
-    }
     return said.length ? said.join(" ") : `Choose an earlier step to see how much of the gradient is left there.`;
-  }
-
-  /** How a number stands to one that was measured. */
-  function compared(a, measured) {
-    if (Math.max(a, measured) / Math.min(a, measured) < 1.01) return "what was measured";
-    return a < measured
-      ? `${times(measured, a)} times less than was measured`
-      : `${times(a, measured)} times more than was measured`;
   }
 
   /** The gate on the direct path, how large the states become, and how much is where tanh is flat. */

@@ -78,6 +78,25 @@ class Explained:
     largest: tuple[int, ...]
     changed: dict[int, Change]
 
+    def as_dict(self) -> dict[str, Any]:
+        """The answer and what changes it, as JSON can hold it but for arrays; steps are counted from 1."""
+        return {
+            "task": self.task,
+            "sequences": self.learnt,
+            "origin": self.sequence.origin,
+            "outputs": self.outputs,
+            "names": self.names or None,
+            "probabilities": self.probabilities,
+            "says": self.says(self.outputs),
+            "right": self.right,
+            "L": self.L,
+            "deciding": [t + 1 for t in self.deciding],
+            "changed": [
+                {"step": t + 1, "instead": change.instead, "says": self.says(change.outputs), "L": change.L}
+                for t, change in self.changed.items()
+            ],
+        }
+
     @property
     def task(self) -> str:
         """The task's name."""
