@@ -80,10 +80,12 @@ def test_of_a_long_array_the_largest_elements_are_seen():
     }  # fmt: skip
 
 
-def test_a_parameter_keeps_the_end_of_its_path_where_there_is_little_room():
-    flow = tl.flow.read_graph(tl.nn.Parameter([1.0], name="encoder.cells.0.W_f") * 2)
-    assert labels.parameter_name(flow.nodes[0], 50) == "W_f"
-    assert labels.parameter_name(flow.nodes[0], 200) == "encoder.cells.0.W_f"
+def test_a_long_path_of_a_parameter_is_shortened_in_its_middle():
+    for name, said in (("layers.0.W_f", "layers.0.W<SUB>f"), ("encoder.of.the.sentence.cells.0.W_f", "encode…")):
+        (edge,) = tl.flow.read_graph(tl.nn.Parameter([1.0], name=name) * 2).nodes[0].uses
+        label = re.sub("</?(FONT|B)[^>]*>", "", labels.parameter_label(edge))
+        assert said in label
+        assert "<SUB>f</SUB>" in label
 
 
 def test_a_name_with_an_index_is_written_as_in_a_textbook():

@@ -52,12 +52,6 @@ def name_of(node: Node) -> str:
     return theme.clip(node.name or node.op or (node.kind if node.value.size == 1 else "input"), 200)
 
 
-def parameter_name(node: Node, room: float) -> str:
-    """A parameter's path, or the end of it where there is not so much room for all."""
-    name = theme.one_line(name_of(node))
-    return theme.fit(name if theme.text_width(name, 10.5) <= room else name.rpartition(".")[2], room, 10.5)
-
-
 def symbol(name: str, size: float) -> str:
     """A name in bold as mathematics writes it: W_f, or the last part of cell.W_f, with its f as a subscript."""
     found = re.fullmatch(r"(.*\.)?([^._])_(.{1,3})", name)
@@ -187,7 +181,8 @@ def parameter_label(edge: Edge, factor: str = "") -> Html:
     Or instead of the map the `factor` that made the contribution from the gradient.
     """
     said, size = ("not computed", 7) if edge.norm is None else (f"∇ {amount(edge)}", 9)
-    rows = [td(symbol(parameter_name(edge.source, 110), 10.5), ALIGN="LEFT")]
+    name = theme.fit(theme.one_line(name_of(edge.source)), 110, 10.5)
+    rows = [td(symbol(name, 10.5), ALIGN="LEFT")]
     rows += [cell(factor, 9, theme.INK, bold=True, ALIGN="LEFT")] if factor else []
     # A subscript and a superscript below it need room.
     text = table([*rows, cell(said, size, theme.GRADIENT_TEXT, ALIGN="LEFT")], CELLPADDING="2" if factor else "0")
