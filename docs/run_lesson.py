@@ -182,11 +182,12 @@ def main(arguments: list[str] | None = None) -> Lesson:
     folder = PICTURES if given.write else given.out or Path(f"lesson-{given.lesson.zfill(2)}")
     with tempfile.TemporaryDirectory() as made:
         lesson.run(Path(made), Page(lesson, compare=not given.write))
-        pictures = {path.name: path.read_bytes() for path in Path(made).iterdir() if path.is_file()}
+        files = {path.name: path.read_bytes() for path in Path(made).iterdir() if path.is_file()}
     try:
         with all_or_nothing(folder) as staging:
-            for name, data in pictures.items():
-                (staging / name).write_bytes(data)
+            for name, data in files.items():
+                if name.endswith(".svg") or not given.write:  # the folder of a reader gets all that was made
+                    (staging / name).write_bytes(data)
     except OSError as error:
         parser.error(f"cannot write into {folder}: {error.strerror or error}")
     if given.write:
