@@ -68,9 +68,9 @@ def matrix(name: str, m: Array) -> Block:
 
 def _aligned(columns: list[list[str]], room: int) -> Block:
     """Columns side by side, as many of them as there is room for."""
-    for limit in range(_MOST, 0, -1):
+    limit, shown, widths = _MOST, columns, [room + 1]
+    while sum(widths) > room:
         shown = [["…"] * len(columns[0]) if k is None else columns[k] for k in indices(len(columns), limit)]
         widths = [2 + max(map(len, column)) for column in shown]
-        if sum(widths) <= room:
-            break
+        limit -= 1
     return ["".join(map(str.rjust, line, widths)) for line in zip(*shown, strict=True)]
