@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from cells import ThreeStatesCell, TwoStatesCell
 
 import tinygrad_lstm as tl
 from tinygrad_lstm import notebook
@@ -273,6 +274,19 @@ def test_a_flow_shows_the_norms_that_it_has():
     leaves = page.text[page.text.index("leafshape") :]
     assert f"W_f(7, 3){theme.number(flow.node(flow_leaf(flow, 'W_f')).norm, 3)}" in leaves
     assert "x(4,)" not in leaves
+
+
+def test_a_cell_of_ones_own_is_shown_by_its_own_names():
+    step = Page(ThreeStatesCell(4, 3, 0).step(np.ones((1, 4)))._repr_html_()).text
+    assert step.startswith("one ThreeStates step shape (1, 3)")
+    assert re.findall(r"[a-z](?=[0−]\.?\d?\.)", step[step.index("012") :]) == list("yenhcsw")  # w is as wide as x, all else as h
+    cell, state = TwoStatesCell(4, 3, 0), None
+    for x in np.random.default_rng(0).standard_normal((4, 1, 4)):
+        state = cell(x, state)
+    flow = tl.trace_gradients(state[0].sum())
+    text = Page(flow._repr_html_()).text
+    for name in cell.states:
+        assert f"‖∂L/∂{name}‖" in text
 
 
 def flow_leaf(flow, name):

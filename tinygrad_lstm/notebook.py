@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -84,26 +84,31 @@ def _module(shown: Module) -> str:
 
 @page.register
 def _step(shown: Step) -> str:
-    """A row for each gate and state, of a batch those of the first sequence."""
+    """A row for each named value and state, of a batch those of the first sequence; those of one width together."""
     known = {name: value.numpy() for name, value in shown._asdict().items() if value is not None}
+    rows = {name: np.ravel(value[0] if value.ndim > 1 else value) for name, value in known.items()}
     value = next(iter(known.values()))
     notes = [_shape(value), str(value.dtype)]
     if value.ndim > 1:
         notes.append(f"of {len(value)} sequence{'s' * (len(value) != 1)} the first is shown")
-    stacked = np.array([value if value.ndim == 1 else value[0] for value in known.values()])
-    most = theme.number(theme.largest(stacked))
+    largest, grids = theme.largest(np.concatenate([*rows.values()])), []
+    for width in dict.fromkeys(row.size for row in rows.values()):
+        names = [name for name, row in rows.items() if row.size == width]
+        grids.append(_grid(np.array([rows[name] for name in names]), names.__getitem__, largest))
+    most = theme.number(largest)
     scale = _caption(f"one scale for all rows: blue up to {most}, orange down to −{most}")
-    return _page("one LSTM step", notes, _grid(stacked, list(known).__getitem__) + scale)
+    return _page(f"one {type(shown).__name__.removesuffix('Step')} step", notes, "".join(grids) + scale)
 
 
 @page.register
 def _flow(shown: Flow) -> str:
-    """The gradient's norm at c, h and x of every step, and at every named leaf; `tl.draw(flow)` is its drawing."""
+    """The gradient's norm at x and the states of every step, and at named leaves; `tl.draw(flow)` is its drawing."""
     root, nodes = shown.root.name or shown.root.op or "a leaf", shown.nodes
     notes = [f"{len(nodes):,} nodes", f"{sum(1 for _ in shown.edges):,} edges"]
     if not shown.traced:
         return _page(f"graph of {root}", [*notes, "not traced: no gradient was computed"], "")
-    found = _by_step(nodes)
+    states = {"x", *(state for step in shown.cell_steps for state in step.scope.states)}
+    found = _by_step(nodes, states)
     lines = dict(list(found.items())[:_CURVES])
     if len(found) > len(lines):
         notes.append(f"the first {len(lines)} of {len(found)} sequences are shown")
@@ -116,7 +121,7 @@ def _flow(shown: Flow) -> str:
         [n.name or n.kind, str(n.value.shape), theme.number(n.norm, 3), _heat(n.gradient, 8, 32)]
         for n in nodes
         if n.op is None and n.gradient is not None and (n.name or n.kind == "parameter")
-        if not (found and n.name in ("c", "h", "x"))
+        if not (found and n.name in states)
     ]
     title = "Norm of the gradient at every step"
     chart = _chart(lambda: charts.curves(drawn, title, "step", "norm (log scale)", log=True)) if drawn else ""
@@ -188,11 +193,11 @@ def _series(x_name: str, lines: Mapping[str, Mapping[Any, float]]) -> str:
     return _table([x_name, *lines], _short(rows))
 
 
-def _by_step(nodes: Sequence[Node]) -> dict[str, dict[int, float]]:
-    """The norms at c, h and x by step; of stacked layers by the scopes that tell them apart."""
+def _by_step(nodes: Sequence[Node], states: Collection[str]) -> dict[str, dict[int, float]]:
+    """The norms at these states by step; of stacked layers by the scopes that tell them apart."""
     found: dict[tuple[str, str], dict[int, float]] = {}
     for node in nodes:
-        if node.name in ("c", "h", "x") and node.step is not None and node.norm is not None:
+        if node.name and node.name in states and node.step is not None and node.norm is not None:
             where = " ".join(s.name for s in node.scopes if s.step is None)
             found.setdefault((where, node.name), {})[node.step] = node.norm
     several = sorted((key, sorted(norms.items())) for key, norms in found.items() if len(norms) > 1)
@@ -262,15 +267,15 @@ def _numbers(value: Array) -> str:
     if not value.size:
         return _caption("no elements")
     rows = _matrix(value)
-    text = _grid(rows, lambda k: ", ".join(map(str, np.unravel_index(k, value.shape[:-1]))))
+    text = _grid(rows, lambda k: ", ".join(map(str, np.unravel_index(k, value.shape[:-1]))), theme.largest(rows))
     return text + f"<table><tr>{_heat(value, 12, 48)}</tr></table>" if max(rows.shape) > _MANY else text
 
 
-def _grid(rows: Array, label_of: Callable[[int], str]) -> str:
-    """A matrix as a table of numbers on their colours, abbreviated."""
+def _grid(rows: Array, label_of: Callable[[int], str], largest: float) -> str:
+    """A matrix as a table of numbers, abbreviated, on their colours, of which `largest` has the darkest."""
     down, across = (_short(range(count)) for count in rows.shape)
     picked = rows[np.ix_([k for k in down if k != "…"], [k for k in across if k != "…"])]
-    texts, largest = iter(_written(picked)), theme.largest(rows)
+    texts = iter(_written(picked))
 
     def cell(r: Any, c: Any) -> str:
         if "…" in (r, c):

@@ -66,12 +66,7 @@ def add_cell_options(parser: argparse.ArgumentParser) -> None:
     add("--input", type=size, metavar="N", help="size of the input vectors (default: that of the hidden state)")
     add("--forget-bias", type=bias, default=1.0, metavar="B", help="at the start: 3 open, -2 almost shut (default: 1)")
     add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of all that is random (default: 0)")
-    add(
-        "--detail",
-        choices=DETAILS,
-        default="auto",
-        help="ops opens one step, cell three, step all (default: by length)",
-    )
+    add("--detail", choices=DETAILS, default="auto", help="ops opens one step, cell three, step all (auto: by length)")
     add("--step", type=whole(1, 10**9), metavar="N", help="which step ops and cell open (default: the last)")
 
 
@@ -106,9 +101,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The options of a command that takes a run which was kept in place of untrained cells."""
     add = parser.add_argument
-    add(
-        "--model", type=Path, metavar="RUN", help="a trained network: the directory of a run, or one of its checkpoints"
-    )
+    add("--model", type=Path, metavar="RUN", help="a trained network: the directory of a run, or a checkpoint of it")
     add("--cell", metavar="FILE.py:NAME", help="with --model: the class of the run's own cell, where it has one")
 
 

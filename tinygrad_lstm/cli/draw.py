@@ -24,6 +24,7 @@ from .errors import UserError, reason
 from .terminal import safe, show
 
 SUFFIXES = (*FORMATS, "gv", "json")
+_KNOWN = ", ".join(f".{suffix}" for suffix in SUFFIXES)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("cell", type=cell, metavar="CELL", help=CELL)
     add("--steps", type=whole(1, 100_000), default=3, metavar="N", help="time steps (default: 3)")
     add_cell_options(parser)
-    add(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help=f"what to write, as its suffix says: {', '.join('.' + s for s in SUFFIXES)} (default: CELL.svg)",
-    )
+    add("--out", type=Path, metavar="FILE", help=f"what to write, as its suffix says: {_KNOWN} (default: CELL.svg)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -62,4 +58,4 @@ def run(args: argparse.Namespace) -> None:
 def check_suffix(path: PurePath) -> None:
     """Raise UserError for a path that does not end in one of SUFFIXES."""
     if path.suffix.lower().lstrip(".") not in SUFFIXES:
-        raise UserError(f"cannot tell the format from '{path}': end it in {', '.join('.' + s for s in SUFFIXES)}")
+        raise UserError(f"cannot tell the format from '{path}': end it in {_KNOWN}")

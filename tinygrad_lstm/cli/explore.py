@@ -41,9 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("text", nargs="*", metavar="TEXT", help=f'the text, or - for standard input (default: "{TEXT}")')
     add("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
-    add(
-        "--out", type=Path, default=Path("explorer.html"), metavar="FILE", help="what to write (default: explorer.html)"
-    )
+    add("--out", type=Path, default=Path("explorer.html"), metavar="FILE", help="to write (default: explorer.html)")
     add_model(parser)
     add("--cells", type=cells, metavar="LIST", help=f"which cells to show, of {CELL}, the first above the second")
     add("--hidden", type=whole(1, 8), default=4, metavar="N", help="hidden size, 1 to 8 (default: 4)")
