@@ -279,7 +279,8 @@ def test_a_flow_shows_the_norms_that_it_has():
 def test_a_cell_of_ones_own_is_shown_by_its_own_names():
     step = Page(ThreeStatesCell(4, 3, 0).step(np.ones((1, 4)))._repr_html_()).text
     assert step.startswith("one ThreeStates step shape (1, 3)")
-    assert re.findall(r"[a-z](?=[0−]\.?\d?\.)", step[step.index("012") :]) == list("yenhcsw")  # w is as wide as x, all else as h
+    names = re.findall(r"[a-z](?=[0−]\.?\d?\.)", step[step.index("012") :])
+    assert names == list("yenhcsw")  # w is as wide as x, all else as h
     cell, state = TwoStatesCell(4, 3, 0), None
     for x in np.random.default_rng(0).standard_normal((4, 1, 4)):
         state = cell(x, state)
