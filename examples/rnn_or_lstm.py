@@ -41,6 +41,6 @@ for name, options in cells.items():
             pass
         runs.append(trainer)
     solved = [run.sequences for run in runs if run.solved]
-    errors = ", ".join(f"{run.window.error:.3f}" for run in runs)
+    errors = ", ".join(f"{run.error:.3f}" for run in runs)
     print(f"{name:<20} solved {len(solved)} of {len(runs)} {solved}  mean error {errors}", flush=True)
 print("criterion:", runs[0].task.criterion.text)

@@ -46,7 +46,7 @@ from tinygrad_lstm.cli import COMMANDS, _parser, main
 from tinygrad_lstm.cli.errors import UserError
 from tinygrad_lstm.cli.walk import cell_from_file
 from tinygrad_lstm.train import Checkpoint, CheckpointError, load
-from tinygrad_lstm.train.metrics import read_metrics
+from tinygrad_lstm.train.checkpoint import read_metrics
 
 Rng = np.random.Generator
 

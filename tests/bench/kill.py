@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.train import load
-from tinygrad_lstm.train.metrics import read_metrics
+from tinygrad_lstm.train.checkpoint import read_metrics
 
 PROGRAM = [sys.executable, "-m", "tinygrad_lstm"]
 TRAIN = ["train", "adding", "--length", "10", "--hidden", "3", "--batch", "4", "--save-every", "0"]

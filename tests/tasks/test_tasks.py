@@ -476,3 +476,13 @@ def test_a_task_is_named_by_a_string_and_its_length_is_whole():
         tasks.make(3)
     with pytest.raises(TypeError, match=r"length must be a whole number, got 3\.5"):
         tasks.make("adding", length=3.5)
+
+
+def test_a_criterion_is_met_by_the_last_sequences_alone():
+    criterion = tasks.Criterion("", "", window=4, wrong=1, mean_error=0.5)
+    rights = np.array([True, True, True, False])
+    assert criterion.met(np.full(4, 0.1), rights)
+    assert not criterion.met(np.full(3, 0.1), rights[:3])  # too few
+    assert not criterion.met(np.array([0.1, 0.1, 9.0, 0.1]), rights)  # the mean
+    assert not criterion.met(np.full(4, 0.1), np.array([True, False, True, False]))  # two wrong
+    assert tasks.Criterion("", "", window=1, wrong=None).met(np.array([9.0]), np.array([False]))

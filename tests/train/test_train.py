@@ -15,8 +15,7 @@ from bench.table import _undisturbed
 
 from tinygrad_lstm import tasks
 from tinygrad_lstm.train import CheckpointError, Diverged, Network, Settings, Trainer, load, one_thread, resume, save
-from tinygrad_lstm.train.checkpoint import CURRENT, METRICS, PREVIOUS
-from tinygrad_lstm.train.metrics import Window, read_metrics
+from tinygrad_lstm.train.checkpoint import CURRENT, METRICS, PREVIOUS, read_metrics
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -77,7 +76,7 @@ def bits(trainer):
     return {name: array.tobytes() for name, array in saved.arrays.items()}, about, saved.metrics
 
 
-WHERE = ("loop.py", "optim.py", "metrics.py", "series.py", "continual_reber.py")
+WHERE = ("loop.py", "optim.py", "series.py", "continual_reber.py")
 
 
 @pytest.mark.parametrize(("task", "cell"), [("adding", "bag"), ("continual-reber", "rnn"), ("series", "rnn")])
@@ -173,8 +172,8 @@ def test_training_solves_a_small_task_and_says_so():
     assert trainer.solved
     assert reports[-1]["solved"]
     assert reports[-1]["sequences"] == trainer.steps * 64 < 64000
-    assert trainer.window.right == 1.0
-    assert trainer.window.error < 0.1
+    assert trainer.right == 1.0
+    assert trainer.error < 0.1
     assert reports[-1]["loss"] < reports[-1]["baseline"] / 2
 
 
@@ -339,20 +338,6 @@ def test_initialisations_reach_the_cells():
     assert not hasattr(Network(2, 1, "lstm1997", 4).layer.cells[0], "W_f")
     W = Network(2, 1, "rnn", 6, init="orthogonal").layer.cells[0].W_h.numpy()[:6]
     np.testing.assert_allclose(W @ W.T, np.eye(6), atol=1e-6)
-
-
-def test_the_window_is_the_papers_criterion():
-    window = Window(tasks.Criterion("", "", window=4, wrong=1, mean_error=0.5))
-    window = window.with_new(np.array([0.1, 0.1, 9.0]), np.array([True, True, False]))
-    assert not window.met  # not full
-    window = window.with_new(np.array([0.1]), np.array([True]))
-    assert not window.met  # the mean
-    window = window.with_new(np.array([0.1, 0.1]), np.array([True, False]))
-    assert not window.met
-    window = window.with_new(np.array([0.1]), np.array([True]))
-    assert window.met
-    window = window.with_new(np.array([0.1]), np.array([False]))
-    assert not window.met  # two wrong
 
 
 # Checkpoints

@@ -39,11 +39,10 @@ from typing import Any
 
 from ..kinds import kind_name
 from ..tasks import TASKS, make
-from ..tasks.notation import named
 from ..train import Diverged, Settings, Trainer, begin, resume, save
 from ..train import checkpoint as files
 from ..train.model import INITS, KINDS
-from ..train.watching import progress
+from ..train.watching import progress, reached
 from .common import CELL, bias, cell, finite, kind_of, load_run, whole
 from .errors import Interrupted, UserError, reason
 from .tasks import add_options, baseline, helped, options
@@ -219,21 +218,13 @@ def _pace(trainer: Trainer, rate: float) -> str:
 
 def _verdict(trainer: Trainer, stopped: bool) -> str:
     """What was reached, in one line."""
-    criterion, window = trainer.task.criterion, trainer.window
+    criterion = trainer.task.criterion
     how, asked = "interrupted" if stopped else "trained", ""
     if criterion.stop:
         how = "solved" if trainer.solved else "interrupted, not solved yet" if stopped else "not solved"
         asked = f" (criterion: {criterion.text})"
-    said = [f"{how} after {trainer.sequences:,} sequences, {trainer.seconds:.1f} s{asked}"]
-    if window.error is not None:
-        said.append(
-            f"of the last {len(window.errors):,} sequences: mean error {window.error:.4f}, {window.right:.1%} right"
-        )
-    if trainer.exam is not None:
-        said.append(named(trainer.exam.found))
-    if trainer.best is not None:
-        said.append(f"lowest {trainer.best[0]:.4g} after {trainer.best[1] * trainer.settings.batch:,} sequences")
-    return "; ".join(said)
+    said = f"{how} after {trainer.sequences:,} sequences, {trainer.seconds:.1f} s{asked}"
+    return "; ".join([said, *reached(trainer)])
 
 
 def _result(trainer: Trainer) -> dict[str, Any]:
@@ -249,7 +240,7 @@ def _result(trainer: Trainer) -> dict[str, Any]:
         "sequences": trainer.sequences,
         "seconds": trainer.seconds,
         "loss": trainer.reports[-1]["loss"] if trainer.reports else None,
-        "error": trainer.window.error,
-        "right": trainer.window.right,
+        "error": trainer.error,
+        "right": trainer.right,
         "exam": None if trainer.exam is None else trainer.exam.found,
     }

@@ -75,6 +75,12 @@ class Criterion:
     exam: bool = False
     stop: bool = True
 
+    def met(self, errors: npt.NDArray[np.float64], rights: Bools) -> bool:
+        """Whether the last sequences fulfil it, but for the examination; fewer than `window` never do."""
+        few_wrong = self.wrong is None or int((~rights).sum()) <= self.wrong
+        enough = len(errors) >= self.window
+        return enough and few_wrong and (self.mean_error is None or float(errors.mean()) < self.mean_error)
+
 
 @dataclass(frozen=True)
 class Exam:

@@ -21,7 +21,6 @@ from ..nn import Cell
 from ..optim import Adam
 from ..tasks import TASKS, Notation
 from ..tasks.notation import named
-from .metrics import read_metrics
 from .model import KINDS, Network
 from .settings import Settings
 
@@ -237,6 +236,19 @@ def _why(error: BaseException) -> str:
     if "pickle" in text:
         return "it is not an npz file of plain arrays"
     return " ".join(text.split()) or type(error).__name__
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics file; a line that a kill cut off is left out, and a missing file has none."""
+    rows = []
+    for line in path.read_text("utf-8", errors="replace").splitlines() if path.exists() else ():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
+    return rows
 
 
 def clean(directory: Path) -> None:

@@ -19,7 +19,6 @@ from ..tasks import Batch, Exam, Task
 from ..tensor import Tensor
 from ..whole import Change, becoming, get_all, set_all
 from .checkpoint import Checkpoint
-from .metrics import Window
 from .model import Network
 from .settings import Settings
 
@@ -56,7 +55,8 @@ class Trainer:
         self.parameters = self.network.parameters()
         self.optimiser = Adam(self.parameters, settings.lr)
         self.rng = np.random.default_rng([settings.seed, 1])
-        self.window = Window(self.task.criterion)
+        self.errors: npt.NDArray[np.float64] = np.zeros(0)  # of the last sequences, each judged before it was learnt
+        self.rights: npt.NDArray[np.bool_] = np.zeros(0, bool)
         self.carried: Any = None  # the network's state, for tasks whose sequences go on
         self.steps = 0
         self.solved = False
@@ -71,6 +71,16 @@ class Trainer:
     def sequences(self) -> int:
         """How many sequences have been learnt from (batches of a stream count each stream's piece)."""
         return self.steps * self.settings.batch
+
+    @property
+    def error(self) -> float | None:
+        """The mean error of the last sequences, None before the first."""
+        return float(self.errors.mean()) if len(self.errors) else None
+
+    @property
+    def right(self) -> float | None:
+        """The share of right ones among the last sequences, None before the first."""
+        return float(self.rights.mean()) if len(self.rights) else None
 
     def step(self) -> float:
         """Learn from one batch; return its loss, from before. Raises Diverged where it is not finite."""
@@ -99,14 +109,15 @@ class Trainer:
         self._check(norm, f"the gradient's norm, {norm},", self.steps > 1)
         criterion = self.task.criterion
         if criterion.window:
-            self.window = self.window.with_new(*self.task.judge(outputs.numpy(), batch))
+            pairs = zip((self.errors, self.rights), self.task.judge(outputs.numpy(), batch), strict=True)
+            self.errors, self.rights = (np.concatenate(pair)[-criterion.window :] for pair in pairs)
         moved = self.optimiser._moved()
         weights = np.concatenate([new.reshape(-1) for _, attribute, new in moved if attribute == "_array"])
         self._check(weights, "a weight")
         self._recent, self._norms = [*self._recent, value], [*self._norms, norm]
         if not criterion.exam:
-            self.solved = self.solved or self.window.met
-        elif self.steps % REPORT == 0 and self.window.met:
+            self.solved = self.solved or criterion.met(self.errors, self.rights)
+        elif self.steps % REPORT == 0 and criterion.met(self.errors, self.rights):
             self._examine(moved)
         self.seconds += time.perf_counter() - start
         return value, moved
@@ -133,7 +144,7 @@ class Trainer:
         mean = [float(np.mean(x)) if x else None for x in (self._recent, self._norms)]
         row = {
             "step": self.steps, "sequences": self.sequences, "loss": mean[0],
-            "baseline": float(self.task.baseline.loss), "error": self.window.error, "right": self.window.right,
+            "baseline": float(self.task.baseline.loss), "error": self.error, "right": self.right,
             "exam": None if self.exam is None else float(self.exam.score), "norm": mean[1], "solved": self.solved,
             "seconds": round(self.seconds, 3),
         }  # fmt: skip
@@ -167,7 +178,7 @@ class Trainer:
             "optimiser": now.optimiser.state_dict(),
             "task": now.task.state(),
             "best": {} if now.best is None else now.best[2],
-            "window": {"errors": now.window.errors, "rights": now.window.rights},
+            "window": {"errors": now.errors, "rights": now.rights},
             "recent": {"losses": np.array(now._recent), "norms": np.array(now._norms)},
             "carried": {} if now.carried is None else {str(k): s.numpy() for k, s in enumerate(_states(now.carried))},
         }
@@ -217,7 +228,7 @@ class Trainer:
         network.load_state_dict(checkpoint.part("weights"))
         optimiser.load_state_dict(checkpoint.part("optimiser"))
         after.task.restore(checkpoint.part("task"))
-        after.window = Window(self.task.criterion, **checkpoint.part("window"))
+        after.errors, after.rights = (checkpoint.part("window")[k] for k in ("errors", "rights"))
         recent = checkpoint.part("recent")
         after._recent, after._norms = recent["losses"].tolist(), recent["norms"].tolist()
         carried = [Tensor(s) for _, s in sorted(checkpoint.part("carried").items())]

@@ -43,13 +43,21 @@ def _in_place(trainer: Trainer) -> Callable[[], None]:
 
 
 def progress(trainer: Trainer) -> str:
-    """How far a run is in one line: its sequences, the numbers of its last report, and its last examination."""
+    """How far a run is in one line."""
     parts = [f"{trainer.sequences:>9,} sequences"]
     row = trainer.reports[-1] if trainer.reports else {}
     if isinstance(row.get("loss"), float):  # a file of metrics may hold anything
         parts.append(f"loss {row['loss']:.4f} (baseline {trainer.task.baseline.loss:.4f})")
-    if trainer.window.error is not None:
-        parts += [f"error {trainer.window.error:.4f}", f"right {trainer.window.right:.1%}"]
+    return "  ".join([*parts, *reached(trainer), *["solved"] * trainer.solved])
+
+
+def reached(trainer: Trainer) -> list[str]:
+    """What a run has reached: error and right of its last sequences, what its examination found, the lowest score."""
+    parts = []
+    if trainer.error is not None:
+        parts += [f"error {trainer.error:.4f}", f"right {trainer.right:.1%}"]
     if trainer.exam is not None:
         parts.append(named(trainer.exam.found))
-    return "  ".join([*parts, "solved"] if trainer.solved else parts)
+    if trainer.best is not None:
+        parts.append(f"lowest {trainer.best[0]:.4g} after {trainer.best[1] * trainer.settings.batch:,} sequences")
+    return parts
