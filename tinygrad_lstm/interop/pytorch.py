@@ -36,27 +36,23 @@ def load_state_dict(model: Module, state: Mapping[str, Any]) -> None:
 
     Raises KeyError, ValueError or TypeError as `Module.load_state_dict` does; then nothing has changed.
     """
-    arrays = {name: _array(name, value) for name, value in state.items()}
+    arrays, wanted = {name: _array(name, value) for name, value in state.items()}, state_dict(model)
+    if missing := wanted.keys() - arrays.keys():
+        raise KeyError(f"no values for {', '.join(sorted(missing))}")
+    if unknown := arrays.keys() - wanted.keys():
+        raise KeyError(f"no parameter for {', '.join(sorted(map(str, unknown)))}")
+    for name, a in arrays.items():
+        if a.shape != wanted[name].shape:
+            raise ValueError(f"{name} must have shape {wanted[name].shape}, got {a.shape}")
     names = {id(p): name for name, p in model.named_parameters()}
     result: dict[str, Array] = {}
-    used: set[str] = set()
     for theirs, part in _parts(model):
-        shapes = {n: a.shape for n, a in _to_torch(part).items()}
-        given = {n: arrays[name] for n in shapes if (name := theirs.format(n)) in arrays}
-        if missing := [theirs.format(n) for n in shapes if n not in given]:
-            raise KeyError(f"no values for {', '.join(missing)}")
-        for n, a in given.items():
-            if a.shape != shapes[n]:
-                raise ValueError(f"{theirs.format(n)} must have shape {shapes[n]}, got {a.shape}")
-        used.update(theirs.format(n) for n in shapes)
         own = dict(part.named_parameters())
-        for n, a in _from_torch(part, given).items():
+        for n, a in _from_torch(part, {n: arrays[theirs.format(n)] for n in _to_torch(part)}).items():
             name = names[id(own[n])]  # a parameter that two modules share has one name, and one value
             if name in result and not np.array_equal(result[name], a, equal_nan=True):
                 raise ValueError(f"{name} belongs to several modules, and the state gives them different values")
             result[name] = a
-    if unknown := arrays.keys() - used:
-        raise KeyError(f"no parameter for {', '.join(sorted(map(str, unknown)))}")
     model.load_state_dict(result)
 
 
