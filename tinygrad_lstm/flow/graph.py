@@ -145,8 +145,12 @@ class Edge:
 
 
 class _Graph:
-    """What nodes and edges are read from. It knows its nodes weakly, and edges know theirs by number, so that nothing
-    refers to itself in a circle: what is dropped is freed at once, and Python's collector has nothing to find.
+    """What a backward pass left, of which nodes and edges are made when they are first asked for.
+
+    A flow holds its nodes, a node holds its edges and this, and this holds Tensors and cotangents. The way back is
+    weak: it finds the node of a number as long as somebody holds it, and edges know their nodes by number alone. So
+    nothing refers to itself in a circle: what is dropped is freed at once, and Python's collector has nothing to find;
+    and a node that outlives its flow still leads to all others, which are made anew.
     """
 
     def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
