@@ -152,14 +152,20 @@ def test_a_sentence_says_what_the_norms_are(cells: Any, says: str) -> None:
 
 
 def test_of_a_study_it_is_said_what_is_left_in_every_cell() -> None:
-    found = study(["lstm3", "lstm-8", own.GRUCell], 330, 2, 2, [0])
-    left = [percent(c.norms()[-1] / c.norms()[0]) for c in found.cells]
-    assert found.cells[1].norms()[-1] == 0
+    found = of(cell("lstm3", [0.5, 1, 0.25]), cell("lstm-8", [1, 1, 0]))
     assert study_plainly(found).endswith(
-        f"330 steps back it has {left[0]} of its size at the last step in the LSTM with forget bias 3, nothing in "
-        f"float64 in the LSTM with forget bias -8, {left[2]} in the GRU."
+        "2 steps back it has 50 % of its size at the last step in the LSTM with forget bias 3, nothing in float64 in "
+        "the LSTM with forget bias -8."
     )
-    assert "one step back along h is × (1 − u), " in study_reading(found)
+    own_cells = study([own.GRUCell, own.MinimalCell], 4, 3, 2, [0])
+    left = [percent(c.norms()[-1] / c.norms()[0]) for c in own_cells.cells]
+    assert study_plainly(own_cells).endswith(f" it has {left[0]} of its size at the last step in the GRU, {left[1]} in "
+                                             "the Minimal.")  # fmt: skip
+    said = study_reading(own_cells)
+    assert "In the GRU one step back along h is × (1 − u), " in said
+    assert "In the Minimal one step back along h is × sigmoid(v), " in said
+    for c in own_cells.cells:
+        assert f"what crossed no weight has {percent(c.parts[0].relative)} of the norm of dL/dh 4 steps back" in said
 
 
 @pytest.mark.parametrize("lag", [1, 2, 7])
