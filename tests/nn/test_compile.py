@@ -28,7 +28,7 @@ def calls(function: ast.FunctionDef) -> list[str]:
 @pytest.mark.parametrize("make", EVERY)
 def test_source_is_text_that_runs(make: Any) -> None:
     program = tl.compile(make(4, 3), batch=2)
-    room = dict(program.functions)
+    room = dict(program.around)
     exec(program.source, room)
     assert functions(program).keys() == {"forward", "coefficients", "back", "collect"}
     assert all(callable(room[name]) for name in functions(program))
@@ -82,4 +82,4 @@ def test_a_coefficient_of_several_terms_is_made_once() -> None:
 
 def test_dtype_is_the_cells() -> None:
     program = tl.compile(GRUCell(4, 3, dtype=np.float32))
-    assert program.functions["half"].dtype == np.float32
+    assert program.around["half"].dtype == np.float32

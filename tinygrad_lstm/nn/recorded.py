@@ -7,11 +7,12 @@ module it gives the local derivative as an expression. Nothing here knows an LST
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import primitives as p
 from ..primitives import Primitive
@@ -22,21 +23,48 @@ Array = npt.NDArray[Any]
 Form = dict["Value", "Value"]  # a cotangent: what arrives, and the coefficient it is multiplied by
 
 
-class Value:
+def _comparison(ufunc: np.ufunc) -> Primitive:
+    """Not a line of the derivative table: what a rule asks of its inputs has no derivative."""
+
+    def compare(a: Any, b: Any) -> Any:
+        return ufunc(a, b).astype(np.result_type(a, b))  # numbers: of truth values NumPy has another +, and no -
+
+    return Primitive(ufunc.__name__, ufunc.__name__, compare, (None, None))
+
+
+_BY_UFUNC = {op.forward: op for op in p.TABLE.values()}
+_BY_UFUNC |= {np.bitwise_and: p.mul, np.bitwise_or: p.maximum}  # of comparisons: 0 or 1 here
+for _ufunc in (np.greater, np.less, np.greater_equal, np.less_equal, np.equal, np.not_equal):
+    _BY_UFUNC[_ufunc] = _comparison(_ufunc)
+
+
+class Value(NDArrayOperatorsMixin):
     """A value of one step: an operation on others, or a leaf, whose `op` is "x", "state", "fixed", "number" or
-    "arriving" (a cotangent). What is `fixed` is the same in every step. `parts` and `biases` are those of an affine
-    value, the sum of piece @ weight[rows] and of vectors.
+    "arriving" (a cotangent). What is `fixed` is the same in every step; what of it an operation takes has a `tensor`.
+    An affine value is the sum of its `products`, pieces side by side @ weight, each piece in one of them, and `biases`.
     """
 
-    def __init__(self, step: RecordedStep, op: Any, inputs: tuple[Value, ...] = (), **what: Any) -> None:
-        self.step, self.op, self.inputs = step, op, inputs
-        self.name: str | None = what.get("name")
-        self.width: int = what.get("width", 1)
-        self.number: float | None = what.get("number")
-        self.tensor: Tensor | None = what.get("tensor")
-        self.parts: list[tuple[Value, Value, slice]] = what.get("parts", [])
-        self.biases: list[Value] = what.get("biases", [])
+    def __init__(
+        self,
+        step: RecordedStep,
+        op: Any,
+        inputs: tuple[Value, ...] = (),
+        name: str | None = None,
+        width: int = 1,
+        number: float | None = None,
+        tensor: Tensor | None = None,
+        products: Sequence[tuple[tuple[Value, ...], Value]] = (),
+        biases: Sequence[Value] = (),
+    ) -> None:
+        self.step, self.op, self.inputs, self.name, self.width = step, op, inputs, name, width
+        self.number, self.tensor, self.products, self.biases = number, tensor, products, biases
         self.fixed: bool = op in ("fixed", "number") or (bool(inputs) and all(v.fixed for v in inputs))
+
+    @property
+    def parts(self) -> Iterator[tuple[Value, Value, slice]]:
+        """Every piece of an affine value with the weight, and its rows, that it meets."""
+        for pieces, weight in self.products:
+            yield from ((q, weight, rows) for q, rows in rows_of(pieces).items())
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -53,84 +81,34 @@ class Value:
             raise NotCompiled(f"the derivative of a step needs {primitive.name}")
         return self.step.make(primitive, *inputs)
 
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any) -> Value:
+        """What operators do, and NumPy's own functions."""
+        return self.step.make(_BY_UFUNC[ufunc], *inputs) if ufunc in _BY_UFUNC else NotImplemented
+
+    __hash__ = object.__hash__  # the same as `is`: == is an operation, which makes no sense of `in` for a list
+
     def __repr__(self) -> str:
         return f"<{self.name or self.op}>"
-
-
-def _operator(primitive: Primitive, swapped: bool = False) -> Callable[..., Value]:
-    if swapped:
-        return lambda a, b: a.step.make(primitive, b, a)
-    return lambda a, *b: a.step.make(primitive, a, *b)
-
-
-for _name, _primitive in {"add": p.add, "sub": p.sub, "mul": p.mul, "truediv": p.div, "pow": p.pow}.items():
-    setattr(Value, f"__{_name}__", _operator(_primitive))
-    setattr(Value, f"__r{_name}__", _operator(_primitive, swapped=True))
-for _name, _primitive in {"neg": p.neg, "and": p.mul, "or": p.maximum}.items():  # & and | of comparisons: 0 or 1 here
-    setattr(Value, f"__{_name}__", _operator(_primitive))
-
-
-def _comparison(ufunc: np.ufunc) -> Primitive:
-    """Not a line of the derivative table: what a rule asks of its inputs has no derivative."""
-
-    def compare(a: Any, b: Any) -> Any:
-        return ufunc(a, b).astype(np.result_type(a, b))  # numbers: of truth values NumPy has another +, and no -
-
-    return Primitive(ufunc.__name__, ufunc.__name__, compare, (None, None))
-
-
-for _name, _ufunc in {"gt": np.greater, "lt": np.less, "ge": np.greater_equal, "le": np.less_equal,
-                      "eq": np.equal, "ne": np.not_equal}.items():  # fmt: skip
-    setattr(Value, f"__{_name}__", _operator(_comparison(_ufunc)))
 
 
 class Group:
     """Affine values of the same pieces, its sites: one matrix product of all their weights with [*pieces, 1].
 
-    `at` gives the rows of a piece, `columns` those of a site in the result, `blocks` which rows of which weight meet
-    which rows of the operand. A program adds where it keeps them.
+    `at` gives the rows of each piece in that operand, which is of `height`; the last of them meets the biases, if any.
     """
 
-    operand: Any
-    cotangent: Any
-    halved: slice
-    result: str
-    activated: str
-    sigmoids: str
+    def __init__(self, number: int, sites: list[Value]) -> None:
+        self.number, self.sites, self.pieces = number, sites, sites[0].inputs
+        self.at = rows_of(self.pieces)
+        self.rows, self.width = sum(q.width for q in self.pieces), sum(n.width for n in sites)
+        self.height = self.rows + any(n.biases for n in sites)
 
-    def __init__(self, number: int, pieces: tuple[Value, ...]) -> None:
-        self.number, self.pieces = number, pieces
-        self.sites: list[Value] = []
-        self.at = _slices(pieces)
-        self.rows = sum(q.width for q in pieces)
-
-    def pack(self, sites: list[Value]) -> None:
-        """Put the sites side by side in this order."""
-        self.sites = sites
-        self.columns = _slices(sites)
-        self.width = sum(n.width for n in sites)
-        self.blocks = {n: _blocks(n, self.at) for n in sites}
-        self.overlaps = any(len(n.parts) > len(self.pieces) for n in sites)  # as in h @ U + h @ V
-
-    @property
-    def height(self) -> int:
-        """The rows of the operand: those of the pieces, and one of ones where there is a bias."""
-        return self.rows + any(n.biases for n in self.sites)
+    def rows_of(self, pieces: tuple[Value, ...]) -> slice:
+        """The rows of pieces that stand side by side in a product."""
+        return slice(self.at[pieces[0]].start, self.at[pieces[-1]].stop)
 
 
-def _blocks(site: Value, at: dict[Value, slice]) -> list[tuple[Value, slice, slice]]:
-    """Which rows of which weight meet which rows of the operand, in as few blocks as there can be."""
-    found: list[tuple[Value, slice, slice]] = []
-    for q, w, rows in site.parts:
-        here = at[q]
-        if found and found[-1][0] is w and found[-1][1].stop == rows.start and found[-1][2].stop == here.start:
-            _, before, above = found.pop()
-            rows, here = slice(before.start, rows.stop), slice(above.start, here.stop)
-        found.append((w, rows, here))
-    return found
-
-
-def _slices(values: Iterable[Value]) -> dict[Value, slice]:
+def rows_of(values: Iterable[Value]) -> dict[Value, slice]:
     """Rows for values that stand one below another."""
     found, start = {}, 0
     for v in values:
@@ -150,19 +128,15 @@ class RecordedStep:
         self.recording, self.dtype = recording, recording.x.dtype
         self.names = names = names or {}
         self.known: dict[Any, Value] = {}
-        self.origins: dict[Tensor, Value] = {}
         self.arrays: dict[Value, Array] = {}
         self.values: dict[Tensor, Value] = {}
         self.uses = Counter(t for op in recording.ops for t in op.inputs) + Counter(recording.after)
         for t, op in ((recording.x, "x"), *((s, "state") for s in recording.before)):
             self.values[t] = Value(self, op, name=t.name, width=t.shape[-1])
         self.x, *self.before = self.values.values()
-        self.fixed = [Value(self, "fixed", name=names.get(t, t.name), width=t.shape[-1] if t.ndim else 1, tensor=t)
-                      for t in recording.fixed]  # fmt: skip
-        place = dict(zip(recording.fixed, self.fixed, strict=True))
-        for t in recording.fixed:
-            number = written_number(t)
-            self.values[t] = place[t] if number is None else self.number(number)
+        made: dict[Tensor, Value] = {}
+        self.fixed = [self._fixed(t, made) for t in recording.fixed]
+        self.values |= zip(recording.fixed, self.fixed, strict=True)
         for t in recording.ops:
             value = self.values[t] = self._value(t)
             if value.name is None and t.name is not None:
@@ -179,15 +153,26 @@ class RecordedStep:
     def number(self, x: float) -> Value:
         return self.known.setdefault(x, Value(self, "number", number=x))
 
+    def _fixed(self, t: Tensor, made: dict[Tensor, Value]) -> Value:
+        """What does not depend on x or a state, as it was computed from parameters."""
+        if (number := written_number(t)) is not None:
+            return self.number(number)
+        if t not in made:
+            inputs = tuple(self._fixed(i, made) for i in t.inputs)
+            name, width = self.names.get(t, t.name), t.shape[-1] if t.ndim else 1
+            made[t] = Value(self, t.primitive or "fixed", inputs, name, width, tensor=t)
+        return made[t]
+
     def _value(self, t: Tensor) -> Value:
         primitive, inputs = t.primitive, tuple(self.values[i] for i in t.inputs)
         assert primitive is not None
         if primitive is p.concat_along and t.params["axis"] == t.ndim - 1:
-            if any(v.fixed or v.op == "concat" for v in inputs):
+            if any(v.fixed or v.op == "concat" for v in inputs) or len({*inputs}) < len(inputs):
                 raise NotCompiled("concat of a constant, or of values joined twice")
             return Value(self, "concat", inputs, width=t.shape[-1])
-        if primitive is p.matmul and inputs[1].op == "fixed" and t.inputs[1].ndim == 2:
-            return self._product(inputs[0], inputs[1])
+        if primitive is p.matmul and inputs[1].fixed and t.inputs[1].ndim == 2:
+            pieces = inputs[0].inputs if inputs[0].op == "concat" else inputs[:1]
+            return self._affine([(pieces, inputs[1])], [], t.shape[-1])
         if not primitive.elementwise or t.params:
             raise NotCompiled(f"{primitive.name} of values that change from step to step")
         for v, i in zip(inputs, t.inputs, strict=True):
@@ -196,20 +181,17 @@ class RecordedStep:
                 raise NotCompiled(f"{primitive.name} of {v.name or 'a value'} of shape {i.shape} in a step")
             if not v.fixed and v.width != t.shape[-1]:
                 raise NotCompiled(f"{primitive.name} that repeats {v.name or 'a value'} of width {v.width}")
-        single = [v.op == "affine" and self.uses[i] == 1 for v, i in zip(inputs, t.inputs, strict=True)]
-        if primitive is p.add and any(single) and all(s or v.fixed for s, v in zip(single, inputs, strict=True)):
-            return self._affine([part for v in inputs for part in v.parts],
-                                [b for v in inputs for b in (v.biases if v.op == "affine" else [v])])  # fmt: skip
+        sums = [v for v, i in zip(inputs, t.inputs, strict=True) if v.op == "affine" and self.uses[i] == 1]
+        fixed = [v for v in inputs if v.fixed]
+        pieces = tuple(q for v in sums for q in v.inputs)
+        if primitive is p.add and len(sums) + len(fixed) == 2 and sums and len({*pieces}) == len(pieces):
+            biases = [*(b for v in sums for b in v.biases), *fixed]
+            return self._affine([product for v in sums for product in v.products], biases, t.shape[-1])
         return self.make(primitive, *inputs)
 
-    def _product(self, left: Value, weight: Value) -> Value:
-        pieces = left.inputs if left.op == "concat" else (left,)
-        ends = np.cumsum([0, *(q.width for q in pieces)]).tolist()
-        return self._affine([(q, weight, slice(a, b)) for q, a, b in zip(pieces, ends, ends[1:], strict=False)], [])
-
-    def _affine(self, parts: list[tuple[Value, Value, slice]], biases: list[Value]) -> Value:
-        pieces = tuple(dict.fromkeys(q for q, _, _ in parts))
-        return Value(self, "affine", pieces, width=parts[0][1].width, parts=parts, biases=biases)
+    def _affine(self, products: list[tuple[tuple[Value, ...], Value]], biases: list[Value], width: int) -> Value:
+        pieces = tuple(q for side_by_side, _ in products for q in side_by_side)
+        return Value(self, "affine", pieces, width=width, products=products, biases=biases)
 
     # ── algebra ────────────────────────────────────────────────────────────────────────────────
 
@@ -236,26 +218,12 @@ class RecordedStep:
             raise NotCompiled(f"the rule of {value.op.name} is not made of elementwise operations: {error}") from error
         return found if isinstance(found, Value) else self.number(float(found))
 
-    def origin(self, value: Value) -> Value:
-        """What is fixed as it was computed from parameters, where it was."""
-        return self._origin(value.tensor) if value.tensor is not None and value.tensor.primitive else value
-
-    def _origin(self, t: Tensor) -> Value:
-        number = written_number(t)
-        if number is not None:
-            return self.number(number)
-        if t not in self.origins:
-            leaf = t.primitive is None
-            self.origins[t] = (Value(self, "fixed", name=self.names.get(t, t.name), tensor=t) if leaf
-                               else Value(self, t.primitive, tuple(map(self._origin, t.inputs))))  # fmt: skip
-        return self.origins[t]
-
     def parameters_of(self, value: Value) -> list[str]:
         """The names of the parameters that something fixed is, or was computed from."""
-        found = [self.origin(value)] if value.fixed else []
+        found = [value] if value.fixed else []
         for v in found:  # grows as inputs are found
-            found += [o for o in dict.fromkeys(map(self.origin, v.inputs)) if all(o is not seen for seen in found)]
-        return [v.name or "W" for v in found if v.trained]
+            found += [i for i in dict.fromkeys(v.inputs) if all(i is not seen for seen in found)]
+        return [v.name or "W" for v in found if v.trained and not v.inputs]
 
     def array(self, value: Value) -> Array:
         """The numbers of a value in the recorded step."""
@@ -270,46 +238,34 @@ class RecordedStep:
     # ── the way back ───────────────────────────────────────────────────────────────────────────
 
     def _plan(self) -> None:
-        self.order: list[Any] = []
         self.consumers: dict[Value, list[Value]] = defaultdict(list)
-        self.group_of: dict[Value, Group] = {}
-        groups: dict[frozenset[Value], Group] = {}
-        self._compute()
-        for value in self.computed:
-            if value.op == "affine":
-                pieces = frozenset(value.inputs)
-                if pieces not in groups:
-                    groups[pieces] = Group(len(groups), value.inputs)
-                    self.order.append(groups[pieces])
-                groups[pieces].sites.append(value)
-                self.group_of[value] = groups[pieces]
-            else:
-                self.order.append(value)
-        self.groups = list(groups.values())
-        self._pull_back()
-
-    def _compute(self) -> None:
-        """List what the states after the step are made of, in the order of the recording."""
-        needed: dict[Value, None] = {}
-        self._visit(self.after, needed)
-        order: dict[Value, None] = {}
-        self._visit([v for t in self.recording.ops if (v := self.values[t]) in needed], order)
-        self.computed = [v for v in order if v.inputs]
+        needed = self.made_of(self.after)
+        order = self.made_of([v for t in self.recording.ops if (v := self.values[t]) in needed])
         for value in order:
             for i in value.inputs:
                 self.consumers[i].append(value)
+        self.computed = [v for v in order if v.inputs]  # in the order of the recording
+        sites: dict[tuple[Value, ...], list[Value]] = defaultdict(list)
+        for value in self.computed:
+            if value.op == "affine":
+                sites[value.inputs].append(value)
+        self.groups = [Group(k, found) for k, found in enumerate(sites.values())]
+        self.group_of = {n: g for g in self.groups for n in g.sites}
+        firsts = {g.sites[0]: g for g in self.groups}
+        self.order: list[Any] = [firsts.get(v, v) for v in self.computed if v in firsts or v.op != "affine"]
+        self._pull_back()
 
-    def _visit(self, roots: list[Value], order: dict[Value, None]) -> None:
-        """Add roots and all they are computed from to an order, inputs first."""
-        stack = [(v, False) for v in reversed(roots)]
+    def made_of(self, roots: Iterable[Value], without: Container[Value] = ()) -> dict[Value, None]:
+        """Roots and all they are computed from, inputs first; not what is fixed, nor what is in `without`."""
+        order: dict[Value, None] = {}
+        stack = [(v, False) for v in reversed([*roots])]
         while stack:
             value, ready = stack.pop()
-            if value in order or value.fixed:
-                continue
             if ready:
                 order[value] = None
-            else:
+            elif value not in order and not value.fixed and value not in without:
                 stack += [(value, True), *((i, False) for i in reversed(value.inputs))]
+        return order
 
     def _pull_back(self) -> None:
         one = self.number(1)
@@ -375,9 +331,9 @@ def _simplified(step: RecordedStep, op: Primitive, a: Value, b: Value | None = N
             if one.number == 1 or other.number == 0:
                 return other
             if one.number == -1:
-                return -other  # type: ignore[operator, no-any-return]
+                return -other  # type: ignore[no-any-return]
             if one.op is p.neg:
-                return -step.make(p.mul, one.inputs[0], other)  # type: ignore[operator, no-any-return]
+                return -step.make(p.mul, one.inputs[0], other)  # type: ignore[no-any-return]
     if op is p.add:
         if a.number == 0 or b.number == 0:
             return b if a.number == 0 else a

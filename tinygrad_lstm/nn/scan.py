@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from operator import is_
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,7 +20,7 @@ from ..messages import describe
 from ..primitives import Primitive, where
 from ..tensor import Tensor, constant, record
 from .cell import Cell
-from .compile import Function, Place, Program, compile_recording
+from .compile import Program, compile_recording
 from .module import given
 from .recorded import Group, Value
 from .recording import NotCompiled, Recording, record_step
@@ -28,9 +29,6 @@ Array = npt.NDArray[Any]
 Lengths = npt.NDArray[np.intp] | None
 
 _BUDGET = 1 << 20  # bytes of the way back worked on at a time: what a core's second-level cache holds
-_LINE = 64  # bytes of a cache line
-_PROGRAMS = 8  # of one cell that are kept
-_ONE = slice(0, 1)
 
 
 def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: bool = True) -> Any:
@@ -65,10 +63,11 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
     if (ends := lengths_of(lengths, len(xs), xs.shape[1])) is not None:
         # What is beyond a sequence is as its last step: harmless, whatever it held.
         xs = xs[np.minimum(np.arange(len(xs))[:, None], ends - 1), np.arange(len(ends))]
-    if (found := program_of(cell) if compiled else None) is not None:
-        hs, *last = _compiled(*found, cell, xs, before, ends)
-    else:
+    program, recording = program_of(cell) if compiled else (None, None)
+    if program is None or recording is None:
         hs, *last = _op_by_op(cell, xs, before, ends)
+    else:
+        hs, *last = _compiled(program, recording, xs, before, ends)
     if alone:
         hs, last = hs.reshape(len(hs), -1), [s.reshape(-1) for s in last]
     return hs, (last[0] if len(last) == 1 else tuple(last))
@@ -87,68 +86,53 @@ def lengths_of(given: Any, T: int, batch: int) -> Lengths:
 
 
 def valid_steps(T: int, lengths: Array) -> Array:
-    """Which steps count, (T, batch)."""
-    return np.arange(T)[:, None] < lengths
+    """Which steps count, (T, batch, 1)."""
+    return (np.arange(T)[:, None] < lengths)[:, :, None]
 
 
 def _op_by_op(cell: Cell, xs: Tensor, state: list[Tensor], lengths: Lengths) -> list[Tensor]:
-    steps: list[tuple[Tensor, ...]] = []
+    firsts: list[Tensor] = []
     with without_collector():
-        for x in xs if xs.requires_grad else map(constant, xs.numpy()):
+        for t, x in enumerate(xs if xs.requires_grad else map(constant, xs.numpy())):
             after = cell(x, tuple(state))
-            state = [after] if isinstance(after, Tensor) else list(after)
-            steps.append(tuple(state))
-    hs = f.stack([after[0] for after in steps])
-    if lengths is None:
-        return [hs, *state]
-    kept = where(valid_steps(len(xs), lengths)[:, :, None], hs, constant(np.zeros((), xs.dtype)))
-    at_end = lengths - 1, np.arange(len(lengths))
-    return [kept, *(f.stack([after[k] for after in steps])[at_end] for k in range(len(state)))]
+            after = [after] if isinstance(after, Tensor) else after
+            if lengths is not None:  # a sequence that has ended keeps its state
+                after = [where((t < lengths)[:, None], new, old) for new, old in zip(after, state, strict=True)]
+            state = list(after)
+            firsts.append(state[0])
+    hs = f.stack(firsts)
+    if lengths is not None:
+        hs = where(valid_steps(len(xs), lengths), hs, constant(np.zeros((), xs.dtype)))
+    return [hs, *state]
 
 
 # ── the program of a cell ──────────────────────────────────────────────────────────────────────
 
-Found = tuple[Program, Recording] | None
-
-
-class _Known:
-    """The programs of a cell by the structure of its step; and its attributes at the last call, with what was found."""
-
-    def __init__(self) -> None:
-        self.programs: dict[Any, Program | None] = {}
-        self.last: tuple[list[Any], Found] = [], None
-
-
-_known: WeakKeyDictionary[Cell, _Known] = WeakKeyDictionary()
+Found = tuple[Program | None, Recording | None]
+_known: WeakKeyDictionary[Cell, tuple[list[Any], Found]] = WeakKeyDictionary()  # with its attributes at the last call
 
 
 def program_of(cell: Cell) -> Found:
-    """The program of a cell as it is now, with a recording; None where it has none.
+    """The program of a cell as it is now, None where it has none, and the recording of its step.
 
     The step is recorded anew at each call, so that a program never outlives the cell it came from. For a cell whose
     equations read nothing but its attributes it is enough that these are the same objects.
     """
-    known = _known.setdefault(cell, _Known())
     attributes: list[Any] = []
     if "_equations_read_attributes_alone" in vars(type(cell)):
         values = vars(cell).values()
         attributes = [*values, *(getattr(value, "requires_grad", None) for value in values)]
-    before, found = known.last
+    before, (program, last) = _known.get(cell, ([], (None, None)))
     if attributes and len(attributes) == len(before) and all(map(is_, attributes, before)):
-        return found
-    found = None
+        return program, last
+    recording: Recording | None = None
     with suppress(NotCompiled):
         recording = record_step(cell)
-        if recording.structure not in known.programs:
-            program: Program | None = None
-            with suppress(NotCompiled):
-                program = compile_recording(cell, recording)
-            known.programs[recording.structure] = program
-            if len(known.programs) > _PROGRAMS:  # an equation with a number that changes has a program for each
-                known.programs.pop(next(iter(known.programs)), None)
-        if (program := known.programs.get(recording.structure)) is not None:
-            found = program, recording
-    known.last = attributes, found
+        if last is None or recording.structure != last.structure:
+            program = None
+            program = compile_recording(cell, recording)
+    found = (None if recording is None else program), recording
+    _known[cell] = attributes, found
     return found
 
 
@@ -162,157 +146,81 @@ class Buffers:
         self.program, self.T, self.batch, self.dtype = program, T, batch, program.step.dtype
         chunked = sum(rows for rows, kind in program.buffers.values() if kind == "chunk")
         at_once = min(T, max(8, _BUDGET // (chunked * batch * self.dtype.itemsize)))
-        length = {"steps": (T + 1,), "chunk": (at_once,), "once": ()}
-        self.arrays = {name: self._new(*length[kind], rows, batch) for name, (rows, kind) in program.buffers.items()}
+        length = {"steps": T + 1, "chunk": at_once + 1, "once": 1}
+        self.arrays = {
+            w: np.empty((length[kind], rows, batch), self.dtype) for w, (rows, kind) in program.buffers.items()
+        }
         # The weights of a group side by side, as the way back takes them, and turned, for the way forward.
         groups = program.step.groups
-        self.packed = {g: self._new(g.height, g.width) for g in groups}
-        self.turned = {g: self._new(g.width, g.height) for g in groups}
-        self.products = {name: product(self.turned[g] if q is None else self.packed[g][g.at[q]], batch)
-                         for name, (g, q) in program.products.items()}  # fmt: skip
+        self.packed = {g: np.empty((g.height, g.width), self.dtype) for g in groups}
+        self.turned = {g: np.empty((g.width, g.height), self.dtype) for g in groups}
         for g in groups:
-            self.arrays[g.operand.buffer][:, g.rows :] = 1
-        self.steps = self._zipped(program.forward, slice(0, T))
-        self.loops = {f.name: self._views(f) | {w: self.products[w] for w in f.products}
-                      for f in (program.forward, program.back)}  # fmt: skip
+            self.arrays[program.operands[g]][:, g.rows :] = 1
+        self.around = program.around | {
+            name: product(self.turned[g] if q is None else self.packed[g][g.at[q]], batch)
+            for name, (g, q) in program.products.items()
+        }
+        for name, place in program.places.items():
+            if program.kind(name) == "once":
+                self.around[name] = self.arrays[place.buffer][0, place.rows]
+        exec(program.compiled, self.around)
+        self.run = {name: self.around.pop(name) for name in program.loops}  # in there they would hold each other
+        # What one step of a loop takes is made together, so that it stands together in memory, and once, for h in one
+        # step and h_prev in the next, and for every chunk: a twentieth of a step where these are many and small.
+        self.slots: dict[str, tuple[Array, ...]] = {}
+        for kind in ("steps", "chunk"):
+            names = [w for w in program.loops["forward"] + program.loops["back"] if program.kind(w) == kind]
+            views = {self._key(w): self._all(w) for w in names}
+            together = zip(*views.values(), strict=True)
+            self.slots |= zip(views, zip(*together, strict=True), strict=True)
+        self.steps = self._step_by_step("forward", slice(0, T))
         self.chunks: list[Any] = []  # of the way back, the last steps first
         for end in range(T, 0, -at_once):
             at = slice(max(0, end - at_once), end)
-            straight = [self._views(f, at) for f in (program.coefficients, program.collect)]
-            self.chunks.append((at, *straight, self._zipped(program.back, at, -1)))
+            straight = [[[self.view(w, at) for w in program.loops[name]]] for name in ("coefficients", "collect")]
+            self.chunks.append((at, *straight, self._step_by_step("back", at)[::-1]))
 
-    def _new(self, *shape: int) -> Array:
-        """An empty array that begins with a cache line: NumPy's own take up to 1.8 times as long to multiply."""
-        size = math.prod(shape) * self.dtype.itemsize
-        memory = np.empty(size + _LINE, np.uint8)
-        start = -memory.ctypes.data % _LINE
-        return memory[start : start + size].view(self.dtype).reshape(shape)
+    def _step_by_step(self, function: str, steps: slice) -> list[tuple[Array, ...]]:
+        """What a function takes in each step."""
+        taken = self.program.loops[function]
+        return list(zip(*(self.slots[self._key(w)][self._within(w, steps)] for w in taken), strict=True))
 
-    def view(self, place: Place, steps: slice = _ONE) -> Array:
-        """A value over some steps, (steps, rows, batch), or of the one step that is kept, (rows, batch)."""
-        array, kind = self.arrays[place.buffer], self.program.buffers[place.buffer][1]
-        if kind == "once":
-            return array[place.rows]
-        first = 0 if kind == "chunk" else steps.start + place.later
-        return array[first : first + steps.stop - steps.start, place.rows]
+    def view(self, name: str, steps: slice) -> Array:
+        """A value over some steps, (steps, rows, batch)."""
+        return self._all(name)[self._within(name, steps)]
 
-    def _zipped(self, function: Function, steps: slice, way: int = 1) -> list[Any]:
-        """Of every step the views that a function takes."""
-        views = [self.view(place, steps)[::way] for place in function.of_step.values()]
-        return list(zip(*views, strict=True)) if views else [()] * (steps.stop - steps.start)
+    def _within(self, name: str, steps: slice) -> slice:
+        first = self.program.places[name].later + (steps.start if self.program.kind(name) == "steps" else 0)
+        return slice(first, first + steps.stop - steps.start)
 
-    def _views(self, function: Function, steps: slice = _ONE) -> dict[str, Any]:
-        return {name: self.view(place, steps) for name, place in function.of_all.items()}
+    def _key(self, name: str) -> str:
+        return str(self.program.places[name][:2])
 
-    def call(self, function: Function, given: dict[str, Any], *steps: Any) -> Any:
-        """Run a function of the program."""
-        columns = {name: self.columns[name] for name in function.columns}
-        return self.program.functions[function.name](*steps, **given, **columns)
+    def _all(self, name: str) -> Array:
+        """All that is held of a value, also of a state before and after its step."""
+        place = self.program.places[name]
+        return self.arrays[place.buffer][:, place.rows]
 
     def take(self, fixed: dict[Value, Array]) -> None:
         """Put weights and vectors where the program reads them."""
-        self.fixed = fixed
-        self.columns = {name: self._column(v) for name, v in self.program.columns.items()}
+        for name, v in self.program.columns.items():
+            self.around[name] = fixed[v] if fixed[v].ndim == 0 else np.ascontiguousarray(fixed[v].reshape(-1, 1))
         for g, W in self.packed.items():
-            W[... if g.overlaps else slice(g.rows, None)] = 0
-            for n, at in g.columns.items():
-                for w, rows, here in g.blocks[n]:
-                    W[here, at] = W[here, at] + fixed[w][rows] if g.overlaps else fixed[w][rows]
-                for bias in n.biases:
-                    W[-1, at] += self._column(bias).reshape(-1)
+            W[g.rows :] = 0
+            for v, rows, at in self.program.blocks[g]:
+                if rows == -1:
+                    W[-1, at] += fixed[v].reshape(-1)
+                else:
+                    W[rows, at] = fixed[v]
             turn(W, self.turned[g], 8)
-            self.turned[g][g.halved] *= self.dtype.type(0.5)
-
-    def _column(self, v: Value) -> Array:
-        a = np.array(v.number, self.dtype) if v.number is not None else self.fixed[v]
-        return a if a.ndim == 0 else np.ascontiguousarray(a.reshape(-1, 1))
-
-    def forward(self, xs: Array, before: Sequence[Array], lengths: Lengths) -> Array:
-        """The first state of every step and then the last of every state, (T + states, batch, hidden)."""
-        program, T = self.program, self.T
-        for v, values in zip((program.step.x, *program.step.before), (xs, *(s[None] for s in before)), strict=True):
-            for home in program.homes[v]:
-                if not home.later:
-                    self.view(home, slice(0, len(values)))[...] = values.transpose(0, 2, 1)
-        steps = self.steps if lengths is None else self._held(lengths)
-        self.call(program.forward, self.loops["forward"], steps)
-        out = np.empty((T + len(before), self.batch, before[0].shape[1]), self.dtype)
-        out[:T] = self.view(program.next[0], slice(0, T)).transpose(0, 2, 1)
-        if lengths is not None:
-            out[:T][~valid_steps(T, lengths)] = 0
-        for k, place in enumerate(program.next):
-            out[T + k] = self.view(place, slice(T - 1, T))[0].T
-        return out
-
-    def _held(self, lengths: Array) -> Iterator[Any]:
-        """The steps; after each, a sequence that has ended gets its state back."""
-        homes = [home for s in self.program.step.before for home in self.program.homes[s] if not home.later]
-        pairs = [
-            (self.view(home._replace(later=1), slice(0, self.T)), self.view(home, slice(0, self.T))) for home in homes
-        ]
-        for t, step in enumerate(self.steps, 1):
-            yield step
-            if (ended := t > lengths).any():
-                for new, old in pairs:
-                    np.copyto(new[t - 1], old[t - 1], where=ended)
-
-    def backward(self, hs: Array, last: Sequence[Array], lengths: Lengths, needs_x: bool) -> list[Array | None]:
-        """The cotangents of xs, of the first states, and of all that is fixed."""
-        program, x = self.program, self.program.step.x
-        state = {name: self.view(place) for name, place in program.state.items()}
-        for seed, value in zip(program.seeds, last, strict=True):
-            state[seed][...] = value.T if lengths is None else 0
-        dx = np.zeros((self.T, x.width, self.batch), self.dtype)
-        sums = {name: np.zeros(width, self.dtype) for name, width in program.sums.items()}
-        dW = {g: np.zeros((g.width, g.height), self.dtype) for g in program.step.groups}
-        for at, to_multiply, to_collect, steps in self.chunks:
-            self.call(program.coefficients, to_multiply)
-            given = bool(hs[at].any())  # a loss on the last h gives zeros before it
-            if given:
-                turn(hs[at], self.view(program.given, at), 16)
-            one_by_one = zip(range(at.stop, at.start, -1), ([step] for step in steps), strict=True)
-            for t, some in [(0, steps)] if lengths is None else one_by_one:
-                if lengths is not None:
-                    for seed, value in zip(program.seeds, last, strict=True):
-                        state[seed][:, lengths == t] += value[lengths == t].T
-                loop = self.loops["back"] | state | {"given": given}
-                state = dict(zip(state, self.call(program.back, loop, some), strict=True))
-            self.call(program.collect, to_collect | sums | {"dx": dx[at]})
-            for g in program.step.groups:
-                d, z = self.view(g.cotangent, at), self.view(g.operand, at)
-                dW[g] += np.tensordot(d, z, ((0, 2), (0, 2)))  # one product for all steps of the chunk
-                if needs_x and x in g.at:
-                    dx[at] += np.tensordot(d, self.packed[g][g.at[x]], (1, 1)).transpose(0, 2, 1)
-        found = self._of_fixed(dW, sums)
-        return [dx.transpose(0, 2, 1), *(state[seed].T.copy() for seed in program.seeds), *found]
-
-    def _of_fixed(self, dW: dict[Group, Array], sums: dict[str, Array]) -> list[Array | None]:
-        """The cotangents of what is fixed: weights and biases from the groups, vectors from what was added up."""
-        parts: dict[Value, list[tuple[Any, Array]]] = {v: [] for v in self.fixed}
-        for g, d in dW.items():
-            for n, at in g.columns.items():
-                for w, rows, here in g.blocks[n]:
-                    parts[w].append((rows, d[at, here].T))
-                for bias in n.biases:
-                    parts.setdefault(bias, []).append((..., d[at, -1]))
-        for v, name in self.program.sum_of.items():
-            parts[v].append((..., sums[name]))
-        return [self._added(self.fixed[v].shape, parts[v]) if v.trained else None for v in self.program.step.fixed]
-
-    def _added(self, shape: tuple[int, ...], parts: list[tuple[Any, Array]]) -> Array:
-        if len(parts) == 1 and parts[0][1].shape == shape:
-            return parts[0][1]
-        total = np.zeros(shape, self.dtype)
-        for rows, part in parts:
-            total[rows] += part if part.ndim > 1 else part.reshape(shape) if part.size == total.size else part.sum()
-        return total
+            self.turned[g][self.program.halved[g]] *= self.dtype.type(0.5)
 
 
 class Run:
     """One run of a program, forward and back. It borrows spare buffers and gives them back when its graph is gone."""
 
     def __init__(self, program: Program, T: int, batch: int, lengths: Lengths, needs_x: bool) -> None:
-        self.program, self.lengths, self.needs_x = program, lengths, needs_x
+        self.program, self.T, self.lengths, self.needs_x = program, T, lengths, needs_x
         self.one_at_a_time = free_in_forks(threading.Lock())  # two threads may go back through one graph
         try:
             spare = program.spare.pop()
@@ -326,20 +234,90 @@ class Run:
             self.program.spare[:] = [self.buffers]
 
     def forward(self, xs: Array, *given: Array) -> Array:
-        """The first state of every step and then the last of every state, from the inputs of the operation."""
-        step = self.program.step
-        states = len(step.before)
-        self.buffers.take(dict(zip(step.fixed, given[states:], strict=True)))
-        return self.buffers.forward(xs, given[:states], self.lengths)
+        """The first state of every step and then the last of every state, (T + states, batch, hidden)."""
+        b, program, T, step = self.buffers, self.program, self.T, self.program.step
+        before = given[: len(step.before)]
+        self.fixed = dict(zip(step.fixed, given[len(before) :], strict=True))
+        b.take(self.fixed)
+        for name in program.xs:
+            b.view(name, slice(0, T))[...] = xs.transpose(0, 2, 1)
+        for s, value in zip(step.before, before, strict=True):
+            b.view(program.names[s], slice(0, 1))[0] = value.T
+        b.run["forward"](b.steps if self.lengths is None else self._held(self.lengths))
+        out = np.empty((T + len(before), *before[0].shape), b.dtype)
+        out[:T] = b.view(program.next[0], slice(0, T)).transpose(0, 2, 1)
+        if self.lengths is not None:
+            np.copyto(out[:T], 0, where=~valid_steps(T, self.lengths))
+        for k, name in enumerate(program.next):
+            out[T + k] = b.view(name, slice(T - 1, T))[0].T
+        return out
+
+    def _held(self, lengths: Array) -> Iterator[Any]:
+        """The steps; after each, a sequence that has ended gets its state back."""
+        b, program, every = self.buffers, self.program, slice(0, self.T)
+        states = [program.names[s] for s in program.step.before]
+        pairs = [[b.view(name, every) for name in names] for names in zip(program.next, states, strict=True)]
+        for t, step in enumerate(self.buffers.steps):
+            yield step
+            for new, old in pairs:
+                np.copyto(new[t], old[t], where=t >= lengths)
 
     def backward(self, g: Array) -> list[Array | None]:
         """The cotangent of every input of the operation, from that of its output."""
-        b = self.buffers
-        hs, last = g[: b.T], list(g[b.T :])
         with self.one_at_a_time:
-            if self.lengths is not None:
-                hs = np.where(valid_steps(b.T, self.lengths)[:, :, None], hs, b.dtype.type(0))
-            return b.backward(hs, last, self.lengths, self.needs_x)
+            b, program, x, T = self.buffers, self.program, self.program.step.x, self.T
+            hs = g[:T] if self.lengths is None else np.where(valid_steps(T, self.lengths), g[:T], b.dtype.type(0))
+            dx = np.zeros((T, x.width, b.batch), b.dtype)
+            sums = {name: np.zeros(v.width, b.dtype) for name, v in program.sums.items()}
+            dW = {g: np.zeros((g.width, g.height), b.dtype) for g in program.step.groups}
+            states = [b.arrays[name] for name in program.earlier]
+            for d in states:
+                d[0] = 0
+            for at, to_multiply, to_collect, steps in b.chunks:
+                b.run["coefficients"](to_multiply)
+                self._back(at, steps, states, hs[at], g[T:])
+                b.around |= {"dx": dx[at], **sums}
+                b.run["collect"](to_collect)
+                for group in program.step.groups:
+                    d, z = (b.view(of[group], at) for of in (program.cotangents, program.operands))
+                    d = d.swapaxes(0, 1).reshape(group.width, -1)
+                    dW[group] += d.dot(z.swapaxes(0, 1).reshape(group.height, -1).T)  # one product for all these steps
+                    if self.needs_x and x in group.at:
+                        dx[at] += b.packed[group][group.at[x]].dot(d).reshape(x.width, -1, b.batch).swapaxes(0, 1)
+            return [dx.transpose(0, 2, 1), *(d[0].T.copy() for d in states), *self._of_fixed(dW, sums)]
+
+    def _back(self, at: slice, steps: list[Any], states: list[Array], hs: Array, last: Array) -> None:
+        """Run the loop back over a chunk of steps, with what arrives at its states from later ones and from outside."""
+        n = at.stop - at.start
+        for k, d in enumerate(states):
+            later = d[0].copy()
+            if k == 0:
+                turn(hs, d[1 : n + 1], 16)
+                later += d[n]
+                d[0] = 0
+            d[n] = later
+        ends = {self.T} if self.lengths is None else {*self.lengths.tolist()}
+        stops = sorted({at.stop, *(t for t in ends if at.start < t < at.stop)}, reverse=True)
+        for stop, start in pairwise([*stops, at.start]):
+            if stop in ends:
+                which = slice(None) if self.lengths is None else self.lengths == stop
+                for d, value in zip(states, last, strict=True):
+                    d[stop - at.start][:, which] += value[which].T
+            self.buffers.run["back"](steps[at.stop - stop : at.stop - start])
+
+    def _of_fixed(self, dW: dict[Group, Array], sums: dict[str, Array]) -> list[Array | None]:
+        """The cotangents of what is fixed: weights and biases from the groups, vectors from what was added up."""
+        arrived = [(v, dW[g][at, rows].T) for g, blocks in self.program.blocks.items() for v, rows, at in blocks]
+        found: dict[Value, Array] = {}
+        for v, a in [*arrived, *((v, sums[name]) for name, v in self.program.sums.items())]:
+            shape = self.fixed[v].shape
+            if a.shape != shape:  # a number that is repeated, or a row
+                a = (a if a.size == math.prod(shape) else a.sum()).reshape(shape)
+            found[v] = found[v] + a if v in found else a
+        for v, a in self.fixed.items():
+            if v.trained:
+                found.setdefault(v, np.zeros_like(a))
+        return [found.get(v) for v in self.program.step.fixed]
 
 
 def turn(source: Array, into: Array, rows: int) -> None:
@@ -362,7 +340,7 @@ _SCAN = Primitive("scan", "scan", lambda *inputs, run: run.forward(*inputs), (),
 
 
 def _compiled(
-    program: Program, recording: Recording, cell: Cell, xs: Tensor, before: list[Tensor], lengths: Lengths
+    program: Program, recording: Recording, xs: Tensor, before: list[Tensor], lengths: Lengths
 ) -> list[Tensor]:
     T, batch, _ = xs.shape
     run = Run(program, T, batch, lengths, xs.requires_grad)

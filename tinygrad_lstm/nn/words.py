@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from .. import primitives as p
+from ..primitives import Primitive
 from .recorded import RecordedStep, Value
 
 Product = tuple[tuple[Value, ...], Value, slice]  # pieces side by side, and the rows of the weight that they meet
-
-_LONGEST = 400  # characters of a value written out inside another
 _SIGNS = {p.add: ("+", 1), p.sub: ("-", 1), p.mul: ("*", 2), p.div: ("/", 2)}
 
 
 class Words:
     """Writes values by name where they have one, and written out where not: f * c, [h, x] @ W_f + b_f, 1 - u."""
+
+    power, number = "^", "g"  # how these are written
+    longest = 400  # characters of a value written out inside another
 
     def __init__(self, step: RecordedStep, old: dict[str, str]) -> None:
         """`old` gives for each state how its value before the step is called, such as "{}_prev"."""
@@ -22,7 +24,7 @@ class Words:
         self._texts: dict[tuple[Value, int], str] = {}
 
     def name(self, value: Value) -> str | None:
-        return self.names.get(value) or (value.name if value.op in ("x", "fixed", "arriving") else None)
+        return self.names.get(value) or (value.name if value.fixed or value.op == "arriving" else None)
 
     def fed_by(self, value: Value) -> str:
         """The name of the first value with one among those computed from it, one after another; else its text."""
@@ -35,24 +37,23 @@ class Words:
         if (text := self.name(value)) is None and (text := self._texts.get((value, tight))) is None:
             text = self.written(value, tight)
             # A chain of values without a name, each used twice, would double with every link.
-            text = self._texts[value, tight] = text if len(text) <= _LONGEST else "(...)"
+            text = self._texts[value, tight] = text if len(text) <= self.longest else "(...)"
         return text
 
     def written(self, value: Value, tight: int = 0) -> str:
         """`value` by what it is computed from."""
         op, i = value.op, value.inputs
         if value.number is not None:
-            return f"{value.number:g}" if value.number >= 0 else self._bound(f"{value.number:g}", 1, tight)
+            return self._bound(format(value.number, self.number), 5 if value.number >= 0 else 1, tight)
         if op == "fixed":
-            origin = self.step.origin(value)
-            return "[...]" if origin is value else self.written(origin, tight)
+            return "[...]"
         if op == "affine":
             terms = [*map(self.product, self.products(value)), *(self(b, 1) for b in value.biases)]
             return self._bound(" + ".join(terms), 1, tight)
         if op is p.sub and i[1].op is p.mul and i[1].inputs[0] is i[1].inputs[1] is i[0]:
             return self._bound(f"{self(i[0], 3)} * (1 - {self(i[0], 1)})", 2, tight)  # y - y * y
         if op is p.mul and i[0] is i[1]:
-            return self._bound(f"{self(i[0], 5)}^2", 4, tight)
+            return self._bound(f"{self(i[0], 5)}{self.power}2", 4, tight)
         if op in _SIGNS:
             sign, level = _SIGNS[op]
             right = self(i[1], level + (op in (p.sub, p.div)))
@@ -60,23 +61,15 @@ class Words:
         if op is p.neg:
             return self._bound(f"-{self(i[0], 2)}", 1, tight)
         if op is p.pow:
-            return self._bound(f"{self(i[0], 5)}^{self(i[1], 5)}", 4, tight)
-        return f"{op.name}({', '.join(map(self, i))})"
+            return self._bound(f"{self(i[0], 5)}{self.power}{self(i[1], 5)}", 4, tight)
+        return f"{self.function(op)}({', '.join(map(self, i))})"
 
-    def rows(self, value: Value, tight: int = 3) -> list[tuple[str, Value]]:
-        """The products of an affine value: what stands side by side, in words, and the weight that it meets."""
-        return [(self.joined(pieces, tight), weight) for pieces, weight, _ in self.products(value)]
+    def function(self, op: Primitive) -> str:
+        return op.name
 
     def products(self, value: Value) -> list[Product]:
-        """The products of an affine value: pieces that meet the rows of one weight one after another are one."""
-        found: list[Product] = []
-        for piece, weight, rows in value.parts:
-            pieces: tuple[Value, ...] = (piece,)
-            if found and found[-1][1] is weight and found[-1][2].stop == rows.start:
-                before, _, above = found.pop()
-                pieces, rows = (*before, piece), slice(above.start, rows.stop)
-            found.append((pieces, weight, rows))
-        return found
+        """The products of an affine value."""
+        return [(pieces, weight, slice(0, sum(q.width for q in pieces))) for pieces, weight in value.products]
 
     def product(self, product: Product) -> str:
         """[h, x] @ W."""

@@ -87,7 +87,7 @@ class Shapes(Spelling):
     """The same with the shape of each value in place of its name: (3×7) · (7×1) + (3×1)."""
 
     def name(self, value: Value) -> str | None:
-        return None if super().name(value) is None and value.op != "fixed" else self.vector(value.width)
+        return None if super().name(value) is None and value.tensor is None else self.vector(value.width)
 
     def vector(self, width: int) -> str:
         """The shape of one vector: a row's in code, a column's in a book."""
