@@ -245,6 +245,8 @@ class Program:
         in_loop = {c for kind, *_, form in self.step.body if kind != "product" for c in form.values()}
         parents = Counter(i for v in self.made for i in v.inputs)
         fixed = [c for c in in_loop if c.fixed and c.tensor is None and c.number is None]
+        for v in self.made:
+            self.names.pop(v, None)  # held of the last step alone
         for v in (*self.made, *fixed):
             if v in in_loop or parents[v] > 1:
                 args = [self.code(i) for i in v.inputs]
