@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from ..flow import Edge, Flow
 from ..primitives import TABLE
 from ..steps.chain import BENDS, KEEPS, CellStep, cotangent_norm, together
-from ..steps.kept import Kept, headline, sentence, subtitle
-from . import labels, theme
+from ..steps.kept import Kept
+from . import answer, labels, theme
 from .graph import Html, Picture, Point
 from .labels import font
 from .sheet import LEAST, MARGIN, WIDTH, Sheet, sized, width
@@ -42,11 +42,13 @@ def layout_strip(
     """
     rows = [Kept(*row) for row in zip(flows, chains, titles or [""] * len(flows), strict=True)]
     grid = _Grid(rows, words, keep)
-    sheet = Sheet(Picture(title, placed=True, said=sentence(rows)), _scale([*rows, *(Kept(*row) for row in beside)]))
+    sheet = Sheet(
+        Picture(title, placed=True, said=answer.sentence(rows)), _scale([*rows, *(Kept(*row) for row in beside)])
+    )
     room = WIDTH - 2 * MARGIN
-    sheet.words("headline", "title", (MARGIN, 31), headline(rows), 16.5, room, None, bold=True)
+    sheet.words("headline", "title", (MARGIN, 31), answer.headline(rows), 16.5, room, None, bold=True)
     root, name = _root(rows[0]), _root_name(rows[0])
-    how = subtitle(rows, root if root == name else f"{name} ({root})")
+    how = answer.subtitle(rows, root if root == name else f"{name} ({root})")
     sheet.words("subtitle", "note", (MARGIN, 54), how, 10.5, room)
     y = 80.0
     for k, row in enumerate(rows):
@@ -155,14 +157,14 @@ class _Row:
         sheet.text(f"{self.prefix}-name", "title", (MARGIN, y), name, 150)
         if not row.back:
             return
-        if 0 < width(row.formula, 10) < 182:
-            formula = font(row.formula, 10, theme.MUTED)
-            sheet.text(f"{self.prefix}-formula", "formula", (MARGIN, y + 20), formula, 182)
+        if 0 < width(formula := answer.formula(row), 10) < 182:
+            html = font(formula, 10, theme.MUTED)
+            sheet.text(f"{self.prefix}-formula", "formula", (MARGIN, y + 20), html, 182)
         lead = f"one step back along {theme.clip(row.state, 12)}  "
-        factor = theme.fit(row.factor, 220, 15)
+        factor = theme.fit(answer.factor(row), 220, 15)
         room = 536 - width(lead, 11) - width(factor, 15, bold=True)
         html = font(lead, 11, theme.MUTED) + font(factor, 15, self.ink, bold=True) + font("  ", 12)
-        sheet.text(f"{self.prefix}-factor", "factor", (176, y), html + sized(row.why, 12, room), 540)
+        sheet.text(f"{self.prefix}-factor", "factor", (176, y), html + sized(answer.why(row), 12, room), 540)
         mean = row.mean_factor() if row.pace is None else None
         measured, words = (row.pace, "measured  ") if mean is None else (mean, "on average  ")
         if measured is not None:

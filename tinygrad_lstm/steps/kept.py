@@ -1,4 +1,4 @@
-"""What is left of a gradient, step by step along a state: the numbers of a strip, and sentences chosen by them."""
+"""What is left of a gradient, step by step along a state: the numbers of a strip."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 
 from ..flow import Edge, Flow, Node
 from ..flow.graph import norm
-from ..primitives import TABLE
-from ..writing import number, one_line, percent
+from ..writing import one_line
 from .chain import BENDS, KEEPS, CellStep, cotangent_norm
 
 
@@ -171,41 +170,6 @@ class Kept:
         known = [mean for mean in means if mean is not None]
         return float(np.mean(known)) if known and len(known) == len(means) else None
 
-    # ── words ──────────────────────────────────────────────────────────────────────────────────
-
-    @cached_property
-    def factor(self) -> str:
-        """What one step back multiplies by, as a formula."""
-        if self.direct:
-            return f"× {self.steps[-1].factor(self.state).words}"
-        if not (self.plain and self.bend):
-            return "× Wᵀ …"
-        slope = TABLE[self.bend].words.removeprefix("× ")
-        return f"× Wᵀ {slope.format(out=self.state) if '{out}' in slope else f'{self.bend}′'}"
-
-    @cached_property
-    def why(self) -> str:
-        """What that means."""
-        if not (self.direct or self.plain):
-            return "no way one step back without a matrix"
-        if not self.direct:
-            matrix, squash = ("" if part is None else f" (× {number(part)})" for part in self.weights)
-            return f"matrix W{matrix}, squashing {self.bend}{squash}"
-        ops = [edge.consumer.op or "" for edge in self.steps[-1].direct[self.state]]
-        bends = ", ".join(self.steps[-1].bends(self.state))
-        through = "+ lets it through: " if {"add", "sub"} & {*ops} else ""
-        return f"{through}no matrix, {f'but squashed by {bends}' if bends else 'no squashing'}"
-
-    @cached_property
-    def formula(self) -> str:
-        """How a step makes the state, where that can be said in a line."""
-        step, node = self.steps[-1], self.nodes[-1]
-        text = step.written(node, own=False) if node else "…"
-        if "…" in text and self.plain:
-            read = [step.names[node] for node in (*step.before.values(), step.x) if step.used(node)]
-            text = f"{self.bend}(W [{', '.join(read)}])"
-        return "" if "…" in text else f"new {self.state} = {text}"
-
 
 def _ratio(a: float | None, b: float | None) -> float | None:
     return a / b if a is not None and b else None
@@ -216,96 +180,3 @@ def _mean(factors: Iterable[float | None]) -> float | None:
     found = [f if f and math.isfinite(f) else None for f in factors]
     logs = [math.log(f) for f in found if f is not None]
     return math.exp(sum(logs) / len(logs)) if logs and len(logs) == len(found) else None
-
-
-# ── sentences ──────────────────────────────────────────────────────────────────────────────────
-
-
-def headline(rows: Sequence[Kept]) -> str:
-    """The title of a strip: what its numbers show, and nothing that they do not."""
-    first, *others = rows
-    if all(row.end is None for row in rows):
-        return f"{_steps(len(first.steps))} through {' and '.join(_names(rows))}: gradients were not computed"
-    if not any(row.back for row in rows):
-        return "One step: no step back yet, on which a gradient could vanish"
-    lefts = [row.left for row in rows if row.left is not None and math.isfinite(row.left)]
-    alike = len(_names(rows)) == len(rows) == len(lefts) and len({row.back for row in rows}) == 1
-    once = all(row.once for row in rows)
-    if not others and alike and once and first.direct and lefts[0]:
-        return f"{first.name}: {_one(first)}; a step along {first.state} is {first.factor}"
-    if others and alike and once and (said := _compared(first, lefts[0], lefts[1:])):
-        return said
-    if others and alike and min(lefts):
-        shares = ", ".join(f"{row.name} {percent(row.left)}" for row in rows)
-        return f"Of the last gradient, {_steps(first.back)} back: {shares}"
-    return "; ".join(f"{row.name}: {_one(row)}" for row in rows)
-
-
-def _compared(first: Kept, left: float, theirs: Sequence[float]) -> str:
-    """Why more or less is left in the first row than in the others; "" where no sentence says it."""
-    most, least, alone = max(theirs), min(theirs), first.alone
-    name, step = f"{first.name}’s gradient", f"a step back along {first.state} is"
-    if not left or most >= 1 or any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
-        return ""
-    if alone is not None and min(left, alone) > most:
-        less = f"vanishes less: {step} only {first.factor}" if left < 1 else f"does not vanish: {step} {_is(first)}"
-        return f"Why the {name} {less}"
-    if alone is not None and max(left, alone) < least:
-        return f"Why the {name} vanishes more: {step} {_is(first)}"
-    if alone is not None and most < left < 1:
-        return f"The {name} vanishes less, but not by {first.state} alone: {_is(first).rpartition(', and ')[2]}"
-    if left < least or most < left < 1:
-        return f"The {name} vanishes {'more' if left < least else 'less'}, {_steps(first.back)} back"
-    return ""
-
-
-def _is(row: Kept) -> str:
-    """The factor of a direct path, and how large it is where that is not a number already: × f, and f is 0.73."""
-    words, mean = row.factor.removeprefix("× "), row.mean_factor()
-    known = mean is None or words.replace(".", "").isdigit()
-    return row.factor if known else f"{row.factor}, and {words} is {number(mean)}"
-
-
-def _one(row: Kept) -> str:
-    """What is left in one row."""
-    if row.end is None or row.left is None:
-        return "the gradient was not computed"
-    if row.end == 0:
-        return "the gradient is 0 at the last step already"
-    if not math.isfinite(row.left):
-        return "the gradient is no finite number"
-    if not row.left:
-        return f"nothing measurable is left of the gradient {_steps(row.back)} back"
-    if not row.back:
-        return "one step, no step back"
-    what = "gradient is left" if row.left < 1 and row.once else "last gradient"
-    return f"{percent(row.left)} of the {what} {_steps(row.back)} back"
-
-
-def _steps(count: int) -> str:
-    return f"{count:,} step{'s' * (count > 1)}"
-
-
-def _names(rows: Sequence[Kept]) -> list[str]:
-    return list(dict.fromkeys(row.name for row in rows))
-
-
-def subtitle(rows: Sequence[Kept], root: str) -> str:
-    """How to read the strip, in one line."""
-    if all(row.end is None for row in rows):
-        return "No gradient was computed: every line is dashed, and there is no share to print."
-    most = max(rows, key=lambda row: len(row.reads))
-    reads, count = most.reads, len(most.steps)
-    read = f"{root} is read after the last step" if reads else "It begins at the last state"
-    if len(reads) > 1:
-        read = f"{root} is read after {'every step' if len(reads) == count else f'{len(reads):,} of {count:,} steps'}"
-    names = dict.fromkeys(f"{row.state} ({row.name})" for row in rows)
-    of = ", ".join(names) if len(rows) > 1 else rows[0].state
-    of = of if len(of) < 60 else "the state of each row"
-    return f"{read}; the gradient goes back, right to left. Percent: its norm at {of}, of that at the last step."
-
-
-def sentence(rows: Sequence[Kept]) -> str:
-    """The strip in one sentence, for those who cannot see it."""
-    parts = [f"{row.name}, followed along {row.state}: {_one(row)}" for row in rows]
-    return f"{_steps(len(rows[0].steps))} through {' and '.join(_names(rows))}. {'; '.join(parts)}."
