@@ -102,26 +102,11 @@ def test_norms_are_drawn_as_they_are_with_closed_forms_dashed(found):
     assert "Norm of dL/dh of the RNN, dL/dc of the LSTM of 1997 and LSTM, through every path." in said
 
 
-def test_the_smallest_normal_numbers_are_marked_where_the_chart_reaches_them(found, lost):
-    near, far = charts.norms(found), charts.norms(lost)
-    assert not any(t.startswith("smallest normal number") for t in texts(near))
-    assert sum(t.startswith("smallest normal number") for t in texts(far)) == 2
-    low = np.log10(np.finfo(float).tiny)
-    assert any(np.allclose(line.get_ydata(), low) for line in far.axes[0].lines)
-    assert far.axes[0].get_ylim()[0] < low
-
-
 def falling(found, first, last):
     """The study of the RNN alone, with norms that fall from 10^first to 10^last."""
     cell = found.of("rnn")
     norms = np.logspace(first, last, found.lag + 1)
     return replace(found, cells=[replace(cell, runs=[replace(r, norms=norms, closed=norms) for r in cell.runs])])
-
-
-def test_where_a_chart_begins_below_float32_its_end_is_not_marked(found):
-    figure = charts.norms(falling(found, -50, -100))
-    assert figure.axes[0].get_ylim()[1] < np.log10(np.finfo(np.float32).tiny)
-    assert not any("smallest normal" in t for t in texts(figure))
 
 
 def test_norms_that_are_all_0_leave_an_empty_chart_that_says_so(found):

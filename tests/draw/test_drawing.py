@@ -258,8 +258,11 @@ def test_attributes_that_a_user_sets_take_effect(drawing, small):
 
 
 def test_subgraphs_may_be_added_but_a_drawing_is_none(drawing):
-    with drawing.subgraph(name="cluster_mine", graph_attr={"label": "mine"}) as part:
-        part.node("extra", "an extra node")
+    with pytest.raises(TypeError, match="give a drawing a graph as its part"):
+        drawing.subgraph(name="cluster_mine")
+    part = graphviz.Digraph("cluster_mine", graph_attr={"label": "mine"})
+    part.node("extra", "an extra node")
+    drawing.subgraph(part)
     picture = drawing.pipe("svg").decode()
     assert "an extra node" in picture.replace("&#160;", " ")
     assert "mine" in picture

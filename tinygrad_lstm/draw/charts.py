@@ -24,7 +24,6 @@ import numpy.typing as npt
 
 from ..arguments import as_number, as_words, real_array
 from ..files import write_atomically
-from ..flow.sequence import TINY
 from ..flow.study import CellStudy, Part, Study
 from ..machine import free_in_forks
 from ..sentences import conditions, factor, followed
@@ -40,7 +39,6 @@ Floats = npt.NDArray[np.float64]
 
 INSTALL = 'pip install "tinygrad-lstm[charts]"'
 FORMATS = ("svg", "png", "pdf")
-_TINY32 = float(np.finfo(np.float32).tiny)
 _WIDTH, _LEFT = 10.4, 0.8  # inches: of a figure, and left of its axes
 _ROOM = 2.75  # inches right of the axes for the labels at the ends of lines
 _SMALL, _SMALLEST, _PITCH = 8.5, 8.0, 12.5  # points: of labels, of notes, and from one label to the next
@@ -182,8 +180,7 @@ def curves(
 def norms(found: Study) -> Figure:
     """The gradient's norm against lag, log scale: medians as lines, all seeds as bands, closed forms dashed.
 
-    Norms that are exactly 0 have no place on a log axis: the line ends, and its label says so. The smallest normal
-    number of float64 and that of float32 are marked where the chart reaches them.
+    Norms that are exactly 0 have no place on a log axis: the line ends, and its label says so.
     """
     return _against_lag(
         found,
@@ -399,7 +396,6 @@ def _against_lag(
         note = f"exactly 0 at the whole lag, so not drawn: {', '.join(gone)} seeds"
         place = 1 - 0.2 / _WIDTH, 0.3 / figure.get_figheight()
         figure.text(*place, note, fontsize=_SMALLEST, color=theme.MUTED, ha="right")
-    _smallest(axes, low, high)
     _curves(axes, curves)
     return figure
 
@@ -453,18 +449,6 @@ def _apart(wanted: Sequence[float], least: float, room: float) -> list[float]:
     for place in wanted:
         places.append(max(place, places[-1] + least) if places else place)
     return [min(place, room - k * least) for k, place in zip(reversed(range(len(places))), places, strict=True)]
-
-
-def _smallest(axes: Axes, low: float, high: float) -> None:
-    """Mark where float64 and float32 end, where the chart reaches so far."""
-    for value, name in ((_TINY32, "float32"), (TINY, "float64")):
-        if low < math.log10(value) < high:
-            axes.axhline(math.log10(value), color=theme.INK, linewidth=0.9, linestyle=_DOTTED, zorder=2)
-            axes.annotate(
-                f"smallest normal number of {name}, {theme.number(value)}", (1, math.log10(value)), (-4, 4),
-                xycoords=axes.get_yaxis_transform(), textcoords="offset points", fontsize=_SMALLEST, ha="right",
-                bbox={"facecolor": theme.PAPER, "alpha": 0.8, "linewidth": 0, "pad": 1.5},
-            )  # fmt: skip
 
 
 def _decades(axes: Axes, low: float, high: float) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -189,17 +189,11 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         yield from self.body
         yield self._lines[-1]
 
-    def subgraph(self, graph: graphviz.Digraph | None = None, **options: Any) -> Any:
-        """Add a graph as a part of this one; without one, a context that gives a new Digraph to fill."""
-        if graph is not None:
-            return super().subgraph(graph)
-        return self._part(**options)
-
-    @contextmanager
-    def _part(self, **options: Any) -> Iterator[graphviz.Digraph]:
-        part = graphviz.Digraph(**options)
-        yield part
-        self.subgraph(part)
+    def subgraph(self, graph: graphviz.Digraph | None = None, **_: Any) -> None:
+        """Add a Digraph as a part of this one. Raises TypeError without one: no drawing is filled inside a `with`."""
+        if graph is None:
+            raise TypeError("give a drawing a graph as its part: drawing.subgraph(graphviz.Digraph(...))")
+        super().subgraph(graph)
 
     def copy(self) -> Drawing:
         """Another drawing of the same picture."""
