@@ -135,8 +135,9 @@ class Program:
     def _function(self, name: str, lines: list[str]) -> None:
         words = {w for line in lines for w in _WORD.findall(line.split("#")[0])} & self.places.keys()
         taken = self.loops[name] = sorted(w for w in words if self.kind(w) != "once")
+        self.source += "\n" if self.source else ""
         self.source += f"def {name}(steps):\n    for {''.join(w + ', ' for w in taken) or '_ '}in steps:\n"
-        self.source += "".join(f"        {line}\n" for line in lines or ["pass"]) + "\n"
+        self.source += "".join(f"        {line}\n" for line in lines or ["pass"])
 
     def function(self, op: Primitive) -> str:
         """The name of a function, which stands around those of the program."""
