@@ -82,11 +82,9 @@ class Program:
         self.around: dict[str, Any] = {"half": np.array(0.5, step.dtype), "copyto": np.copyto}
         self.around |= {"inf": np.inf, "nan": np.nan}
         self.loops: dict[str, list[str]] = {}
-        self.source = ""
-        self._function("forward", self._forward())
-        self._function("coefficients", self._coefficients())
-        self._function("back", self._back())
-        self._function("collect", self._collect())
+        functions = {"forward": self._forward, "coefficients": self._coefficients, "back": self._back}
+        functions["collect"] = self._collect
+        self.source = "\n".join(self._function(name, make()) for name, make in functions.items())
         self.compiled = builtins.compile(self.source, "<program>", "exec")
 
     # ── names and places ───────────────────────────────────────────────────────────────────────
@@ -132,12 +130,11 @@ class Program:
 
     # ── lines ──────────────────────────────────────────────────────────────────────────────────
 
-    def _function(self, name: str, lines: list[str]) -> None:
+    def _function(self, name: str, lines: list[str]) -> str:
         words = {w for line in lines for w in _WORD.findall(line.split("#")[0])} & self.places.keys()
         taken = self.loops[name] = sorted(w for w in words if self.kind(w) != "once")
-        self.source += "\n" if self.source else ""
-        self.source += f"def {name}(steps):\n    for {''.join(w + ', ' for w in taken) or '_ '}in steps:\n"
-        self.source += "".join(f"        {line}\n" for line in lines or ["pass"])
+        head = f"def {name}(steps):\n    for {''.join(w + ', ' for w in taken) or '_ '}in steps:\n"
+        return head + "".join(f"        {line}\n" for line in lines or ["pass"])
 
     def function(self, op: Primitive) -> str:
         """The name of a function, which stands around those of the program."""
