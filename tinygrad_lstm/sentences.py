@@ -51,7 +51,7 @@ def reading(traced: Sequence[TracedSequence], unit: str = "word") -> str:
             wholes = {state: float(p.norms[state][0]) for state in p.paths}
             shares = {s: p.paths[s].part / whole if whole >= TINY else math.nan for s, whole in wholes.items()}
             sentences += _direct(p.name, p.paths, {s: _share(share, f"dL/d{s}_1") for s, share in shares.items()})
-    sentences.append("This is one draw of untrained weights: another seed or forget bias gives other numbers.")
+    sentences.append("This is one draw of untrained weights: another size, seed or forget bias gives other numbers.")
     return " ".join(sentences)
 
 
