@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
         )
     try:
         if args.to == "onnx":
-            onnx.export(network, args.out)
+            onnx.export([network.layer, network.readout], args.out)
         elif args.to == "npz":
             file = io.BytesIO()
             np.savez(file, **network.state_dict())  # type: ignore[arg-type]
@@ -96,7 +96,8 @@ def _lines(network: Network, to: str, path: str, cell: str | None) -> list[str]:
             f"net.load_state_dict({read})",
             f"y, state = net.predict(x)  {shape}",
         ]
-    made = f"torch.nn.{type(layer).__name__}({inputs}, {hidden})"
+    kind = "Linear" if isinstance(layer, Linear) else type(layer).__name__  # a bag is a Linear of its own
+    made = f"torch.nn.{kind}({inputs}, {hidden})"
     last = f"torch.nn.Linear({hidden}, {outputs})"
     h = 'torch.tanh(net["layer"](x)).mean(0, keepdim=True)' if network.kind == "bag" else 'net["layer"](x)[0]'
     return [

@@ -6,7 +6,7 @@ Needs the extra: pip install "tinygrad-lstm[onnx]".
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from ..files import write_atomically
 from ..functions import log_softmax, softmax
 from ..nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
 from ..primitives import relu, sigmoid, softplus, tanh
-from ..train.model import Network
 from .stacked import Array, stacked
 
 __all__ = ["export"]
@@ -38,9 +37,9 @@ NOTES = {
 def export(model: Part | Sequence[Part], path: str | os.PathLike[str], state: bool = False) -> Path:
     """Write a model as an ONNX file of standard operators, and return its path.
 
-    `model` is an `nn.RNN`, `nn.LSTM`, `nn.Linear` or `nn.Embedding`, a trained run's network
-    (`train.load(run).best_network()`), or a list of such layers in the order they are called, with `tl.tanh`,
-    `sigmoid`, `relu`, `softplus`, `softmax` or `log_softmax` between them.
+    `model` is an `nn.RNN`, `nn.LSTM`, `nn.Linear` or `nn.Embedding`, or a list of such layers in the order they are
+    called, with `tl.tanh`, `sigmoid`, `relu`, `softplus`, `softmax` or `log_softmax` between them; of a trained run's
+    network, `train.load(run).best_network()`, it is `[network.layer, network.readout]`.
 
     The file's input is x (time, batch, features), or ids (time, batch) where an Embedding comes first; batch before
     time where the layers have batch_first; without a recurrent layer, only batch. Both may have any length. Its
@@ -61,10 +60,6 @@ def export(model: Part | Sequence[Part], path: str | os.PathLike[str], state: bo
 
 def _parts(model: Any) -> dict[str, Part]:
     """The parts of a model in the order they are called, by name."""
-    if isinstance(model, Network):
-        if not isinstance(model.layer, (RNN, LSTM)):
-            raise ValueError(f"a network of kind {model.kind!r} has no recurrent layer: export one of kind lstm or rnn")
-        return {_kind(model.layer): model.layer, "readout": model.readout}
     parts = list(model) if isinstance(model, (list, tuple)) else [model]
     for part in parts:
         _check(part)
@@ -85,7 +80,7 @@ def _check(part: Any) -> None:
             f"what a {type(part).__name__} computes is not known: give its layers as a list in the order they are "
             f"called, and a cell's weights to the layer of its kind; a layer is one of {', '.join(known)}"
         )
-    if not (callable(part) and isinstance(part, Hashable) and part in FUNCTIONS):
+    if not any(part is function for function in FUNCTIONS):
         raise TypeError(f"a model to export is made of {', '.join(known)}, got {part!r}")
 
 
@@ -213,13 +208,9 @@ class _Writer:
                 hidden_size=layer.hidden_size, direction="bidirectional" if D == 2 else "forward",
             )  # fmt: skip
             value = f"{own}.out" if k < count - 1 or layer.batch_first else out
-            if D == 1:
-                axis = self._weight("axis_of_directions", np.array([1]))
-                self._node("Squeeze", [f"{own}.steps", axis], [value], f"{own}.one_direction")
-            else:
-                self._node("Transpose", [f"{own}.steps"], [f"{own}.directions_last"], perm=[0, 2, 1, 3])
-                shape = self._weight("side_by_side", np.array([0, 0, -1]))
-                self._node("Reshape", [f"{own}.directions_last", shape], [value], f"{own}.side_by_side")
+            self._node("Transpose", [f"{own}.steps"], [f"{own}.directions_last"], perm=[0, 2, 1, 3])
+            shape = self._weight("side_by_side", np.array([0, 0, -1]))
+            self._node("Reshape", [f"{own}.directions_last", shape], [value], f"{own}.side_by_side")
         if layer.batch_first:
             self._node("Transpose", [value], [out], f"{name}.batch_first", perm=[1, 0, 2])
         for state, of_layers in zip(states, zip(*ends, strict=True), strict=True):
