@@ -153,7 +153,7 @@ def test_draw_writes_the_picture_of_a_cell_of_ones_own(capsys: pytest.CaptureFix
 
 def test_flow_compares_it_over_lags_and_splits_it(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["flow", "--lag", "6", "--hidden", "3", "--input", "2", "--seeds", "2", "--format", "svg"]
-    assert main([*argv, "--cells", "rnn,lstm1,mine.py:GRUCell"]) == 0
+    assert main([*argv, "--cells", "rnn,lstm,mine.py:GRUCell"]) == 0
     found = study(["rnn", "lstm1", cell_of("GRUCell")], 6, 3, 2, [0, 1])
     gru = found.cells[2]
     lags = [row for row in rows("flow/lags.csv") if (row["cell"], row["seed"]) == ("GRUCell", "1")]

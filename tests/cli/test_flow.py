@@ -172,12 +172,13 @@ def test_bad_input_is_one_line_and_status_2(capsys, argv, says):
 @pytest.mark.parametrize(
     ("cells", "says"),
     [
-        ("gru", "no cell is called 'gru' (choose from rnn, lstm1997, chrono, lstm with its forget bias"),
+        ("gru", "no cell is called 'gru' (choose from rnn, lstm, lstm with its forget bias, as lstm3"),
         ("", "no cell is called ''"),
         ("lstmnan", "no cell is called 'lstmnan'"),
         ("rnn,rnn", "expected different cells, at least one, got rnn, rnn"),
         ("RNN,rnn", "expected different cells, at least one, got rnn, rnn"),
         ("lstm1,lstm1.0", "expected different cells, at least one, got lstm1, lstm1.0"),
+        ("lstm,lstm1", "expected different cells, at least one, got lstm, lstm1"),
     ],
 )
 def test_cells_that_cannot_be_compared_are_refused(capsys, cells, says):

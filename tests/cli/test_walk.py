@@ -66,9 +66,16 @@ def test_a_cell_with_states_of_other_names(tmp_path: Path, capsys: pytest.Captur
         "    def equations(self, x, a, b, s):\n        return {'a': 0.5 * a + x, 'b': tl.tanh(b) * s, 's': s + a}\n"
     )
     spec = f"{file}:Three"
-    text = page_of(capsys, "--cell", spec, "--state", "s=1,2", "--state", "a=3", "4", "--x", "1", "2", "--only", "b")
-    assert re.search(r"^   s_prev +1 +2$", text, re.MULTILINE)
-    assert re.search(r"^   b_prev +0\.400 +0\.500$", text, re.MULTILINE)
+    for state in (
+        ["--state", "s=1,2", "--state", "a=3", "4"],
+        ["--state", "s=1,2", "a=3", "4"],
+        ["--state", "a =", "3,4", "s = 1 2"],
+    ):
+        text = page_of(capsys, "--cell", spec, *state, "--x", "1", "2", "--only", "b")
+        assert re.search(r"^   s_prev +1 +2$", text, re.MULTILINE)
+        assert re.search(r"^   b_prev +0\.400 +0\.500$", text, re.MULTILINE)
+    with pytest.raises(UserError, match="--state 1,2: write NAME=NUMBERS, such as"):
+        walk.run(options("--cell", spec, "--state", "1,2"))
     assert "0.5 * a_prev + x" in page_of(capsys, "--cell", spec, "--x", "1,2,3", "--only", "a")
     with pytest.raises(UserError, match=r"has no state h, only a, b, s"):
         walk.run(options("--cell", spec, "--h", "1,2", "--x", "1,2"))

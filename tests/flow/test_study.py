@@ -46,7 +46,7 @@ def chain(v, lag=LAG, hidden=4, size=3, seed=SEEDS[0]):
 
 
 @pytest.mark.parametrize(
-    ("key", "bias"), [("lstm0", 0), ("lstm-2.5", -2.5), ("lstm+3", 3), ("lstm-0", 0), ("lstm12", 12)]
+    ("key", "bias"), [("lstm0", 0), ("lstm-2.5", -2.5), ("lstm+3", 3), ("lstm-0", 0), ("lstm12", 12), ("lstm", 1)]
 )
 def test_any_forget_bias_has_a_name(key, bias):
     v = variant(key)
@@ -73,7 +73,7 @@ def test_a_seed_draws_the_weights(key):
     assert not any(np.array_equal(a[name], c[name]) for name in a if name.startswith("W_"))
 
 
-@pytest.mark.parametrize("key", ["", "gru", "lstm", "lstmnan", "lstminf", "lstm1e9", "lstm1997x", "LSTM1", "lstm100"])
+@pytest.mark.parametrize("key", ["", "gru", "lstmnan", "lstminf", "lstm1e9", "lstm1997x", "LSTM1", "lstm100"])
 def test_other_names_are_refused(key):
     with pytest.raises(ValueError, match="no cell is called"):
         variant(key)

@@ -19,7 +19,7 @@ examples:
   tinygrad-lstm flow --out flow
   tinygrad-lstm flow --lag 1000 --seeds 3 --format png
   tinygrad-lstm flow --cells rnn,lstm-2,lstm0,lstm5 --hidden 32
-  tinygrad-lstm flow --cells rnn,lstm1,my_cells.py:GRUCell
+  tinygrad-lstm flow --cells rnn,lstm,my_cells.py:GRUCell
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--input", type=whole(1, 64), default=4, metavar="N", help="size of the inputs (default: 4)")
     add("--seeds", type=whole(1, 100), default=5, metavar="N", help="how many seeds (default: 5)")
     add("--seed", type=whole(0, 2**62), default=0, metavar="N", help="the first of them (default: 0)")
-    what = f"of rnn, lstm1997, chrono, lstm with its forget bias, and FILE.py:NAME (default: {','.join(VARIANTS)})"
+    what = f"of rnn, lstm or lstm3, lstm-2, ..., lstm1997, chrono, FILE.py:NAME (default: {','.join(VARIANTS)})"
     add("--cells", type=lambda text: text.split(","), default=list(VARIANTS), metavar="LIST", help=what)
     add("--out", type=Path, default=Path("flow"), metavar="DIR", help="where to write (default: flow)")
     add("--format", choices=FORMATS, default="svg", help="of charts (default: svg)")

@@ -3,7 +3,7 @@
 examples:
   tinygrad-lstm walk
   tinygrad-lstm walk --h 0.1, 0.2, 0.3 --c 4 5 6 --x 1 0 0 0 --notation gamma
-  tinygrad-lstm walk --forget-bias 800 --input-bias -800 --only c
+  tinygrad-lstm walk --forget-bias 800 --input-bias -800 --only direct
   tinygrad-lstm walk --cell rnn --only gates
   tinygrad-lstm walk --cell my_cells.py:GRUCell --state h=0.1,0.2
   tinygrad-lstm walk --seed 3 --notation separate
@@ -52,7 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell", default="lstm", help=f"{', '.join(KINDS)} or FILE.py:NAME (default: lstm)")
     for name, what in {"x": "input of the step", "h": "hidden state before it", "c": "cell state before it"}.items():
         parser.add_argument(f"--{name}", nargs="+", metavar="NUMBER", help=f"{what}, such as 0.1,-0.2,0.3")
-    parser.add_argument("--state", help="NAME=NUMBERS: any state before the step", action="append", nargs="+")
+    parser.add_argument("--state", nargs="+", action="extend", help="any states before the step, as h=0.1,0.2 c=3,4")
     parser.add_argument("--notation", choices=NOTATIONS, help="how to write an LSTM (default: gates)")
     parser.add_argument("--only", metavar="SECTION", help="one section: its number, or a name such as gates, f, direct")
     parser.add_argument("--forget-bias", type=bias, metavar="B", help="all of b_f (default: 1)")
@@ -62,8 +62,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print the page. Raises UserError for vectors, options, a cell or a file that do not fit."""
-    options = {"x": args.x, "h": args.h, "c": args.c} | {w[0].partition("=")[0]: w for w in args.state or ()}
-    given = {name: _vector(name, " ".join(words).removeprefix(f"{name}=")) for name, words in options.items() if words}
+    before, *states = re.split(r"(\w+) *=", " ".join(args.state or ()))
+    if before.strip():
+        raise UserError(f"--state {before.strip()}: write NAME=NUMBERS, such as h=0.1,-0.2,0.3")
+    texts = {name: " ".join(words) for name, words in (("x", args.x), ("h", args.h), ("c", args.c)) if words}
+    texts |= dict(zip(states[::2], states[1::2], strict=True))
+    given = {name: _vector(name, text) for name, text in texts.items()}
     asked = args.cell, len(given.get("x", USUAL[0])), len(next((given[k] for k in given if k != "x"), USUAL[1]))
     try:
         cell = _built(*asked, args.seed)

@@ -26,7 +26,7 @@ VARIANTS = ("rnn", "lstm1997", "lstm0", "lstm1", "lstm3", "chrono")
 MOST = 5000  # steps of lag
 ALL_PARTS = 200  # up to this lag the gradient is split by every number of detours
 PARTS = 24  # beyond it, by 0 to this many, and the rest
-_LSTM = re.compile(r"lstm([+-]?\d{1,2}(?:\.\d{1,6})?)")
+_LSTM = re.compile(r"lstm([+-]?\d{1,2}(?:\.\d{1,6})?)?")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Variant:
 
 
 def variant(key: Kind, input_size: int = 4, hidden_size: int = 8) -> Variant:
-    """The cell called rnn, lstm1997 (no forget gate), chrono, or lstmB with B the forget bias, as lstm0 or lstm-2.5.
+    """The cell called rnn, lstm1997 (no forget gate), chrono, lstm, or lstmB with B the forget bias, as lstm0, lstm-2.
 
     Or a class of one's own, whose states are looked at in a cell of these sizes. Raises ValueError for any other name.
     """
@@ -62,12 +62,12 @@ def variant(key: Kind, input_size: int = 4, hidden_size: int = 8) -> Variant:
     elif key in named:
         found = Variant(key, named[key], None, key)
     elif (lstm := _LSTM.fullmatch(key)) is not None:
-        bias = float(lstm[1]) + 0.0  # no minus before 0
+        bias = float(lstm[1] or 1) + 0.0  # no minus before 0
         found = Variant(f"lstm{bias:g}", f"LSTM, forget bias {bias:g}", bias, "lstm")
     else:
         raise ValueError(
-            f"no cell is called {key!r} (choose from rnn, lstm1997, chrono, lstm with its forget bias, as lstm1 or "
-            "lstm-2, and cells of your own)"
+            f"no cell is called {key!r} (choose from rnn, lstm, lstm with its forget bias, as lstm3 or lstm-2, "
+            "lstm1997, chrono, and cells of your own)"
         )
     cell = found.build(input_size, hidden_size, 2, 0)
     return replace(found, state=next(iter(direct_states(cell)), cell.states[0]))
