@@ -138,13 +138,13 @@ def trace_sequence(
     if len(tokens) != len(vectors):
         raise ValueError(f"{len(vectors)} steps need as many tokens, got {len(tokens)}")
 
-    state = _zeros(cell)
+    state: tuple[Tensor, ...] = ()
     u = np.random.default_rng([seed, 1]).standard_normal(cell.hidden_size)
     met: dict[str, list[Tensor]] = {name: [] for name in (*reversed(cell.states), "x")}
     with without_collector():
         for vector in vectors:
             x = tensor(vector, requires_grad=True, name="x")
-            after = cell(x, state)
+            after = cell(x, state or None)
             state = after if isinstance(after, tuple) else (after,)
             for name, value in zip((*cell.states, "x"), (*state, x), strict=True):
                 met[name].append(value)
@@ -159,11 +159,6 @@ def trace_sequence(
     return TracedSequence(cell, tokens, seed, flow, norms, paths, name, name + forget_bias(cell))
 
 
-def _zeros(cell: Cell) -> tuple[Tensor, ...]:
-    zeros = np.zeros(cell.hidden_size, cell.dtype)
-    return tuple(tensor(zeros, requires_grad=True, name=f"{name}0") for name in cell.states)
-
-
 def _path(cell: Cell, flow: Flow, state: str, part: float) -> Path:
     """A direct path as it was measured."""
     factors = [step.factor(state).mean() for step in flow.cell_steps[1:] if state in step.direct]
@@ -176,7 +171,7 @@ def _path(cell: Cell, flow: Flow, state: str, part: float) -> Path:
 
 def first_step(cell: Cell) -> Step:
     """What a step on zeros records, as far as the state that the cell shows is made of it."""
-    after = cell(np.zeros(cell.input_size, cell.dtype), _zeros(cell))
+    after = cell(np.zeros(cell.input_size, cell.dtype))
     steps = find_steps(operations(after[0] if isinstance(after, tuple) else after)[::-1])
     if not steps:
         raise ValueError(
