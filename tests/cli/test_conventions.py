@@ -19,6 +19,7 @@ from tinygrad_lstm.cli.draw import check_suffix
 from tinygrad_lstm.cli.errors import UserError
 from tinygrad_lstm.cli.terminal import show_json
 from tinygrad_lstm.cli.train import typed
+from tinygrad_lstm.flow.sequence import factor_a_step
 from tinygrad_lstm.flow.study import study
 from tinygrad_lstm.sentences import study_reading
 from tinygrad_lstm.tasks import TASKS, make
@@ -172,7 +173,7 @@ def test_flow_as_json(capsys):
     for cell, data in zip(measured.cells, found["cells"], strict=True):
         assert (data["cell"], data["label"]) == (cell.variant.key, cell.variant.label)
         assert (data["at_T"], data["at_lag"]) == (cell.norms()[0], cell.norms()[-1])
-        assert data["factor"] == cell.factor()
+        assert data["factor"] == factor_a_step(cell.norms())
         assert data["direct"] == (cell.relative()[-1] if cell.path else None)
         assert [part["share"] for part in data["split"]] == [part.share for part in cell.parts]
 

@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 
 from ..files import all_or_nothing
-from ..flow.sequence import TINY, check_memory
+from ..flow.sequence import TINY, check_memory, factor_a_step
 from ..flow.study import MOST, VARIANTS, CellStudy, Study, study, variant
 from ..sentences import study_plainly, study_reading
 from .common import kind_of, told, whole
@@ -168,7 +168,7 @@ def _medians(cell: CellStudy) -> dict[str, float | None]:
         "at_lag": norms[-1],
         "least": min(ends),
         "most": max(ends),
-        "factor": cell.factor(),
+        "factor": factor_a_step(norms),
         "closed": None if closed is None else closed[-1],
         "direct": None if relative is None else relative[-1],
         "cosine": None if cosine is None else cosine[-1],

@@ -144,8 +144,8 @@ def trace_sequence(
     with without_collector():
         for vector in vectors:
             x = tensor(vector, requires_grad=True, name="x")
-            after = cell(x, state or None)
-            state = after if isinstance(after, tuple) else (after,)
+            step = cell.step(x, state or None)
+            state = tuple(getattr(step, name) for name in cell.states)
             for name, value in zip((*cell.states, "x"), (*state, x), strict=True):
                 met[name].append(value)
         loss = state[0] @ tensor(u / np.linalg.norm(u), name="u") if read is None else read(state[0])
@@ -171,8 +171,8 @@ def _path(cell: Cell, flow: Flow, state: str, part: float) -> Path:
 
 def first_step(cell: Cell) -> Step:
     """What a step on zeros records, as far as the state that the cell shows is made of it."""
-    after = cell(np.zeros(cell.input_size, cell.dtype))
-    steps = find_steps(operations(after[0] if isinstance(after, tuple) else after)[::-1])
+    shown = getattr(cell.step(np.zeros(cell.input_size, cell.dtype)), cell.states[0])
+    steps = find_steps(operations(shown)[::-1])
     if not steps:
         raise ValueError(
             f"a step of {type(cell).__name__} computes nothing: its new state has to be made of the old one"

@@ -20,7 +20,7 @@ from ..kinds import Kind, build, kind_name, make_cell
 from ..nn import Cell
 from ..shown import Shown
 from .graph import Flow, norm
-from .sequence import TINY, Floats, Path, TracedSequence, direct_states, factor_a_step, first_step, trace_sequence
+from .sequence import TINY, Floats, Path, TracedSequence, direct_states, first_step, trace_sequence
 
 VARIANTS = ("rnn", "lstm1997", "lstm0", "lstm1", "lstm3", "chrono")
 MOST = 5000  # steps of lag
@@ -149,10 +149,6 @@ class CellStudy:
         """Median over the seeds of the cosine between the direct part and the whole, NaN where one of them is lost."""
         cosines = [r.cosine for r in self.runs if r.cosine is not None]
         return np.median(cosines, axis=0) if cosines else None
-
-    def factor(self) -> float | None:
-        """The factor on the median norm of one step back. See `factor_a_step`."""
-        return factor_a_step(self.norms())
 
 
 @dataclass(frozen=True, eq=False)
