@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.flow import Flow, Node
-from tinygrad_lstm.flow.factors import factor
+from tinygrad_lstm.steps.factors import factor
 
 
 def lstm_step() -> tuple[tl.Tensor, tl.nn.LSTMCell]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..flow import Edge, Flow, Node
-from ..flow.factors import factor
+from ..steps.factors import factor
 from . import labels, theme
 from .graph import Arrow, Picture, Shape
 from .layout_graph import GraphDrawer, edge_id, rows, use_id, weight

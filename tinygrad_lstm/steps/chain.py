@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..flow import Edge, Flow, Node
-from ..flow.factors import local, template, written
 from ..flow.graph import Array, norm
 from ..flow.steps import Step
 from ..primitives import TABLE
+from .factors import local, template, written
 
 BENDS = {p.name for p in TABLE.values() if p.bends}
 KEEPS = {p.name for p in TABLE.values() if p.moves}

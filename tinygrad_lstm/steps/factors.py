@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..flow.graph import Array, Edge, Node, norm
 from ..primitives import TABLE
-from .graph import Array, Edge, Node, norm
 
 _SHORT = 12  # characters that a function is written out with
 
