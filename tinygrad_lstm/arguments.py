@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_ndarray = np.ndarray
-
 
 def as_size(name: str, value: Any, least: float = 1) -> int:
     """A whole number from `least` on. Raises TypeError for what is no whole number, ValueError for one below."""
@@ -116,7 +114,7 @@ def check_array(data: Any) -> None:
                     "use tl.stack or tl.concat"
                 )
             check_array(x)
-    elif isinstance(data, _ndarray) and any(getattr(type(data), k) is not getattr(_ndarray, k) for k in _OWN_RULES):
+    elif isinstance(data, np.ndarray) and any(getattr(type(data), k) is not getattr(np.ndarray, k) for k in _OWN_RULES):
         way = (
             "its .filled(...) values, and weigh what is masked with 0"
             if hasattr(data, "filled")
@@ -136,7 +134,7 @@ def real_array(
     """
     if hasattr(data, "__primitive__"):
         data = data.numpy()
-    if type(data) is not _ndarray:
+    if type(data) is not np.ndarray:
         check_array(data)
     elif dtype is None and data.dtype.isnative and data.dtype.kind in _REAL:  # nothing to ask: five times as quick
         return np.array(data, order=order)

@@ -17,7 +17,6 @@ from .arguments import check_array
 from .messages import describe
 from .shown import Shown
 
-_ndarray = np.ndarray
 _NO_FLOAT = "a plain number has no gradient: use tl.tanh for math.tanh and so on, or .item() where none is wanted"
 _reading_refused: ContextVar[type[Exception] | None] = ContextVar("reading refused", default=None)
 
@@ -61,7 +60,6 @@ class ArrayLike(Shown):
     __pandas_priority__ = 10_000  # above every type of pandas's, so that `series * x` comes to us and is recorded
 
     _array: npt.NDArray[Any]
-    _grad: npt.NDArray[Any] | None
     name: Any
     primitive: Any
     requires_grad: bool
@@ -98,7 +96,7 @@ class ArrayLike(Shown):
         """The values as a read-only view: a value may be needed by a later backward pass. Copy to change."""
         array = values_of(self)
         array.flags.writeable = False
-        if isinstance(array.base, _ndarray):
+        if isinstance(array.base, np.ndarray):
             array.base.flags.writeable = False
         return array.view()  # type: ignore[no-any-return]
 
@@ -162,13 +160,6 @@ class ArrayLike(Shown):
         Raises TypeError where that would lose a gradient: of a tensor that needs one, outside `no_grad`.
         """
         return np.array(self._given_away(), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **options: Any) -> Any:
-        """The values for `torch.from_dlpack` and its kin: a copy, since they might write to it. As `__array__`."""
-        return self._given_away().copy().__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return np.empty(0).__dlpack_device__()
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options:

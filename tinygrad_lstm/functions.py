@@ -18,8 +18,6 @@ from .arguments import check_array
 from .forwards import is_basic_index, wide
 from .primitives import Primitive
 
-_ndarray = np.ndarray
-
 Axis = int | Sequence[int] | None
 
 
@@ -48,7 +46,7 @@ def _axis(axis: int, ndim: int) -> int:
 
 def _arrays(x: Any) -> Any:
     """Anything with a shape as it is; numbers and lists as an ndarray."""
-    if type(x) is _ndarray or hasattr(x, "__primitive__"):
+    if type(x) is np.ndarray or hasattr(x, "__primitive__"):
         return x
     check_array(x)
     return np.asarray(x)
@@ -190,7 +188,7 @@ def _frozen(index: Any) -> Any:
         return slice(*(k if k is None else operator.index(k) for k in (index.start, index.stop, index.step)))
     if is_basic_index(index):
         return index
-    if isinstance(index, _ndarray):
+    if isinstance(index, np.ndarray):
         check_array(index)  # a mask over an index would be dropped
     copy = np.array(index)
     return copy if copy.size or hasattr(index, "dtype") else copy.astype(np.intp)  # x[[]] is empty, not a float
@@ -292,7 +290,7 @@ def _read_only(x: Any) -> Any:
 def _numbers(what: str, value: Any) -> Any:
     array = np.array(None) if hasattr(value, "__primitive__") else np.asarray(value)
     if array.dtype.kind not in "fiub":
-        kind = type(value).__name__ + (f" of {array.dtype}" if isinstance(value, _ndarray) else "")
+        kind = type(value).__name__ + (f" of {array.dtype}" if isinstance(value, np.ndarray) else "")
         raise TypeError(f"{what} must give an array of real numbers, got {kind}")
     return array
 
