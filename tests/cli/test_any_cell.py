@@ -311,6 +311,7 @@ def test_a_text_is_written_by_a_cell_of_ones_own(capsys: pytest.CaptureFixture[s
 
 COMMANDS = [
     ["explain", "a b", "--cells"], ["flow", "--lag", "2", "--cells"], ["draw"], ["train", "latch", "--cell"],
+    ["explore", "a b", "--cells"], ["walk", "--cell"],
 ]  # fmt: skip
 
 

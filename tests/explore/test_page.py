@@ -176,6 +176,26 @@ def test_a_cell_that_no_page_can_run_is_refused_with_the_reason(odd: Any, says: 
         page("a b", cells={"odd": cell})
 
 
+class Wrapped(Cell):
+    """Another cell's step, and what is made of it."""
+
+    states = ("h",)
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(3, 3)
+        self.inner = inner
+
+    def equations(self, x: Any, h: Any) -> dict[str, Any]:
+        after = self.inner(x, (h, h) if len(self.inner.states) == 2 else h)
+        return {"h": 2 * (after[0] if isinstance(after, tuple) else after)}
+
+
+@pytest.mark.parametrize("inner", [RNNCell(3, 3), tl.nn.LSTMCell(3, 3)])
+def test_a_cell_that_holds_another_is_refused(inner: Cell) -> None:
+    with pytest.raises(ValueError, match="cannot be explored: its step holds another cell's"):
+        page("a b", cells={"wrapped": Wrapped(inner)})
+
+
 def test_cells_of_ones_own_must_fit_the_page() -> None:
     with pytest.raises(ValueError, match="inputs of one size, got 2, 3"):
         page("a b", cells={"a": RNNCell(2, 2), "b": RNNCell(3, 2)})

@@ -182,7 +182,8 @@ class Program:
         after = self.step.recording.after
         flow = read_graph(sum((s.sum() for s in after[1:]), after[0].sum()))
         chain = find_chain(flow)
-        if chain is None:
+        ends = {} if chain is None else {name: flow.tensor(node) for name, node in chain[0].after.items()}
+        if chain is None or any(ends.get(name) is not x for name, x in zip(self.cell.states, after, strict=True)):
             raise ValueError(f"{self.cell!r} cannot be explored: its step holds another cell's")
         elements = Elements(chain[0])
         every = [*elements.all, *elements.outs.values()]
