@@ -197,7 +197,7 @@ class Program:
         gates = {e: self._parameters(e) for e in elements.all if e.kind == "gate"}
         for e, parameters in gates.items():
             e.rows = len(parameters) + self._rows - 1
-        lanes = _lay_out(elements)
+        lanes = Lanes(elements, sorted(gates, key=lambda e: e.node.id), elements.lanes)  # as they were recorded
         shapes = [
             {
                 "kind": e.kind,
@@ -277,12 +277,6 @@ class Program:
             node = self.nodes[k]
             if not (joined or e.kind == "gate") or crosses == (node["op"] == "affine"):
                 yield from ((k, slot) for slot, i in enumerate(node["in"]) if i in sources)
-
-
-def _lay_out(elements: Elements) -> Lanes:
-    """The gates in the order in which they were recorded."""
-    gates = sorted((e for e in elements.all if e.kind == "gate"), key=lambda e: e.node.id)
-    return Lanes(elements, gates, elements.lanes)
 
 
 def _corners(path: list[tuple[int, int]]) -> list[tuple[int, int]]:
