@@ -316,3 +316,18 @@ def test_a_long_name_is_cut(svg):
     drawing = tl.draw(tl.tensor([1.0], requires_grad=True, name="ab" * 5000) * 2, titles=["cd" * 5000])
     assert len(drawing.source) < 20_000
     assert re.match(r"(ab)+a?…b?(ab)+", svg(drawing).of("input")[0].text)
+
+
+def test_layers_above_each_other_have_every_step_folded(svg):
+    lstm = tl.nn.LSTM(3, 4, num_layers=2, dtype=np.float64, compiled=False)
+    _, (h, _) = lstm(np.ones((4, 1, 3)))
+    page = svg(tl.draw(h.sum()))
+    assert [item.text.partition("]")[0] for item in page.of("group")] == [f"lstm[{k}" for k in (1, 2, 3, 4)] * 2
+    assert page.of("gate") == []
+    assert {item.text for item in page.of("scope-title")} == {"layer 1", "layer 2"}
+
+
+def test_a_compiled_sequence_says_how_its_steps_are_seen():
+    out, _ = tl.nn.LSTM(3, 4, dtype=np.float64)(np.ones((6, 2, 3)))
+    drawn = tl.draw(out.sum()).picture
+    assert "run it with compiled=False to see its steps" in drawn.legend

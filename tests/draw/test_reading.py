@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,11 @@ def lstm(steps: int, hidden: int = 3) -> tl.Tensor:
     return loss
 
 
+def sequence(**options: Any) -> tl.Tensor:
+    out, _ = tl.nn.LSTM(3, 4, dtype=np.float64, **options)(tl.tensor(array(5, 2, 3), requires_grad=True, name="xs"))
+    return out[-1].sum()
+
+
 def steps_of_one_weight() -> tl.Tensor:
     w = tl.tensor(0.5, requires_grad=True, name="w")
     h = tl.tensor(0.0, requires_grad=True, name="h0")
@@ -118,6 +124,8 @@ FORWARD: dict[str, Callable[[], tl.Tensor]] = {
     "one weight": steps_of_one_weight,
     "layers in scopes": layers_in_scopes,
     "long names": long_names,
+    "compiled sequence": sequence,
+    "layers of an LSTM": lambda: sequence(num_layers=2, compiled=False),
 }
 BOTH: dict[str, Callable[[], tl.Tensor]] = {
     "LSTM step": lambda: lstm(1),
@@ -196,6 +204,12 @@ def test_a_long_chain_of_layers_is_no_taller_than_two_pages() -> None:
 
 def test_what_follows_in_another_scope_stands_below_it_and_not_at_its_side() -> None:
     assert reading("layers in scopes", False).width < 700  # no stairs
+
+
+def test_a_sequence_both_ways_can_be_read() -> None:
+    page = Reading(tl.draw(sequence(bidirectional=True, compiled=False)).pipe("svg"))
+    assert page.width <= 900
+    assert page.smallest() >= 9
 
 
 def test_a_long_name_is_shortened_in_its_middle() -> None:

@@ -147,6 +147,8 @@ def _notes(flows: Sequence[Flow], cells: bool) -> list[str]:
     notes = []
     if cells and any(value.ndim > 1 and value.size > value.shape[-1] for value in values):
         notes.append("of a batch the first element is shown; norms are of all")
+    if any(node.op == "scan" for flow in flows for node in flow.nodes):
+        notes.append("a compiled sequence is one operation, scan: run it with compiled=False to see its steps")
     lengths = (n for v in values for n in (v.shape[-1], 0 if cells else v.size // v.shape[-1]))
     if any(sampled(n) > 1 for n in lengths):
         notes.append("of a long array the largest of every few elements is shown; norms are of all")

@@ -38,11 +38,13 @@ def fold(flow: Flow) -> dict[Node, Group]:
         return len(flow.nodes) - len(home) + len(groups) > LIMIT
 
     operations = [node for node in flow.nodes if node.op]
-    steps = sorted({node.step for node in operations if node.step is not None})
-    for node in operations:
-        if node.step is not None and node.step not in (*steps[:2], steps[-1]):
-            depth = max(k for k, scope in enumerate(node.scopes) if scope.step is not None)
-            put(node, node.scopes[: depth + 1], str(node.scopes[depth]), node.scopes[:depth])
+    steps = {node: _step_scopes(node) for node in operations if node.step is not None}
+    numbers = sorted({path[-1].step or 0 for path in steps.values()})
+    several = len(set(steps.values())) > len(numbers)  # cells side by side, as layers above each other
+    opened = set() if several else {*numbers[:2], numbers[-1]} if numbers else set()
+    for node, path in steps.items():
+        if path[-1].step not in opened:
+            put(node, path, str(path[-1]), path[:-1])
     for node in operations if is_large() else ():
         if node.scopes and node is not flow.root:
             put(node, node.scopes[:1], str(node.scopes[0]))
@@ -67,3 +69,8 @@ def fold(flow: Flow) -> dict[Node, Group]:
         for node in nodes[3:] if len(nodes) > LIMIT // 12 else ():
             put(node, consumer, f"{len(nodes) - 3} inputs", consumer.scopes)
     return home
+
+
+def _step_scopes(node: Node) -> tuple[ScopeName, ...]:
+    """The scopes of a node down to the innermost that has a step."""
+    return node.scopes[: 1 + max(k for k, scope in enumerate(node.scopes) if scope.step is not None)]

@@ -212,6 +212,8 @@ class GraphDrawer:
             self.picture.rows.append([source, target])
             self._accompanied.add(target)
             arrow.rows = 3
+        elif len(edge.consumer.inputs) > 6:
+            arrow.rows += edge.slot % 2  # in two rows, as these of a compiled sequence
 
     def merge_parallel(self) -> None:
         """Between a folded group and anything else only the widest of several edges is drawn."""

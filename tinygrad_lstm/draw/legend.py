@@ -22,7 +22,7 @@ def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = Tr
     keys = {
         font("─→ ⋯→", _SIZE): "adjoint" in classes and "values the way they go, dotted those that a rule keeps",
         _bars(scale): traced and f"{ends}: {what}",
-        _bars(scale, state=True): "edge state" in {arrow.css for arrow in picture.arrows} and "along the cell state",
+        _bars(scale, state=True): "edge state" in {arrow.css for arrow in picture.arrows} and "along a direct path",
         _swatch("×", theme.LOSS): "adjoint" in classes and box,
         _swatch("W", theme.WEIGHT): "parameter" in classes and traced and "∇ this use's share",
         heat: any("BGCOLOR" in shape.label for shape in picture.shapes) and "− 0 +",
@@ -31,8 +31,8 @@ def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = Tr
         font("━━", _SIZE): theme.NOT_A_NUMBER in colours and "gradient is NaN",
     }
     rows = [td(k) + cell(w, _SIZE, theme.MUTED, ALIGN="LEFT") for k, w in keys.items() if w]
-    notes = [cell(note, 10, bold=True, ALIGN="LEFT", COLSPAN="2") for note in picture.notes]
-    return table(rows + notes, CELLPADDING="1", CELLSPACING="1")
+    marks = td(table(rows, CELLPADDING="1", CELLSPACING="1"), ALIGN="LEFT")
+    return table([marks, *(cell(note, 10, bold=True, ALIGN="LEFT") for note in picture.notes)], CELLSPACING="1")
 
 
 def _bars(scale: theme.Scale, state: bool = False) -> str:
