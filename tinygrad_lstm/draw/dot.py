@@ -135,7 +135,10 @@ def _arrow(arrow: Arrow) -> str:
 
 
 def _spline(path: list[Point], head: float) -> str:
-    """A polyline as Graphviz writes a spline: cubic Beziers, corners rounded, the tip apart."""
+    """A polyline as Graphviz writes a spline: cubic Beziers, corners rounded, the tip apart.
+
+    Of a straight piece the ends are the control points too.
+    """
     tip = path[-1]
     if head:
         tip = _toward(path[-1], path[-2], _CLEAR)
@@ -145,10 +148,10 @@ def _spline(path: list[Point], head: float) -> str:
     for corner, after in pairwise(path[1:]):
         r = min(_CORNER, math.dist(here, corner) / 2, math.dist(corner, after) / 2)
         start, end = _toward(corner, here, r), _toward(corner, after, r)
-        points += [*_thirds(here, start), start]
+        points += [here, start, start]
         points += [_toward(start, corner, r * _ARC), _toward(end, corner, r * _ARC), end]
         here = end
-    points += [*_thirds(here, path[-1]), path[-1]]
+    points += [here, path[-1], path[-1]]
     start_text = f"e,{_point(tip)} " if head else ""
     return start_text + " ".join(_point(p) for p in points)
 
@@ -160,10 +163,6 @@ def _toward(a: Point, b: Point, distance: float) -> Point:
         return a
     part = distance / length
     return a[0] + (b[0] - a[0]) * part, a[1] + (b[1] - a[1]) * part
-
-
-def _thirds(a: Point, b: Point) -> list[Point]:
-    return [_toward(a, b, math.dist(a, b) / 3), _toward(a, b, 2 * math.dist(a, b) / 3)]
 
 
 def _point(p: Point) -> str:

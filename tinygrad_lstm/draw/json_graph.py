@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,8 +54,8 @@ def graph_dict(
 
 
 def json_text(document: Json) -> str:
-    """The document as JSON with one node, edge or scope a line, so that two files can be compared line by line."""
-    return _lines(document, 4, "") + "\n"
+    """The document as JSON text, a key a line, so that two files can be compared line by line."""
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def _graph(flow: Flow, title: str | None) -> Json:
@@ -145,16 +145,3 @@ def _param(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return {"array": {"shape": list(value.shape), "dtype": value.dtype.name}}
     return {"object": type(value).__name__}
-
-
-def _lines(value: Any, depth: int, indent: str) -> str:
-    """JSON that opens objects and lists to a depth and keeps what is deeper on one line."""
-    if not depth or not value or not isinstance(value, list | Mapping):
-        return json.dumps(value, allow_nan=False)
-    inner = indent + "  "
-    if isinstance(value, Mapping):
-        items = [f"{json.dumps(k)}: {_lines(v, depth - 1, inner)}" for k, v in value.items()]
-    else:
-        items = [_lines(v, depth - 1, inner) for v in value]
-    start, end = "{}" if isinstance(value, Mapping) else "[]"
-    return f"{start}\n{inner}" + f",\n{inner}".join(items) + f"\n{indent}{end}"
