@@ -111,11 +111,10 @@ def _function(library: ctypes.CDLL, name: str) -> Any:
 @contextmanager
 def without_collector() -> Iterator[None]:
     """Keep Python's cyclic collector away: it would go over a long graph again and again and find nothing."""
-    if not gc.isenabled():
-        yield
-        return
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if enabled:
+            gc.enable()

@@ -441,4 +441,4 @@ def test_a_run_for_which_there_is_no_memory_gives_nothing_back() -> None:
     with pytest.raises(MemoryError):
         Run(program, 2**40, 2**10, None, needs_x=False)
     gc.collect()
-    assert program.spare == []
+    assert program.spare == {}

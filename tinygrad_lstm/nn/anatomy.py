@@ -94,30 +94,16 @@ class Anatomy:
 
     def _equations(self) -> list[str]:
         """Every named value, in order; a state goes by its name until its next value is there."""
-        step, lines = self.step, []
+        step, lines, seen = self.step, [], set[Value]()
         named = [(name, v) for v in (*step.fixed, *step.computed) for name, w in step.named.items() if w is v]
         named += [(name, v) for name, v in step.named.items() if v.op in ("state", "x")]
-        place = {v: k for k, (_, v) in reversed([*enumerate(named)])}
-        new = {name: k for k, (name, _) in enumerate(named)}
-        uses = {s: [place[w] for w in self._readers(s) if w in place] + [k for k, (_, v) in enumerate(named) if v is s]
-                for s in step.before}  # fmt: skip
-        old = {name: "{}_prev" if max(uses[s], default=-1) > new[name] else "{}"
-               for name, s in zip(self.states, step.before, strict=True)}  # fmt: skip
-        words, seen = Words(step, old), set[Value]()
+        old = dict.fromkeys(self.states, "{}")
         for name, v in named:
+            words = Words(step, old)
             lines.append(f"{name} = {words(v) if v in seen or v.op in ('state', 'x') else words.written(v)}")
             seen.add(v)
+            old |= {name: "{}_prev"}
         return lines
-
-    def _readers(self, value: Value) -> set[Value]:
-        """The named values in whose equation a value stands."""
-        found = dict.fromkeys(self.step.consumers[value])
-        stack = [v for v in found if not self._words.name(v)]
-        while stack:
-            new = [v for v in self.step.consumers[stack.pop()] if v not in found]
-            found |= dict.fromkeys(new)
-            stack += [v for v in new if not self._words.name(v)]
-        return {v for v in found if self._words.name(v)}
 
 
 class _Adjoints:

@@ -35,6 +35,11 @@ class Place(NamedTuple):
     rows: slice
     later: int = 0
 
+    @property
+    def key(self) -> str:
+        """The same for a state before and after its step."""
+        return str(self[:2])
+
 
 class Code(Words):
     """Values as Python writes them: by the names of a program, numbers to the last digit."""
@@ -66,7 +71,7 @@ class Program:
         self.step = step
         self.words = Words(step, {s.name or "": "{}_prev" for s in step.before})
         self.code = Code(self)
-        self.spare: list[Any] = []  # the buffers of a run that is over
+        self.spare: dict[tuple[int, int], Any] = {}  # the buffers of a run that is over, by length and batch
         self.buffers: dict[str, tuple[int, str]] = {}
         self.places: dict[str, Place] = {}
         self.columns: dict[str, Value] = {}

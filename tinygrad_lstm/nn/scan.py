@@ -20,7 +20,7 @@ from ..messages import describe
 from ..primitives import Primitive, where
 from ..tensor import Tensor, constant, record
 from .cell import Cell
-from .compile import Program, compile_recording
+from .compile import Place, Program, compile_recording
 from .module import given
 from .recorded import Group, Value
 from .recording import NotCompiled, Recording, record_step
@@ -67,7 +67,9 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
     if program is None or recording is None:
         hs, *last = _op_by_op(cell, xs, before, ends)
     else:
-        hs, *last = _compiled(program, recording, xs, before, ends)
+        run = Run(program, len(xs), xs.shape[1], ends, xs.requires_grad)
+        out = record(_SCAN, (xs, *before, *recording.fixed), {"run": run})
+        hs, *last = out[: len(xs)], *(out[len(xs) + k] for k in range(len(before)))
     if alone:
         hs, last = hs.reshape(len(hs), -1), [s.reshape(-1) for s in last]
     return hs, (last[0] if len(last) == 1 else tuple(last))
@@ -170,9 +172,10 @@ class Buffers:
         self.slots: dict[str, tuple[Array, ...]] = {}
         for kind in ("steps", "chunk"):
             names = [w for w in program.loops["forward"] + program.loops["back"] if program.kind(w) == kind]
-            views = {self._key(w): self._all(w) for w in names}
-            together = zip(*views.values(), strict=True)
-            self.slots |= zip(views, zip(*together, strict=True), strict=True)
+            views = {
+                program.places[w].key: self.arrays[program.places[w].buffer][:, program.places[w].rows] for w in names
+            }
+            self.slots |= zip(views, zip(*zip(*views.values(), strict=True), strict=True), strict=True)
         self.steps = self._step_by_step("forward", slice(0, T))
         self.chunks: list[Any] = []  # of the way back, the last steps first
         for end in range(T, 0, -at_once):
@@ -182,24 +185,17 @@ class Buffers:
 
     def _step_by_step(self, function: str, steps: slice) -> list[tuple[Array, ...]]:
         """What a function takes in each step."""
-        taken = self.program.loops[function]
-        return list(zip(*(self.slots[self._key(w)][self._within(w, steps)] for w in taken), strict=True))
+        taken = [self.program.places[w] for w in self.program.loops[function]]
+        return list(zip(*(self.slots[at.key][self._within(at, steps)] for at in taken), strict=True))
 
     def view(self, name: str, steps: slice) -> Array:
         """A value over some steps, (steps, rows, batch)."""
-        return self._all(name)[self._within(name, steps)]
-
-    def _within(self, name: str, steps: slice) -> slice:
-        first = self.program.places[name].later + (steps.start if self.program.kind(name) == "steps" else 0)
-        return slice(first, first + steps.stop - steps.start)
-
-    def _key(self, name: str) -> str:
-        return str(self.program.places[name][:2])
-
-    def _all(self, name: str) -> Array:
-        """All that is held of a value, also of a state before and after its step."""
         place = self.program.places[name]
-        return self.arrays[place.buffer][:, place.rows]
+        return self.arrays[place.buffer][self._within(place, steps), place.rows]
+
+    def _within(self, place: Place, steps: slice) -> slice:
+        first = place.later + (steps.start if self.program.buffers[place.buffer][1] == "steps" else 0)
+        return slice(first, first + steps.stop - steps.start)
 
     def take(self, fixed: dict[Value, Array]) -> None:
         """Put weights and vectors where the program reads them."""
@@ -222,16 +218,14 @@ class Run:
     def __init__(self, program: Program, T: int, batch: int, lengths: Lengths, needs_x: bool) -> None:
         self.program, self.T, self.lengths, self.needs_x = program, T, lengths, needs_x
         self.one_at_a_time = free_in_forks(threading.Lock())  # two threads may go back through one graph
-        try:
-            spare = program.spare.pop()
-        except IndexError:
-            spare = None
-        fits = spare is not None and (spare.T, spare.batch) == (T, batch)
-        self.buffers = spare if fits else Buffers(program, T, batch)
+        spare, program.spare = program.spare, {}
+        self.buffers = spare.pop((T, batch), None)
+        spare.clear()  # what does not fit makes room
+        self.buffers = self.buffers or Buffers(program, T, batch)
 
     def __del__(self) -> None:
-        if hasattr(self, "buffers"):  # not where making them ran out of memory
-            self.program.spare[:] = [self.buffers]
+        if self.buffers:  # not where making them ran out of memory
+            self.program.spare = {(self.T, self.buffers.batch): self.buffers}
 
     def forward(self, xs: Array, *given: Array) -> Array:
         """The first state of every step and then the last of every state, (T + states, batch, hidden)."""
@@ -288,14 +282,12 @@ class Run:
 
     def _back(self, at: slice, steps: list[Any], states: list[Array], hs: Array, last: Array) -> None:
         """Run the loop back over a chunk of steps, with what arrives at its states from later ones and from outside."""
-        n = at.stop - at.start
-        for k, d in enumerate(states):
-            later = d[0].copy()
-            if k == 0:
-                turn(hs, d[1 : n + 1], 16)
-                later += d[n]
-                d[0] = 0
-            d[n] = later
+        (first, *others), n = states, at.stop - at.start
+        turn(hs, first[1 : n + 1], 16)
+        first[n] += first[0]
+        first[0] = 0
+        for d in others:
+            d[n] = d[0]
         ends = {self.T} if self.lengths is None else {*self.lengths.tolist()}
         stops = sorted({at.stop, *(t for t in ends if at.start < t < at.stop)}, reverse=True)
         for stop, start in pairwise([*stops, at.start]):
@@ -308,8 +300,9 @@ class Run:
     def _of_fixed(self, dW: dict[Group, Array], sums: dict[str, Array]) -> list[Array | None]:
         """The cotangents of what is fixed: weights and biases from the groups, vectors from what was added up."""
         arrived = [(v, dW[g][at, rows].T) for g, blocks in self.program.blocks.items() for v, rows, at in blocks]
+        arrived += [(v, sums[name]) for name, v in self.program.sums.items()]
         found: dict[Value, Array] = {}
-        for v, a in [*arrived, *((v, sums[name]) for name, v in self.program.sums.items())]:
+        for v, a in arrived:
             shape = self.fixed[v].shape
             if a.shape != shape:  # a number that is repeated, or a row
                 a = (a if a.size == math.prod(shape) else a.sum()).reshape(shape)
@@ -337,12 +330,3 @@ def _backward(g: Any, out: Any, *inputs: Any, run: Run) -> list[Array | None]:
 
 # Not a line of the derivative table: its rule is not written in the table's primitives.
 _SCAN = Primitive("scan", "scan", lambda *inputs, run: run.forward(*inputs), (), every=_backward)
-
-
-def _compiled(
-    program: Program, recording: Recording, xs: Tensor, before: list[Tensor], lengths: Lengths
-) -> list[Tensor]:
-    T, batch, _ = xs.shape
-    run = Run(program, T, batch, lengths, xs.requires_grad)
-    out = record(_SCAN, (xs, *before, *recording.fixed), {"run": run})
-    return [out[:T], *(out[T + k] for k in range(len(before)))]
