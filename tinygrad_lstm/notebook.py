@@ -204,7 +204,7 @@ def _by_step(nodes: Sequence[Node], states: Collection[str]) -> dict[str, dict[i
     return {f"{where} ‖∂L/∂{state}‖".strip(): dict(norms) for (where, state), norms in several}
 
 
-# ── pieces ─────────────────────────────────────────────────────────────────────────────────────
+# ── HTML ───────────────────────────────────────────────────────────────────────────────────────
 
 
 class _Made(str):

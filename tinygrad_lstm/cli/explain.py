@@ -281,7 +281,8 @@ def _left(words: Sequence[str], shown: Sequence[range], unit: str) -> list[str]:
         if len(row) > 1:
             lines.append(f"{'…':>{digits}} {fit(f'{len(row):,} more', WORD)}")
         else:
-            lines.append(f"{row.stop:>{digits}} {fit(_spelled(words[row.start]), WORD)}")
+            word = words[row.start]
+            lines.append(f"{row.stop:>{digits}} {fit(spelled(word if word.strip() else repr(word)), WORD)}")
     return [*lines, f"{'':{digits}} {fit('× a step', WORD)}"] if len(words) > 1 else lines
 
 
@@ -318,7 +319,3 @@ def _packed(blocks: Sequence[list[str]]) -> list[list[list[str]]]:
 
 def _number(norm: float) -> str:
     return "0" if norm == 0 else f"{norm:.1e}" if norm >= TINY else f"<{TINY:.0e}"
-
-
-def _spelled(word: str) -> str:
-    return spelled(word if word.strip() else repr(word))

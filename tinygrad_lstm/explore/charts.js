@@ -23,8 +23,8 @@ const Charts = (() => {
         text(left - 6, y(10 ** k) + 4, k === 0 ? "1" : k === 1 ? "10" : number(10 ** k, 1).replace("1·", ""),
           "end 10.5 t-muted"));
     }
-    const marks = Math.max(1, Math.ceil(T / Math.max(2, Math.floor((w - left - right) / 44))));
-    for (let s = 0; s <= T; s += marks) drawn.push(text(x(s), h - low + 16, String(s), "middle 10.5 t-muted"));
+    const apart = Math.max(1, Math.ceil(T / Math.max(2, Math.floor((w - left - right) / 44))));
+    for (let s = 0; s <= T; s += apart) drawn.push(text(x(s), h - low + 16, String(s), "middle 10.5 t-muted"));
     drawn.push(text((left + w - right) / 2, h - 4, "step", "middle 10.5 t-muted"));
     for (const { sizes, kind, label } of lines) {
       const d = sizes.map((size, s) =>

@@ -268,8 +268,8 @@ const Engine = (() => {
   /** What one use of a weight or bias, by an affine node at step t, contributes to its gradient: the norm. */
   function used({ run, d }, k, weight, t) {
     const { in: inside, parts, width } = run.cell.nodes[k],
-      pieces = inside.flatMap((i, slot) => (parts[slot][0] === weight ? Array.from(valueOf(run, i, t)) : []));
-    return norm(at(d[k], t, width)) * (pieces.length ? norm(pieces) : 1);
+      values = inside.flatMap((i, slot) => (parts[slot][0] === weight ? Array.from(valueOf(run, i, t)) : []));
+    return norm(at(d[k], t, width)) * (values.length ? norm(values) : 1);
   }
 
   /** What each step contributes to the gradient of a weight: its norm, and its share of the whole (they add to 1). */

@@ -60,10 +60,10 @@ const Sentences = (() => {
   }
 
   /** The headline: what one step back does to the gradient in each row, and what the first input gets of it.
-   *  Pieces [text, class]; those with a class are the numbers that matter. */
+   *  [text, class] each; those with a class are the numbers that matter. */
   function headline(model) {
     const { rows, T, everyStep } = model, said = [[changed(model), null]], first = `the first ${data.unit}`;
-    const say = (...pieces) => said.push(...pieces.map((piece) => (Array.isArray(piece) ? piece : [piece, null])));
+    const say = (...texts) => said.push(...texts.map((text) => (Array.isArray(text) ? text : [text, null])));
     const nothing = (row) => row.sizes.slice(0, -1).every((size) => size === 0);
     const strong = (row, text) => [text, row === rows[0] ? "subject" : "beside"];
     if (T === 1) return [[`With one ${data.unit} there is no step back on which a gradient could change.`, null]];

@@ -125,12 +125,12 @@ const Writing = (() => {
     const terms = [];
     node.in.forEach((i, slot) => {
       const [weight] = node.parts[slot], text = written(cell, N, i, t, { tight: 3 });
-      if (terms.at(-1)?.weight === weight) terms.at(-1).pieces.push(text);
-      else terms.push({ weight, pieces: [text] });
+      if (terms.at(-1)?.weight === weight) terms.at(-1).inputs.push(text);
+      else terms.push({ weight, inputs: [text] });
     });
-    const said = terms.map(({ weight, pieces }) => {
+    const said = terms.map(({ weight, inputs }) => {
       const W = written(cell, N, -1 - weight, t);
-      return `${pieces.length > 1 ? `[${pieces.join(", ")}]` : pieces[0]} ${W}`;
+      return `${inputs.length > 1 ? `[${inputs.join(", ")}]` : inputs[0]} ${W}`;
     });
     return [...said, ...node.biases.map((b) => written(cell, N, -1 - b, t))].join(" + ");
   }

@@ -43,7 +43,8 @@ class Linear(Module):
         if x.ndim < 1 or x.shape[-1] != self.in_features:
             raise ValueError(f"{self!r} takes x of shape (..., {self.in_features}), got {describe(x)}")
         if x.dtype != self.dtype:
-            raise TypeError(f"{self!r} computes in {self.dtype}, got {describe(x)} in {x.dtype}: convert with .astype")
+            fix = f"build it with dtype={str(x.dtype)!r}, or convert with .astype"
+            raise TypeError(f"{self!r} computes in {self.dtype}, got {describe(x)} in {x.dtype}: {fix}")
         rows: Tensor = (
             x if x.ndim <= 2 else x.reshape(-1, self.in_features)
         )  # one product, not one for each leading index
