@@ -100,7 +100,7 @@ def test_a_name_with_an_index_is_written_as_in_a_textbook():
 
 def test_a_gradient_that_was_not_computed_is_said_so_and_not_zero():
     flow = tl.flow.read_graph(tl.tensor([1.0], requires_grad=True, name="x") * 2)
-    assert "not computed" in labels.gradient(flow.nodes[0])
+    assert "not computed" in labels.gradient_text(flow.nodes[0])
     assert "not computed" in labels.tooltip(flow.nodes[0])
     assert "not computed" in labels.parameter_label(flow.nodes[0].uses[0])
     zero = tl.trace_gradients(tl.tensor([1.0], requires_grad=True, name="x") * 0)

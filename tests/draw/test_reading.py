@@ -229,3 +229,10 @@ def test_the_legend_names_only_what_occurs() -> None:
 def legend(name: str, backward: bool) -> str:
     inner = [g for g in reading(name, backward).groups["graph"] if not (g.tag == f"{SVG}g" and g.get("class"))]
     return "".join(t.text or "" for g in inner for t in g.iter(f"{SVG}text")).replace("\xa0", " ").strip()
+
+
+def test_what_was_not_computed_is_said_as_large_as_a_number() -> None:
+    page = Reading(tl.draw(Network().loss(), gradients=False).pipe("svg"))
+    assert "∇ not computed" in {"".join(text.itertext()).replace("\xa0", " ") for text in page.texts}
+    assert page.smallest() >= 9
+    assert page.smallest() / page.scale >= 9

@@ -170,22 +170,17 @@ def grid(
 # ── whole labels ───────────────────────────────────────────────────────────────────────────────
 
 
-def gradient(node: Node, size: float = 8.5) -> str:
-    """One <TD>: ‖∇‖ 0.37, of a single number ∇ −0.37; or that it was not computed."""
-    return cell(gradient_text(node, "‖∇‖"), size, theme.GRADIENT_TEXT)
-
-
 def parameter_label(edge: Edge, factor: str = "") -> Html:
     """A parameter at one use: its name and this use's contribution, beside a map of its matrix.
 
     Or instead of the map the `factor` that made the contribution from the gradient.
     """
-    said, size = ("not computed", 7) if edge.norm is None else (f"∇ {amount(edge)}", 9)
     name = theme.fit(theme.one_line(name_of(edge.source)), 110, 10.5)
     rows = [td(symbol(name, 10.5), ALIGN="LEFT")]
     rows += [cell(factor, 9, theme.INK, bold=True, ALIGN="LEFT")] if factor else []
     # A subscript and a superscript below it need room.
-    text = table([*rows, cell(said, size, theme.GRADIENT_TEXT, ALIGN="LEFT")], CELLPADDING="2" if factor else "0")
+    rows.append(cell(f"∇ {amount(edge)}", 9, theme.GRADIENT_TEXT, ALIGN="LEFT"))
+    text = table(rows, CELLPADDING="2" if factor else "0")
     return text if factor else table([td(text) + td(heat_map(edge.source.value, 32, 28))], CELLPADDING="2")
 
 
@@ -215,9 +210,5 @@ def share(edges: list[Edge], room: float) -> Html:
     node = edges[0].source
     name = symbol(theme.fit(theme.one_line(name_of(node)), 0.34 * room, 9), 9)
     said = font(theme.number(cotangent_norm(edges)), 9, theme.GRADIENT_TEXT)
-    sizes = [{"WIDTH": f"{part * room:.0f}"} for part in (0.3, 0.26, 0.44)]
-    name_, values, norm_ = sizes
-    cells = (
-        td(name, ALIGN="LEFT", **name_) + td(heat_map(node.value, 20, 12), **values) + td(said, ALIGN="RIGHT", **norm_)
-    )
-    return table([cells], CELLPADDING="0")
+    parts = (name, 0.3, "LEFT"), (heat_map(node.value, 20, 12), 0.26, "CENTER"), (said, 0.44, "RIGHT")
+    return table(["".join(td(x, WIDTH=f"{part * room:.0f}", ALIGN=at) for x, part, at in parts)], CELLPADDING="0")

@@ -176,7 +176,7 @@ class GraphDrawer:
         rows = [labels.cell(theme.fit(name, 140, 12), 12, theme.STATE, bold=True)]
         rows += [labels.cell(f"{node.value.shape}", 9, theme.MUTED)] if node.value.ndim else []
         rows += [labels.td(labels.heat(node.value, 9, self.room))] if self.values else []
-        rows.append(labels.gradient(node, 9))
+        rows.append(labels.cell(labels.gradient_text(node, "‖∇‖"), 9, theme.GRADIENT_TEXT))
         return Shape("", "pill", labels.table(rows, CELLPADDING="1"), paint=theme.INPUT_VALUE, css=node.kind)
 
     # ── arrows ─────────────────────────────────────────────────────────────────────────────────
