@@ -104,24 +104,23 @@ def _left(ends: Mapping[str, tuple[float, float]], unit: str) -> str:
     """What is left of each cell's gradient, of whose norms the last and the first are given."""
     of, parts = f" of its size at the last {unit}", []
     for label, (last, first) in ends.items():
-        kept = "nothing in float64" if min(last, first) < TINY else percent(first / last)
-        parts.append(f"{kept}{of} in {_named(label)}")
-        of = ""
+        kept = "no share that float64 holds"
+        if min(last, first) >= TINY:
+            kept, of = f"{percent(first / last)}{of}", ""
+        parts.append(f"{kept} in {_named(label)}")
     return ", ".join(parts)
 
 
 def _compared(norms: Mapping[str, float], where: str) -> list[str]:
-    """How the gradient compares between cells, the largest first."""
-    order = sorted(norms, key=lambda label: -norms[label])
-    most = norms[order[0]]
-    if most < TINY:
-        return [f"{where} the gradient of every one of these cells is 0 or too small for float64."]
+    """How the gradient compares between cells, the largest first, where one of them has any."""
+    best, *others = sorted(norms, key=lambda label: -norms[label])
     parts = []
-    for label in order[1:]:
-        ratio = most / norms[label] if norms[label] >= TINY else math.inf
+    for label in others:
+        ratio = norms[best] / norms[label] if norms[label] >= TINY else math.inf
         how = "about as much as" if ratio < 1.05 else f"{number(ratio)} times that"
         parts.append(f"{how} in {_named(label)}" if ratio < math.inf else f"float64 holds none in {_named(label)}")
-    return [f"{where} the gradient is largest in {_named(order[0])}: {', '.join(parts)}."] if parts else []
+    said = f"{where} the gradient is largest in {_named(best)}: {', '.join(parts)}."
+    return [said] if parts and norms[best] >= TINY else []
 
 
 def _direct(label: str, paths: Mapping[str, Path], shares: Mapping[str, str]) -> list[str]:
