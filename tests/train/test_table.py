@@ -2,8 +2,10 @@
 
 import multiprocessing
 import os
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from bench.table import Entry, Result, against, chosen, helping, lines, run, train_one
@@ -85,3 +87,17 @@ def test_what_helps_is_settings_that_a_run_takes_and_not_of_files():
         helps = TASKS[entry.task].helps
         assert len(helps.sequences) == 3
         Settings(entry.task, **entry.settings).build()
+
+
+def test_the_page_of_results_says_what_helps():
+    page = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*) \|$", page, re.MULTILINE))
+    assert rows.keys() == {e.task for e in helping()}
+    for task, row in rows.items():
+        kind = TASKS[task]
+        length, how, counts = row.split(" | ")
+        assert int(length) == (kind.helps.length or kind.default_length)
+        assert counts == ", ".join(f"{n:,}" for n in kind.helps.sequences)
+        assert ("chrono" in how) == ("init" in kind.helps.settings)
+        assert ("forget bias 3" in how) == ("forget_bias" in kind.helps.settings)
+        assert ("8 hidden" in how) == ("hidden" in kind.helps.settings)

@@ -296,6 +296,7 @@ def test_numpys_scalars_and_paths_are_settings_that_can_be_kept(given, tmp_path)
         ({"forget_bias": float("nan")}, ValueError, "forget_bias must be a finite number, got nan"),
         ({"options": {"length": object()}}, TypeError, r"options\['length'\] must be a number"),
         ({"options": {"scale": np.inf}}, ValueError, r"options\['scale'\] must be a finite number"),
+        ({"options": 3}, TypeError, "options must be a dict, got 3"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_when_it_is_given(given, error, message):

@@ -237,10 +237,7 @@ def _result(trainer: Trainer) -> dict[str, Any]:
         "baseline": task.baseline.loss,
         "criterion": task.criterion.text,
         "solved": trainer.solved if task.criterion.stop else None,
-        "sequences": trainer.sequences,
-        "seconds": trainer.seconds,
         "loss": trainer.reports[-1]["loss"] if trainer.reports else None,
-        "error": trainer.error,
-        "right": trainer.right,
-        "exam": None if trainer.exam is None else trainer.exam.found,
+        "exam": trainer.exam and trainer.exam.found,
+        **{name: getattr(trainer, name) for name in ("sequences", "seconds", "error", "right")},
     }

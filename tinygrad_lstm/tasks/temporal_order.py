@@ -27,7 +27,7 @@ class TemporalOrder(Classification):
     name = "order4"
     summary = "temporal order 6a: XX, XY, YX or YY at t1 and t2 among distractors"
     default_length = 100
-    helps = Helps({"init": "chrono", "hidden": 8}, (8416, 9152, 10816))
+    helps = Helps({"init": "chrono", "hidden": 8}, (8416, 8672, 8416))
     least_length = 10
     published = "LSTM, 156 weights: 31,390 sequences (1997, table 9)"
     windows: ClassVar[tuple[tuple[float, float], ...]] = ((0.10, 0.20), (0.50, 0.60))
