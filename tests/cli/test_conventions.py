@@ -38,7 +38,7 @@ RUNS = {
 }
 if find_spec("safetensors"):
     RUNS["export"] = ["export", "run", "--to", "pytorch", "--out", "a.safetensors"]
-MODULES = {name: import_module(f"tinygrad_lstm.cli.{module}") for name, (module, _) in COMMANDS.items()}
+MODULES = {name: import_module(f"tinygrad_lstm.cli.{name}") for name in COMMANDS}
 WITH_RESULT = [name for name, module in MODULES.items() if hasattr(module, "RESULT")]
 
 

@@ -23,6 +23,7 @@ from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
 from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.nn import Cell, RNNCell
 from tinygrad_lstm.primitives import Primitive, cos
+from tinygrad_lstm.walk.notation import NOTATIONS
 
 OWN = Primitive("mine", "?", np.sin, (lambda g, out, x: g * cos(x),))
 HOSTILE = (
@@ -114,6 +115,11 @@ def test_gradients_and_states_have_the_colours_of_the_pictures() -> None:
     light = _source("shapes.js").partition("light: {")[2].partition("dark: {")[0]
     for ramp in (theme.GRADIENT_RAMP, theme.STATE_RAMP):
         assert ", ".join(f'"{colour}"' for colour in ramp) in light
+
+
+def test_every_notation_can_be_chosen() -> None:
+    options = re.findall(r'<option value="(\w+)">', _source("page.html").partition('id="notation"')[2])
+    assert options[: len(NOTATIONS)] == [*NOTATIONS]
 
 
 def test_a_hostile_text_is_data_and_changes_nothing_else() -> None:

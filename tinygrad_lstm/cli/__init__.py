@@ -18,18 +18,18 @@ from .. import __version__
 from .errors import Interrupted, UserError, reason
 from .terminal import plain, safe, show_json
 
-# name: (module, one line of help); a module has `arguments(parser)` and `run(args)`, which prints for a person. Where
-# it also has RESULT, the keys of a result with a line on each, the command takes --json, and `run` returns that result.
+# Each is a module here, with one line of help. It has `arguments(parser)` and `run(args)`, which prints for a person.
+# Where it also has RESULT, the keys of a result with a line on each, it takes --json, and `run` returns that result.
 COMMANDS = {
-    "explain": ("explain", "how much gradient reaches each word of a sentence, through an RNN, an LSTM, your cell"),
-    "explore": ("explore", "one HTML page in which a gradient can be followed, number by number"),
-    "flow": ("flow", "how much gradient is left after a lag: RNN, LSTM of 1997, forget biases, your cell"),
-    "walk": ("walk", "one step of any cell: its equations with all numbers, derivatives and paths"),
-    "draw": ("draw", "draw an unrolled RNN, LSTM or cell of your own with its gradients"),
-    "train": ("train", "train an RNN, LSTM or cell of your own on a task, beside a memoryless baseline"),
-    "sample": ("sample", "write text with a network that was trained on one"),
-    "export": ("export", "take a trained network to PyTorch, ONNX or a file of its weights"),
-    "tasks": ("tasks", "list the sequence tasks with their baselines, or show one"),
+    "explain": "how much gradient reaches each word of a sentence, through an RNN, an LSTM, your cell",
+    "explore": "one HTML page in which a gradient can be followed, number by number",
+    "flow": "how much gradient is left after a lag: RNN, LSTM of 1997, forget biases, your cell",
+    "walk": "one step of any cell: its equations with all numbers, derivatives and paths",
+    "draw": "draw an unrolled RNN, LSTM or cell of your own with its gradients",
+    "train": "train an RNN, LSTM or cell of your own on a task, beside a memoryless baseline",
+    "sample": "write text with a network that was trained on one",
+    "export": "take a trained network to PyTorch, ONNX or a file of its weights",
+    "tasks": "list the sequence tasks with their baselines, or show one",
 }
 
 
@@ -137,10 +137,10 @@ def _parser(asked: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (module, summary) in COMMANDS.items():
+    for name, summary in COMMANDS.items():
         sub = commands.add_parser(name, help=summary, formatter_class=raw, allow_abbrev=False)
         if name == asked:
-            command = import_module(f".{module}", __name__)
+            command = import_module(f".{name}", __name__)
             sub.description = command.__doc__
             command.arguments(sub)
             _add_output(sub, getattr(command, "RESULT", None))

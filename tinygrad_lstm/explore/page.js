@@ -242,33 +242,30 @@ const Page = (() => {
     repaint();
   }
 
-  function useOwn() {
-    const text = find("own").value, tokens = trained ? Writing.characters(text) : Writing.split(text),
-      problem = find("own-problem");
+  /** What keeps these tokens from being shown, if anything. */
+  function refusal(tokens) {
+    if (!tokens.length) return trained ? "Type some characters for the network to read." : "Type some words.";
+    if (tokens.length > data.longest)
+      return `That is ${Writing.thousands(tokens.length)} ${data.unit}s; the page shows at most ${data.longest}.`;
     const unknown = trained ? [...new Set(tokens.filter((c) => !data.symbols.includes(c)))] : [];
-    let says = "";
-    if (!tokens.length) says = trained ? "Type some characters for the network to read." : "Type some words.";
-    else if (tokens.length > data.longest)
-      says = `That is ${Writing.thousands(tokens.length)} ${data.unit}s; the page shows at most ${data.longest}.`;
-    else if (unknown.length)
-      says = `The network never saw ${unknown.slice(0, 10).map((c) => `“${Writing.shown(c)}”`).join(", ")}; it knows ${
-        Writing.shown(data.symbols.join(""))
-      }`;
+    if (!unknown.length) return "";
+    const shown = unknown.slice(0, 10).map((c) => `“${Writing.shown(c)}”`).join(", ");
+    return `The network never saw ${shown}; it knows ${Writing.shown(data.symbols.join(""))}`;
+  }
+
+  function useOwn() {
+    const own = find("own"), tokens = trained ? Writing.characters(own.value) : Writing.split(own.value),
+      says = refusal(tokens), problem = find("own-problem"), last = data.sequences.length;
     problem.textContent = says;
     problem.hidden = !says;
+    own.setAttribute("aria-invalid", Boolean(says));
     if (says) {
-      find("own").setAttribute("aria-invalid", "true");
-      find("own").focus();
+      own.focus();
       return;
     }
-    find("own").removeAttribute("aria-invalid");
-    const own = sequences.findIndex((s) => s.own), sequence = { name: "typed here", tokens, own: true };
-    if (own >= 0) sequences[own] = sequence;
-    else {
-      sequences.push(sequence);
-      find("sequence").append(html("option", { value: sequences.length - 1 }, "typed here"));
-    }
-    open(sequences.findIndex((s) => s.own));
+    if (!sequences[last]) find("sequence").append(html("option", { value: last }, "typed here"));
+    sequences[last] = { name: "typed here", tokens };
+    open(last);
     repaint();
   }
 
@@ -278,16 +275,12 @@ const Page = (() => {
   }
 
   function drawCheck() {
-    const { worst, count } = check(), good = worst <= 1e-9;
+    const { worst, count } = check(), good = worst <= 1e-9, most = `${number(worst)} of the largest number compared.`;
     find("check").textContent = good
       ? `Checked when this page opened: ${
         Writing.thousands(count)
-      } numbers that it computed, values, gradients and splits, agree with those of tinygrad_lstm; the largest difference is ${
-        number(worst)
-      } of the largest number compared.`
-      : `Do not trust this page: its numbers differ from those of tinygrad_lstm by up to ${
-        number(worst)
-      } of the largest number compared.`;
+      } numbers that it computed, values, gradients and splits, agree with those of tinygrad_lstm; the largest difference is ${most}`
+      : `Do not trust this page: its numbers differ from those of tinygrad_lstm by up to ${most}`;
     find("check").classList.toggle("bad", !good);
   }
 
@@ -313,9 +306,6 @@ const Page = (() => {
           : sequence.name)
       )
     );
-    const books = { gates: "f, i, C̃, o · h", gamma: "Γ_f, Γ_u · a⟨t⟩", separate: "f, i, g, o · s" };
-    for (const key of Object.keys(data.notations))
-      find("notation").append(html("option", { value: key }, books[key] ?? key));
     find("notation").closest("label").hidden = !Object.values(cells).some((cell) => cell.own);
     find("own-unit").textContent = trained ? "characters" : "words";
     for (const id of ["own-label", "use"]) find(id).hidden = trained && !data.symbols;
@@ -351,9 +341,6 @@ const Page = (() => {
 
     const strip = find("strip-picture");
     strip.addEventListener("scroll", holdTitles);
-    for (const [key, value] of Object.entries({ tabindex: 0, role: "slider", "aria-label": "step",
-      "aria-valuemin": 1 }))
-      strip.setAttribute(key, value);
     document.addEventListener("click", (event) => {
       const column = event.target.closest?.(".column"), picked = column ?? event.target.closest?.(".pick");
       if (picked) {
