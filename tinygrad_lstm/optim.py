@@ -30,7 +30,7 @@ class _Optimizer(ABC):
         self.lr = _at_least_0("lr", lr)
         self.weight_decay = _at_least_0("weight_decay", weight_decay)
         self.steps = [0] * len(self.params)
-        self.memory: dict[str, list[Array | None]] = {what: [None] * len(self.params) for what in self.remembered}
+        self.memory: dict[str, Array] = {}  # by what it is and the number of its parameter: "momentum.0"
 
     def step(self) -> None:
         """Move every parameter that has a gradient; one whose `.grad` is None stays.
@@ -42,7 +42,7 @@ class _Optimizer(ABC):
     def _moved(self) -> list[Change]:
         """What `step` sets, computed aside, for `set_all` to set together with other things."""
         after = copy(self)
-        after.steps, after.memory = [*self.steps], {what: [*arrays] for what, arrays in self.memory.items()}
+        after.steps, after.memory = [*self.steps], {**self.memory}
         changes: list[Change] = []
         for k, parameter in enumerate(self.params):
             grad = parameter.grad
@@ -64,10 +64,7 @@ class _Optimizer(ABC):
 
     def state_dict(self) -> dict[str, Array]:
         """Arrays, copied: "steps" (one count for each parameter), and "momentum.k" or the like of parameter k."""
-        state: dict[str, Array] = {"steps": np.array(self.steps)}
-        for what, arrays in self.memory.items():
-            state.update({f"{what}.{k}": a.copy() for k, a in enumerate(arrays) if a is not None})
-        return state
+        return {"steps": np.array(self.steps), **{name: a.copy() for name, a in sorted(self.memory.items())}}
 
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike]) -> None:
         """Go on where `state_dict` was taken, with the same parameters in the same order.
@@ -83,17 +80,15 @@ class _Optimizer(ABC):
         if steps.dtype.kind not in "iu" or (steps < 0).any():
             raise ValueError(f"steps must be whole numbers from 0 on, got {steps.tolist()}")
         taken = [k for k, n in enumerate(steps) if n]  # of the others nothing is remembered yet
-        names = {f"{what}.{k}": (what, k) for what in self.remembered for k in taken}
+        names = {f"{what}.{k}": k for what in self.remembered for k in taken}
         if missing := names.keys() - state.keys():
             raise KeyError(f"no values for {', '.join(sorted(missing))}")
         if unknown := state.keys() - names.keys() - {"steps"}:
             raise KeyError(f"nothing is remembered as {', '.join(sorted(map(str, unknown)))}")
-        memory: dict[str, list[Array | None]] = {what: [None] * len(self.params) for what in self.remembered}
-        for name, (what, k) in names.items():
-            array = real_array(state[name], name=name).astype(self.params[k].dtype, copy=False)
-            if array.shape != self.params[k].shape:
-                raise ValueError(f"{name} must have shape {self.params[k].shape}, got {array.shape}")
-            memory[what][k] = array
+        memory = {name: real_array(state[name], name=name).astype(self.params[k].dtype) for name, k in names.items()}
+        for name, k in names.items():
+            if memory[name].shape != self.params[k].shape:
+                raise ValueError(f"{name} must have shape {self.params[k].shape}, got {memory[name].shape}")
         set_all([(self, "steps", steps.tolist()), (self, "memory", memory)])
 
 
@@ -112,9 +107,9 @@ class SGD(_Optimizer):
     def _change(self, k: int, grad: Array) -> Array:
         if not self.momentum:
             return self.lr * grad
-        moved = self.memory.setdefault("momentum", [None] * len(self.params))
-        before = moved[k]
-        v = moved[k] = grad.copy() if before is None else np.asarray(self.momentum * before + grad)  # 0-d too
+        before = self.memory.get(f"momentum.{k}")
+        v = grad.copy() if before is None else np.asarray(self.momentum * before + grad)  # 0-d too
+        self.memory[f"momentum.{k}"] = v
         return self.lr * v
 
 
@@ -147,8 +142,8 @@ class Adam(_Optimizer):
         self.eps = _at_least_0("eps", eps)
 
     def _change(self, k: int, grad: Array) -> Array:
-        means, squares = self.memory["mean"], self.memory["square"]
-        m, v = means[k], squares[k] = [np.zeros_like(grad) if a is None else a.copy() for a in (means[k], squares[k])]
+        m, v = (self.memory.get(f"{what}.{k}", np.zeros_like(grad)).copy() for what in self.remembered)
+        self.memory |= {f"mean.{k}": m, f"square.{k}": v}
         b1, b2 = self.betas
         m *= b1
         m += (1 - b1) * grad
