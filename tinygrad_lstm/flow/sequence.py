@@ -97,11 +97,11 @@ class TracedSequence:
 
 
 def factor_a_step(norms: Floats) -> float | None:
-    """The factor on a norm of one step back, a geometric mean: (last / first) ** (1 / steps), the first at the end.
+    """The factor on a norm of one step back, a geometric mean, of the norms at the last step, one step back, two, ...
 
-    It goes as far as float64 holds the norm, which is at least TINY up to there; None where that is no step.
+    From the last step as far back as float64 holds the norm, where it is at least TINY; None where that is no step.
     """
-    held = int(np.append(norms < TINY, True).argmax())  # how many from the first on
+    held = int(np.append(norms < TINY, True).argmax())
     if held < 2:
         return None
     return math.exp((math.log(norms[held - 1]) - math.log(norms[0])) / (held - 1))
