@@ -66,20 +66,18 @@ def _inside(picture: Picture, indent: str) -> Iterator[str]:
 def _cluster(cluster: Cluster) -> dict[str, str]:
     attributes = {
         "id": cluster.id, "class": cluster.css, "tooltip": cluster.label,
-        "label": "" if cluster.css == "scope" or not cluster.label else Html(f"<B>{theme.escape(cluster.label)}</B>"),
+        "label": Html(f"<B>{theme.escape(cluster.label)}</B>") if cluster.css == "title" else "",
         "style": "rounded,filled", "color": theme.CELL_BORDER, "fillcolor": theme.CELL_FILL,
         "fontsize": "11", "fontcolor": theme.INK, "labeljust": "l", "labelloc": "t",
-        "margin": "8" if cluster.box else "6", "peripheries": "1",
+        "margin": "6", "peripheries": "1",
     }  # fmt: skip
     if cluster.css == "title":  # text alone
         attributes |= {"style": "", "peripheries": "0", "fontsize": "15"}
     if cluster.css in theme.BANDS:
-        attributes |= {"label": "", "color": theme.BANDS[cluster.css], "fillcolor": theme.BANDS[cluster.css]}
+        attributes |= {"color": theme.BANDS[cluster.css], "fillcolor": theme.BANDS[cluster.css]}
     if cluster.box is not None:
         x0, y0, x1, y1 = cluster.box
-        # Graphviz centres a cluster's label on lp; this puts it inside the top left corner.
-        half = theme.text_width(cluster.label, 11) / 2
-        attributes |= {"bb": f"{x0:g},{y0:g},{x1:g},{y1:g}", "lp": f"{x0 + 14 + half:g},{y1 - 13:g}"}
+        attributes |= {"bb": f"{x0:g},{y0:g},{x1:g},{y1:g}"}
     return attributes
 
 
