@@ -44,7 +44,6 @@ import numpy as np
 import tinygrad_lstm as tl
 from tinygrad_lstm.cli import COMMANDS, _parser, main
 from tinygrad_lstm.cli.errors import UserError
-from tinygrad_lstm.cli.walk import cell_from_file
 from tinygrad_lstm.train import Checkpoint, CheckpointError, load
 from tinygrad_lstm.train.checkpoint import read_metrics
 
@@ -104,7 +103,6 @@ WORDS = {  # by where they stand
     "task": ["adding", "latch", "text", "series", "reber"],
     "cell": ["rnn", "lstm"],
     "data": ["text.txt", "series.txt", "folder", "run/checkpoint.npz"],
-    "weights": ["cell.npz", "text.txt", "run/checkpoint.npz"],
     "file": ["text.txt", "series.txt", "-"],
     "out": ["new", "new/deep/a.svg", "a.dot", "b.json", "c.html", "text.txt", "folder", "loop", "run"],
     "model": ["run", "run/checkpoint.npz", "run/previous.npz"],
@@ -130,8 +128,6 @@ class Sandbox:
         (self.kept / "text.txt").write_text("abc def\n" * 60)
         (self.kept / "series.txt").write_text("\n".join(str(k % 7) for k in range(200)))
         (self.kept / "loop").symlink_to("loop")
-        cell = tl.nn.LSTMCell(1, 2, rng=0)
-        np.savez(self.kept / "cell.npz", **cell.state_dict())
         before = os.getcwd()
         os.chdir(self.kept)
         try:
@@ -140,7 +136,6 @@ class Sandbox:
             os.chdir(before)
         self.checkpoint = load(self.kept / "run")
         self.files = {"checkpoint.npz": (self.kept / "run" / "checkpoint.npz").read_bytes(),
-                      "cell.npz": (self.kept / "cell.npz").read_bytes(),
                       "metrics.jsonl": (self.kept / "run" / "metrics.jsonl").read_bytes(),
                       "text.txt": (self.kept / "text.txt").read_bytes(),
                       "series.txt": (self.kept / "series.txt").read_bytes()}  # fmt: skip
@@ -304,7 +299,6 @@ def _safetensors(path: Path) -> Any:
 LOADERS: dict[str, Callable[[Path], Any]] = {
     "checkpoint.npz": load,
     "metrics.jsonl": read_metrics,
-    "cell.npz": lambda path: cell_from_file(str(path)),
     "text.txt": lambda path: tl.tasks.make("text", data=path, length=7),
     "series.txt": lambda path: tl.tasks.make("series", data=path, length=7),
     "net.safetensors": _safetensors,

@@ -223,8 +223,10 @@ def _verdict(trainer: Trainer, stopped: bool) -> str:
     if criterion.stop:
         how = "solved" if trainer.solved else "interrupted, not solved yet" if stopped else "not solved"
         asked = f" (criterion: {criterion.text})"
-    said = f"{how} after {trainer.sequences:,} sequences, {trainer.seconds:.1f} s{asked}"
-    return "; ".join([said, *reached(trainer)])
+    said = [f"{how} after {trainer.sequences:,} sequences, {trainer.seconds:.1f} s{asked}", *reached(trainer)]
+    if trainer.best is not None:
+        said.append(f"lowest {trainer.best[0]:.4g} after {trainer.best[1] * trainer.settings.batch:,} sequences")
+    return "; ".join(said)
 
 
 def _result(trainer: Trainer) -> dict[str, Any]:

@@ -52,12 +52,10 @@ def progress(trainer: Trainer) -> str:
 
 
 def reached(trainer: Trainer) -> list[str]:
-    """What a run has reached: error and right of its last sequences, what its examination found, the lowest score."""
+    """What a run has reached: the error and the right ones of its last sequences, and what its examination found."""
     parts = []
     if trainer.error is not None:
         parts += [f"error {trainer.error:.4f}", f"right {trainer.right:.1%}"]
     if trainer.exam is not None:
         parts.append(named(trainer.exam.found))
-    if trainer.best is not None:
-        parts.append(f"lowest {trainer.best[0]:.4g} after {trainer.best[1] * trainer.settings.batch:,} sequences")
     return parts
