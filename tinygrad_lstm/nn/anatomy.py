@@ -59,14 +59,8 @@ class Anatomy:
     def factor(self, after: str, before: str) -> Value:
         """The derivative of a state after the step by one before it, along the ways that meet no matrix product."""
         step = self.step
-        cotangents = {step.after[self.states.index(after)]: step.number(1)}
-        for value in reversed(step.order):
-            if isinstance(value, Value) and value in cotangents:
-                coefficient = cotangents.pop(value)
-                for slot, v in enumerate(value.inputs):
-                    term = step.make(p.mul, coefficient, step.local(value, slot))
-                    cotangents[v] = step.make(p.add, cotangents[v], term) if v in cotangents else term
-        return cotangents.get(step.before[self.states.index(before)], step.number(0))
+        found = step.derivatives(step.after[self.states.index(after)], step.order)
+        return found.get(step.before[self.states.index(before)], step.number(0))
 
     def _direct(self, name: str) -> Direct | None:
         factor = self.factor(name, name)

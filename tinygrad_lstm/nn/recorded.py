@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,27 +39,25 @@ for _ufunc in (np.greater, np.less, np.greater_equal, np.less_equal, np.equal, n
     _BY_UFUNC[_ufunc] = _comparison(_ufunc)
 
 
+@dataclass(eq=False, repr=False)
 class Value(NDArrayOperatorsMixin):
     """A value of one step: an operation on others, or a leaf, whose `op` is "x", "state", "fixed", "number" or
     "arriving" (a cotangent). What is `fixed` is the same in every step; what of it an operation takes has a `tensor`.
     An affine value is the sum of its `products`, pieces side by side @ weight, each piece in one of them, and `biases`.
     """
 
-    def __init__(
-        self,
-        step: RecordedStep,
-        op: Any,
-        inputs: tuple[Value, ...] = (),
-        name: str | None = None,
-        width: int = 1,
-        number: float | None = None,
-        tensor: Tensor | None = None,
-        products: Sequence[tuple[tuple[Value, ...], Value]] = (),
-        biases: Sequence[Value] = (),
-    ) -> None:
-        self.step, self.op, self.inputs, self.name, self.width = step, op, inputs, name, width
-        self.number, self.tensor, self.products, self.biases = number, tensor, products, biases
-        self.fixed: bool = op in ("fixed", "number") or (bool(inputs) and all(v.fixed for v in inputs))
+    step: RecordedStep
+    op: Any
+    inputs: tuple[Value, ...] = ()
+    name: str | None = None
+    width: int = 1
+    number: float | None = None
+    tensor: Tensor | None = None
+    products: Sequence[tuple[tuple[Value, ...], Value]] = ()
+    biases: Sequence[Value] = ()
+
+    def __post_init__(self) -> None:
+        self.fixed: bool = self.op in ("fixed", "number") or (bool(self.inputs) and all(v.fixed for v in self.inputs))
 
     @property
     def parts(self) -> Iterator[tuple[Value, Value, slice]]:
@@ -218,6 +217,17 @@ class RecordedStep:
             raise NotCompiled(f"the rule of {value.op.name} is not made of elementwise operations: {error}") from error
         return found if isinstance(found, Value) else self.number(float(found))
 
+    def derivatives(self, of: Value, through: Sequence[Any]) -> dict[Value, Value]:
+        """The derivative of a value by each that others, in order, are computed from: along the ways through these."""
+        found = {of: self.number(1)}
+        for value in reversed(through):
+            if value in found:
+                coefficient = found.pop(value)
+                for slot, v in enumerate(value.inputs):
+                    term = self.make(p.mul, coefficient, self.local(value, slot))
+                    found[v] = self.make(p.add, found[v], term) if v in found else term
+        return found
+
     def parameters_of(self, value: Value) -> list[str]:
         """The names of the parameters that something fixed is, or was computed from."""
         found = [value] if value.fixed else []
@@ -269,7 +279,10 @@ class RecordedStep:
 
     def _pull_back(self) -> None:
         one = self.number(1)
-        arriving = self._arriving
+
+        def arriving(name: str, like: Value) -> Value:
+            return Value(self, "arriving", name=name, width=like.width)
+
         self.seeds = [arriving(f"d{s.name}", s) for s in self.before]
         self.d_site = {n: arriving(f"d_{n.name or 'a'}", n) for g in self.groups for n in g.sites}
         self.d_sums: dict[Value, Value] = {}
@@ -307,9 +320,6 @@ class RecordedStep:
             self.body.append(("next", k, cotangents.pop(state, {})))
         self.d_x = cotangents.pop(self.x, {})
         self.d_fixed = {v: form for v, form in cotangents.items() if v.trained}
-
-    def _arriving(self, name: str, like: Value) -> Value:
-        return Value(self, "arriving", name=name, width=like.width)
 
     def forms(self) -> Iterator[Form]:
         """Every form of the step back."""

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import primitives as p
 from ..gradients import jacobian
 from ..nn import Cell, NotCompiled
 from ..nn.anatomy import anatomy
@@ -82,14 +81,9 @@ class Numbers:
 
     def partials(self, value: Value) -> dict[Value, Value]:
         """The local derivative of a value by each value that it is written with, an expression, where it is not 0."""
-        make, found = self.step.make, {value: self.step.number(1)}
-        for v in reversed(self.between(value)):
-            coefficient = found.pop(v)
-            for slot, i in enumerate(v.inputs):
-                if not i.fixed or i.trained:
-                    term = make(p.mul, coefficient, self.step.local(v, slot))
-                    found[i] = make(p.add, found[i], term) if i in found else term
-        return {i: found[i] for i in self.inputs(value) if i in found and found[i].number != 0}
+        found = self.step.derivatives(value, self.between(value))
+        taken = [i for i in self.inputs(value) if i in found and (not i.fixed or i.trained)]
+        return {i: found[i] for i in taken if found[i].number != 0}
 
     def derivative(self, after: str, before: str) -> Array:
         """The derivative of a state after the step by one before it, through every path; row: output, column: input."""
