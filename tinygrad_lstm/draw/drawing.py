@@ -56,12 +56,12 @@ def draw(
 
     `detail`: "step" draws the strip, "cell" three steps in lanes, "ops" one, with every parameter and its share of the
     gradient; these are the last ones, or those round the first to `keep`. "auto" takes ops for one step, step for more.
-    A step that lanes would not make clearer is left to dot. A graph drawn by dot has its steps folded, all but three,
-    by "cell" and "step", and by "auto" beyond 60 nodes; beyond 300 also what does not repeat. A long chain without
-    scopes is wrapped into columns. The drawing says what it leaves out. `values=False` leaves the
-    numbers out of a graph drawn by dot. `titles` name the rows, `labels` (tokens) the inputs of the steps. Steps to
-    `keep`, counted from 1, are drawn where others are left out. The scale of widths and colours is that of all Flows
-    drawn, and of those that the drawing will stand `beside`.
+    A step that lanes would not make clearer is left to dot. A graph drawn by dot has its steps folded, by "cell" and
+    "step", and by "auto" beyond 60 nodes: all but three, or all where cells stand side by side, as layers do. Beyond
+    300 what does not repeat is folded too. A chain without scopes, longer than 16 operations, is wrapped into columns.
+    The drawing says what it leaves out. `values=False` leaves the numbers out of a graph drawn by dot. `titles` name
+    the rows, `labels` (tokens) the inputs of the steps. Steps to `keep`, counted from 1, are drawn where others are
+    left out. The scale of widths and colours is that of all Flows drawn, and of those that it will stand `beside`.
 
     `backward=True` draws one Tensor's graph with its backward pass beside it: by each operation the adjoint of each of
     its edges, what it multiplies by, and dotted the forward values it keeps; with `detail="ops"` every single
@@ -82,10 +82,8 @@ def draw(
     flows = [_backward(targets)] if backward else [_flow(target, gradients) for target in targets]
     found = [find_chain(flow) for flow in flows]
     chains = [chain for chain in found if chain is not None]
-    name = (
-        " and ".join(titles) if titles else f"computation graph of {flows[0].root.name or flows[0].root.op or 'a leaf'}"
-    )
-    name = theme.clip(name, 200)
+    root = flows[0].root
+    name = theme.clip(" and ".join(titles or [f"computation graph of {root.name or root.op or 'a leaf'}"]), 200)
     cells = len(chains) == len(flows) and not (backward and detail != "ops")
     notes = _notes(flows, cells)
     heading = titles[0] if titles else None
