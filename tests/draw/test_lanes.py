@@ -154,6 +154,21 @@ def test_what_is_said_of_a_direct_path_is_measured():
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (lambda cell, x, h: h + x, "1"), (lambda cell, x, h: x - h, "(−1)"), (lambda cell, x, h: -h * x, "(−1) · x"),
+        (lambda cell, x, h: h / (x + 2), "1 ÷ (x + 2)"), (lambda cell, x, h: x / (h + 3), "(−x ÷ (h + 3)²)"),
+        (lambda cell, x, h: tl.tanh(h) + x, "(1 − tanh²)"), (lambda cell, x, h: tl.sigmoid(h) - x, "σ(1 − σ)"),
+        (lambda cell, x, h: tl.exp(h) * x, "exp · x"), (lambda cell, x, h: tl.sin(h) * x, "sin′ · x"),
+        (lambda cell, x, h: tl.maximum(h, x), "maximum′"), (lambda cell, x, h: h.reshape(1, 2, 3)[0] + x, "1"),
+    ],
+)  # fmt: skip
+def test_each_operation_of_a_direct_path_is_said_in_words(line, words):
+    step = find_chain(traced(own.Lines(line, sizes=(3, 3))))[1]
+    assert step.factor("h").words == words
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_the_factor_of_a_direct_path_is_its_part_of_the_jacobian(name):
     """By differentiating a step with every other edge of the state held: the first edge of the path alone counts."""
