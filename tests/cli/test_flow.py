@@ -172,7 +172,7 @@ def test_bad_input_is_one_line_and_status_2(capsys, argv, says):
 @pytest.mark.parametrize(
     ("cells", "says"),
     [
-        ("gru", "no cell is called 'gru' (choose from rnn, lstm, lstm with its forget bias, as lstm3"),
+        ("gru", "forget bias, as lstm3 or lstm-2, lstm1997, chrono, and FILE.py:NAME)"),
         ("", "no cell is called ''"),
         ("lstmnan", "no cell is called 'lstmnan'"),
         ("rnn,rnn", "expected different cells, at least one, got rnn, rnn"),

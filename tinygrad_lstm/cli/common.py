@@ -150,11 +150,11 @@ def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> di
 
 @contextmanager
 def told() -> Iterator[None]:
-    """What a library refuses, or a cell of the user's own stumbles over, as one line."""
+    """What a library refuses, or a cell of the user's own stumbles over, as one line, in words of the command line."""
     try:
         yield
     except (ValueError, TypeError, ArithmeticError) as error:
-        raise UserError(" ".join(str(error).split())) from error
+        raise UserError(" ".join(str(error).replace("cells of your own", "FILE.py:NAME").split())) from error
 
 
 def save(
