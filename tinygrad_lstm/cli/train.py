@@ -58,7 +58,7 @@ RESULT = {
     "is not kept)"
 }
 _DEFAULTS = {f.name: f.default for f in fields(Settings)}
-_SETTINGS = ("cell", "hidden", "forget_bias", "init", "T_max", "lr", "clip", "batch", "seed")
+_SETTINGS = ("cell", "hidden", "forget_bias", "init", "lr", "clip", "batch", "seed")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--hidden", type=whole(1, 4096), metavar="N", help=f"hidden size (default: {_DEFAULTS['hidden']})")
     add("--forget-bias", type=bias, metavar="B", help="where the forget gate's bias starts (default: 1)")
     add("--init", choices=INITS, help="chrono for an lstm, orthogonal for an rnn (default: uniform)")
-    add("--T-max", type=whole(2, 10**9), metavar="T", help="the longest lag chrono is for (default: 1.1 x length)")
     add("--steps", type=whole(1, 10**9), metavar="N", help=f"batches at most (default: {_DEFAULTS['steps']})")
     add("--lr", type=finite, metavar="X", help=f"Adam's step size (default: {_DEFAULTS['lr']})")
     add("--clip", type=finite, metavar="X", help="the gradient's norm at most (default: 1)")

@@ -61,7 +61,7 @@ class Checkpoint:
     @property
     def settings(self) -> Settings:
         """The run's settings."""
-        values = self.about["settings"]
+        values = {k: v for k, v in self.about["settings"].items() if k != "T_max"}  # a setting of before
         name, given = values.get("cell"), self.cell and self.cell.__name__
         own = isinstance(name, str) and name.isidentifier() and name not in KINDS
         if own and not given:

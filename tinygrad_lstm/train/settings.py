@@ -18,8 +18,8 @@ class Settings:
     """Two runs with equal settings have bit-identical weights after equally many steps (on one machine).
 
     task: its name, with the options that build it (`length`, `data`). cell: lstm, lstm1997 (no forget gate), rnn, bag
-    or a class of `Cell`. T_max: the lag that chrono initialisation is for, None for 1.1 times the length. steps: how
-    many batches at most. lr, clip: of Adam and the gradient's norm before it. seed: of weights and data.
+    or a class of `Cell`. init: see `Network`; chrono is for lags up to 1.1 times the length. steps: how many batches at
+    most. lr, clip: of Adam and the gradient's norm before it. seed: of weights and data.
 
     NumPy's scalars and paths are taken, and kept as Python's numbers and text. Raises ValueError for values out of
     range and options that contradict each other, TypeError for what is no such number and what a file cannot keep.
@@ -31,7 +31,6 @@ class Settings:
     hidden: int = 16
     forget_bias: float = 1.0
     init: str = "uniform"
-    T_max: int | None = None
     steps: int = 6000
     lr: float = 1e-2
     clip: float = 1.0
@@ -41,8 +40,6 @@ class Settings:
     def __post_init__(self) -> None:
         read: dict[str, Callable[[str, Any], Any]] = dict.fromkeys(("forget_bias", "lr", "clip"), as_number)
         read |= dict.fromkeys(("hidden", "steps", "batch"), as_size) | {"seed": partial(as_size, least=0)}
-        if self.T_max is not None:
-            read["T_max"] = partial(as_size, least=2)
         read["cell"] = lambda name, value: value if isinstance(value, type) else as_plain(name, value)
         for name, value in vars(self).items():
             object.__setattr__(self, name, read.get(name, as_plain)(name, value))
@@ -62,7 +59,7 @@ class Settings:
 
     def network(self, inputs: int, outputs: int, length: int) -> Network:
         """The untrained network for a task of these sizes."""
-        T_max = max(2, length + length // 10) if self.T_max is None else self.T_max
+        T_max = max(2, length + length // 10)  # the longest lag of a task whose lengths go from T to 1.1 T
         sizes, seed = (self.cell, self.hidden, self.forget_bias, self.init, T_max), [self.seed, 0]
         return Network(inputs, outputs, *sizes, seed)
 
