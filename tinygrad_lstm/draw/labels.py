@@ -208,7 +208,7 @@ def gradient_text(node: Node, sign: str = "∇") -> str:
 def share(edges: list[Edge], room: float) -> Html:
     """A parameter in a row: its name, its values as colours, the share of its gradient that comes by these edges."""
     node = edges[0].source
-    name = symbol(theme.fit(theme.one_line(name_of(node)), 0.34 * room, 9), 9)
+    name = symbol(theme.fit(theme.one_line(name_of(node)), 0.42 * room, 9), 9)
     said = font(theme.number(cotangent_norm(edges)), 9, theme.GRADIENT_TEXT)
-    parts = (name, 0.3, "LEFT"), (heat_map(node.value, 20, 12), 0.26, "CENTER"), (said, 0.44, "RIGHT")
+    parts = (name, 0.4, "LEFT"), (heat_map(node.value, 20, 12), 0.2, "CENTER"), (said, 0.4, "RIGHT")
     return table(["".join(td(x, WIDTH=f"{part * room:.0f}", ALIGN=at) for x, part, at in parts)], CELLPADDING="0")
