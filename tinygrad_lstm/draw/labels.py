@@ -207,8 +207,10 @@ def gradient_text(node: Node, sign: str = "∇") -> str:
 
 def share(edges: list[Edge], room: float) -> Html:
     """A parameter in a row: its name, its values as colours, the share of its gradient that comes by these edges."""
-    node = edges[0].source
-    name = symbol(theme.fit(theme.one_line(name_of(node)), 0.42 * room, 9), 9)
-    said = font(theme.number(cotangent_norm(edges)), 9, theme.GRADIENT_TEXT)
-    parts = (name, 0.4, "LEFT"), (heat_map(node.value, 20, 12), 0.2, "CENTER"), (said, 0.4, "RIGHT")
-    return table(["".join(td(x, WIDTH=f"{part * room:.0f}", ALIGN=at) for x, part, at in parts)], CELLPADDING="0")
+    node, said = edges[0].source, theme.number(cotangent_norm(edges))
+    left = room - 28 - 0.9 * theme.text_width(said, 9)
+    path = theme.one_line(name_of(node))  # in a gate its end says enough
+    short = theme.fit(path if theme.text_width(path, 9) <= left else path.rpartition(".")[2], left, 9)
+    name = td(symbol(short, 9), ALIGN="LEFT", WIDTH=f"{left:.0f}")
+    norm = cell(said, 9, theme.GRADIENT_TEXT, ALIGN="RIGHT")
+    return table([name + td(heat_map(node.value, 20, 12)) + norm], CELLPADDING="0")
