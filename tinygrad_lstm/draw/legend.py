@@ -15,7 +15,7 @@ def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = Tr
     """One label for all. `arrays` says that not every value is a number."""
     classes = {name for shape in picture.shapes for name in shape.css.split()}
     colours = {arrow.colour for arrow in picture.arrows}
-    ends = f"{theme.number(scale.marks[0])} to {theme.number(scale.marks[-1])}"
+    ends = f"{theme.number(10**scale.low)} to {theme.number(10**scale.high)}"
     what = "gradient coming back, of arrays the norm" if arrays else "gradient coming back"
     box = "what it multiplies by, its root mean square (of @ the largest singular value), the result"
     heat = grid(np.array([[-2.0, -1.0, 0.0, 1.0, 2.0]]), 7, 12)
@@ -38,7 +38,8 @@ def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = Tr
 def _bars(scale: theme.Scale, state: bool = False) -> str:
     """Widths and colours from the smallest norm to the largest."""
     size = {"WIDTH": "14", "FIXEDSIZE": "TRUE"}
-    marks = ((scale.colour(norm, state), max(1, round(scale.width(norm)))) for norm in scale.marks)
+    norms = (10 ** (scale.low + k * (scale.high - scale.low) / 4) for k in range(5))
+    marks = ((scale.colour(norm, state), max(1, round(scale.width(norm)))) for norm in norms)
     return table(["".join(td(table([td("", BGCOLOR=c, HEIGHT=f"{h}", **size)])) for c, h in marks)], CELLPADDING="0")
 
 

@@ -110,11 +110,6 @@ class Scale:
             return UNKNOWN
         return NOT_A_NUMBER if math.isnan(norm) else ramp(STATE_RAMP if state else GRADIENT_RAMP, self.place(norm))
 
-    @property
-    def marks(self) -> list[float]:
-        """Five norms for a legend, evenly spaced on the scale from its low end to its high one."""
-        return [10 ** (self.low + k * (self.high - self.low) / 4) for k in range(5)]
-
 
 def ramp(colours: tuple[str, ...], place: float) -> str:
     """The colour at a place from 0 to 1 along a ramp."""
