@@ -14,6 +14,7 @@ import tinygrad_lstm as tl
 from tinygrad_lstm.flow.sequence import direct_states, first_step, trace_sequence
 from tinygrad_lstm.flow.study import run, study, variant
 from tinygrad_lstm.kinds import build, cell_name, in_float64, kind_name, make_cell
+from tinygrad_lstm.nn import NotCompiled
 from tinygrad_lstm.sentences import plainly, reading, study_reading
 
 ON_VECTORS = [cell for cell in own.OWN if cell is not own.ThreeStatesCell]  # that one adds a row: batches alone
@@ -153,6 +154,18 @@ def test_a_cell_is_given_what_its_init_names() -> None:
     np.testing.assert_allclose(wide(x).numpy(), small(x.astype(np.float32)).numpy(), rtol=1e-6)
     with pytest.raises(ValueError, match="no cell is called 'gru': choose from lstm, rnn, lstm1997"):
         build("gru", 2, 3)
+
+
+def test_a_direct_path_that_cannot_be_said_is_measured_all_the_same() -> None:
+    cell = own.Lines(lambda cell, x, h: 0.5 * h + (h @ cell.U).mean() * x, sizes=(3, 3), U=(3, 3))
+    with pytest.raises(NotCompiled):
+        tl.anatomy(cell)
+    p = trace_sequence(cell, np.random.default_rng(0).standard_normal((4, 3)))
+    words, mean, part = p.paths["h"]
+    assert words is None
+    assert mean == pytest.approx(0.5, rel=1e-12)
+    assert part == pytest.approx(0.5**3, rel=1e-12)
+    assert "In the Lines what crossed no weight has" in reading([p])
 
 
 def test_a_cell_that_computes_nothing_says_so() -> None:
