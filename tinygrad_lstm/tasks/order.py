@@ -20,7 +20,7 @@ class Order(Classification):
     name = "order"
     summary = "X before Y or Y before X: a bag of inputs cannot tell, a network with a state can"
     default_length = 20
-    helps = Helps({}, (9568, 12864, 10368))
+    helps = Helps({}, (10720, 14720, 8896))
     least_length = 2
     published = "none: made for comparing bag, RNN and LSTM"
     symbols, answers, inputs = "XYabcd", ("X first", "Y first"), 6
