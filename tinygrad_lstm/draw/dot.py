@@ -66,7 +66,7 @@ def _inside(picture: Picture, indent: str) -> Iterator[str]:
 def _cluster(cluster: Cluster) -> dict[str, str]:
     attributes = {
         "id": cluster.id, "class": cluster.css, "tooltip": cluster.label,
-        "label": Html(f"<B>{theme.escape(cluster.label)}</B>") if cluster.css == "title" else "",
+        "label": Html(f"<B>{theme.escape(cluster.label)}</B>") if cluster.css == "title" and cluster.label else "",
         "style": "rounded,filled", "color": theme.CELL_BORDER, "fillcolor": theme.CELL_FILL,
         "fontsize": "11", "fontcolor": theme.INK, "labeljust": "l", "labelloc": "t",
         "margin": "6", "peripheries": "1",
