@@ -9,7 +9,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ..flow import Edge, Flow, Node
-from ..steps.chain import BENDS, cell_steps
+from ..steps.chain import cell_steps
+from ..steps.factors import BENDS
 from . import labels, theme
 from .folding import Group, fold
 from .graph import Arrow, Cluster, Picture, Shape

@@ -9,8 +9,9 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from ..flow import Edge, Flow, Node
-from ..steps.chain import BENDS, CellStep
+from ..steps.chain import CellStep
 from ..steps.elements import Element, Elements, NoLanes, Wire
+from ..steps.factors import BENDS
 from ..steps.lanes import Cell, lay_out, on_lane
 from . import labels, theme
 from .graph import Html, Picture, Point

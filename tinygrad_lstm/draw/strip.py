@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 
 from ..flow import Edge, Flow
 from ..primitives import TABLE
-from ..steps.chain import BENDS, KEEPS, CellStep, cotangent_norm, together
+from ..steps.chain import CellStep, cotangent_norm, together
+from ..steps.factors import BENDS, KEEPS
 from ..steps.kept import Kept
 from . import answer, labels, theme
 from .graph import Html, Picture, Point

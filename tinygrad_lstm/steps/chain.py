@@ -14,11 +14,7 @@ import numpy as np
 from ..flow import Edge, Flow, Node
 from ..flow.graph import Array, norm
 from ..flow.steps import Step
-from ..primitives import TABLE
-from .factors import local, template, written
-
-BENDS = {p.name for p in TABLE.values() if p.bends}
-KEEPS = {p.name for p in TABLE.values() if p.moves}
+from .factors import BENDS, KEEPS, local, template, written
 
 
 class Along(NamedTuple):

@@ -14,7 +14,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ..flow import Edge, Node
-from .chain import BENDS, CellStep, cotangent_norm, together
+from .chain import CellStep, cotangent_norm, together
+from .factors import BENDS, SUMS
 
 MOST = 120  # operations of a step: more are no picture in lanes
 
@@ -181,7 +182,7 @@ class Elements:
             joined = piece.op == "concat" and piece not in self.step.named.values()
             return [_Term(moving[0], piece.inputs if joined else moving, True)]
         scaled = len(moving) == 1 and (node.op == "mul" or (node.op == "div" and moving[0].slot == 0))
-        if node.op in ("add", "sub", "neg", "reshape") or scaled:
+        if node.op in SUMS or node.op == "reshape" or scaled:
             return [term for edge in node.inputs for term in self._terms(edge, parameters)]
         return None
 

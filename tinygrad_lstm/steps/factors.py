@@ -11,6 +11,11 @@ import numpy as np
 from ..flow.graph import Array, Edge, Node, norm
 from ..primitives import TABLE
 
+# Kinds of operations: nonlinearities; those that put elements elsewhere; sums, whose derivatives are 1 and -1.
+BENDS = {p.name for p in TABLE.values() if p.bends}
+KEEPS = {p.name for p in TABLE.values() if p.moves}
+SUMS = {p.name for p in TABLE.values() if {*p.words.split("; ")} <= {"× 1", "× −1"}}
+
 _SHORT = 12  # characters that a function is written out with
 
 
@@ -27,12 +32,13 @@ def written(
         return f"{node.value.item():.4g}".replace("-", "−") if node.value.size == 1 else "input"
     if not depth:
         return "…"
-    tight, sums = node.op in ("mul", "div", "pow", "neg", "matmul"), ("add", "sub")
+    infix = len(node.inputs) == 2 and len(node.symbol or "") == 1
+    tight = node.op == "neg" or (infix and node.op not in SUMS)
     texts = [
-        written(e.source, names, tight or (node.op in sums and e.slot > 0 and e.source.op in sums), depth=depth - 1)
+        written(e.source, names, tight or (infix and e.slot > 0 and e.source.op in SUMS), depth=depth - 1)
         for e in node.inputs
     ]
-    if len(node.inputs) == 2 and len(node.symbol or "") == 1:
+    if infix:
         text = (" " if node.op == "matmul" else f" {node.symbol} ").join(texts)
         return f"({text})" if bound else text
     if node.op == "neg":

@@ -12,7 +12,8 @@ import numpy as np
 from ..flow import Edge, Flow, Node
 from ..flow.graph import norm
 from ..writing import one_line
-from .chain import BENDS, KEEPS, CellStep, cotangent_norm
+from .chain import CellStep, cotangent_norm
+from .factors import BENDS, KEEPS, SUMS
 
 
 @dataclass(eq=False)
@@ -146,7 +147,7 @@ class Kept:
     @cached_property
     def plain(self) -> bool:
         """Whether the state is a nonlinearity of W [h, x] + b, and nothing else is in a step."""
-        step, linear = self.steps[-1], KEEPS | {"add", "sub", "neg", "transpose"}
+        step, linear = self.steps[-1], KEEPS | SUMS
         others = {op for op in step.operations if op.op not in linear} - step.products
         return bool(self.bend and not self.direct and others == {self.nodes[-1]} and step.beside(self.state))
 
