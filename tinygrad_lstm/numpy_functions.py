@@ -16,8 +16,6 @@ import numpy as np
 from . import functions as f
 from . import primitives as p
 
-Axis = f.Axis
-
 _HINTS = {
     "add.accumulate": "np.cumsum, with axis=0 unless you gave another",
     "add.reduce": "np.sum, with axis=0 unless you gave another",
@@ -92,10 +90,6 @@ def _concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     return f.concat(arrays, axis) if axis is not None else f.concat([f.reshape(x, -1) for x in arrays])
 
 
-def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
-    return _concatenate((arr, values), axis)
-
-
 def _hstack(tup: Sequence[Any]) -> Any:
     parts = [_at_least(1, x) for x in tup]
     return f.concat(parts, axis=0 if parts and parts[0].ndim == 1 else 1)
@@ -132,7 +126,7 @@ def _permuted(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda a, *how: f.transpose(a, function(np.empty(range(a.ndim)), *how).shape)
 
 
-def _flip(m: Any, axis: Axis = None) -> Any:
+def _flip(m: Any, axis: f.Axis = None) -> Any:
     axes = f.axes_of(m, axis)
     return m[tuple(slice(None, None, -1 if k in axes else None) for k in range(m.ndim))]
 
@@ -156,7 +150,7 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
 }
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
-    np.append: _append,
+    np.append: lambda arr, values, axis=None: _concatenate((arr, values), axis),
     np.concatenate: _concatenate,
     np.stack: f.stack,
     np.hstack: _hstack,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +12,12 @@ from ..nn import LSTMCell, RNNCell
 Array = npt.NDArray[Any]
 
 
-class Stacked(NamedTuple):
-    """`of_x` (gates * hidden, input), `of_h` (gates * hidden, hidden), `bias` (gates * hidden,) where there is one."""
-
-    of_x: Array
-    of_h: Array
-    bias: Array | None
-
-
-def stacked(cell: RNNCell | LSTMCell, order: str, library: str, peepholes: bool = False) -> Stacked:
+def stacked(
+    cell: RNNCell | LSTMCell, order: str, library: str, peepholes: bool = False
+) -> tuple[Array, Array, Array | None]:
     """The weights of a cell with its gates in the `order` of a library's, which may know peepholes.
+
+    Of x (gates * hidden, input), of h (gates * hidden, hidden), and the bias (gates * hidden,) where there is one.
 
     Raises ValueError for a cell with other weights, or without one of the gates.
     """
@@ -35,4 +31,4 @@ def stacked(cell: RNNCell | LSTMCell, order: str, library: str, peepholes: bool 
     W = np.concatenate([own[f"W_{gate}"].T for gate in gates])
     bias = np.concatenate([own[f"b_{gate}"] for gate in gates]) if f"b_{gates[0]}" in own else None
     of_h, of_x = np.split(W, [cell.hidden_size], axis=1)
-    return Stacked(np.ascontiguousarray(of_x), np.ascontiguousarray(of_h), bias)
+    return np.ascontiguousarray(of_x), np.ascontiguousarray(of_h), bias
