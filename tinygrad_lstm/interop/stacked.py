@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..nn import LSTMCell, RNNCell
+from ..nn import Cell, RNNCell
 
 Array = npt.NDArray[Any]
 
 
-def stacked(
-    cell: RNNCell | LSTMCell, order: str, library: str, peepholes: bool = False
-) -> tuple[Array, Array, Array | None]:
+def stacked(cell: Cell, order: str, library: str, peepholes: bool = False) -> tuple[Array, Array, Array | None]:
     """The weights of a cell with its gates in the `order` of a library's, which may know peepholes.
 
     Of x (gates * hidden, input), of h (gates * hidden, hidden), and the bias (gates * hidden,) where there is one.
