@@ -15,11 +15,10 @@ import numpy.typing as npt
 from ..arguments import as_plain
 from ..nn import losses
 from ..optim import Adam, clip_grad_norm
-from ..tasks import Batch, Exam, Task
+from ..tasks import Batch, Exam
 from ..tensor import Tensor
 from ..whole import Change, becoming, get_all, set_all
 from .checkpoint import Checkpoint
-from .model import Network
 from .settings import Settings
 
 _FROM_THE_START = "no weight has moved yet, so the data, or the weights it starts from, are too large"
@@ -49,8 +48,6 @@ class Trainer:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.task: Task
-        self.network: Network
         self.task, self.network = settings.build()
         self.parameters = self.network.parameters()
         self.optimiser = Adam(self.parameters, settings.lr)
