@@ -144,25 +144,20 @@ def _captured_errors() -> Iterator[list[str]]:
     try:
         saved = os.dup(2)
     except OSError:
-        saved = None
+        saved = os.open(os.devnull, os.O_WRONLY)
     with tempfile.TemporaryFile() as file:
-        if file.fileno() != 2:
-            os.dup2(file.fileno(), 2)
+        os.dup2(file.fileno(), 2)
         try:
             yield messages
         finally:
-            if saved is not None:
-                os.dup2(saved, 2)
-                os.close(saved)
-            elif file.fileno() != 2:
-                os.close(2)
             file.seek(0)
             text = file.read()
+            os.dup2(saved, 2)
+            os.close(saved)
             messages.append(text.decode(errors="replace"))
             others = [line for line in text.splitlines(keepends=True) if not _OWN.match(line.decode(errors="replace"))]
-            if others and saved is not None:
-                with suppress(OSError):
-                    os.write(2, b"".join(others))
+            with suppress(OSError):
+                os.write(2, b"".join(others))
 
 
 @contextmanager
