@@ -14,7 +14,6 @@
 
 # %%
 import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -109,7 +108,7 @@ one
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
-    save(Path(folder), trainer.checkpoint(), None)
+    save(folder, trainer.checkpoint())
     checkpoint = load(folder)
 fresh = task.batch(np.random.default_rng(1), 1000)
 outputs, again = trainer.network(fresh.x, fresh.at)[0].numpy(), checkpoint.network()(fresh.x, fresh.at)[0].numpy()

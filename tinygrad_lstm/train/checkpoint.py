@@ -145,7 +145,7 @@ def begin(directory: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     write_atomically(Path(directory) / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
-def save(directory: str | os.PathLike[str], checkpoint: Checkpoint, last: bytes | None) -> bytes:
+def save(directory: str | os.PathLike[str], checkpoint: Checkpoint, last: bytes | None = None) -> bytes:
     """Write metrics.jsonl, a line of JSON a report, and checkpoint.npz into a run's directory; return the bytes of it.
 
     What this process wrote before (`last`) stays as previous.npz. A kill at any moment leaves a whole checkpoint.npz.
