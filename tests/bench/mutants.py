@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 PACKAGE = ROOT / "tinygrad_lstm"
 EXPLAINED = Path(__file__).with_name("mutants-explained.txt")
-CELL = ["cell.py", "cells.py", "recorded.py", "words.py", "anatomy.py", "compile.py", "scan.py"]
+CELL = ["cell.py", "cells.py", "recording.py", "recorded.py", "words.py", "anatomy.py", "compile.py", "scan.py"]
 TARGETS = ["primitives.py", "forwards.py", "autodiff.py", "gradients.py", *(f"nn/{name}" for name in CELL)]
 TARGETS += [f"flow/{p.name}" for p in sorted(PACKAGE.glob("flow/*.py"))]
 PROGRAMS = {"test_examples.py", "test_notebooks.py", "test_readme.py", "test_files.py", "test_optim.py"}
