@@ -554,7 +554,7 @@ NOT_COMPILED: dict[str, tuple[str, Lines]] = {
     "a chain too long": (
         "long",
         Lines(
-            lambda s, x, h: functools.reduce(lambda y, _: tl.sigmoid(y) * 0.9 + 0.1, range(900), n(s, x, h)),
+            lambda s, x, h: functools.reduce(lambda y, _: tl.sigmoid(y) * 0.9 + 0.1, range(500), n(s, x, h)),
             **weights(),
         ),
     ),

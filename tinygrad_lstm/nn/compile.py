@@ -79,6 +79,7 @@ class Program:
         self.names: dict[Value, str] = {}  # by which a value is read
         self.homes: dict[Value, list[Place]] = defaultdict(list)  # where it has to stand
         self._taken = {"steps", "half", "dx", *p.TABLE, *vars(np), *keyword.kwlist}
+        self._again: Counter[str] = Counter()
         self._taken |= {v.op.name for v in step.computed if isinstance(v.op, Primitive)}
         self.operands = {g: self._buffer(f"z{g.number}", g.height, "steps") for g in step.groups}
         self.cotangents = {g: self._buffer(f"d{g.number}", g.width, "chunk") for g in step.groups}
@@ -96,11 +97,12 @@ class Program:
 
     def _unique(self, text: str) -> str:
         name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "v"
-        name = f"v{name}" if name[0].isdigit() else name
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
+        name = unique = f"v{name}" if name[0].isdigit() else name
+        while unique in self._taken:
+            self._again[name] += 1
+            unique = f"{name}_{self._again[name]}"
+        self._taken.add(unique)
+        return unique
 
     def _called(self, value: Value) -> str:
         """What a value is called where it has no place yet: by its text where that is short."""

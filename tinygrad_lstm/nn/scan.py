@@ -28,7 +28,7 @@ from .recording import NotCompiled, Recording, record_step
 Array = npt.NDArray[Any]
 Lengths = npt.NDArray[np.intp] | None
 
-_BUDGET = 1 << 20  # bytes of the way back worked on at a time: what a core's second-level cache holds
+_BUDGET = 1 << 19  # bytes of the way back worked on at a time: what a core's second-level cache holds beside all else
 
 
 def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: bool = True) -> Any:
