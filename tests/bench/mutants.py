@@ -484,7 +484,8 @@ def main() -> int:
     cold, warm = [], []
     for m in wanted:
         region = {(m.module, n) for n in range(m.lines[0], m.lines[1] + 1)}
-        if m.in_function and not region & early:
+        closure = "super()" in m.before  # without which the function would have another
+        if m.in_function and not closure and not region & early:
             warm.append((m, of(m.module, lambda ran, region=region: bool(ran & region))))
         else:
             cold.append((m, of(m.module, lambda ran, m=m: any(name == m.module for name, _ in ran))))
