@@ -123,9 +123,9 @@ class RecordedStep:
     `d_x` and `d_fixed` are the forms of what x and fixed vectors receive beside products.
     """
 
-    def __init__(self, recording: Recording, names: dict[Tensor, str] | None = None) -> None:
+    def __init__(self, recording: Recording, names: dict[Tensor, str]) -> None:
         self.recording, self.dtype = recording, recording.x.dtype
-        self.names = names = names or {}
+        self.names = names
         self.known: dict[Any, Value] = {}
         self.arrays: dict[Value, Array] = {}
         self.values: dict[Tensor, Value] = {}
@@ -133,18 +133,17 @@ class RecordedStep:
         for t, op in ((recording.x, "x"), *((s, "state") for s in recording.before)):
             self.values[t] = Value(self, op, name=t.name, width=t.shape[-1])
         self.x, *self.before = self.values.values()
-        made: dict[Tensor, Value] = {}
-        self.fixed = [self._fixed(t, made) for t in recording.fixed]
+        self.fixed = [self._fixed(t) for t in recording.fixed]
         self.values |= zip(recording.fixed, self.fixed, strict=True)
         for t in recording.ops:
             value = self.values[t] = self._value(t)
-            if value.name is None and t.name is not None:
-                value.name = t.name
+            value.name = value.name or t.name
         self.after = [self.values[t] for t in recording.after]
         if any(v.fixed or v.op == "concat" for v in self.after):
             raise NotCompiled("a state after the step that is always 0, or joined of parts")
-        named = {name: t for name, t in recording.named.items() if isinstance(t, Tensor)}
-        self.named = {name: self.values[t] for name, t in named.items() if t in self.values}
+        self.named = {
+            k: self.values[t] for k, t in recording.named.items() if isinstance(t, Tensor) and t in self.values
+        }
         self._plan()
 
     # ── from Tensors to values ─────────────────────────────────────────────────────────────────
@@ -152,15 +151,16 @@ class RecordedStep:
     def number(self, x: float) -> Value:
         return self.known.setdefault(x, Value(self, "number", number=x))
 
-    def _fixed(self, t: Tensor, made: dict[Tensor, Value]) -> Value:
+    def _fixed(self, t: Tensor) -> Value:
         """What does not depend on x or a state, as it was computed from parameters."""
         if (number := written_number(t)) is not None:
             return self.number(number)
-        if t not in made:
-            inputs = tuple(self._fixed(i, made) for i in t.inputs)
+        if t not in self.known:
             name, width = self.names.get(t, t.name), t.shape[-1] if t.ndim else 1
-            made[t] = Value(self, t.primitive or "fixed", inputs, name, width, tensor=t)
-        return made[t]
+            self.known[t] = Value(
+                self, t.primitive or "fixed", tuple(map(self._fixed, t.inputs)), name, width, tensor=t
+            )
+        return self.known[t]
 
     def _value(self, t: Tensor) -> Value:
         primitive, inputs = t.primitive, tuple(self.values[i] for i in t.inputs)
