@@ -35,11 +35,6 @@ class Place(NamedTuple):
     rows: slice
     later: int = 0
 
-    @property
-    def key(self) -> str:
-        """The same for a state before and after its step."""
-        return str(self[:2])
-
 
 class Code(Words):
     """Values as Python writes them: by the names of a program, numbers to the last digit."""

@@ -170,12 +170,11 @@ class Buffers:
         # What one step of a loop takes is made together, so that it stands together in memory, and once, for h in one
         # step and h_prev in the next, and for every chunk: a twentieth of a step where these are many and small.
         self.slots: dict[str, tuple[Array, ...]] = {}
+        taken = [program.places[w] for w in program.loops["forward"] + program.loops["back"]]
         for kind in ("steps", "chunk"):
-            names = [w for w in program.loops["forward"] + program.loops["back"] if program.kind(w) == kind]
-            views = {
-                program.places[w].key: self.arrays[program.places[w].buffer][:, program.places[w].rows] for w in names
-            }
-            self.slots |= zip(views, zip(*zip(*views.values(), strict=True), strict=True), strict=True)
+            places = {str(at[:2]): at for at in taken if program.buffers[at.buffer][1] == kind}
+            views = [self.arrays[at.buffer][:, at.rows] for at in places.values()]
+            self.slots |= zip(places, zip(*zip(*views, strict=True), strict=True), strict=True)
         self.steps = self._step_by_step("forward", slice(0, T))
         self.chunks: list[Any] = []  # of the way back, the last steps first
         for end in range(T, 0, -at_once):
@@ -186,7 +185,7 @@ class Buffers:
     def _step_by_step(self, function: str, steps: slice) -> list[tuple[Array, ...]]:
         """What a function takes in each step."""
         taken = [self.program.places[w] for w in self.program.loops[function]]
-        return list(zip(*(self.slots[at.key][self._within(at, steps)] for at in taken), strict=True))
+        return list(zip(*(self.slots[str(at[:2])][self._within(at, steps)] for at in taken), strict=True))
 
     def view(self, name: str, steps: slice) -> Array:
         """A value over some steps, (steps, rows, batch)."""
