@@ -140,8 +140,9 @@ def test_with_a_loss_at_every_step_the_direct_path_begins_at_the_last():
     assert headline([row]) == f"LSTM: {percent(row.left)} of the last gradient 5 steps back"
     other = kept(unroll(tl.nn.RNNCell(3, 4, rng=0)))
     assert headline([row, other]).startswith("Of the last gradient, 5 steps back: LSTM ")
-    named = [kept(row.flow, 30 * name) for name in "AB"]
+    named = [kept(flow, 30 * name) for flow, name in ((row.flow, "A"), (other.flow, "B"))]
     assert "Percent: its norm at the state of each row, of" in subtitle(named, "L")
+    assert "Percent: its norm at c, of" in subtitle([row, row, row], "L")
     assert subtitle([row], "L").startswith("L is read after every step; ")
 
 

@@ -120,8 +120,8 @@ def subtitle(rows: Sequence[Kept], root: str) -> str:
     if len(reads) > 1:
         read = f"{root} is read after {'every step' if len(reads) == count else f'{len(reads):,} of {count:,} steps'}"
     names = dict.fromkeys(f"{row.state} ({row.name})" for row in rows)
-    of = ", ".join(names) if len(rows) > 1 else rows[0].state
-    of = of if len(of) < 60 else "the state of each row"
+    of = ", ".join(names) if len({row.state for row in rows}) > 1 else rows[0].state
+    of = of if len(of) < 45 else "the state of each row"
     return f"{read}; the gradient goes back, right to left. Percent: its norm at {of}, of that at the last step."
 
 

@@ -201,8 +201,8 @@ def shown(node: Node) -> str:
 
 
 def gradient_text(node: Node, sign: str = "∇") -> str:
-    """The gradient of a node: of one number with its sign, of an array its norm after `sign`."""
-    return f"{'∇' if node.value.size == 1 else sign} {amount(node)}"
+    """The gradient of a node: of one number with its sign, of an array its norm after `sign`, or "not computed"."""
+    return f"{'∇' if node.norm is None or node.value.size == 1 else sign} {amount(node)}"
 
 
 def share(edges: list[Edge], room: float) -> Html:
