@@ -42,7 +42,7 @@ Files are read and written as UTF-8. Results are never coloured. Signs that stan
 by plain ones.
 
 a cell of your own:
-  FILE.py:NAME, where explain, flow, draw and train take a cell: a class of tinygrad_lstm.nn.Cell. What one looks like:
+  FILE.py:NAME, wherever a command takes a cell: a class of tinygrad_lstm.nn.Cell. What one looks like:
   python -c "import tinygrad_lstm; help(tinygrad_lstm.nn.Cell)"
 
 exit status:
