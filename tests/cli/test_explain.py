@@ -458,7 +458,7 @@ def test_a_failure_halfway_leaves_what_was_there(capsys, here, monkeypatch, erro
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(explain, "_write_csv", fail)
+    monkeypatch.setattr(explain, "_csv", fail)
     assert main(["explain", "new", "--out", "out"]) == (130 if isinstance(error, KeyboardInterrupt) else 2)
     assert {f: (here / "out" / f).read_bytes() for f in os.listdir("out")} == before
     assert capsys.readouterr().err.count("\n") == 1
