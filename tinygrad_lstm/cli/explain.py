@@ -88,7 +88,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 class _Explained:
     """What is drawn, printed and written: runs by the names of files, those of `alone` drawn by themselves too.
 
-    Steps to `keep`, from 0, are shown wherever they are; `heading` stands above the table, `answer` in the JSON.
+    Steps to `keep`, from 0, are in the table wherever they are, those `drawn`, from 1, in the pictures; `heading`
+    stands above the table, `answer` in the JSON.
     """
 
     traced: dict[str, TracedSequence]
@@ -96,6 +97,7 @@ class _Explained:
     unit: str
     plainly: str
     reading: str
+    notes: Sequence[str] = ()
     heading: Sequence[str] = ()
     answer: dict[str, Any] | None = None
     drawn: Sequence[int] = ()
@@ -118,7 +120,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             files, notes = _write(found, staging, args)
     except OSError as error:
         raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
-    for note in notes:
+    for note in (*notes, *found.notes):
         print(note, file=sys.stderr)
     show(f"{textwrap.fill(safe(found.plainly), WIDTH)}\n")
     show("\n".join([*found.heading, *table(list(found.traced.values()), found.unit, found.keep)]))
@@ -148,10 +150,10 @@ def _of_text(args: argparse.Namespace) -> _Explained:
     vectors = embed(tokens, args.input or args.hidden, args.seed)
     with told():
         traced = {name: trace_sequence(cell, vectors, tokens, args.seed) for name, cell in made.items()}
-    if args.tokens == "words" and len(tokens) == 1 < len(tokens[0]):  # as of a language written without spaces
-        print("one word is one step: --tokens chars makes each of its characters one", file=sys.stderr)
+    alone = args.tokens == "words" and len(tokens) == 1 < len(tokens[0])  # as of a language written without spaces
+    notes = ["one word is one step: --tokens chars makes each of its characters one"] * alone
     runs, unit = list(traced.values()), UNITS[args.tokens]
-    return _Explained(traced, [*traced], unit, plainly(runs, unit), reading(runs, unit))
+    return _Explained(traced, [*traced], unit, plainly(runs, unit), reading(runs, unit), notes)
 
 
 def _of_model(checkpoint: Checkpoint, args: argparse.Namespace) -> _Explained:
@@ -170,10 +172,10 @@ def _of_model(checkpoint: Checkpoint, args: argparse.Namespace) -> _Explained:
         found.notation.unit,
         sentences.plainly(found),
         sentences.reading(found),
-        [*sentences.heading(found), "", *_answer(found), ""],
-        found.as_dict(),
-        [t + 1 for t in found.deciding],
-        [*found.deciding, *found.largest],
+        heading=[*sentences.heading(found), "", *_answer(found), ""],
+        answer=found.as_dict(),
+        drawn=[t + 1 for t in found.deciding],
+        keep=[*found.deciding, *found.largest],
     )
 
 
