@@ -51,7 +51,7 @@ def page(
     if not tokens:
         raise ValueError('the text is empty: give some words, as in explore "the cities that I have seen"')
     _check_length(len(tokens), "words")
-    drawn: Json = {}
+    drawn: Mapping[str, Cell] = {}
     if cells is None:
         drawn = {cell_name(c): c for c in (make_cell(k, hidden_size, hidden_size, forget_bias, seed) for k in KINDS)}
         cells = drawn | {"LSTM of one unit": _unit(hidden_size, forget_bias)}
@@ -69,7 +69,6 @@ def page(
         | {
             "unit": "word",
             "seed": str(seed),
-            "drawn": bool(drawn),
             "cells": found,
             "beside": next(iter([*found][1:]), None),
             "sequences": [{"name": name, "tokens": words} for name, words in sequences.items()],
