@@ -133,11 +133,9 @@ const Sentences = (() => {
         model.everyStep ? `${cell.words[shown]} of every step and added up` : `last ${cell.words[shown]}`
       }. ${
         cell.drawn
-          ? `Untrained cells (units: ${of}), their weights, words and u drawn from seed ${data.seed}: another seed gives other numbers.${
-            differs(cell, model.rows[0].role)
-          }`
+          ? `Untrained cells (units: ${of}), their weights, words and u drawn from seed ${data.seed}: another seed gives other numbers.`
           : `Units: ${of}; words and u drawn from seed ${data.seed}.`
-      }`;
+      }${cell.drawn ? differs(cell, model.rows[0].role) : ""}`;
     }
     const y = Engine.outputs(read, at(run.values[cell.after[0]], run.T, cell.n)), names = data.answers.map(Writing.shown);
     if (read.loss === "squared")
