@@ -67,6 +67,27 @@ def test_one_activation_covers_all_gates() -> None:
     assert not {"exp", "tanh", "sigmoid", "divide"} & set(calls(found["back"]))  # known after the forward pass
 
 
+def test_what_is_kept_of_every_step_and_how_it_is_called() -> None:
+    """Operands, results of products, and what the way back reads; not what is quickly made again, 1 - u."""
+    for cell, kept in ((LSTMCell(4, 3), ["z0", "c_prev", "a0", "tanh_c"]), (GRUCell(4, 3), ["z0", "z1", "a0", "a1"])):
+        program = tl.compile(cell)
+        assert [name for name, (_, kind) in program.buffers.items() if kind == "steps"] == kept
+        assert "copyto" not in program.source  # everything is made where it is read
+        assert "[...]" not in program.source
+        assert "v1_u" in program.source or "f_c_prev" in program.source
+
+
+def test_names_are_texts_where_these_are_short() -> None:
+    def step(s: Any, x: Any, h: Any) -> Any:
+        y = tl.sigmoid(h @ s.U + h * h * h * 0.25)
+        y.name = "gate"
+        return y * tl.exp(h * h * h * 0.125) + x @ s.V
+
+    names = tl.compile(Lines(step, U=(3, 3), V=(4, 3))).places.keys()
+    assert {"h_prev", "gate", "h_prev_2", "v", "v_1"} <= names
+    assert "c0_25" in tl.compile(Lines(step, U=(3, 3), V=(4, 3))).around
+
+
 def test_a_factor_that_is_1_is_not_multiplied() -> None:
     """An accumulator: what arrives goes back as it is."""
     cell = Lines(lambda s, x, h, c: {"h": tl.tanh(h @ s.U), "c": c + x @ s.V}, "hc", U=(3, 3), V=(4, 3))

@@ -211,6 +211,7 @@ def test_numbers_at_the_edges_are_those_of_op_by_op() -> None:
         lambda s, x, h: tl.sigmoid(x * 1e4) * tl.tanh(h + x * 1e4),
         lambda s, x, h: tl.exp(x * 1e4) + h,
         lambda s, x, h: x / (x - x) + h,
+        lambda s, x, h: h * (h * np.inf) + x * (h * -np.inf) * (h * np.nan),
         lambda s, x, h: tl.relu(x * 0.0) + tl.relu(h - h) + tl.log(x - x) + h,
         lambda s, x, h: (x - x) ** 2 + h * (h - h) ** 0.5 + (h - h) ** (x - x),
     ):
