@@ -246,6 +246,19 @@ def test_what_is_beyond_a_sequence_changes_no_bit(make: Any, compiled: bool) -> 
 
 
 @pytest.mark.parametrize("compiled", [True, False])
+def test_a_state_does_not_grow_beyond_its_sequence(compiled: bool) -> None:
+    """Twenty steps of squaring give infinity, and 0 * inf is no gradient; the sequences end long before."""
+    cell, lengths = Lines(lambda s, x, h: h * h * 2 + x @ s.V, V=(4, 3)), [3, 2, 1]
+    xs, _ = random_inputs(cell, 20, 3)
+    padded, cut = (
+        everything(cell, xs[:T], [np.full((3, 3), 2.0)], lengths=lengths, compiled=compiled) for T in (20, 3)
+    )
+    for name in ("d V", "d h before", "last h"):
+        np.testing.assert_array_equal(padded[name], cut[name])
+    assert np.isfinite(padded["d V"]).all()
+
+
+@pytest.mark.parametrize("compiled", [True, False])
 def test_a_cotangent_beyond_a_sequence_goes_nowhere(compiled: bool) -> None:
     """A loss that is masked after a log of zeros sends 0 / 0 there."""
     cell, lengths = LSTMCell(4, 3), [6, 2, 4]
