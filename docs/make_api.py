@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_lstm import primitives
-from tinygrad_lstm.draw.drawing import draw as drawing
 from tinygrad_lstm.files import write_atomically
 from tinygrad_lstm.primitives import Primitive
+from tinygrad_lstm.views.drawing import draw as drawing
 
 PAGE = Path(__file__).parent / "api.md"
 WIDTH = 110
@@ -76,8 +76,8 @@ IMPORTED = (  # rooms that `import tinygrad_lstm` does not open
     "tinygrad_lstm.kinds",
     "tinygrad_lstm.flow.sequence",
     "tinygrad_lstm.flow.study",
-    "tinygrad_lstm.sentences",
-    "tinygrad_lstm.draw.charts",
+    "tinygrad_lstm.views.sentences",
+    "tinygrad_lstm.views.charts",
     "tinygrad_lstm.explore",
     "tinygrad_lstm.walk",
     "tinygrad_lstm.tasks",
@@ -156,15 +156,15 @@ SECTIONS = [
     ),
     Section(
         "What the numbers say",
-        "tinygrad_lstm.sentences",
+        "tinygrad_lstm.views.sentences",
         ("plainly", "reading", "study_plainly", "study_reading"),
     ),
     Section(
         "Drawings",
-        "tinygrad_lstm.draw",
+        "tinygrad_lstm.views",
         ("draw", "Drawing", "gates", "graph_dict", "RenderError", "RendererMissing"),
     ),
-    Section("Charts of a study", "tinygrad_lstm.draw.charts"),
+    Section("Charts of a study", "tinygrad_lstm.views.charts"),
     Section("The explorer's page", "tinygrad_lstm.explore"),
     Section("A step as text", "tinygrad_lstm.walk"),
     Section("Tasks", "tinygrad_lstm.tasks"),

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import charts, theme
 from tinygrad_lstm.files import write_atomically
+from tinygrad_lstm.views import charts, theme
 
 PAGE = Path(__file__).parent / "half-truths.md"
 PICTURES = Path(__file__).parent / "pictures" / "half-truths"
@@ -257,19 +257,19 @@ CHARTS: dict[str, tuple[Callable[[dict[str, Any]], Rows], Callable[[Rows], Any]]
 # ── drawings of graphs ─────────────────────────────────────────────────────────────────────────
 
 
-def draw_flow(v: dict[str, Any]) -> tl.draw.Drawing:
+def draw_flow(v: dict[str, Any]) -> tl.views.Drawing:
     """Twenty steps at three forget biases, a node a step."""
     titles = ["forget bias −2", "forget bias 0", "forget bias 3"]
     return tl.draw(*v["flows"].values(), titles=titles, detail="step")
 
 
-def draw_plus(v: dict[str, Any]) -> tl.draw.Drawing:
+def draw_plus(v: dict[str, Any]) -> tl.views.Drawing:
     loss = v["new"].sum()
     loss.name = "L"
     return tl.draw(loss)
 
 
-def draw_step(v: dict[str, Any]) -> tl.draw.Drawing:
+def draw_step(v: dict[str, Any]) -> tl.views.Drawing:
     cell, rng = tl.nn.LSTMCell(4, 3, rng=0), np.random.default_rng(0)
     h0, c0 = (tl.tensor(rng.standard_normal(3), requires_grad=True, name=name) for name in ("h0", "c0"))
     x = tl.tensor(rng.standard_normal(4), requires_grad=True, name="x")

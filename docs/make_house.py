@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tinygrad_lstm.draw.render import render
 from tinygrad_lstm.files import write_atomically
+from tinygrad_lstm.views.render import render
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "tinygrad_lstm"

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tinygrad_lstm.draw import theme
+from tinygrad_lstm.views import theme
 
 PAGE = 900  # px
 SVG = "{http://www.w3.org/2000/svg}"

@@ -139,7 +139,7 @@ FORK = """
 import os, signal, sys, warnings
 import numpy as np
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import charts
+from tinygrad_lstm.views import charts
 warnings.simplefilter("ignore", DeprecationWarning)
 out, _ = tl.nn.LSTM(2, 3)(np.ones((2, 2, 2), "f4"))
 loss = (out * out).sum()

@@ -10,11 +10,11 @@ from cells import ThreeStatesCell, TwoStatesCell
 
 import tinygrad_lstm as tl
 from tinygrad_lstm import notebook
-from tinygrad_lstm.draw import charts, theme
 from tinygrad_lstm.flow.study import study
-from tinygrad_lstm.sentences import conditions
 from tinygrad_lstm.train import Settings, Trainer, load, resume, save, watch, watching
 from tinygrad_lstm.train.checkpoint import METRICS
+from tinygrad_lstm.views import charts, theme
+from tinygrad_lstm.views.sentences import conditions
 
 EVIL = '<script>alert("1")</script>&\u202e\x00'
 SHOWN = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;�␀"

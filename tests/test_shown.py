@@ -23,7 +23,7 @@ MAKE = {
 def test_the_first_object_of_a_program_shows_itself(made):
     code = (
         "import sys, tinygrad_lstm as tl\n"
-        "print({'tinygrad_lstm.notebook', 'tinygrad_lstm.draw', 'graphviz', 'matplotlib'} & set(sys.modules))\n"
+        "print({'tinygrad_lstm.notebook', 'tinygrad_lstm.views', 'graphviz', 'matplotlib'} & set(sys.modules))\n"
         f"print({made}._repr_html_()[:5])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -51,8 +51,8 @@ from .tensor import Tensor, no_grad, tensor
 
 if TYPE_CHECKING:
     from . import flow, interop
-    from .draw import draw
     from .flow import trace_gradients
+    from .views import draw
 
 __version__ = "0.1.0"
 
@@ -116,8 +116,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Rooms that many programs never enter are imported when first used."""
-    if name in ("draw", "flow", "interop", "tasks", "train"):
-        return import_module(f".{name}", __name__)  # `draw` is a module that can be called
+    if name in ("flow", "interop", "tasks", "train", "views"):
+        return import_module(f".{name}", __name__)
+    if name == "draw":
+        return import_module(".views", __name__).draw
     if name == "trace_gradients":
         return import_module(".flow", __name__).trace_gradients
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

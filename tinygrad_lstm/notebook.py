@@ -14,15 +14,15 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from .draw import charts, theme
 from .flow import Flow, Node
 from .flow.graph import norm
 from .flow.study import Study
 from .nn.cell import Step
 from .nn.module import Module
-from .sentences import conditions
 from .shown import page
 from .tensor import Tensor
+from .views import charts, theme
+from .views.sentences import conditions
 
 Array = npt.NDArray[Any]
 

@@ -16,12 +16,12 @@ import pytest
 import tinygrad_lstm as tl
 from tinygrad_lstm.cli import main
 from tinygrad_lstm.cli.own_cell import load_cell_class
-from tinygrad_lstm.draw import charts
 from tinygrad_lstm.flow.sequence import embed, trace_sequence
 from tinygrad_lstm.flow.study import study
 from tinygrad_lstm.kinds import make_cell
-from tinygrad_lstm.sentences import plainly, reading
 from tinygrad_lstm.train import CheckpointError, Settings, Trainer, load, resume
+from tinygrad_lstm.views import charts
+from tinygrad_lstm.views.sentences import plainly, reading
 
 CELLS = """\
 import numpy as np

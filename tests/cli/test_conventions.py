@@ -21,8 +21,8 @@ from tinygrad_lstm.cli.terminal import show_json
 from tinygrad_lstm.cli.train import typed
 from tinygrad_lstm.flow.sequence import factor_a_step
 from tinygrad_lstm.flow.study import study
-from tinygrad_lstm.sentences import study_reading
 from tinygrad_lstm.tasks import TASKS, make
+from tinygrad_lstm.views.sentences import study_reading
 
 FLOW = ["flow", "--lag", "3", "--seeds", "2", "--hidden", "2", "--input", "2", "--cells", "lstm1,rnn"]
 TRAIN = ["train", "adding", "--length", "6", "--hidden", "2", "--batch", "4", "--steps", "3"]
@@ -100,12 +100,12 @@ def test_quiet_prints_nothing_and_writes_the_same_files(name, capsys, run, here)
 
 
 def test_quiet_leaves_out_notes_and_keeps_errors(capsys, monkeypatch):
-    from tinygrad_lstm import draw
+    from tinygrad_lstm import views
 
     def missing(*_):
-        raise draw.RendererMissing("install pygraphviz")
+        raise views.RendererMissing("install pygraphviz")
 
-    monkeypatch.setattr("tinygrad_lstm.draw.render.render", missing)
+    monkeypatch.setattr("tinygrad_lstm.views.render.render", missing)
     assert main(["draw", "rnn", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
     assert os.listdir() == ["rnn.dot"]

@@ -46,12 +46,12 @@ def test_the_same_seed_draws_the_same_picture(here):
 
 
 def test_without_a_renderer_the_dot_text_is_written(capsys, monkeypatch):
-    from tinygrad_lstm import draw
+    from tinygrad_lstm import views
 
     def missing(*_):
-        raise draw.RendererMissing("install pygraphviz")
+        raise views.RendererMissing("install pygraphviz")
 
-    monkeypatch.setattr("tinygrad_lstm.draw.render.render", missing)
+    monkeypatch.setattr("tinygrad_lstm.views.render.render", missing)
     assert main(["draw", "rnn", "--out", "p.png"]) == 0
     assert os.listdir(".") == ["p.dot"]
     assert capsys.readouterr().out.startswith("p.dot: ")

@@ -17,7 +17,7 @@ from tinygrad_lstm.cli import explain, main
 from tinygrad_lstm.cli.terminal import bar, fit, safe, width
 from tinygrad_lstm.flow.sequence import embed, trace_sequence
 from tinygrad_lstm.kinds import make_cell
-from tinygrad_lstm.sentences import reading
+from tinygrad_lstm.views.sentences import reading
 
 SENTENCE = "the cities that I have seen in my life are very many"
 NASTY = [
@@ -191,12 +191,12 @@ def test_running_again_replaces_the_files_and_repeats_the_numbers(here):
 
 
 def test_without_a_renderer_the_dot_text_is_written_and_it_says_so(capsys, monkeypatch):
-    from tinygrad_lstm import draw
+    from tinygrad_lstm import views
 
     def missing(*_):
-        raise draw.RendererMissing("install pygraphviz")
+        raise views.RendererMissing("install pygraphviz")
 
-    monkeypatch.setattr("tinygrad_lstm.draw.render.render", missing)
+    monkeypatch.setattr("tinygrad_lstm.views.render.render", missing)
     explained("one two", form="svg")
     drawn = ["compare.dot", "gates.dot", "lstm.dot", "rnn.dot"]
     assert sorted(os.listdir("out")) == sorted([*drawn, "gates.csv", "gradients.csv"])
@@ -465,12 +465,12 @@ def test_a_failure_halfway_leaves_what_was_there(capsys, here, monkeypatch, erro
 
 
 def test_a_drawing_that_fails_is_one_line(capsys, monkeypatch):
-    from tinygrad_lstm import draw
+    from tinygrad_lstm import views
 
     def fail(*_):
-        raise draw.RenderError("lost a label")
+        raise views.RenderError("lost a label")
 
-    monkeypatch.setattr("tinygrad_lstm.draw.render.render", fail)
+    monkeypatch.setattr("tinygrad_lstm.views.render.render", fail)
     refused(capsys, "a b", says="could not draw compare.svg: lost a label")
 
 

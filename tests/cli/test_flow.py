@@ -12,10 +12,10 @@ import pytest
 
 from tinygrad_lstm.cli import flow, main
 from tinygrad_lstm.cli.terminal import width
-from tinygrad_lstm.draw import charts
 from tinygrad_lstm.flow.sequence import TINY
 from tinygrad_lstm.flow.study import VARIANTS, study
-from tinygrad_lstm.sentences import study_reading
+from tinygrad_lstm.views import charts
+from tinygrad_lstm.views.sentences import study_reading
 
 needs_charts = pytest.mark.skipif(not charts.available(), reason="the charts need matplotlib")
 TABLES = ["lags.csv", "singular.csv", "split.csv"]

@@ -98,7 +98,7 @@ def test_a_command_imports_only_its_own_module():
         "import sys; from tinygrad_lstm.cli import main\n"
         "try: main(['--version'])\n"
         "except SystemExit: pass\n"
-        "print([m for m in sys.modules if m.startswith(('tinygrad_lstm.cli.', 'tinygrad_lstm.draw', 'graphviz'))])"
+        "print([m for m in sys.modules if m.startswith(('tinygrad_lstm.cli.', 'tinygrad_lstm.views', 'graphviz'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "['tinygrad_lstm.cli.errors', 'tinygrad_lstm.cli.terminal']"

@@ -278,7 +278,7 @@ def test_a_text_is_split_as_the_library_does(engine: Any) -> None:
 
 
 def test_numbers_are_printed_as_in_the_drawings(engine: Any) -> None:
-    from tinygrad_lstm.draw.theme import number
+    from tinygrad_lstm.views.theme import number
 
     rng = np.random.default_rng(0)
     values = [

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import theme
 from tinygrad_lstm.explore import page
 from tinygrad_lstm.explore.document import SCRIPTS, _source
 from tinygrad_lstm.explore.page import DETOURS, SAMPLES, measured
@@ -23,6 +22,7 @@ from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
 from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.nn import Cell, RNNCell
 from tinygrad_lstm.primitives import Primitive, cos
+from tinygrad_lstm.views import theme
 from tinygrad_lstm.walk.notation import NOTATIONS
 
 OWN = Primitive("mine", "?", np.sin, (lambda g, out, x: g * cos(x),))

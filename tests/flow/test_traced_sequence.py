@@ -15,7 +15,7 @@ from tinygrad_lstm.flow.sequence import direct_states, first_step, trace_sequenc
 from tinygrad_lstm.flow.study import run, study, variant
 from tinygrad_lstm.kinds import build, cell_name, in_float64, kind_name, make_cell
 from tinygrad_lstm.nn import NotCompiled
-from tinygrad_lstm.sentences import plainly, reading, study_reading
+from tinygrad_lstm.views.sentences import plainly, reading, study_reading
 
 ON_VECTORS = [cell for cell in own.OWN if cell is not own.ThreeStatesCell]  # that one adds a row: batches alone
 STEPS = 6

@@ -16,12 +16,12 @@ import pytest
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.anomaly import detect_anomaly
-from tinygrad_lstm.draw import charts
-from tinygrad_lstm.draw.render import RenderError, render
 from tinygrad_lstm.flow.sequence import trace_sequence
 from tinygrad_lstm.nn.scan import program_of
 from tinygrad_lstm.scope import current
 from tinygrad_lstm.tensor import no_grad
+from tinygrad_lstm.views import charts
+from tinygrad_lstm.views.render import RenderError, render
 
 Job = Callable[[int], Any]
 

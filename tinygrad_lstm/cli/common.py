@@ -16,8 +16,8 @@ from . import own_cell
 from .errors import UserError, reason
 
 if TYPE_CHECKING:
-    from ..draw import Drawing
     from ..train import Checkpoint
+    from ..views import Drawing
 
 DETAILS = ("auto", "ops", "cell", "step")
 FORMATS = ("svg", "png", "pdf", "dot")
@@ -170,7 +170,7 @@ def save(
     Steps to `keep`, from 1, are never left out. The note is empty, or, where nothing can render, says why the DOT text
     was written instead of the picture.
     """
-    from ..draw import draw
+    from ..views import draw
 
     titles, flows, others = [p.title for p in shown], [p.flow for p in shown], [p.flow for p in beside]
     drawing = draw(*flows, detail=detail, titles=titles, labels=labels, keep=keep, beside=others)
@@ -179,7 +179,7 @@ def save(
 
 def save_drawing(drawing: Drawing, path: Path) -> tuple[Path, str]:
     """Save one picture; return what was written, and the note of `save`."""
-    from ..draw import RendererMissing, RenderError
+    from ..views import RendererMissing, RenderError
 
     try:
         return Path(drawing.save(path)), ""

@@ -41,7 +41,7 @@ import numpy as np
 from ..files import all_or_nothing
 from ..flow.sequence import TINY, TracedSequence, embed, tokenize, trace_sequence
 from ..kinds import kind_name
-from ..sentences import plainly, reading
+from ..views.sentences import plainly, reading
 from .common import CELL, FORMATS, add_cell_options, add_model, cells, load_model, make_cells, save, save_drawing, told
 from .errors import UserError, reason
 from .terminal import bar, fit, safe, show, spelled, width
@@ -218,7 +218,7 @@ def _gates(passage: TracedSequence, folder: Path, name: str, form: str) -> list[
 
     None for a cell that names its states alone.
     """
-    from ..draw import gates
+    from ..views import gates
 
     steps, states = passage.flow.cell_steps, passage.cell.states
     sizes = {role: value.size for step in steps for role, value in step.named.items()}

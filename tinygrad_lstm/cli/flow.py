@@ -40,7 +40,7 @@ import numpy as np
 from ..files import all_or_nothing
 from ..flow.sequence import TINY, check_memory, factor_a_step
 from ..flow.study import MOST, VARIANTS, CellStudy, Study, study, variant
-from ..sentences import study_plainly, study_reading
+from ..views.sentences import study_plainly, study_reading
 from .common import kind_of, told, whole
 from .errors import UserError, reason
 from .terminal import fit, safe, show
@@ -147,7 +147,7 @@ def _csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None
 
 def _charts(found: Study, folder: Path, form: str) -> None:
     """Draw the charts, or say what they need where matplotlib is missing."""
-    from ..draw import charts
+    from ..views import charts
 
     if not charts.available():
         print(f"note: tables only; the extra that draws the charts: {charts.INSTALL}", file=sys.stderr)

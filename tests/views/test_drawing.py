@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import Drawing, RendererMissing, render
+from tinygrad_lstm.views import Drawing, RendererMissing, render
 
 
 @pytest.fixture
@@ -205,11 +205,10 @@ def test_a_large_layout_runs_in_a_process_of_its_own(monkeypatch):
 @pytest.mark.parametrize(
     "code",
     [
-        "import tinygrad_lstm as tl; assert not {'graphviz', 'pygraphviz', 'tinygrad_lstm.draw'} & set(sys.modules)",
+        "import tinygrad_lstm as tl; assert not {'graphviz', 'pygraphviz', 'tinygrad_lstm.views'} & set(sys.modules)",
         "import tinygrad_lstm as tl; tl.draw; assert 'pygraphviz' not in sys.modules",
-        "import tinygrad_lstm as tl; x = tl.tensor(1.0); tl.draw(x); import tinygrad_lstm.draw.theme; tl.draw(x)",
-        "import tinygrad_lstm.draw.theme; import tinygrad_lstm as tl; tl.draw(tl.tensor(1.0))",
-        "from tinygrad_lstm import draw; import tinygrad_lstm as tl; draw(tl.tensor(1.0)); draw.draw(tl.tensor(1.0))",
+        "import tinygrad_lstm as tl; x = tl.tensor(1.0); tl.views.gates; import tinygrad_lstm.views.theme; tl.draw(x)",
+        "from tinygrad_lstm import draw, tensor; draw(tensor(1.0))",
         "import tinygrad_lstm as tl; from inspect import signature; assert 'detail' in signature(tl.draw).parameters",
     ],
 )

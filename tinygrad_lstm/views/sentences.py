@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from .flow.sequence import TINY, Path, TracedSequence, forget_bias
-from .flow.study import CellStudy, Study
-from .writing import number, percent
+from ..flow.sequence import TINY, Path, TracedSequence, forget_bias
+from ..flow.study import CellStudy, Study
+from ..writing import number, percent
 
 _LONGEST = 24  # characters of a factor that a sentence can hold
 

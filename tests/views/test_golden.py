@@ -2,7 +2,7 @@
 
 After a change that is meant to show, write them anew and look at the difference:
 
-    UPDATE_GOLDEN=1 pytest tests/draw/test_golden.py; git diff tests/draw/golden
+    UPDATE_GOLDEN=1 pytest tests/views/test_golden.py; git diff tests/views/golden
 """
 
 import os

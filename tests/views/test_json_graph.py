@@ -2,7 +2,7 @@
 
 After a change of the format, write the golden file anew, look at the difference, and raise the version:
 
-    UPDATE_GOLDEN=1 pytest tests/draw/test_json_graph.py; git diff tests/draw/golden
+    UPDATE_GOLDEN=1 pytest tests/views/test_json_graph.py; git diff tests/views/golden
 """
 
 import json
@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import json_graph
 from tinygrad_lstm.flow import read_graph
 from tinygrad_lstm.primitives import Primitive
+from tinygrad_lstm.views import json_graph
 
 GOLDEN = Path(__file__).parent / "golden" / "lstm_step.json"
 DOCS = Path(__file__).parents[2] / "docs" / "graph-json.md"
-SCHEMA = json.loads(files("tinygrad_lstm.draw").joinpath("graph.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(files("tinygrad_lstm.views").joinpath("graph.schema.json").read_text(encoding="utf-8"))
 
 
 def saved(drawing, folder):
@@ -135,15 +135,15 @@ def test_the_page_lists_the_keys_of_the_schema():
 
 def test_what_is_a_single_number_has_its_value_and_gradient_with_their_signs():
     x = tl.tensor(3.0, requires_grad=True, name="x")
-    (graph,) = tl.draw.graph_dict(tl.trace_gradients(x * x - x))["graphs"]
+    (graph,) = tl.views.graph_dict(tl.trace_gradients(x * x - x))["graphs"]
     (node,) = (n for n in graph["nodes"] if n["name"] == "x")
     back = [e["cotangent"] for e in graph["edges"] if e["source"] == node["id"]]
     assert (node["value"], node["gradient"], node["gradient_norm"]) == (3, 5, 5)
     assert sorted(back) == [-1, 3, 3]
     with np.errstate(all="ignore"):
-        (graph,) = tl.draw.graph_dict(tl.trace_gradients(-tl.log(x * 0)))["graphs"]
+        (graph,) = tl.views.graph_dict(tl.trace_gradients(-tl.log(x * 0)))["graphs"]
     assert [n["value"] for n in graph["nodes"]] == [3, 0, 0, "-Infinity", "Infinity"]
-    (graph,) = tl.draw.graph_dict(read_graph(tl.tensor(np.ones(2)) * np.array([True, False])))["graphs"]
+    (graph,) = tl.views.graph_dict(read_graph(tl.tensor(np.ones(2)) * np.array([True, False])))["graphs"]
     assert {n["value"] for n in graph["nodes"]} == {n["gradient"] for n in graph["nodes"]} == {None}
 
 
@@ -172,7 +172,7 @@ def test_every_reference_names_something_of_the_same_graph(drawing, tmp_path):
 
 def test_it_is_the_flow(unrolled):
     flow = tl.trace_gradients(unrolled(tl.nn.LSTMCell(1, 2, rng=0), 3, batch=(2,)))
-    (graph,) = tl.draw.graph_dict(flow)["graphs"]
+    (graph,) = tl.views.graph_dict(flow)["graphs"]
     paths = {scope["id"]: scope["path"] for scope in graph["scopes"]} | {None: []}
     assert graph["traced"]
     assert len(graph["nodes"]) == len(flow.nodes)
@@ -195,7 +195,7 @@ def test_norms_are_those_of_the_gradients():
     x = tl.tensor([0.3, -0.7], requires_grad=True, name="x")
     y = tl.tanh(x @ W)
     loss = (y * y).sum()
-    (graph,) = tl.draw.graph_dict(tl.trace_gradients(loss))["graphs"]
+    (graph,) = tl.views.graph_dict(tl.trace_gradients(loss))["graphs"]
     nodes = {node["name"]: node for node in graph["nodes"]}
     for leaf, gradient in zip((W, x), tl.grad(loss, [W, x]), strict=True):
         assert nodes[leaf.name]["gradient_norm"] == pytest.approx(np.linalg.norm(gradient.numpy()), rel=1e-14)
@@ -209,7 +209,7 @@ def test_ids_are_those_of_the_svg(svg):
     W = tl.nn.Parameter(np.eye(2), name="W")
     y = tl.tanh(x @ W)
     flow = tl.trace_gradients((y * y * x).sum())
-    (graph,) = tl.draw.graph_dict(flow)["graphs"]
+    (graph,) = tl.views.graph_dict(flow)["graphs"]
     drawn = svg(tl.draw(flow)).items
     (parameter,) = (node["id"] for node in graph["nodes"] if node["kind"] == "parameter")
     (use,) = (edge["id"] for edge in graph["edges"] if edge["source"] == parameter)
@@ -220,10 +220,10 @@ def test_ids_are_those_of_the_svg(svg):
 def test_not_computed_is_null_and_zero_is_zero():
     a, b = tl.tensor([1.0], requires_grad=True, name="a"), tl.tensor([0.0], requires_grad=True, name="b")
     loss = (a * b * 2.0).sum()
-    (graph,) = tl.draw.graph_dict(tl.trace_gradients(loss))["graphs"]
+    (graph,) = tl.views.graph_dict(tl.trace_gradients(loss))["graphs"]
     norms = {node["name"]: node["gradient_norm"] for node in graph["nodes"] if node["kind"] != "op"}
     assert norms == {"a": 0.0, "b": 2.0, None: None}
-    (graph,) = tl.draw.graph_dict(read_graph(loss))["graphs"]
+    (graph,) = tl.views.graph_dict(read_graph(loss))["graphs"]
     assert not graph["traced"]
     assert {node["gradient_norm"] for node in graph["nodes"]} == {None}
     assert {edge["cotangent_norm"] for edge in graph["edges"]} == {None}
@@ -283,7 +283,7 @@ def test_titles_and_labels(tmp_path, unrolled):
     assert document["labels"] == ["ein", "Wort"]
     flow = tl.trace_gradients(unrolled(tl.nn.RNNCell(1, 2), 1))
     with pytest.raises(ValueError, match="1 titles for 2 graphs"):
-        tl.draw.graph_dict(flow, flow, titles=["one"])
+        tl.views.graph_dict(flow, flow, titles=["one"])
 
 
 @pytest.mark.parametrize("name", ['"\\</script>', "a\x1b[31m\x9b\u2028\n", "\u202eevil", "\ud800", "日本 👍 σ", ""])
@@ -303,15 +303,15 @@ def test_any_name_is_kept_and_hides_nothing(name, tmp_path):
 def test_a_step_may_be_a_number_of_numpy():
     with tl.scope("s", step=np.int64(3)):
         y = tl.tanh(tl.tensor([1.0], requires_grad=True))
-    (graph,) = json.loads(json_graph.json_text(tl.draw.graph_dict(tl.trace_gradients(y))))["graphs"]
+    (graph,) = json.loads(json_graph.json_text(tl.views.graph_dict(tl.trace_gradients(y))))["graphs"]
     assert [graph["nodes"][-1]["step"], graph["scopes"][0]["step"]] == [3, 3]
 
 
 def test_what_is_no_flow_is_refused():
     with pytest.raises(ValueError, match="no graph is given"):
-        tl.draw.graph_dict()
+        tl.views.graph_dict()
     with pytest.raises(TypeError, match="takes a Flow, got Tensor"):
-        tl.draw.graph_dict(tl.tensor([1.0]))
+        tl.views.graph_dict(tl.tensor([1.0]))
 
 
 # ── the file ───────────────────────────────────────────────────────────────────────────────────
@@ -354,7 +354,7 @@ def test_a_cell_step_is_as_it_was_when_it_was_looked_at(tmp_path, unrolled):
 def test_a_picture_that_shows_no_graph_says_so(tmp_path, unrolled):
     flow = tl.trace_gradients(unrolled(tl.nn.LSTMCell(1, 2, rng=0), 2))
     with pytest.raises(ValueError, match="shows no graph to write as JSON"):
-        tl.draw.gates(flow).save(tmp_path / "gates.json")
+        tl.views.gates(flow).save(tmp_path / "gates.json")
     assert os.listdir(tmp_path) == []
 
 

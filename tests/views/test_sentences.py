@@ -14,7 +14,7 @@ from tinygrad_lstm.flow.sequence import TINY, Path, TracedSequence, embed, trace
 from tinygrad_lstm.flow.study import VARIANTS, study
 from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.nn import LSTMCell, RNNCell
-from tinygrad_lstm.sentences import conditions, factor, followed, plainly, reading, study_plainly, study_reading
+from tinygrad_lstm.views.sentences import conditions, factor, followed, plainly, reading, study_plainly, study_reading
 from tinygrad_lstm.writing import number, percent
 
 SENTENCE = ["the", "cities", "that", "I", "have", "seen", "in", "my", "life", "are", "very", "many"]

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import theme
-from tinygrad_lstm.draw.drawing import Drawing
-from tinygrad_lstm.draw.layout_lanes import layout_lanes
 from tinygrad_lstm.flow import trace_gradients
 from tinygrad_lstm.steps.chain import find_chain
 from tinygrad_lstm.steps.elements import Elements, NoLanes
+from tinygrad_lstm.views import theme
+from tinygrad_lstm.views.drawing import Drawing
+from tinygrad_lstm.views.layout_lanes import layout_lanes
 
 
 class TwinsCell(tl.nn.Cell):

@@ -5,8 +5,8 @@ import re
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw.dot import _spline, dot_text, quote
-from tinygrad_lstm.draw.graph import Arrow, Html, Picture, Shape
+from tinygrad_lstm.views.dot import _spline, dot_text, quote
+from tinygrad_lstm.views.graph import Arrow, Html, Picture, Shape
 
 
 def test_a_string_is_quoted_so_that_it_draws_literally():

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import theme
-from tinygrad_lstm.draw.answer import factor, formula, headline, sentence, subtitle, why
-from tinygrad_lstm.draw.drawing import Drawing
-from tinygrad_lstm.draw.strip import layout_strip
 from tinygrad_lstm.flow import read_graph
 from tinygrad_lstm.flow.graph import norm
 from tinygrad_lstm.flow.sequence import embed, tokenize, trace_sequence
 from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.steps.chain import find_chain
 from tinygrad_lstm.steps.kept import Kept
+from tinygrad_lstm.views import theme
+from tinygrad_lstm.views.answer import factor, formula, headline, sentence, subtitle, why
+from tinygrad_lstm.views.drawing import Drawing
+from tinygrad_lstm.views.strip import layout_strip
 from tinygrad_lstm.writing import number, percent
 
 TEXT = tokenize(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reading import contrast
 
-from tinygrad_lstm.draw import theme
-from tinygrad_lstm.draw.theme import Scale, number
+from tinygrad_lstm.views import theme
+from tinygrad_lstm.views.theme import Scale, number
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from ..arguments import as_number, as_words, real_array
 from ..files import write_atomically
 from ..flow.study import CellStudy, Part, Study
 from ..machine import free_in_forks
-from ..sentences import conditions, factor, followed
 from . import theme
 from .render import card
+from .sentences import conditions, factor, followed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ from textwrap import dedent
 import pygraphviz
 import pytest
 
-from tinygrad_lstm.draw import RendererMissing, RenderError, render
+from tinygrad_lstm.views import RendererMissing, RenderError, render
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMED = r"""digraph "a \"picture\" <&amp;>" {
@@ -167,7 +167,7 @@ def test_ctrl_c_stops_a_layout_and_its_process(tmp_path):
     )
     code = f"""
         import os
-        from tinygrad_lstm.draw import render
+        from tinygrad_lstm.views import render
         os.environ["PATH"] = {str(tmp_path)!r}
         render.find_spec = lambda name: None
         try:
@@ -225,7 +225,7 @@ def test_what_others_print_meanwhile_is_not_lost(capfd, monkeypatch):
 def test_a_program_without_an_error_stream_draws(close):
     done = python(f"""
         import os, sys
-        from tinygrad_lstm.draw import RenderError, render
+        from tinygrad_lstm.views import RenderError, render
         import pygraphviz
         {close}
         for _ in range(3):
@@ -292,7 +292,7 @@ def test_threads_draw_at_once():
 @pytest.mark.parametrize("variable", ["FONTCONFIG_FILE", "FONTCONFIG_PATH"])
 def test_a_fonts_configuration_that_is_not_there_does_no_harm(variable, tmp_path):
     code = f"""
-        from tinygrad_lstm.draw import render
+        from tinygrad_lstm.views import render
         print(render.render({SMALL!r}, "png")[:4])
     """
     done = python(code, env={**os.environ, variable: str(tmp_path / "none")})
@@ -303,7 +303,7 @@ def test_a_machine_without_a_fonts_configuration_gets_one_for_the_time_of_a_draw
     code = f"""
         import os
         from pathlib import Path
-        from tinygrad_lstm.draw import render
+        from tinygrad_lstm.views import render
         render._SYSTEM_FONTS = Path({str(tmp_path / "none")!r})
         with render._fonts():
             assert Path(os.environ["FONTCONFIG_FILE"]).read_text().startswith("<fontconfig><dir>")
@@ -337,7 +337,7 @@ def test_after_many_pictures_each_is_drawn_in_a_process_of_its_own(monkeypatch):
 def test_a_fork_waits_for_the_picture_under_way():
     done = python(f"""
         import os, threading, time, warnings
-        from tinygrad_lstm.draw import render
+        from tinygrad_lstm.views import render
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
         here, inside = render._render_here, threading.Event()
         def slow(*question):
@@ -362,7 +362,7 @@ def test_memory_stays_flat_over_many_drawings():
     pytest.importorskip("resource")
     done = python("""
         import resource
-        from tinygrad_lstm.draw import render
+        from tinygrad_lstm.views import render
         def draw(n):
             for _ in range(n):
                 render.render(dot, "svg")

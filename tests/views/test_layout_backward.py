@@ -23,7 +23,7 @@ def lstm_loss(steps: int = 1) -> tl.Tensor:
     return loss
 
 
-def groups(drawing: tl.draw.Drawing, css: str) -> dict[str, str]:
+def groups(drawing: tl.views.Drawing, css: str) -> dict[str, str]:
     """Ids of the SVG's groups of a class, with all their text."""
     root = ET.fromstring(drawing.pipe("svg"))
     found = (g for g in root.iter(f"{SVG}g") if css in g.get("class", "").split())
@@ -43,7 +43,7 @@ def test_every_traced_edge_has_its_adjoint_with_its_factor_and_norm() -> None:
     for e in weights:  # a parameter's own shape says what comes back to it
         words = parameters[f"n{e.source.id}-e{e.consumer.id}-{e.slot}"]
         assert ("[h0, x]ᵀ @" if e.consumer.op == "matmul" else "× 1") in words
-        assert f"∇ {tl.draw.theme.number(e.norm)}" in words
+        assert f"∇ {tl.views.theme.number(e.norm)}" in words
     at = {n.name: n for n in forward if n.name}
     kept, shown = at["c"].inputs[0].source, at["h"].inputs[1].source
     assert "× f" in adjoints[f"a{kept.id}-1"]
@@ -51,7 +51,7 @@ def test_every_traced_edge_has_its_adjoint_with_its_factor_and_norm() -> None:
     assert "× 1" in adjoints[f"a{at['c'].id}-0"]
     assert "× σ(1 − σ)" in adjoints[f"a{at['f'].id}-0"]
     for edge in at["c"].inputs:
-        assert tl.draw.theme.number(edge.norm) in adjoints[f"a{at['c'].id}-{edge.slot}"]
+        assert tl.views.theme.number(edge.norm) in adjoints[f"a{at['c'].id}-{edge.slot}"]
 
 
 def test_a_factor_without_a_name_is_written_out_and_a_long_one_shortened() -> None:

@@ -7,9 +7,9 @@ import pytest
 from cells import GRUCell
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import theme
 from tinygrad_lstm.flow.sequence import embed, trace_sequence
 from tinygrad_lstm.kinds import make_cell
+from tinygrad_lstm.views import theme
 
 WORDS = ["the", "cities", "that", "I", "have", "seen"]
 
@@ -35,7 +35,7 @@ def colour(x):
 @pytest.mark.parametrize(("kind", "roles"), [("lstm", "figoch"), ("lstm1997", "igoch"), ("rnn", "h")])
 def test_every_value_has_its_cell(kind, roles):
     flow = traced(kind)
-    found = shapes(tl.draw.gates(flow, WORDS))
+    found = shapes(tl.views.gates(flow, WORDS))
     assert [i.removeprefix("block-") for i in found if i.startswith("block-")] == list(roles)
     for role in roles:
         values = np.array([n.value for n in flow.named(role)])
@@ -56,9 +56,9 @@ def test_blue_is_open_white_is_shut_and_orange_negative():
 
 
 def test_rows_are_steps_with_their_tokens_in_order():
-    found = shapes(tl.draw.gates(traced(), WORDS))
+    found = shapes(tl.views.gates(traced(), WORDS))
     assert re.findall(r">(\w+)  (\d+)</FONT>", found["steps"].label) == list(zip(WORDS, "123456", strict=True))
-    assert re.findall(r">  (\d+)</FONT>", shapes(tl.draw.gates(traced()))["steps"].label) == list("123456")
+    assert re.findall(r">  (\d+)</FONT>", shapes(tl.views.gates(traced()))["steps"].label) == list("123456")
 
 
 def test_the_scale_of_what_goes_beyond_one_is_said():
@@ -67,10 +67,10 @@ def test_the_scale_of_what_goes_beyond_one_is_said():
     cell.W_g.assign(20 * cell.W_g.numpy())
     flow = trace_sequence(cell, embed(WORDS, 3, 0), WORDS).flow
     largest = theme.value(np.abs([n.value for n in flow.named("c")]).max())
-    drawing = tl.draw.gates(flow, WORDS, title="LSTM, forget bias 5")
+    drawing = tl.views.gates(flow, WORDS, title="LSTM, forget bias 5")
     assert f"of c from −{largest} to {largest}" in drawing.source
     assert "forget bias 5" in drawing.source
-    assert "of c from" not in tl.draw.gates(traced("rnn")).source
+    assert "of c from" not in tl.views.gates(traced("rnn")).source
 
 
 def test_a_cell_of_ones_own_shows_the_values_that_it_names():
@@ -78,34 +78,34 @@ def test_a_cell_of_ones_own_shows_the_values_that_it_names():
     for x in embed(WORDS, 3, 0):
         h = cell(x, h)
     flow = tl.trace_gradients(h.sum())
-    found = shapes(tl.draw.gates(flow, WORDS))
+    found = shapes(tl.views.gates(flow, WORDS))
     assert [i for i in found if i.startswith("block-")] == ["block-r", "block-u", "block-n", "block-h"]
     values = np.array([n.value for n in flow.named("u")])
     assert colours(found["block-u"])[3] == [colour(x) for x in values[3].tolist()]
 
 
 def test_the_words_of_a_gate_are_those_of_its_scope():
-    found = shapes(tl.draw.gates(traced(), WORDS))
+    found = shapes(tl.views.gates(traced(), WORDS))
     for role, words in {"f": "forget gate", "g": "candidate", "c": "state"}.items():
         assert words in found[f"head-{role}"].label
 
 
 def test_what_is_left_out_is_said():
     words = [f"w{k}" for k in range(450)]
-    drawing = tl.draw.gates(traced(words=words, hidden=70), words)
+    drawing = tl.views.gates(traced(words=words, hidden=70), words)
     assert "every 3rd of 450 steps is shown" in drawing.source
     assert "every 3rd of 70 units is shown" in drawing.source
     found = shapes(drawing)
     assert re.findall(r">(w\d+)  \d+</FONT>", found["steps"].label) == words[::3]
     assert {len(row) for row in colours(found["block-f"])} == {24}
-    assert "is shown" not in tl.draw.gates(traced(), WORDS).source
+    assert "is shown" not in tl.views.gates(traced(), WORDS).source
 
 
 def test_the_range_is_of_all_values_not_of_those_shown():
     words = [f"w{k}" for k in range(401)]
     flow = traced(words=words, hidden=2)
     values = np.array([n.value for n in flow.named("g")])
-    drawing = tl.draw.gates(flow, words)
+    drawing = tl.views.gates(flow, words)
     assert f"{theme.value(values.min())} to {theme.value(values.max())}" in shapes(drawing)["range-g"].label
 
 
@@ -114,14 +114,14 @@ def test_the_range_is_of_all_values_not_of_those_shown():
 )
 def test_any_token_is_drawn(token, tmp_path):
     words = [token, "a"]
-    drawing = tl.draw.gates(traced(words=words), words, title=token)
+    drawing = tl.views.gates(traced(words=words), words, title=token)
     drawing.save(tmp_path / "g.svg")
     assert b"<svg" in (tmp_path / "g.svg").read_bytes()
 
 
 def test_blocks_lie_side_by_side_beside_the_tokens():
     for hidden, words in ((1, ["a"]), (8, WORDS), (40, ["x" * 60] * 30)):
-        found = shapes(tl.draw.gates(traced(words=words, hidden=hidden), words))
+        found = shapes(tl.views.gates(traced(words=words, hidden=hidden), words))
         blocks = [s for i, s in found.items() if i.startswith("block-")]
         lefts = [s.at[0] for s in blocks]
         assert lefts == sorted(lefts)
@@ -138,7 +138,7 @@ def test_of_a_batch_the_first_row_is_drawn():
     h, _ = state
     flow = tl.trace_gradients(h.sum())
     first = flow.named("f")[0].value[0]
-    drawn = colours(shapes(tl.draw.gates(flow))["block-f"])
+    drawn = colours(shapes(tl.views.gates(flow))["block-f"])
     assert len(drawn) == 3
     assert drawn[0] == [colour(x) for x in first.tolist()]
 
@@ -148,7 +148,7 @@ def test_a_last_hidden_state_that_the_loss_did_not_need_is_grey():
     state = None
     for x in np.random.default_rng(0).standard_normal((3, 3)):
         state = cell(x, state)
-    found = shapes(tl.draw.gates(tl.trace_gradients(state[1].sum())))
+    found = shapes(tl.views.gates(tl.trace_gradients(state[1].sum())))
     assert set(colours(found["block-h"])[-1]) == {theme.UNKNOWN}
     assert theme.UNKNOWN not in colours(found["block-c"])[-1]
 
@@ -156,9 +156,9 @@ def test_a_last_hidden_state_that_the_loss_did_not_need_is_grey():
 def test_what_is_no_chain_of_steps_is_refused():
     x = tl.tensor([1.0], requires_grad=True)
     with pytest.raises(ValueError, match="one chain of a cell's steps"):
-        tl.draw.gates(tl.trace_gradients((x * x).sum()))
+        tl.views.gates(tl.trace_gradients((x * x).sum()))
     with pytest.raises(ValueError, match="2 labels for 6 steps"):
-        tl.draw.gates(traced(), ["a", "b"])
+        tl.views.gates(traced(), ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_what_is_no_chain_of_steps_is_refused():
 )
 def test_it_is_a_drawing_like_others(suffix, start, tmp_path):
     path = tmp_path / f"g.{suffix}"
-    drawing = tl.draw.gates(traced(), WORDS)
+    drawing = tl.views.gates(traced(), WORDS)
     drawing.save(path)
     assert path.read_bytes().startswith(start)
-    assert drawing.source == tl.draw.gates(traced(), WORDS).source
+    assert drawing.source == tl.views.gates(traced(), WORDS).source

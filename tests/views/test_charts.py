@@ -13,8 +13,8 @@ from cells import CoupledLSTMCell, GRUCell, MinimalCell
 from reading import contrast
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import charts, theme
 from tinygrad_lstm.flow.study import Part, study
+from tinygrad_lstm.views import charts, theme
 
 pytest.importorskip("matplotlib", reason='the charts need matplotlib: pip install "tinygrad-lstm[charts]"')
 
@@ -329,7 +329,7 @@ def test_another_format_is_refused(found, tmp_path):
 
 def test_the_module_costs_no_matplotlib_and_charts_no_state_of_their_own(found, tmp_path):
     code = (
-        "import sys, tinygrad_lstm.draw.charts as charts\n"
+        "import sys, tinygrad_lstm.views.charts as charts\n"
         "from tinygrad_lstm.flow.study import study\n"
         "print('matplotlib' in sys.modules)\n"
         "charts.norms(study(['rnn'], 2, 2, 2, [0]))\n"

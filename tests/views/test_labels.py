@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import labels, theme
+from tinygrad_lstm.views import labels, theme
 
 
 def texts(label):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.draw import theme
-from tinygrad_lstm.draw.folding import LIMIT, STEPS
+from tinygrad_lstm.views import theme
+from tinygrad_lstm.views.folding import LIMIT, STEPS
 
 
 @pytest.fixture
