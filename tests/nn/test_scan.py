@@ -251,7 +251,7 @@ def test_a_state_does_not_grow_beyond_its_sequence(compiled: bool) -> None:
     cell, lengths = Lines(lambda s, x, h: h * h * 2 + x @ s.V, V=(4, 3)), [3, 2, 1]
     xs, _ = random_inputs(cell, 20, 3)
     padded, cut = (
-        everything(cell, xs[:T], [np.full((3, 3), 2.0)], lengths=lengths, compiled=compiled) for T in (20, 3)
+        everything(cell, xs[:T], [np.full((3, 3), 2.0)], ["last"], lengths=lengths, compiled=compiled) for T in (20, 3)
     )
     for name in ("d V", "d h before", "last h"):
         np.testing.assert_array_equal(padded[name], cut[name])
