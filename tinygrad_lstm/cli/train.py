@@ -1,10 +1,10 @@
 """Train a network on a sequence task, beside what a predictor without memory reaches.
 
 Each line says how many sequences have been learnt from, the loss beside the baseline, the error and the share of the
-last sequences that were right, the rate and the time left. Training stops when the criterion of the task's source is
-met, for text and series, which nothing solves, after --steps batches; the last line says what was reached, and where a
-run ends unsolved, what was measured to solve the task. `tinygrad-lstm tasks` lists the tasks; `tasks TASK` says what
-error and right mean there.
+last sequences that were right, the rate and the time left; of a text one more shows what the network writes by then.
+Training stops when the criterion of the task's source is met, for text and series, which nothing solves, after --steps
+batches; the last line says what was reached, and where a run ends unsolved, what was measured to solve the task.
+`tinygrad-lstm tasks` lists the tasks; `tasks TASK` says what error and right mean there.
 
 With --out RUN the run is kept in a directory: checkpoint.npz (with the one before as previous.npz), config.json and
 metrics.jsonl. Ctrl-C saves and stops; --resume RUN goes on to the same bits as a run that was never interrupted.
@@ -42,6 +42,7 @@ from ..tasks import TASKS, make
 from ..train import Diverged, Settings, Trainer, begin, resume, save
 from ..train import checkpoint as files
 from ..train.model import INITS, KINDS
+from ..train.sample import sample
 from ..train.watching import progress, reached
 from .common import CELL, bias, cell, finite, kind_of, load_run, whole
 from .errors import Interrupted, UserError, reason
@@ -174,6 +175,9 @@ def _train(
             now = time.monotonic()
             if row is not None and (now - printed >= max(EVERY, (now - begun) / 100) or trainer.finished):
                 say(f"{progress(trainer)}  {_pace(trainer, (trainer.steps - first) / max(now - begun, 1e-9))}")
+                if trainer.task.unit == "character":
+                    written = sample(trainer.checkpoint(), length=60, temperature=0.5, seed=trainer.settings.seed)
+                    say(safe(f"  writes: {' '.join(''.join(written).split())}"))
                 if sys.stdout is not None:
                     sys.stdout.flush()
                 printed = now
