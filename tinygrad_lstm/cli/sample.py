@@ -12,7 +12,6 @@ example:
 from __future__ import annotations
 
 import argparse
-import sys
 from itertools import chain
 
 from ..train.sample import sample
@@ -41,6 +40,4 @@ def run(args: argparse.Namespace) -> None:
             line += c
             continue
         show(safe(line.replace("\t", "    ")))
-        if sys.stdout is not None:
-            sys.stdout.flush()
         line = ""

@@ -66,10 +66,10 @@ def plain(text: str, file: IO[str]) -> str:
 
 
 def show(text: str, file: IO[str] | None = None) -> None:
-    """Print to standard output, or to `file`, with plain signs for those of ours that it cannot encode."""
+    """Print to standard output, or to `file`, at once, with plain signs for those of ours that it cannot encode."""
     file = file or sys.stdout
     if file is not None:
-        print(plain(text, file), file=file)
+        print(plain(text, file), file=file, flush=True)
 
 
 def show_json(document: Mapping[str, Any]) -> None:

@@ -178,8 +178,6 @@ def _train(
                 if trainer.task.unit == "character":
                     written = sample(trainer.checkpoint(), length=60, temperature=0.5, seed=trainer.settings.seed)
                     say(safe(f"  writes: {' '.join(''.join(written).split())}"))
-                if sys.stdout is not None:
-                    sys.stdout.flush()
                 printed = now
             if stopped:
                 break
