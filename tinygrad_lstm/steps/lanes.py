@@ -100,9 +100,6 @@ class _Columns:
                 if ready and op not in self.column and (op.lane or op not in self.down or op in self.waited_for):
                     self._operation(op)
         else:
-            for wire in e.wires:
-                if wire.source.kind == "join":
-                    self._join(wire.source, None)
             self._operation(e)
 
     def _new(self, kind: str) -> int:
@@ -115,7 +112,7 @@ class _Columns:
     def _gate(self, e: Element) -> None:
         join = next((w.source for w in e.wires if w.source.kind == "join"), None)
         if join is not None and join not in self.column:
-            self._join(join, e)
+            self._join(join)
         if e.lane:
             self._put(e, self._new("gate"), "lane", e.lane)
         else:
@@ -126,11 +123,11 @@ class _Columns:
         if join is not None and join not in self.column:
             self._put(join, self.column[e], "join", join)
 
-    def _join(self, join: Element, gate: Element | None) -> None:
+    def _join(self, join: Element) -> None:
         """In a column of its own; a join of one gate alone below this gate, once that has its column."""
         for wire in join.wires:
             self.place(wire.source)
-        if gate is None or len(self.feeds[join]) > 1:
+        if len(self.feeds[join]) > 1:
             self._put(join, self._new("op"), "join", join)
 
     def _operation(self, e: Element) -> None:
