@@ -104,3 +104,8 @@ def test_a_coefficient_of_several_terms_is_made_once() -> None:
 def test_dtype_is_the_cells() -> None:
     program = tl.compile(GRUCell(4, 3, dtype=np.float32))
     assert program.around["half"].dtype == np.float32
+
+
+def test_a_batch_is_a_size() -> None:
+    with pytest.raises(ValueError, match="batch"):
+        tl.compile(GRUCell(4, 3), batch=0)

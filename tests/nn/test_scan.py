@@ -55,7 +55,7 @@ every_cell = pytest.mark.parametrize(("make", "options"), EVERY, ids=lambda x: g
 
 @every_cell
 def test_value_and_every_gradient_are_those_of_op_by_op(make: Any, options: Any) -> None:
-    for sizes in ((4, 3), (1, 1), (3, 1), (1, 3)):
+    for sizes in ((4, 3), (2, 2), (1, 1), (3, 1), (1, 3)):
         cell = shaken(make(*sizes, **options))
         agree(cell)
         agree(cell, lengths=[5, 2, 4])
@@ -151,6 +151,15 @@ COMPILED: dict[str, Lines] = {
     "a row of a weight": Lines(lambda s, x, h: n(s, x, h) * s.U[0] + s.V[1:4].sum(axis=0), **weights()),
     "a weight turned": Lines(lambda s, x, h: tl.tanh(h @ s.U.T + x @ s.V @ s.U), **weights()),
     "a weight made of a weight": Lines(orthogonal, **weights()),
+    "a sum of products and its tanh": Lines(
+        lambda s, x, h: (lambda a: tl.tanh(a) + 0.5 * a)(h @ s.U + x @ s.V), **weights()
+    ),
+    "a constant that is not a number": Lines(
+        lambda s, x, h: tl.where(s.mask, n(s, x, h), s.k),
+        mask=np.array([1, 0, 1]) > 0,
+        k=np.full(3, np.nan),
+        **weights(),
+    ),
     "a fixed mask": Lines(
         lambda s, x, h: tl.where(s.mask, n(s, x, h), h * s.mask), mask=np.array([True, False, True]), **weights()
     ),
@@ -600,6 +609,7 @@ def test_what_cannot_be_compiled_runs_op_by_op(why: str, cell: Any) -> None:
 
 @pytest.mark.parametrize("step", [
     lambda s, x, h: n(s, x, h) / x.shape[0],
+    lambda s, x, h: tl.sigmoid(n(s, x, h)) if len(h) > 2 else tl.tanh(n(s, x, h)),
     lambda s, x, h: n(s, x, h) * (0.5 if len(h) > 2 else 1.0),
     lambda s, x, h: n(s, x, h) + s.drawn.normal(),
     lambda s, x, h: n(s, x, h) * s.drawn.integers(0, 2, size=3),

@@ -193,7 +193,7 @@ class Program:
         return [f"copyto({self._view(f'{name}_', home)}, {name})" for home in others]
 
     def _operation(self, v: Value) -> list[str]:
-        if v.op == "concat" or v in self.names:  # in an operand, or in the place of what it is computed from
+        if v in self.names:  # an activation, in the place of what it is computed from
             return []
         name, args = self._settle(v), [self.name(i) for i in v.inputs]
         if v.op is p.sigmoid:
@@ -211,7 +211,7 @@ class Program:
         acted = {}
         for n in g.sites:
             users = self.step.consumers[n]
-            alone = len(users) == 1 and n not in self.needed and not self.homes.keys() & {n, users[0]}
+            alone = len(users) == 1 and not self.homes.keys() & {n, users[0]}
             if alone and users[0].op in (p.sigmoid, p.tanh):
                 acted[n] = users[0]
         rank = {n: (p.sigmoid, p.tanh).index(acted[n].op) if n in acted else 2 for n in g.sites}
