@@ -156,7 +156,7 @@ COMPILED: dict[str, Lines] = {
     ),
     "a constant that is not a number": Lines(
         lambda s, x, h: tl.where(s.mask, n(s, x, h), s.k),
-        mask=np.array([1, 0, 1]) > 0,
+        mask=np.ones(3, bool),
         k=np.full(3, np.nan),
         **weights(),
     ),
