@@ -80,8 +80,7 @@ class Program:
         self.cotangents = {g: self._buffer(f"d{g.number}", g.width, "chunk") for g in step.groups}
         self.halved: dict[Group, slice] = {}  # the rows of a product that a sigmoid replaces
         self.blocks: dict[Group, list[tuple[Value, Any, slice]]] = {}  # packed by rows (-1: biases), columns
-        self.around: dict[str, Any] = {"half": np.array(0.5, step.dtype), "copyto": np.copyto}
-        self.around |= {"inf": np.inf, "nan": np.nan}
+        self.around: dict[str, Any] = {"half": np.array(0.5, step.dtype), "copyto": np.copyto, "inf": np.inf}
         self.loops: dict[str, list[str]] = {}
         functions = {"forward": self._forward, "coefficients": self._coefficients, "back": self._back}
         functions["collect"] = self._collect
