@@ -46,8 +46,6 @@ class Code(Words):
         self.program = program
 
     def name(self, value: Value) -> str | None:
-        if value.tensor is not None:
-            return self.program.name(value)
         return self.program.names.get(value) if value.number is None else None
 
     def function(self, op: Primitive) -> str:
