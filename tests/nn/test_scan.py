@@ -134,6 +134,7 @@ def flowing(s: Any, x: Any, h: Any) -> Any:
 # Elementwise primitives of a user's own; the rules take numbers from the left.
 ATAN = Primitive("atan", "atan", np.arctan, (lambda g, out, x: g * (1 / (1 + x * x)),))
 LESS_ONE = Primitive("less_one", "exp - 1", np.expm1, (lambda g, out, x: g * (1 - -out),))
+BUMP = Primitive("bump", "bump", lambda x: np.exp(-x * x), (lambda g, out, x: g * out * x * -2,), elementwise=True)
 DOUBLED = Primitive("doubled", "2^x", np.exp2, (lambda g, out, x: 2**x * g * np.log(2.0),))
 
 COMPILED: dict[str, Lines] = {
@@ -179,7 +180,7 @@ COMPILED: dict[str, Lines] = {
     ),
     "primitives of one's own": Lines(lambda s, x, h: ATAN(DOUBLED(h) + LESS_ONE(n(s, x, h))), **weights()),
     "a value named as a primitive of one's own": Lines(
-        lambda s, x, h: {"atan": (v := ATAN(n(s, x, h))), "h": v * tl.tanh(h)}, **weights()
+        lambda s, x, h: {"bump": (v := BUMP(n(s, x, h))), "h": v * BUMP(h)}, **weights()
     ),
     "numbers that change nothing": Lines(
         lambda s, x, h: (0 + h) * 0.3 + (n(s, x, h) - 0) / 1 - -(tl.sigmoid(h) ** 1) * 1 + (-h + h * 0.5 + 0) + 0 * h,
