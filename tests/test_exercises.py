@@ -86,7 +86,32 @@ def test_the_answer_is_right_and_learns(tmp_path: Path, capsys: pytest.CaptureFi
         ("history(self)", "history(self)[::-1]", "part 2, the walk: KeyError in line"),
         ("tensor.grad = tensor.grad + g", "tensor.grad = g", "after two walks from the same y a leaf has twice 8: its"),
         ("return sigmoid(", "return tanh(", "h, x and b are 0: the gate is [0.5 0.5 0.5], yours is [0. 0. 0.]"),
-        ("concat(h, x) @ W + b", "concat(x, h) @ W + b", "part 3, a gate: of random numbers the gate is ["),
+        (
+            "concat(h, x) @ W + b",
+            "concat(x, h) @ W + b",
+            "a gate: with h joined first, then x, the gate of random numbers is [",
+        ),
+        (
+            "concat(h, x) @ W + b",
+            "W @ concat(h, x) + b",
+            "a gate: the shapes (7, 3) and (7,), left and right, do not fit",
+        ),
+        ("concat(h, x) @ W + b", "W @ concat(h, x) + b", ", `return sigmoid(W @ concat(h, x) + b)`"),
+        (
+            'p[f"W_{k}"], p[f"b_{k}"]',
+            'p[f"b_{k}"], p[f"W_{k}"]',
+            '`f, i, o = (gate(h, x, p[f"b_{k}"], p[f"W_{k}"]) for',
+        ),
+        (
+            "rule(g, tensor.value, *values)",
+            "rule(g, tensor, *tensor.inputs)",
+            "+ rule(g, tensor, *tensor.inputs)`: unsup",
+        ),
+        (
+            "lambda g, out, a, b: g * b",
+            "lambda g, out, a, b: g * B",
+            "rules of mul: NameError in line 59, `mul = primitive(",
+        ),
         ("c = f * c + i * g", "c = f * h + i * g", "after step 2 c is ["),
         ("return o * tanh(c), c", "return o * c, c", "after step 1 h is ["),
         ("return o * tanh(c), c", "return Tensor(o.value) * tanh(c), c", "the gradient of W_f is ["),
@@ -98,6 +123,25 @@ def test_a_mistake_is_named(
 ) -> None:
     assert right in ANSWER
     assert hint in said(ANSWER.replace(right, wrong), tmp_path, capsys)[-1]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("def gate(h, x, W, b):", "def gate(h, x, W, b)", ", line 67: expected ':'"),
+        ("mul = primitive(", "mul = primitiv(", ": NameError in line 59, `mul = primitiv(np.multiply"),
+    ],
+)
+def test_a_file_that_does_not_run_is_one_line(right: str, wrong: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "engine.py"
+    file.write_text(ANSWER.replace(right, wrong), encoding="utf-8")
+    with pytest.raises(SystemExit, match=rf"^{re.escape(f'{file}{says}')}.*$"):
+        CHECK.main(file)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^cannot read .*engine\.py: No such file or directory$"):
+        CHECK.main(tmp_path / "engine.py")
 
 
 def test_the_library_passes_the_same_checks(monkeypatch: pytest.MonkeyPatch) -> None:

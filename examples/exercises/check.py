@@ -3,6 +3,7 @@
 python examples/exercises/check.py [FILE]
 """
 
+import linecache
 import runpy
 import sys
 import traceback
@@ -13,6 +14,7 @@ import numpy as np
 
 import tinygrad_lstm as tl
 
+GAPS = "backward", "gate", "cell"  # the functions that are filled in
 UNITS, INPUTS = 3, 4
 
 
@@ -107,7 +109,11 @@ def gate(engine):
         return engine.gate(h, x, W, b)
 
     value = 1 / (1 + np.exp(-(h @ W[:UNITS] + x @ W[UNITS:] + b)))
-    expect(engine.gate(*map(engine.Tensor, (h, x, W, b))).value, value, "of random numbers the gate")
+    expect(
+        engine.gate(*map(engine.Tensor, (h, x, W, b))).value,
+        value,
+        "with h joined first, then x, the gate of random numbers",
+    )
     expect(slope(engine, by_weights, W, b, h, x), nudged(engine, by_weights, W, b, h, x), "the gradient of its W")
 
 
@@ -139,9 +145,21 @@ def refusal(part, engine, file):
     except AssertionError as error:
         return str(error)
     except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-        return f"{type(error).__name__}{f' in line {lines[-1]}' if lines else ''}: {error}"
+        return in_one_line(error, file)
     return None
+
+
+def in_one_line(error, file):
+    """An error of the file: which, the line of the student from which it came, and the shapes that do not fit."""
+    steps = traceback.walk_tb(error.__traceback__)
+    frames = [(frame, line) for frame, line in steps if frame.f_code.co_filename == str(file)]
+    lines = [line for frame, line in frames if frame.f_code.co_name in GAPS] or [line for _, line in frames]
+    place = f" in line {lines[0]}, `{linecache.getline(str(file), lines[0]).strip()}`" if lines else ""
+    inputs = frames[-1][0].f_locals.get("tensors", ()) if frames else ()  # of the operation that did not take them
+    shapes = [np.shape(x.value) for x in inputs]
+    if isinstance(error, ValueError) and len(shapes) == 2:
+        return f"the shapes {shapes[0]} and {shapes[1]}, left and right, do not fit{place}"
+    return f"{type(error).__name__}{place}: {error}"
 
 
 # ── what it can do then ────────────────────────────────────────────────────────────────────────
@@ -174,7 +192,14 @@ def learn(engine, steps=200):
 
 def main(file):
     """Check a file part by part, up to the first that is not right."""
-    engine = SimpleNamespace(**runpy.run_path(str(file)))
+    try:
+        engine = SimpleNamespace(**runpy.run_path(str(file)))
+    except OSError as error:
+        sys.exit(f"cannot read {file}: {error.strerror}")
+    except SyntaxError as error:
+        sys.exit(f"{file}, line {error.lineno}: {error.msg}")
+    except Exception as error:
+        sys.exit(f"{file}: {in_one_line(error, file)}")
     for k, (name, part) in enumerate(PARTS.items(), start=1):
         wrong = refusal(part, engine, file)
         print(f"part {k}, {name}: {wrong or 'right'}")
