@@ -128,6 +128,12 @@ def words(svg: str) -> str:
     return "\n".join(re.findall(r"<(?:text|title)[^>]*>([^<]*)<", svg))
 
 
+def test_the_sign_that_lesson_1_explains_is_in_its_picture() -> None:
+    lesson = Lesson(PATHS[1])
+    (sign,) = re.findall(r"In a box, (\S+) is", lesson.text)
+    assert f"\n{sign} 0.192\n" in words((PICTURES / lesson.pictures[0]).read_text(encoding="utf-8"))
+
+
 @each_lesson
 def test_pictures_are_described_and_links_lead_somewhere(name: str) -> None:
     lesson = Lesson(PATHS[NAMES.index(name)])
