@@ -74,7 +74,7 @@ def test_a_forget_bias_of_minus_two_does_worse_and_says_so(tmp_path: Path, capsy
     sentence = shlex.split(blocks("sh")[0].split("&&")[1])[2]
     assert main(["explain", sentence, "--forget-bias", "-2", "--out", str(tmp_path)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "At the first word the gradient is largest in the RNN: " in printed
+    assert "At the first word dL/dx is largest in the RNN: " in printed
 
 
 def test_the_training_commands_run(

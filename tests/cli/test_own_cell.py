@@ -202,7 +202,10 @@ def test_what_is_no_cell_is_refused(tmp_path: Path) -> None:
         (LEAKY.replace("0.9 * h + 0.1 * n", "tl.concat([h, n], axis=-1)"),
          r"mine\.py: a step of Leaky\(4, 3\) fails: ValueError: equations of Leaky must give the new state 'h' in the "
          r"shape and dtype of the old, \(1, 3\) float64, got \(1, 6\) float64"),
-        (LEAKY.replace('"h": 0.9', '"g": 0.9'), "must give the new state 'h' as a Tensor, got NoneType"),
+        (LEAKY.replace('"h": 0.9', '"g": 0.9'),
+         r"must give the new state 'h' as a Tensor, got NoneType in \['n', 'g'\]"),
+        (LEAKY.replace("x, h):", "h, x):"), r"equations of Leaky must take x, then h, got h, x"),
+        (LEAKY.replace("0.9 * h", "tl.log(h - 1)"), r"a step of Leaky\(4, 3\) on zeros gives NaN or an infinity"),
         (LEAKY.replace('return {"n": n, "h": 0.9 * h + 0.1 * n}', "return n"), "must give a dict of named values"),
         (LEAKY.replace("tl.concat([h, x], axis=-1)", "x"), r"line 12: a step of Leaky\(4, 3\) fails: ValueError: .*"),
         (LEAKY.replace("(self, x, h)", "(self, x)"), r"a step .* fails: TypeError: .*equations\(\) takes 2 positional"),
@@ -220,6 +223,12 @@ def test_a_cell_that_does_not_work_is_said_in_one_line(tmp_path: Path, text: str
 
 
 # ── what is left behind ────────────────────────────────────────────────────────────────────────
+
+
+def test_what_equal_sizes_would_hide_is_found(tmp_path: Path) -> None:
+    file = write(tmp_path, HEAD + LEAKY.replace("[h, x]", "[x, x]"))
+    with pytest.raises(UserError, match=r"line 12: a step of Leaky\(4, 3\) fails: ValueError"):
+        make(f"{file}:Leaky", 3, 3)
 
 
 def test_two_files_of_one_name_are_two(tmp_path: Path) -> None:

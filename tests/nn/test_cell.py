@@ -170,3 +170,18 @@ def test_a_state_of_several_is_a_tuple_in_the_order_of_states() -> None:
     cell = Lines(lambda *a: {}, "hcd")
     with pytest.raises(TypeError, match=r"the state of Lines\(4, 3\) is a tuple \(h, c, d\), got Tensor"):
         cell(np.ones(4), tl.tensor(np.ones(3)))
+
+
+@pytest.mark.parametrize(
+    ("states", "equations", "got"),
+    [
+        (("h",), lambda self, h, x: {}, "h, x"),
+        (("h", "c"), lambda self, x, c, h: {}, "x, c, h"),
+        (("h", "c"), lambda self, c, x, h: {}, "c, x, h"),
+    ],
+)
+def test_states_are_taken_after_x_and_in_their_order(states: Any, equations: Any, got: str) -> None:
+    with pytest.raises(TypeError, match=f"equations of Own must take x, then {', '.join(states)}, got {got}"):
+        type("Own", (Cell,), {"states": states, "equations": equations})
+    free = type("Own", (Cell,), {"states": states, "equations": lambda self, word, *before: {}})
+    assert issubclass(free, Cell)

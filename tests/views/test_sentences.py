@@ -40,7 +40,7 @@ def test_a_reading_says_what_the_numbers_are(bias: float, seed: int) -> None:
     assert f"Seed {seed}, hidden size 8, vectors of size 8, forget bias {bias}, float64." in said
     best, *others = sorted(found, key=lambda p: -p.x[0])
     ratios = [f"{number(best.x[0] / p.x[0])} times that in the {p.name}" for p in others]
-    assert f"At the first word the gradient is largest in the {best.name}: {', '.join(ratios)}." in said
+    assert f"At the first word dL/dx is largest in the {best.name}: {', '.join(ratios)}." in said
     for p, state, words in ((lstm, "c", "f"), (gru, "h", "(1 − u)")):
         path, whole = p.paths[state], p.norms[state][0]
         share = f"{percent(path.part / whole)} of the norm of dL/d{state}_1"
@@ -48,9 +48,10 @@ def test_a_reading_says_what_the_numbers_are(bias: float, seed: int) -> None:
         by = f"one step back along {state} is × {words}, {number(path.mean)} on average"
         assert f"In the {p.name} {by}; what crossed no weight has {share}, {rest}." in said
     assert "In the RNN every way one step back crosses a weight." in said
-    kept = [f"{percent(p.x[0] / p.x[-1])} of its size at the last word in the LSTM" for p in (lstm,)]
-    assert f"changes if a word changes a little. At the first word it has {kept[0]}, " in plainly(found)
-    assert plainly(found).endswith(f", {percent(gru.x[0] / gru.x[-1])} in the GRU.")
+    kept = {p.name: percent(p.norms[state][0] / p.norms[state][-1]) for p, state in ((lstm, "c"), (gru, "h"))}
+    left = f"{kept['LSTM']} of its size at the last word in the LSTM (at c), "
+    assert f"changes if the cell's state changes a little. At the first word it has {left}" in plainly(found)
+    assert plainly(found).endswith(f", {kept['GRU']} in the GRU (at h).")
 
 
 def test_a_shut_forget_gate_does_worse_and_it_is_said() -> None:
@@ -106,10 +107,10 @@ def test_a_reading_of_norms_that_are_given(passages: Any, says: str) -> None:
      ([0.5, 0, 0], "no share that float64 holds")],
 )  # fmt: skip
 def test_what_is_left_of_norms_that_are_given(x: Any, left: str) -> None:
-    assert f"At the first word it has {left} in the RNN." in plainly([passage(R, x)])
+    assert f"At the first word it has {left} in the RNN (at h)." in plainly([passage(R, x)])
     beside = plainly([passage(R, x), passage(L, [1, 2, 2])])
     of = "" if "%" in left else " of its size at the last word"
-    assert beside.endswith(f" it has {left} in the RNN, 50 %{of} in the LSTM.")
+    assert beside.endswith(f" it has {left} in the RNN (at h), 50 %{of} in the LSTM (at c).")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ ALONG = "one step back along c is × f, 0.5 on average; what crossed no weight h
     [
         ([cell("lstm1", [1, 1])], "own state, dL/dc of the LSTM. In the LSTM with"),
         ([cell("lstm1", [1, 1], [1, 1])], "dL/dc of the LSTM. Numbers are medians over the seeds. In"),
-        ([RNN, cell("lstm1", [1, 2, 0.25])], "2 steps back the gradient is largest in the RNN: 2 times that in the"),
+        ([RNN, cell("lstm1", [1, 2, 0.25])], "2 steps back it is largest in the RNN: 2 times that in the"),
         ([RNN, cell("lstm1", [1, 1, LOST])], f"largest in the RNN: float64 holds none in the {LSTM1}. In the RNN"),
         ([cell("lstm1", [1, 1])], f"{ALONG} 100 % of the norm of dL/dc 1 step back at a cosine of 1.00. Cells"),
         (

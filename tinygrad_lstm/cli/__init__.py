@@ -1,4 +1,28 @@
-"""The command line: `tinygrad-lstm COMMAND`. One file a command; nothing that the library cannot do without it."""
+"""Study automatic differentiation and the LSTM: draw, measure and train.
+
+every command:
+  --help     what it does, its options, and examples
+  --quiet    prints nothing but errors; files are written all the same
+  --json     explain, flow, walk, train, tasks: one JSON object in place of the table; its keys are in their --help
+Files are read and written as UTF-8. Results are never coloured. Signs that standard output cannot encode are replaced
+by plain ones.
+
+a cell of your own:
+  FILE.py:NAME, wherever a command takes a cell: a class of tinygrad_lstm.nn.Cell. What one looks like:
+  python -c "import tinygrad_lstm; help(tinygrad_lstm.nn.Cell)"
+
+exit status:
+  0    done
+  1    standard output could not be written, or a fault of the program's own, with its traceback
+  2    bad input, or a file that cannot be read or written: one line on standard error, and no file half-written
+  130  stopped by Ctrl-C
+
+example:
+  tinygrad-lstm explain "the cities that I have seen in my life are ..." --out pictures
+"""
+
+# One file a command, whose docstring is its help as this one is that of all; nothing here that the library cannot do
+# without it.
 
 from __future__ import annotations
 
@@ -31,29 +55,6 @@ COMMANDS = {
     "export": "take a trained network to PyTorch, ONNX or a file of its weights",
     "tasks": "list the sequence tasks with their baselines, or show one",
 }
-
-
-_CONVENTIONS = """\
-every command:
-  --help     what it does, its options, and examples
-  --quiet    prints nothing but errors; files are written all the same
-  --json     explain, flow, walk, train, tasks: one JSON object in place of the table; its keys are in their --help
-Files are read and written as UTF-8. Results are never coloured. Signs that standard output cannot encode are replaced
-by plain ones.
-
-a cell of your own:
-  FILE.py:NAME, wherever a command takes a cell: a class of tinygrad_lstm.nn.Cell. What one looks like:
-  python -c "import tinygrad_lstm; help(tinygrad_lstm.nn.Cell)"
-
-exit status:
-  0    done
-  1    standard output could not be written, or a fault of the program's own, with its traceback
-  2    bad input, or a file that cannot be read or written: one line on standard error, and no file half-written
-  130  stopped by Ctrl-C
-
-example:
-  tinygrad-lstm explain "the cities that I have seen in my life are ..." --out pictures
-"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -128,12 +129,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser(asked: str | None) -> argparse.ArgumentParser:
     """The parser; of the commands only the one that was asked for is imported and has its arguments."""
     raw = argparse.RawDescriptionHelpFormatter
+    about, _, conventions = (__doc__ or "").partition("\n\n")
     parser = _Parser(
-        prog="tinygrad-lstm",
-        description="Study automatic differentiation and the LSTM: draw, measure and train.",
-        epilog=_CONVENTIONS,
-        formatter_class=raw,
-        allow_abbrev=False,
+        prog="tinygrad-lstm", description=about, epilog=conventions, formatter_class=raw, allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -178,8 +176,6 @@ def _hushed(args: argparse.Namespace) -> Iterator[None]:
 def _show_result(args: argparse.Namespace, result: Mapping[str, Any] | None) -> None:
     if args.json and result is not None:
         show_json({"command": args.command, "version": __version__, **result})
-    if sys.stdout is not None:
-        sys.stdout.flush()
 
 
 def _silence() -> None:

@@ -45,16 +45,28 @@ def load_cell_class(spec: str) -> type[Cell]:
 def make(spec: str, input_size: int, hidden_size: int, seed: int = 0) -> Cell:
     """The cell of FILE.py:NAME, built with rng=seed where it takes that, after one step on zeros that worked.
 
+    Where both sizes are equal it is tried with others too: what is wired wrongly would not be seen.
+
     Raises UserError, in one line, as `load_cell_class` does, and where building or that step fails.
     """
     cls = load_cell_class(spec)
+    if input_size == hidden_size:
+        _tried(cls, spec, input_size + 1, hidden_size, seed)
+    return _tried(cls, spec, input_size, hidden_size, seed)
+
+
+def _tried(cls: type[Cell], spec: str, input_size: int, hidden_size: int, seed: int) -> Cell:
     file, _, name = spec.rpartition(":")
     with _told(file, f"{name}({input_size}, {hidden_size}) cannot be built"):
         cell = cls(input_size, hidden_size, **_seeded(cls, seed))
     if (vars(cell).get("input_size"), vars(cell).get("hidden_size")) != (input_size, hidden_size):
-        raise UserError(f"{file}: begin __init__ of {name} with super().__init__(input_size, hidden_size)")
+        raise UserError(
+            f"{file}: begin __init__ of {name} with super().__init__(input_size, hidden_size), in this order"
+        )
     with _told(file, f"a step of {name}({input_size}, {hidden_size}) fails"), np.errstate(all="ignore"):
-        cell.step(np.zeros((1, input_size), cell.dtype))
+        step = cell.step(np.zeros((1, input_size), cell.dtype))
+    if not all(np.isfinite(getattr(step, state).numpy()).all() for state in cell.states):
+        raise UserError(f"{file}: a step of {name}({input_size}, {hidden_size}) on zeros gives NaN or an infinity")
     return cell
 
 

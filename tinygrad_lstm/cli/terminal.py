@@ -74,7 +74,7 @@ def show(text: str, file: IO[str] | None = None) -> None:
 
 def show_json(document: Mapping[str, Any]) -> None:
     """Print one JSON object on one line, in ASCII: every encoding of standard output can hold it."""
-    print(json.dumps(_data(document), allow_nan=False))
+    print(json.dumps(_data(document), allow_nan=False), flush=True)
 
 
 def _data(value: Any) -> Any:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections import namedtuple
 from collections.abc import Callable, Mapping
 from functools import cache
+from inspect import signature
 from typing import Any, ClassVar
 from weakref import ref
 
@@ -76,6 +77,16 @@ class Cell(Module):
 
     states: ClassVar[tuple[str, ...]] = ("h",)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Raises TypeError for `equations` that take x and the states in another order than they are given."""
+        super().__init_subclass__(**options)
+        taken = [*signature(cls.equations).parameters][1:]
+        for place, state in enumerate(cls.states, 1):
+            if state in taken and taken.index(state) != place:
+                raise TypeError(
+                    f"equations of {cls.__name__} must take x, then {', '.join(cls.states)}, got {', '.join(taken)}"
+                )
+
     def __init__(self, input_size: int, hidden_size: int, dtype: npt.DTypeLike = np.float64) -> None:
         self.input_size = as_size("input_size", input_size)
         self.hidden_size = as_size("hidden_size", hidden_size)
@@ -130,7 +141,9 @@ class Cell(Module):
         for name, old in zip(self.states, before, strict=True):
             new = values.get(name)
             if not isinstance(new, Tensor):
-                raise TypeError(f"{where} must give the new state {name!r} as a Tensor, got {type(new).__name__}")
+                raise TypeError(
+                    f"{where} must give the new state {name!r} as a Tensor, got {type(new).__name__} in {[*values]}"
+                )
             if new.shape != old.shape or new.dtype != old.dtype:
                 raise ValueError(
                     f"{where} must give the new state {name!r} in the shape and dtype of the old, "

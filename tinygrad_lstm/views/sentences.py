@@ -13,11 +13,18 @@ _LONGEST = 24  # characters of a factor that a sentence can hold
 
 
 def plainly(traced: Sequence[TracedSequence], unit: str = "word") -> str:
-    """Two sentences for a reader who has met no gradient: what it says, and what is left of it at the first token."""
+    """Two sentences for a reader who has met no gradient: what it says, and what is left of it at the first token.
+
+    The state whose gradient is followed is that of the pictures: one with a direct path where there is one.
+    """
+    says = _says(unit, "the cell's state")
     if len(traced[0].tokens) == 1:
-        return f"{_says(unit, f'a {unit}')} Here there is one {unit}, and so no way back on which it could fade."
-    left = _left({p.name: (p.x[-1], p.x[0]) for p in traced}, unit)
-    return f"{_says(unit, f'a {unit}')} At the first {unit} it has {left}."
+        return f"{says} Here there is one {unit}, and so no way back on which it could fade."
+    ends = {}
+    for p in traced:
+        state = next(iter(p.paths), p.cell.states[0])
+        ends[f"{p.name} (at {state})"] = p.norms[state][-1], p.norms[state][0]
+    return f"{says} At the first {unit} it has {_left(ends, unit)}."
 
 
 def study_plainly(found: Study) -> str:
@@ -46,7 +53,7 @@ def reading(traced: Sequence[TracedSequence], unit: str = "word") -> str:
         f"{cell.input_size}{biases}, float64."
     ]
     if steps > 1:
-        sentences += _compared({p.name: float(p.x[0]) for p in traced}, f"At the first {unit}")
+        sentences += _compared({p.name: float(p.x[0]) for p in traced}, f"At the first {unit} dL/dx")
         for p in traced:
             wholes = {state: float(p.norms[state][0]) for state in p.paths}
             shares = {s: p.paths[s].part / whole if whole >= TINY else math.nan for s, whole in wholes.items()}
@@ -61,7 +68,7 @@ def study_reading(found: Study) -> str:
     sentences = [
         f"L = u · h_T with |u| = 1; {conditions(found, found.seeds)}. Compared is the gradient of each cell's own "
         f"state, {followed(found.cells)}.{' Numbers are medians over the seeds.' if len(found.seeds) > 1 else ''}",
-        *_compared({c.variant.label: float(c.norms()[-1]) for c in found.cells}, back),
+        *_compared({c.variant.label: float(c.norms()[-1]) for c in found.cells}, f"{back} it"),
     ]
     for c in found.cells:
         relative, cosine, state = c.relative(), c.cosine(), c.variant.state
@@ -119,7 +126,7 @@ def _compared(norms: Mapping[str, float], where: str) -> list[str]:
         ratio = norms[best] / norms[label] if norms[label] >= TINY else math.inf
         how = "about as much as" if ratio < 1.05 else f"{number(ratio)} times that"
         parts.append(f"{how} in {_named(label)}" if ratio < math.inf else f"float64 holds none in {_named(label)}")
-    said = f"{where} the gradient is largest in {_named(best)}: {', '.join(parts)}."
+    said = f"{where} is largest in {_named(best)}: {', '.join(parts)}."
     return [said] if parts and norms[best] >= TINY else []
 
 
