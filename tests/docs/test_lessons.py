@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -302,6 +304,17 @@ def test_a_reader_runs_a_lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     for picture in lesson.pictures:
         assert (tmp_path / "lesson-01" / picture).stat().st_size
     assert sorted(p.name for p in tmp_path.iterdir()) == ["lesson-01"]
+
+
+def test_at_the_prompt_a_check_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+    script = [sys.executable, "-i", str(LESSONS.parent / "run_lesson.py"), "1"]
+    typed = "check_2(attempt_2)\nassert 1 == 2\ncheck_2(answer_2)\n"
+    done = subprocess.run(script, input=typed, capture_output=True, text=True, cwd=tmp_path, check=True)
+    first, *others = done.stderr.replace(">>> ", "").strip().splitlines()
+    assert first.startswith("not yet: with c, h grows by ")
+    assert others[0].startswith("Traceback")
+    assert others[-1] == "AssertionError"
+    assert done.stdout.endswith("right\n")
 
 
 @pytest.mark.parametrize("wrong", [["99"], ["one"], [], ["1", "--write", "--out", "x"]])
