@@ -93,9 +93,10 @@ def test_a_long_path_of_a_parameter_is_shortened_in_its_middle():
 
 def test_a_name_with_an_index_is_written_as_in_a_textbook():
     for name in ("W_f", "cells.0.W_f", "p_out"):
-        assert "<SUB>" in labels.symbol(name, 10)
+        assert "<SUB>" in labels.symbols(name, 10)
     for name in ("W", "my_weight", "W_", "W_long_index", "_f", "a.my_f"):
-        assert "<SUB>" not in labels.symbol(name, 10)
+        assert "<SUB>" not in labels.symbols(name, 10)
+    assert labels.symbols("[h, x] W_f + b_f", 9).count("<SUB>") == 2
 
 
 def test_a_gradient_that_was_not_computed_is_said_so_and_not_zero():

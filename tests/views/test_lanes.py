@@ -15,7 +15,7 @@ from tinygrad_lstm.steps.chain import find_chain
 from tinygrad_lstm.steps.elements import Elements, NoLanes
 from tinygrad_lstm.views import theme
 from tinygrad_lstm.views.drawing import Drawing
-from tinygrad_lstm.views.layout_lanes import layout_lanes
+from tinygrad_lstm.views.layout_lanes import _lines, layout_lanes
 
 
 class TwinsCell(tl.nn.Cell):
@@ -244,3 +244,53 @@ def test_states_that_take_no_gradient_are_drawn_like_others(steps):
     assert drawn.placed
     assert len([shape for shape in drawn.shapes if shape.css.startswith("input")]) == steps
     assert not any(arrow.dashed for arrow in drawn.arrows)
+
+
+class KeepCell(tl.nn.Cell):
+    """A gate with a layer of its own, and a constant that is added inside it."""
+
+    states = ("h",)
+
+    def __init__(self, inputs, hidden, rng=0):
+        super().__init__(inputs, hidden)
+        self.keep, self.renew = (tl.nn.Linear(inputs + hidden, hidden, rng=rng, dtype="float64") for _ in range(2))
+
+    def equations(self, x, h):
+        z = tl.concat([h, x], axis=-1)
+        f, n = tl.sigmoid(self.keep(z) + 1), tl.tanh(self.renew(z))
+        return {"f": f, "n": n, "h": f * h + (1 - f) * n}
+
+
+class Network(tl.nn.Module):
+    """Gives the parameters of a cell the names that they have in a network."""
+
+    def __init__(self, cell):
+        self.layer = cell
+
+
+def in_boxes(cell):
+    """The words of each gate's box, row by row."""
+    flow = traced(cell, steps=1)
+    rows = [
+        s.label
+        for s in laid_out(flow, few=False, parameters=True).shapes
+        if s.css.startswith("gate") and "BGCOLOR" in s.label
+    ]
+    return [re.sub("<[^>]+>", "|", row.replace("</TR>", "\n")) for row in rows]
+
+
+def test_parameters_in_a_gate_are_named_without_the_path_that_all_share_and_constants_are_no_parameters():
+    cell = KeepCell(2, 3)
+    alone = in_boxes(cell)
+    assert any("keep.W + keep.b + 1" in re.sub(r"\|[\s|]*", " ", box) for box in alone)
+    assert not any("not computed" in box or "…" in box for box in alone)
+    network = Network(cell)
+    for name, parameter in network.named_parameters():
+        parameter.name = name
+    assert in_boxes(cell) == alone
+
+
+def test_a_formula_too_long_for_its_box_is_broken_at_a_plus():
+    assert _lines("[h, x] keep.W + keep.b", 60) == ["[h, x] keep.W", "+ keep.b"]
+    assert _lines("[h, x] W + b", 90) == ["[h, x] W + b"]
+    assert _lines("[h, x] a_long_name", 20) == ["[h, x] a_long_name"]

@@ -61,6 +61,12 @@ def test_rows_are_steps_with_their_tokens_in_order():
     assert re.findall(r">  (\d+)</FONT>", shapes(tl.views.gates(traced()))["steps"].label) == list("123456")
 
 
+def test_a_space_has_a_sign():
+    words = ["a", " ", "b"]
+    found = shapes(tl.views.gates(traced(words=words), words))
+    assert re.findall(r">(\S+)  \d+</FONT>", found["steps"].label) == ["a", "␣", "b"]
+
+
 def test_the_scale_of_what_goes_beyond_one_is_said():
     cell = make_cell("lstm", 3, 4, 5.0, 0)
     cell.b_i.assign(np.full(4, 5.0))
@@ -93,8 +99,8 @@ def test_the_words_of_a_gate_are_those_of_its_scope():
 def test_what_is_left_out_is_said():
     words = [f"w{k}" for k in range(450)]
     drawing = tl.views.gates(traced(words=words, hidden=70), words)
-    assert "every 3rd of 450 steps is shown" in drawing.source
-    assert "every 3rd of 70 units is shown" in drawing.source
+    assert "one of every 3 steps is shown" in drawing.source
+    assert "one of every 3 units is shown" in drawing.source
     found = shapes(drawing)
     assert re.findall(r">(w\d+)  \d+</FONT>", found["steps"].label) == words[::3]
     assert {len(row) for row in colours(found["block-f"])} == {24}

@@ -81,6 +81,9 @@ def test_what_is_printed_at_each_step_is_its_norm_as_a_share_of_the_last(svg):
     assert page.items["r0-left1"].text == "c alone: 3.6 %"
     assert page.items["r0-left2"].text == "rest: through h"
     assert page.items["r0-pace"].text.split() == ["measured", "×", "0.72"]
+    share = flows[0].norms("c")[0] / flows[0].norms("c")[-1]
+    assert page.items["r0-whole"].text.split() == ["in", "all", "×", number(share ** (1 / 10))]
+    assert "r1-whole" not in page.items  # a plain RNN has no other way than the one that is measured
     assert page.items["r1-left"].text == "0.36 %"
     assert "matrix W (× 0.69), squashing tanh (× 0.83)" in page.items["r1-factor"].text
     assert "× Wᵀ (1 − h²)" in page.items["r1-factor"].text
@@ -181,6 +184,10 @@ def test_other_titles():
         headline([kept(run("lstm"), "A"), kept(run("lstm"), "B")])
         == "Of the last gradient, 10 steps back: A 13 %, B 13 %"
     )
+    alike = [
+        kept(run("lstm", bias=bias), f"LSTM, {said}") for bias, said in ((3, "trained on latch"), (1, "untrained"))
+    ]
+    assert headline(alike) == "Of the last gradient, 10 steps back: trained on latch 140 %, untrained 13 %"
     short = kept(run("rnn", WORDS[:2]))
     assert headline([lstm, short]) == (
         "LSTM: 13 % of the gradient is left 10 steps back; RNN: 67 % of the gradient is left 1 step back"

@@ -14,7 +14,7 @@ import numpy as np
 from ..flow import Edge, Flow, Node
 from ..flow.graph import Array, norm
 from ..flow.steps import Step
-from .factors import BENDS, KEEPS, local, template, written
+from .factors import BENDS, KEEPS, apart, local, template, written
 
 
 class Along(NamedTuple):
@@ -55,7 +55,8 @@ class CellStep:
         """What the step calls its nodes: x, h as it goes in, hₜ as it comes out, and every value with a name."""
         named = {node: name for name, node in reversed(self.named.items())}
         after = {node: f"{name}ₜ" for name, node in self.after.items()}
-        return named | after | {node: name for name, node in self.before.items()} | {self.x: "x"}
+        parameters = apart(edge.source for op in self.operations for edge in op.inputs)
+        return parameters | named | after | {node: name for name, node in self.before.items()} | {self.x: "x"}
 
     @cached_property
     def inside(self) -> set[Node]:

@@ -119,7 +119,8 @@ class Elements:
             return None
         text = self.step.written(node.inputs[0].source) if bends else self.step.written(node, own=False)
         label = (node.symbol or node.op or "") if bends else ""
-        gate = Element("gate", node, label, self._name(node), text, parameters=parameters)
+        shown = [edge for edge in parameters if edge.source.kind != "constant" or edge.source.value.size > 1]
+        gate = Element("gate", node, label, self.step.names.get(node, ""), text, parameters=shown)
         products = [term for term in terms if term.crosses]
         pieces = dict.fromkeys(edge.source for term in products for edge in term.pieces)
         into = [term.edge for term in products]
@@ -148,10 +149,7 @@ class Elements:
             value = self.step.written(fixed[0].source, bound=True)
             sign = f"{value} {sign}" if fixed[0].slot == 0 and node.op in ("sub", "div") else f"{sign} {value}"
         wires = self._wires(e for e in node.inputs if e.source in self.moving)
-        return Element("op", node, "cat" if node.op == "concat" else sign, self._name(node), wires=wires)
-
-    def _name(self, node: Node) -> str:
-        return self.step.names.get(node, "")
+        return Element("op", node, "cat" if node.op == "concat" else sign, self.step.names.get(node, ""), wires=wires)
 
     def _wires(self, edges: Iterable[Edge]) -> list[Wire]:
         """One for each source: a * a is one line."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -47,6 +48,14 @@ def written(
         return f"[{', '.join(texts)}]"
     inner = ", ".join(texts)
     return f"{node.symbol or node.op}({inner if len(inner) <= _SHORT else '…'})"
+
+
+def apart(nodes: Iterable[Node]) -> dict[Node, str]:
+    """Parameters by their names, without the path that all share: W_f and not layer.cells.0.W_f."""
+    names = {node: node.name for node in nodes if node.kind == "parameter" and node.name}
+    paths = zip(*(name.split(".")[:-1] for name in names.values()), strict=False)
+    shared = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, paths))
+    return {node: ".".join(name.split(".")[shared:]) for node, name in names.items()}
 
 
 def local(edge: Edge) -> Array | None:

@@ -30,6 +30,11 @@ class Kept:
         return one_line(self.title).partition(",")[0].strip() or self.steps[0].title
 
     @cached_property
+    def more(self) -> str:
+        """What its title says after that comma."""
+        return one_line(self.title).partition(",")[2].strip()
+
+    @cached_property
     def state(self) -> str:
         """What is followed: a state on which the root depends to the end, with a direct path where one has it."""
         read = [s for s, node in self.steps[-1].after.items() if node.norm is not None]
@@ -132,6 +137,11 @@ class Kept:
         if self.direct:
             return self.alone ** (1 / self.back) if self.alone else None
         return _mean(None if a is None or b is None else a * b for a, b in self._factors)
+
+    @property
+    def whole(self) -> float | None:
+        """What one step back multiplies the norm by, along all paths of a state that has a direct one."""
+        return self.left ** (1 / self.back) if self.direct and self.back and self.left else None
 
     @cached_property
     def weights(self) -> tuple[float | None, float | None]:

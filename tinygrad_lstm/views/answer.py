@@ -51,16 +51,22 @@ def headline(rows: Sequence[Kept]) -> str:
     if not any(row.back for row in rows):
         return "One step: no step back yet, on which a gradient could vanish"
     lefts = [row.left for row in rows if row.left is not None and math.isfinite(row.left)]
-    alike = len(_names(rows)) == len(rows) == len(lefts) and len({row.back for row in rows}) == 1
-    once = all(row.once for row in rows)
+    names, once = _apart(rows), all(row.once for row in rows)
+    alike = len(set(names)) == len(rows) == len(lefts) and len({row.back for row in rows}) == 1
     if not others and alike and once and first.direct and lefts[0]:
         return f"{first.name}: {_one(first)}; a step along {first.state} is {factor(first)}"
-    if others and alike and once and (said := _compared(first, lefts[0], lefts[1:])):
+    if others and alike and once and names[0] == first.name and (said := _compared(first, lefts[0], lefts[1:])):
         return said
     if others and alike and min(lefts):
-        shares = ", ".join(f"{row.name} {percent(row.left)}" for row in rows)
+        shares = ", ".join(f"{name} {percent(row.left)}" for name, row in zip(names, rows, strict=True))
         return f"Of the last gradient, {_steps(first.back)} back: {shares}"
-    return "; ".join(f"{row.name}: {_one(row)}" for row in rows)
+    return "; ".join(f"{name}: {_one(row)}" for name, row in zip(names, rows, strict=True))
+
+
+def _apart(rows: Sequence[Kept]) -> list[str]:
+    """What tells rows apart: their names, or of rows of one name what their titles say beside it."""
+    names = [row.name for row in rows]
+    return names if len(set(names)) == len(names) else [row.more or row.name for row in rows]
 
 
 def _compared(first: Kept, left: float, theirs: Sequence[float]) -> str:

@@ -37,8 +37,7 @@ def _lines(picture: Picture) -> Iterator[str]:
     yield from ("  " + _shape(shape) for shape in picture.shapes if shape.kind == "point")
     yield from _inside(picture, "  ")
     yield from (f"  {{rank=same; {'; '.join(map(quote, row))}}}" for row in picture.rows)
-    for arrow in picture.arrows:
-        yield "  " + _arrow(arrow)
+    yield from ("  " + _arrow(arrow) for arrow in picture.arrows)
     yield "}"
 
 
@@ -150,8 +149,7 @@ def _spline(path: list[Point], head: float) -> str:
         points += [_toward(start, corner, r * _ARC), _toward(end, corner, r * _ARC), end]
         here = end
     points += [here, path[-1], path[-1]]
-    start_text = f"e,{_point(tip)} " if head else ""
-    return start_text + " ".join(_point(p) for p in points)
+    return f"e,{_point(tip)} " * bool(head) + " ".join(_point(p) for p in points)
 
 
 def _toward(a: Point, b: Point, distance: float) -> Point:

@@ -118,8 +118,7 @@ def _scope(path: tuple[ScopeName, ...], scopes: dict[tuple[ScopeName, ...], Json
         name, step = path[-1]
         path_ = [str(scope) for scope in path]
         scopes[path] = {"id": f"s{len(scopes)}", "name": name, "step": _param(step), "outer": outer, "path": path_}
-    ident: str = scopes[path]["id"]
-    return ident
+    return str(scopes[path]["id"])
 
 
 def _number(value: float | None) -> float | str | None:

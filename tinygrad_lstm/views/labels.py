@@ -52,13 +52,15 @@ def name_of(node: Node) -> str:
     return theme.clip(node.name or node.op or (node.kind if node.value.size == 1 else "input"), 200)
 
 
-def symbol(name: str, size: float) -> str:
-    """A name in bold as mathematics writes it: W_f, or the last part of cell.W_f, with its f as a subscript."""
-    found = re.fullmatch(r"(.*\.)?([^._])_(.{1,3})", name)
-    if found:
-        stem = font(f"{found[1] or ''}{found[2]}", size, bold=True)
-        return f"{stem}<SUB>{font(found[3], max(7, round(0.75 * size)), bold=True)}</SUB>"
-    return font(name, size, bold=True)
+def word(token: str) -> str:
+    """What an input reads, in one line; white space by a sign for it."""
+    return theme.one_line(token) or theme.visible(token).replace(" ", "␣")
+
+
+def symbols(text: str, size: float, bold: bool = False) -> str:
+    """Names and formulas as mathematics writes them: W_f with its f as a subscript; Graphviz has whole sizes alone."""
+    small = rf'<SUB><FONT POINT-SIZE="{max(7, round(0.75 * size))}">\1</FONT></SUB>'
+    return re.sub(r"(?<=\b[^\W_])_(\w{1,3})\b", small, font(text, size, bold=bold))
 
 
 def figure(of: Node | Edge) -> float | None:
@@ -176,7 +178,7 @@ def parameter_label(edge: Edge, factor: str = "") -> Html:
     Or instead of the map the `factor` that made the contribution from the gradient.
     """
     name = theme.fit(theme.one_line(name_of(edge.source)), 110, 10.5)
-    rows = [td(symbol(name, 10.5), ALIGN="LEFT")]
+    rows = [td(symbols(name, 10.5, bold=True), ALIGN="LEFT")]
     rows += [cell(factor, 9, theme.INK, bold=True, ALIGN="LEFT")] if factor else []
     # A subscript and a superscript below it need room.
     rows.append(cell(f"∇ {amount(edge)}", 9, theme.GRADIENT_TEXT, ALIGN="LEFT"))
@@ -205,12 +207,11 @@ def gradient_text(node: Node, sign: str = "∇") -> str:
     return f"{'∇' if node.norm is None or node.value.size == 1 else sign} {amount(node)}"
 
 
-def share(edges: list[Edge], room: float) -> Html:
-    """A parameter in a row: its name, its values as colours, the share of its gradient that comes by these edges."""
-    node, said = edges[0].source, theme.number(cotangent_norm(edges))
-    left = room - 28 - 0.9 * theme.text_width(said, 9)
-    path = theme.one_line(name_of(node))  # in a gate its end says enough
-    short = theme.fit(path if theme.text_width(path, 9) <= left else path.rpartition(".")[2], left, 9)
-    name = td(symbol(short, 9), ALIGN="LEFT", WIDTH=f"{left:.0f}")
-    norm = cell(said, 9, theme.GRADIENT_TEXT, ALIGN="RIGHT")
-    return table([name + td(heat_map(node.value, 20, 12)) + norm], CELLPADDING="0")
+def share(name: str, edges: list[Edge], room: float) -> Html:
+    """A parameter in a row: its name, and the share of its gradient that comes by these edges."""
+    said = theme.number(cotangent_norm(edges))
+    left = room - 4 - 0.9 * theme.text_width(said, 9)
+    short = symbols(theme.fit(name, left, 9), 9, bold=True)
+    box = {"WIDTH": f"{left:.0f}", "HEIGHT": "15", "VALIGN": "TOP"}  # a subscript hangs below its line
+    norm = cell(said, 9, theme.GRADIENT_TEXT, ALIGN="RIGHT", VALIGN="TOP")
+    return table([td(short, ALIGN="LEFT", **box) + norm], CELLPADDING="0")

@@ -12,6 +12,7 @@ from .layout_graph import GraphDrawer, edge_id, rows, use_id, weight
 from .legend import legend
 from .theme import number
 
+_SMALL = 40  # nodes of a graph with its backward pass that need not stand close
 _FORWARD = "#9AA5B1"  # the forward edges step back: the gradient is what is looked at
 
 
@@ -25,7 +26,7 @@ def layout_backward(
     edges lead to it from the forward values its rule keeps. Where a value is used more than once a Σ adds up what comes
     back.
     """
-    picture = Picture(title, placed=False, notes=[*notes], gap=4)
+    picture = Picture(title, placed=False, notes=[*notes], gap=4 if len(flow.nodes) > _SMALL else 14)
     drawer = GraphDrawer(picture, flow, scale, tokens, values)
     drawer.room = 87  # four gates stand side by side, each with its adjoint
     if heading:
@@ -45,7 +46,7 @@ def layout_backward(
     for arrow in picture.arrows:  # what leads out of a step must not pull the next one to its side
         if outermost[drawer.clusters_of[arrow.source]] != outermost[drawer.clusters_of[arrow.target]]:
             arrow.weight = 0
-    picture.legend = legend(picture, scale, traced=True)
+    picture.legend = legend(picture, scale, True, any(node.value.size != 1 for node in backward.forward))
     return picture
 
 
@@ -65,7 +66,7 @@ class _Backward:
 
     def forward_edge(self, edge: Edge) -> None:
         drawer = self.drawer
-        words = "" if edge.cotangent is None else _fitted(factor(edge).words)
+        words = "" if edge.cotangent is None else theme.fit(theme.one_line(factor(edge).words), 120, 9)
         source, target = drawer.source(edge, words), drawer.names[edge.consumer]
         tooltip = f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}"
         arrow = Arrow(edge_id(edge), source, target, None, 1.1, _FORWARD, tooltip=tooltip, css="edge forward")
@@ -99,7 +100,7 @@ class _Backward:
         value = None if local.words == f"× {number(local.value)}" else local.value
         name = theme.fit(theme.one_line(edge.source.name or edge.source.symbol or edge.source.kind), 50, 9)
         rows = [
-            labels.cell(_fitted(local.words), 9, theme.INK, bold=True),
+            labels.cell(theme.fit(theme.one_line(local.words), 120, 9), 9, theme.INK, bold=True),
             *([] if value is None else [labels.cell(number(value), 9, theme.MUTED)]),
             labels.cell(f"∂L/∂{name}", 9, theme.GRADIENT_TEXT),
             labels.cell(labels.amount(edge), 9, theme.GRADIENT_TEXT),
@@ -145,11 +146,6 @@ def _is_forward(node: Node, root: Node) -> bool:
     if node.adjoint_of is not None:
         return False
     return node is root or any(edge.consumer.adjoint_of is None for edge in node.uses)
-
-
-def _fitted(words: str) -> str:
-    """A factor of long names, shortened."""
-    return theme.fit(theme.one_line(words), 120, 9)
 
 
 def _name(edge: Edge) -> str:

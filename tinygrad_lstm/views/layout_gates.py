@@ -52,7 +52,7 @@ def _layout(steps: Sequence[CellStep], tokens: Sequence[str] | None, title: str 
     what = "  a row a step, a column a unit" if len(blocks) > 1 else "  its hidden state"
     name = labels.font(theme.fit(heading, 400, 15), 15, bold=True) + labels.font(what, 10, theme.MUTED)
     sheet.text("heading", "title", (MARGIN, 26), name, WIDTH - 2 * MARGIN)
-    words = [theme.fit(theme.one_line(token), _WORD, 10) + "  " for token in tokens or [""] * len(steps)]
+    words = [theme.fit(labels.word(token), _WORD, 10) + "  " for token in tokens or [""] * len(steps)]
     rows = [word + str(step.number) for word, step in zip(words, steps, strict=True)][::every]
     wide, middle = max(theme.text_width(row, 10) for row in rows) + 4, _TOP + _ROW * len(rows) / 2
     box = {"WIDTH": f"{wide:.0f}", "HEIGHT": f"{_ROW:g}", "FIXEDSIZE": "TRUE", "ALIGN": "RIGHT"}
@@ -62,7 +62,7 @@ def _layout(steps: Sequence[CellStep], tokens: Sequence[str] | None, title: str 
     room = min(124.0, (WIDTH - MARGIN - left) / len(blocks) - _BETWEEN)
     side = min(26.0, max(2.0, room // -(-count // sampled)))
     for name, values in blocks.items():
-        shown, least = values[::every, ::sampled], _largest(values)
+        shown, least = values[::every, ::sampled], max(1.0, theme.largest(values))
         map_ = _framed(labels.grid(shown, side, _ROW, least=least, colours=theme.DEEP_VALUES))
         role, said = _role(steps, name), _range(values)
         at = left + side * shown.shape[1] / 2, middle
@@ -74,8 +74,8 @@ def _layout(steps: Sequence[CellStep], tokens: Sequence[str] | None, title: str 
         sheet.words(f"range-{name}", "norm", (left, _TOP - 11), said, 10, room)
         left += room + _BETWEEN
     notes = sheet.picture.notes
-    notes += [f"every {_nth(every)} of {len(steps):,} steps is shown"] * (every > 1)
-    notes += [f"every {_nth(sampled)} of {count} units is shown"] * (sampled > 1)
+    notes += [f"one of every {every} steps is shown"] * (every > 1)
+    notes += [f"one of every {sampled} units is shown"] * (sampled > 1)
     sheet.page(_legend(sheet, blocks, 2 * middle - _TOP + 22))
     return sheet.picture
 
@@ -97,10 +97,6 @@ def _role(steps: Sequence[CellStep], name: str) -> str:
     return "state" if name in steps[0].states else scopes[-1].name if scopes and scopes[-1].step is None else ""
 
 
-def _largest(values: Array) -> float:
-    return max(1.0, theme.largest(values))
-
-
 def _range(values: Array) -> str:
     finite = values[np.isfinite(values)]
     return f"{theme.value(finite.min())} to {theme.value(finite.max())}" if finite.size else "not computed"
@@ -113,7 +109,7 @@ def _framed(inner: Html) -> Html:
 def _legend(sheet: Sheet, blocks: Mapping[str, Array], y: float) -> float:
     """The colours from −1 to 1, what they are of values that go beyond, and notes; return where it ends."""
     bar = _framed(labels.grid(np.linspace(-1, 1, 11)[None], 11, 11, colours=theme.DEEP_VALUES))
-    beyond = {name: theme.value(most) for name, values in blocks.items() if (most := _largest(values)) > 1}
+    beyond = {name: theme.value(most) for name, values in blocks.items() if (most := theme.largest(values)) > 1}
     ends = "".join(f"; of {name} from −{most} to {most}" for name, most in beyond.items())
     words = f"1  colours from −1 to 1: a gate is shut at 0 (white) and open at 1{ends}"
     sheet.words("legend-low", "legend", (MARGIN, y), "−1", 10, 20)
@@ -123,7 +119,3 @@ def _legend(sheet: Sheet, blocks: Mapping[str, Array], y: float) -> float:
         y += 20
         sheet.words(f"note{y:g}", "legend", (MARGIN, y), note, 10, 400, theme.INK, bold=True)
     return y + 10
-
-
-def _nth(n: int) -> str:
-    return {2: "2nd", 3: "3rd"}.get(n, f"{n}th")

@@ -8,10 +8,10 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from ..flow import Edge, Flow, Node
+from ..flow import Flow
 from ..steps.chain import CellStep
 from ..steps.elements import Element, Elements, NoLanes, Wire
-from ..steps.factors import BENDS
+from ..steps.factors import BENDS, apart
 from ..steps.lanes import Cell, lay_out, on_lane
 from . import labels, theme
 from .graph import Html, Picture, Point
@@ -122,7 +122,7 @@ class _Drawing:
             sheet.words(f"said{k}", "title", (self.start + 14, 60 + 15 * k), line, 10.5, 560, colour)
         self.states()
         y = self.bottom + 54
-        sheet.legend(y, self.flow.traced, bool(lanes), number)
+        sheet.legend(y, self.flow.traced, bool(lanes), lambda norm: number(norm, 1))
         sheet.page(sheet.notes(y, sheet.picture.notes))
 
     # ── places ─────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +148,7 @@ class _Drawing:
     def size(self, e: Element) -> Point:
         """Width and height of a shape."""
         if e.kind == "gate":
-            return min(3.3 * self.pitch, 112.0), 2 * _TRACK * e.half[1] + 4
+            return min(3.5 * self.pitch, max(112.0, theme.text_width(e.text, LEAST) + 12)), 2 * _TRACK * e.half[1] + 4
         if e.kind == "x":
             return (84.0, 44.0) if self.few else (32.0, 36.0)
         least, most = (24.0 if self.few else 18.0), (2.8 if e.wide else 1.6) * self.pitch
@@ -167,10 +167,6 @@ class _Drawing:
             lines.append(
                 f"direct path of {name}: one step back multiplies by {along.words}{mean}; no matrix, {squashing}"
             )
-            reach = [e for e in elements.all if e.kind == "gate" and not e.lane and _sees(e, elements.before[name])]
-            if reach:
-                names = ", ".join(e.name or e.label for e in reach)
-                lines.append(f"not on this line: {name} also reaches {names} element by element, without a matrix")
         none = " and ".join(name for name in step.states if name not in step.direct)
         return lines or [f"no direct path: every way from {none} one step back crosses a matrix"] * bool(none)
 
@@ -208,7 +204,7 @@ class _Drawing:
                 x = at[0] + size[0] / 2 + 6
                 wide = min(150.0, self.frame(k) + self.inner - x)
                 self.sheet.words(
-                    f"{ident}-word", "word", (x, at[1]), theme.one_line(word), 10.5, wide, theme.INPUT_TEXT, bold=True
+                    f"{ident}-word", "word", (x, at[1]), labels.word(word), 10.5, wide, theme.INPUT_TEXT, bold=True
                 )
         elif e.kind == "gate":
             self.sheet.shape(ident, f"gate{lane}", self.gate(e, size), at, size, theme.NONLINEAR, tooltip)
@@ -223,18 +219,24 @@ class _Drawing:
         room = size[0] - 8
         name = labels.font(theme.fit(e.name, room / 2, 11), 11, theme.NONLINEAR_TEXT, bold=True) if e.name else ""
         if not self.few:
-            sign = labels.font(theme.fit(e.label or "@", size[0] - 2, 9.5), 9.5)
+            sign = labels.font(theme.fit(e.label or "@", size[0], 9.5), 9.5)
             rows = [labels.td(name or " "), labels.td(sign), labels.td(self.heat(e, room))]
             return labels.table(rows, CELLPADDING="1")
         gradient = labels.gradient_text(e.node) if self.flow.traced else ""
+        if theme.text_width(f"{e.name} {e.label} ", 11) + theme.text_width(gradient, LEAST) > room:
+            gradient = gradient.removeprefix("∇ ")
         wide = round(theme.text_width(gradient, LEAST))
         left = labels.td(f"{name} {labels.font(e.label or 'linear', 10.5)}", ALIGN="LEFT", WIDTH=f"{room - wide:.0f}")
         right = labels.td(labels.font(gradient, LEAST, theme.GRADIENT_TEXT), ALIGN="RIGHT", WIDTH=f"{wide}")
-        text = e.text if theme.text_width(e.text, LEAST) <= room else e.text.replace(" ", "")
         rows = [labels.td(labels.table([left + right], CELLPADDING="0"))]
-        rows.append(labels.td(formula(theme.fit(text, room + 6, LEAST), LEAST)))
-        for edges in list(_by_source(e.parameters).values())[: e.rows]:
-            rows.append(labels.td(labels.share(edges, room), BGCOLOR=theme.WEIGHT.fill))
+        for line in _lines(e.text, room):
+            high = "15" if "_" in line else "11"  # a subscript hangs below its line
+            rows.append(labels.td(labels.symbols(theme.fit(line, room + 6, LEAST), LEAST), HEIGHT=high, VALIGN="TOP"))
+        sources = {edge.source: [e for e in e.parameters if e.source is edge.source] for edge in e.parameters}
+        names = apart(sources)
+        for node, edges in list(sources.items())[: e.rows]:
+            name = theme.one_line(names.get(node) or labels.name_of(node))
+            rows.append(labels.td(labels.share(name, edges, room), BGCOLOR=theme.WEIGHT.fill))
         return labels.table([*rows, labels.td(self.heat(e, room))], CELLPADDING="0", CELLSPACING="1")
 
     def value(self, title: str, e: Element, size: Point, colour: str) -> Html:
@@ -318,15 +320,13 @@ class _Drawing:
                 self.sheet.text(f"{state}-factor{edge.consumer.id}", "note", at, html, 130)
 
 
-def _sees(e: Element, state: Element) -> bool:
-    return any(wire.source is state and not wire.crosses for wire in e.wires)
-
-
-def _by_source(edges: Sequence[Edge]) -> dict[Node, list[Edge]]:
-    found: dict[Node, list[Edge]] = {}
-    for edge in edges:
-        found.setdefault(edge.source, []).append(edge)
-    return found
+def _lines(text: str, room: float) -> list[str]:
+    """A formula; as two lines, broken at a plus, where it is too long for one."""
+    breaks = [found.start() for found in re.finditer(r" \+ ", text)] if theme.text_width(text, LEAST) > room else []
+    if not breaks:
+        return [text]
+    at = min(breaks, key=lambda at: abs(2 * at - len(text)))
+    return [text[:at], text[at + 1 :]]
 
 
 def _straight(path: list[Point]) -> list[Point]:
@@ -337,13 +337,3 @@ def _straight(path: list[Point]) -> list[Point]:
         if abs(a[0] * b[1] - a[1] * b[0]) > 0.5:
             kept.append(at)
     return [*kept, path[-1]]
-
-
-def formula(text: str, size: float) -> str:
-    """A formula in which W_f has its f as a subscript, of 7 points: Graphviz knows whole sizes alone."""
-    parts = re.split(r"_(\w+)", text)
-    return "".join(
-        labels.font(part, size) if k % 2 == 0 else f"<SUB>{labels.font(part, 7)}</SUB>"
-        for k, part in enumerate(parts)
-        if part
-    )

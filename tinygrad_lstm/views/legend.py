@@ -17,13 +17,14 @@ def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = Tr
     colours = {arrow.colour for arrow in picture.arrows}
     ends = f"{theme.number(10**scale.low)} to {theme.number(10**scale.high)}"
     what = "gradient coming back, of arrays the norm" if arrays else "gradient coming back"
-    box = "what it multiplies by, its root mean square (of @ the largest singular value), the result"
+    largest = any("@" in shape.label for shape in picture.shapes if shape.css == "adjoint")
+    mean = ", its root mean square" * arrays + " (of @ the largest singular value)" * largest
     heat = grid(np.array([[-2.0, -1.0, 0.0, 1.0, 2.0]]), 7, 12)
     keys = {
         font("─→ ⋯→", _SIZE): "adjoint" in classes and "values the way they go, dotted those that a rule keeps",
         _bars(scale): traced and f"{ends}: {what}",
         _bars(scale, state=True): "edge state" in {arrow.css for arrow in picture.arrows} and "along a direct path",
-        _swatch("×", theme.LOSS): "adjoint" in classes and box,
+        _swatch("×", theme.LOSS): "adjoint" in classes and f"what it multiplies by{mean}, the result",
         _swatch("W", theme.WEIGHT): "parameter" in classes and traced and "∇ this use's share",
         heat: any("BGCOLOR" in shape.label for shape in picture.shapes) and "− 0 +",
         _swatch("1", theme.FOLDED): "column" in classes and "goes on at the same number",

@@ -58,7 +58,8 @@ def render(dot: str, format: str, timeout: float | None = None) -> bytes:
             with _one_at_a_time:
                 picture = _render_here(dot, format)
         else:
-            picture = _render_outside([*_PROGRAM, format], dot, timeout, _environment())
+            folders = os.pathsep.join(os.path.abspath(folder) for folder in sys.path if folder)
+            picture = _render_outside([*_PROGRAM, format], dot, timeout, os.environ | {"PYTHONPATH": folders})
     elif command := shutil.which("dot"):
         picture = _render_outside([command, f"-T{format}"], dot, timeout)
     else:
@@ -74,11 +75,6 @@ def _is_clean(dot: str) -> bool:
     global _room
     _room -= len(dot)
     return _room > 0
-
-
-def _environment() -> dict[str, str]:
-    """For a program that imports from where we do."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(os.path.abspath(folder) for folder in sys.path if folder)}
 
 
 # A fork waits for the picture under way.

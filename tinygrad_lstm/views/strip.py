@@ -23,7 +23,7 @@ from .theme import GRADIENT_TEXT, STATE_TEXT, number, percent
 _LEFT, _RIGHT = 158.0, 840.0  # the steps; what was differentiated stands right of them
 _A_LINE = 15  # steps
 _ALL, _SAMPLE = 120, 60  # so many steps are all drawn; of more, so many
-_ROOMY, _WIDEST = 56.0, 140.0  # a step's width from which the weights are drawn too, and the largest
+_ROOMY, _WIDEST = 56.0, 220.0  # a step's width from which the weights are drawn too, and the largest
 _APART = 40.0  # from a band to the next one, or to the weights
 _SIGNS = {name: p.symbol for name, p in TABLE.items() if len(p.symbol) == 1} | {"": "…"}
 
@@ -110,8 +110,7 @@ class _Grid:
         """What stands below a step: its word, or x with its number."""
         if self.words is None:
             return f"x{theme.subscript(step.number)}"
-        word = self.words[position]
-        return theme.one_line(word) or theme.visible(word).replace(" ", "␣")
+        return labels.word(self.words[position])
 
 
 class _Row:
@@ -152,9 +151,10 @@ class _Row:
     def heading(self) -> None:
         """The cell, what one step back multiplies by, in words and measured."""
         row, sheet, y = self.row, self.sheet, self.top + 11
-        name, more = sized(row.name, 15, 130, bold=True), row.title.partition(",")[2].strip()
-        if more and (room := 142 - width(row.name, 15, bold=True)) > 40:
-            name += font("  ", 10) + sized(more, 10, room - 7, theme.MUTED)
+        room = min(130.0, max(52.0, 142 - width(row.more, LEAST)))
+        name = sized(row.name, 15, room, bold=True)
+        if row.more and (room := 150 - min(room, width(row.name, 15, bold=True))) > 40:
+            name += font("  ", 10) + sized(row.more, 10, room - 7, theme.MUTED)
         sheet.text(f"{self.prefix}-name", "title", (MARGIN, y), name, 150)
         if not row.back:
             return
@@ -171,6 +171,9 @@ class _Row:
         if measured is not None:
             html = font(words, 11, theme.MUTED) + font(f"× {number(measured)}", 15, self.ink, bold=True)
             sheet.text(f"{self.prefix}-pace", "factor", (_RIGHT, y), html, 122, right=True)
+        if row.whole is not None and row.pace is not None and number(row.whole) != number(row.pace):
+            html = font("in all  ", 11, theme.MUTED) + font(f"× {number(row.whole)}", 13, bold=True)
+            sheet.text(f"{self.prefix}-whole", "factor", (_RIGHT, y + 20), html, 122, right=True)
         left, y = self.x(1 % self.grid.per) + self.grid.first - 21, self.top + 32
         sheet.wire(f"{self.prefix}-back", [(left + self.grid.pitch, y), (left, y)], theme.MUTED).head = True
 
@@ -188,7 +191,7 @@ class _Row:
             through = (", ".join(row.others) or "W") + f", {_root(row)}" * (not row.once)
             said.append((f"{row.state} alone: {percent(row.alone)}", STATE_TEXT))
             if abs(row.alone - row.left) > 0.05 * row.left:
-                words = "rest: through" if row.alone < row.left else "less by ways through"
+                words = "rest: through" if row.alone < row.left else "less by way of"
                 said.append((f"{words} {through}", GRADIENT_TEXT))
         for k, (text, colour) in enumerate(said):
             at = (MARGIN, y + 16 + 12.5 * k)

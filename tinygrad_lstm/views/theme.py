@@ -90,9 +90,7 @@ class Scale:
     @classmethod
     def of(cls, norms: list[float]) -> Scale:
         """From the largest of these norms down to the smallest: at least two decades, at most six."""
-        logs = [math.log10(n) for n in norms if n > 0 and math.isfinite(n)]
-        if not logs:
-            return cls(-2, 0)
+        logs = [math.log10(n) for n in norms if n > 0 and math.isfinite(n)] or [0.0]
         return cls(min(max(min(logs), max(logs) - 6), max(logs) - 2), max(logs))
 
     def place(self, norm: float) -> float:
