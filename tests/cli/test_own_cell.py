@@ -225,12 +225,6 @@ def test_a_cell_that_does_not_work_is_said_in_one_line(tmp_path: Path, text: str
 # ── what is left behind ────────────────────────────────────────────────────────────────────────
 
 
-def test_what_equal_sizes_would_hide_is_found(tmp_path: Path) -> None:
-    file = write(tmp_path, HEAD + LEAKY.replace("[h, x]", "[x, x]"))
-    with pytest.raises(UserError, match=r"line 12: a step of Leaky\(4, 3\) fails: ValueError"):
-        make(f"{file}:Leaky", 3, 3)
-
-
 def test_two_files_of_one_name_are_two(tmp_path: Path) -> None:
     for folder, rate in (("a", "0.9"), ("b", "0.5")):
         (tmp_path / folder).mkdir()

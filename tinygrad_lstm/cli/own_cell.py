@@ -45,17 +45,9 @@ def load_cell_class(spec: str) -> type[Cell]:
 def make(spec: str, input_size: int, hidden_size: int, seed: int = 0) -> Cell:
     """The cell of FILE.py:NAME, built with rng=seed where it takes that, after one step on zeros that worked.
 
-    Where both sizes are equal it is tried with others too: what is wired wrongly would not be seen.
-
     Raises UserError, in one line, as `load_cell_class` does, and where building or that step fails.
     """
     cls = load_cell_class(spec)
-    if input_size == hidden_size:
-        _tried(cls, spec, input_size + 1, hidden_size, seed)
-    return _tried(cls, spec, input_size, hidden_size, seed)
-
-
-def _tried(cls: type[Cell], spec: str, input_size: int, hidden_size: int, seed: int) -> Cell:
     file, _, name = spec.rpartition(":")
     with _told(file, f"{name}({input_size}, {hidden_size}) cannot be built"):
         cell = cls(input_size, hidden_size, **_seeded(cls, seed))
