@@ -80,9 +80,10 @@ def test_what_is_printed_at_each_step_is_its_norm_as_a_share_of_the_last(svg):
     assert page.items["r0-left"].text == "13 %"
     assert page.items["r0-left1"].text == "c alone: 3.6 %"
     assert page.items["r0-left2"].text == "rest: through h"
-    assert page.items["r0-pace"].text.split() == ["measured", "×", "0.72"]
+    assert page.items["r0-pace"].text.split() == ["c", "alone", "×", "0.72"]
     share = flows[0].norms("c")[0] / flows[0].norms("c")[-1]
     assert page.items["r0-whole"].text.split() == ["in", "all", "×", number(share ** (1 / 10))]
+    assert page.items["r1-pace"].text.split() == ["measured", "×", "0.57"]
     assert "r1-whole" not in page.items  # a plain RNN has no other way than the one that is measured
     assert page.items["r1-left"].text == "0.36 %"
     assert "matrix W (× 0.69), squashing tanh (× 0.83)" in page.items["r1-factor"].text

@@ -59,7 +59,7 @@ def layout_strip(
     computed = any(row.end is not None for row in rows)
     sheet.legend(y + 15, computed, any(row.bands for row in rows), percent)
     small = "Gates are not drawn. Circle: weights, box: squashing."
-    said = ["By all paths; the norms of parts do not add up.", "× measured: the geometric mean of one step."] * computed
+    said = ["By all paths; the norms of parts do not add up.", "× on the right: geometric mean of one step."] * computed
     said.append("Grey: wires of gates, not coloured." if grid.roomy else small)
     sheet.page(sheet.notes(y + 15, [*said, *sheet.picture.notes]))
     return sheet.picture
@@ -166,12 +166,12 @@ class _Row:
         room = 536 - width(lead, 11) - width(factor, 15, bold=True)
         html = font(lead, 11, theme.MUTED) + font(factor, 15, self.ink, bold=True) + font("  ", 12)
         sheet.text(f"{self.prefix}-factor", "factor", (176, y), html + sized(answer.why(row), 12, room), 540)
-        mean = row.mean_factor() if row.pace is None else None
-        measured, words = (row.pace, "measured  ") if mean is None else (mean, "on average  ")
+        along = f"{theme.clip(row.state, 5)} alone" if row.direct else "measured"
+        measured, words = (row.mean_factor(), "on average") if row.pace is None else (row.pace, along)
         if measured is not None:
-            html = font(words, 11, theme.MUTED) + font(f"× {number(measured)}", 15, self.ink, bold=True)
+            html = font(f"{words}  ", 11, theme.MUTED) + font(f"× {number(measured)}", 15, self.ink, bold=True)
             sheet.text(f"{self.prefix}-pace", "factor", (_RIGHT, y), html, 122, right=True)
-        if row.whole is not None and row.pace is not None and number(row.whole) != number(row.pace):
+        if measured is not None and row.whole is not None and number(row.whole) != number(measured):
             html = font("in all  ", 11, theme.MUTED) + font(f"× {number(row.whole)}", 13, bold=True)
             sheet.text(f"{self.prefix}-whole", "factor", (_RIGHT, y + 20), html, 122, right=True)
         left, y = self.x(1 % self.grid.per) + self.grid.first - 21, self.top + 32
