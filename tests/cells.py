@@ -217,17 +217,12 @@ OPERATIONS: list[tuple[str, Callable[..., Any]]] = [
         lambda p, a, b, x: tl.tanh(a) @ p - b,
         lambda p, a, b, x: a @ (p * tl.sigmoid(p)) + 0.5,
     )],
-    ("join", lambda p, a, b, x: tl.concat([a, x, other(a, b)], axis=-1) @ p),
-    ("join", lambda p, a, b, x: tl.concat([a, other(a, b), x], axis=1) @ p + 0.5),
+    ("join", lambda p, a, b, x: tl.concat([a, x, b], axis=-1) @ p),  # not compiled where b is a
+    ("join", lambda p, a, b, x: tl.concat([a, 0.5 * b, x], axis=1) @ p + 0.5),
     ("input", lambda p, a, b, x: x @ p),
     ("input", lambda p, a, b, x: (x * x) @ p + a),
     ("wide", lambda p, a, b, x: tl.tanh((a @ p) * x) @ p.T),
 ]  # fmt: skip
-
-
-def other(a: Any, b: Any) -> Any:
-    """b, where it is not a: what is joined to itself is not compiled."""
-    return 0.5 * b if a is b else b
 
 
 class DrawnCell(Cell):
