@@ -294,3 +294,13 @@ def test_a_formula_too_long_for_its_box_is_broken_at_a_plus():
     assert _lines("[h, x] keep.W + keep.b", 60) == ["[h, x] keep.W", "+ keep.b"]
     assert _lines("[h, x] W + b", 90) == ["[h, x] W + b"]
     assert _lines("[h, x] a_long_name", 20) == ["[h, x] a_long_name"]
+
+
+@pytest.mark.parametrize("name", ["lstm", "peephole", "deep gates", "gru"])
+def test_what_stands_in_a_gate_has_room_in_it(name):
+    gates = [s for s in laid_out(traced(CELLS[name](), 1), few=False, parameters=True).shapes if "BGCOLOR" in s.label]
+    for gate in (g for g in gates if g.css.startswith("gate")):
+        words, values = 15, 16
+        lines = sum(int(high) for high in re.findall(r'HEIGHT="(11|15)"', gate.label))
+        assert words + lines + values <= gate.size[1]
+        assert not re.search("… …", re.sub("<[^>]+>", "", gate.label))

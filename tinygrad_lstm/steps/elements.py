@@ -63,7 +63,7 @@ class Element:
     def half(self) -> tuple[int, int]:
         """How many tracks it reaches to each side of its middle."""
         if self.kind == "gate":
-            return 1, 2 + math.ceil(self.rows * 14 / 26)
+            return 1, 2 + math.ceil(self.rows * 18 / 26)
         return (1, 0) if self.kind == "x" else (0, 0) if self.kind in ("state", "out") else (int(self.wide), 1)
 
 

@@ -47,7 +47,7 @@ def written(
     if node.op == "concat":
         return f"[{', '.join(texts)}]"
     inner = ", ".join(texts)
-    return f"{node.symbol or node.op}({inner if len(inner) <= _SHORT else '…'})"
+    return f"{node.symbol or node.op}({inner if len(inner) <= _SHORT and '…' not in inner else '…'})"
 
 
 def apart(nodes: Iterable[Node]) -> dict[Node, str]:
