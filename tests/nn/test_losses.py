@@ -298,14 +298,8 @@ def test_initialisers(shape: tuple[int, int]) -> None:
     gram = q.T @ q if shape[0] >= shape[1] else q @ q.T
     assert q.shape == shape
     np.testing.assert_allclose(gram, np.eye(small), rtol=0, atol=1e-14)
-    many = init.xavier((60, 40), rng)
-    bound = np.sqrt(6 / 100)
-    assert 0.98 * bound < np.abs(many).max() <= bound
-    small_type = init.xavier((np.uint8(200), np.uint8(100)), rng)  # type: ignore[arg-type]
-    assert np.abs(small_type).max() <= np.sqrt(6 / 300)
     assert np.abs(init.uniform((40, 25), rng)).max() <= 1 / 5
     assert np.abs(init.uniform((40, 25), rng, fan=100)).max() <= 1 / 10
-    assert init.forget_bias(3, 2.0).tolist() == [2.0, 2.0, 2.0]
     assert 0 <= init.chrono(100, 50, rng).min() <= init.chrono(100, 50, rng).max() <= np.log(49)
     parameter = nn.Parameter(np.zeros(shape), dtype=np.float32)
     parameter.assign(init.orthogonal(shape, rng))

@@ -108,10 +108,9 @@ class _Adjoints:
         self.arrives = {seed: f"d{s.name}" for seed, s in zip(step.seeds, step.before, strict=True)}
         self.several: set[Value] = set()  # of what arrives, the sums
         self.sites: dict[Value, str] = {}
+        self.called: dict[Value, str] = {}  # cotangents: what is written alike may be computed twice
         for n in reversed(step.group_of):
-            name = self.words.name(n) or f"a_{self.words.fed_by(n)}"
-            taken = sum(name == other.rstrip("'") for other in self.sites.values())
-            self.sites[n] = name + "'" * taken
+            self.sites[n] = _primed(self.words.name(n) or f"a_{self.words.fed_by(n)}", self.sites)
             self.arrives[step.d_site[n]] = f"d{self.sites[n]}"
         self.lines: list[str] = []
         sums = {d: n for n, d in step.d_site.items()}
@@ -124,18 +123,23 @@ class _Adjoints:
                 if sum(r is q for n in g.sites for r, *_ in n.parts) > 1:
                     self.several.add(base)
                 if not self.words.name(q) and q not in step.d_sums:
-                    self.lines.append(f"{self.words.cotangent(q)} = {self.arrives[base]}")
-                    self.arrives[base] = self.words.cotangent(q)
+                    self.lines.append(f"{self._cotangent(q)} = {self.arrives[base]}")
+                    self.arrives[base] = self._cotangent(q)
                     self.several.discard(base)
             else:
                 self.lines.append(f"d{step.before[rest[0]].name}_prev = {self._form(rest[1])}")
         self._once()
 
+    def _cotangent(self, value: Value) -> str:
+        if value not in self.called:
+            self.called[value] = _primed(self.words.cotangent(value), self.called)
+        return self.called[value]
+
     def _sum(self, target: Value, form: Form, site: Value | None) -> None:
         step = self.step
         if site is None:
             value = next(v for v, d in step.d_sums.items() if d is target)
-            name = self.arrives[target] = self.words.cotangent(value)
+            name = self.arrives[target] = self._cotangent(value)
             for seed, after in zip(step.seeds, step.after, strict=True):
                 if after is value and seed in form and form[seed].number == 1 and self.arrives[seed] == name:
                     self.lines.append(f"{name} += {self._form({b: c for b, c in form.items() if b is not seed})}")
@@ -174,6 +178,11 @@ class _Adjoints:
         for v, form in step.d_fixed.items():  # what one number receives may come from values of several widths
             parts = [form] if v.width > 1 else [{base: c} for base, c in form.items()]
             self.lines += [f"{self.words.cotangent(v)} += {self._form(part)}" for part in parts]
+
+
+def _primed(name: str, taken: dict[Value, str]) -> str:
+    """A name with a prime for each of these that is written alike."""
+    return name + "'" * sum(name == other.rstrip("'") for other in taken.values())
 
 
 def anatomy(cell: Cell) -> Anatomy:

@@ -20,16 +20,6 @@ def uniform(shape: tuple[int, ...], rng: np.random.Generator, fan: int | None = 
     return rng.uniform(-bound, bound, shape)
 
 
-def xavier(shape: tuple[int, int], rng: np.random.Generator) -> Array:
-    """Uniform in +-sqrt(6 / (in + out)) for W of shape (in, out): signals keep their variance both ways.
-
-    Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS
-    (2010), equation 16.
-    """
-    bound = np.sqrt(6 / sum(map(int, shape)))  # sizes of a uint8 would add up in 8 bits
-    return rng.uniform(-bound, bound, shape)
-
-
 def orthogonal(shape: tuple[int, int], rng: np.random.Generator) -> Array:
     """A random matrix whose rows, or columns where these are fewer, are orthonormal: it keeps lengths.
 
@@ -49,11 +39,3 @@ def chrono(hidden_size: int, T_max: int, rng: np.random.Generator) -> Array:
     Source: Tallec and Ollivier, Can recurrent neural networks warp time?, ICLR (2018), section 3.
     """
     return np.log(rng.uniform(1, T_max - 1, hidden_size))
-
-
-def forget_bias(hidden_size: int, value: float = 1.0) -> Array:
-    """The same forget bias for every unit: sigmoid(1) = 0.73 keeps most of the cell state from the start.
-
-    Source: Gers, Schmidhuber and Cummins, Learning to forget, Neural Computation 12 (2000), p. 2451-2471.
-    """
-    return np.full(hidden_size, float(value))
