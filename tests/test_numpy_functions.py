@@ -256,12 +256,6 @@ def test_comparisons_are_joined_by_operators(operation: np.ufunc) -> None:
     np.testing.assert_array_equal(np.invert(x > 1).numpy(), ~low)
 
 
-def test_a_function_that_does_not_say_what_it_takes_is_called_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As those of NumPy that are written in C before 2.4; the builtin `max` is such a one."""
-    monkeypatch.setitem(n.FUNCTIONS, max, tl.max)
-    np.testing.assert_array_equal(n.recorded(max, (tl.tensor(WIDE), 0), {}).numpy(), WIDE.max(0))
-
-
 def test_what_is_no_comparison_is_not_joined() -> None:
     x = tl.tensor(WIDE, requires_grad=True)
     for call in (lambda: x > 1 & x < 3, lambda: (x > 1) & 0.5, lambda: ~x, lambda: x | True, lambda: WIDE ^ (x > 1)):

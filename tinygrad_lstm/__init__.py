@@ -118,8 +118,6 @@ def __getattr__(name: str) -> Any:
     """Rooms that many programs never enter are imported when first used."""
     if name in ("flow", "interop", "tasks", "train", "views"):
         return import_module(f".{name}", __name__)
-    if name == "draw":
-        return import_module(".views", __name__).draw
-    if name == "trace_gradients":
-        return import_module(".flow", __name__).trace_gradients
+    if room := {"draw": "views", "trace_gradients": "flow"}.get(name):
+        return getattr(import_module(f".{room}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
