@@ -33,6 +33,11 @@ def cell_name(cell: Cell) -> str:
     return type(cell).__name__.removesuffix("Cell") + (" of 1997" if old else "")
 
 
+def has_forget_bias(kind: Kind) -> bool:
+    """Whether there is a forget bias to set where such a cell is built."""
+    return kind == "lstm" or (isinstance(kind, type) and "forget_bias" in inspect.signature(kind).parameters)
+
+
 def build(kind: Kind, input_size: int, hidden_size: int, **options: Any) -> Cell:
     """An untrained cell; of the options (rng, dtype, forget_bias, ...) it is given those that its `__init__` names.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUBSCRIPT = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -25,7 +25,7 @@ def number(x: float | None, digits: int = 2) -> str:
     if x == 0 or 0.0095 <= abs(x) < 1000:
         return f"{x:g}".replace("-", "−")
     mantissa, exponent = f"{x:.{digits - 1}e}".split("e")
-    return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
+    return f"{mantissa}·10{str(int(exponent)).translate(SUPERSCRIPT)}".replace("-", "−")
 
 
 def percent(share: float | None) -> str:
@@ -34,6 +34,11 @@ def percent(share: float | None) -> str:
         return "–"
     p = 100 * share
     return number(p) if not math.isfinite(p) else f"{number(p, 2 if p >= 0.0095 else 1)} %" if p else "≈ 0 %"
+
+
+def steps_of(count: int) -> str:
+    """A number of steps: 1 step, 1,000 steps."""
+    return "1 step" if count == 1 else f"{count:,} steps"
 
 
 def value(x: Any) -> str:

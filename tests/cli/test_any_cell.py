@@ -294,6 +294,19 @@ def test_a_runs_own_cell_goes_with_a_run(command: str, capsys: pytest.CaptureFix
     assert said.endswith(": --cell goes with --model: untrained cells are --cells mine.py:GRUCell\n")
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("train", "latch", "--cell", "rnn"), ("train", "latch", "--cell", "bag"), ("draw", "lstm1997"),
+        ("draw", "mine.py:GRUCell"), ("train", "latch", "--cell", "mine.py:GRUCell"),
+        ("explain", "a b", "--cells", "rnn,mine.py:GRUCell"), ("explore", "a b", "--cells", "rnn"),
+    ],
+)  # fmt: skip
+def test_a_forget_bias_that_no_cell_has_is_refused(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    names = argv[-1].replace("mine.py:GRUCell", "GRUCell").replace(",", " and ")
+    assert refused(capsys, *argv, "--forget-bias", "3").endswith(f": --forget-bias 3: {names} has none to set\n")
+
+
 def test_a_text_is_written_by_a_cell_of_ones_own(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     (here / "book.txt").write_text("the cat sat on the mat. " * 80, encoding="utf-8")
     argv = ["train", "text", "--data", "book.txt", "--cell", "mine.py:GRUCell", "--hidden", "8", "--steps", "100"]

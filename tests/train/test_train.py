@@ -244,7 +244,6 @@ def test_an_examination_without_a_finite_score_is_said(tmp_path, monkeypatch):
         ({"cell": "gru"}, "no cell is called 'gru'"),
         ({"init": "xavier"}, "no initialisation"),
         ({"cell": "rnn", "init": "chrono"}, "rnn has none"),
-        ({"cell": "bag", "forget_bias": 3.0}, "forget bias 3 is for cells with a forget gate, and bag has none"),
         ({"init": "orthogonal"}, "recurrent weights of an rnn"),
         ({"lr": 0.0}, "lr must be"),
         ({"lr": float("nan")}, "lr must be"),

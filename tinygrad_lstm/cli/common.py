@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..flow.sequence import TracedSequence, check_memory
-from ..kinds import KINDS, Kind, kind_name, make_cell
+from ..kinds import KINDS, Kind, has_forget_bias, kind_name, make_cell
 from ..nn import Cell
 from . import own_cell
 from .errors import UserError, reason
@@ -134,6 +134,12 @@ def load_run(path: Path, cell: str | None) -> Checkpoint:
         raise UserError(f"{cell} cannot be built: {type(error).__name__}: {error}") from error  # the user's own code
 
 
+def check_forget_bias(kinds: Sequence[Kind], given: float) -> None:
+    """Raise UserError for a --forget-bias that none of the cells would have."""
+    if given != 1 and not any(map(has_forget_bias, kinds)):
+        raise UserError(f"--forget-bias {given:g}: {' and '.join(map(kind_name, kinds))} has none to set")
+
+
 def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:
     """One untrained cell of each kind, by its name. Raises UserError where so many steps would not fit into memory."""
     if args.step is not None and args.step > steps:
@@ -142,6 +148,7 @@ def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> di
     kinds = [kind_of(name, size, args.hidden) for name in names]
     if len({kind_name(kind).lower() for kind in kinds}) < len(kinds):  # they name files
         raise UserError(f"two cells have one name in {','.join(names)}: rename the class of one")
+    check_forget_bias(kinds, args.forget_bias)
     with told():
         made = {kind_name(kind): make_cell(kind, size, args.hidden, args.forget_bias, args.seed) for kind in kinds}
         check_memory(list(made.values()), steps)

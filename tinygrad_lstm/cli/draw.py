@@ -19,6 +19,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from ..flow.sequence import trace_sequence
+from ..writing import steps_of
 from .common import CELL, FORMATS, add_cell_options, cell, make_cells, save, told, whole
 from .errors import UserError, reason
 from .terminal import safe, show
@@ -51,8 +52,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"cannot write '{out}': {reason(error)}") from error
     if note:
         print(note, file=sys.stderr)
-    steps = "1 step" if args.steps == 1 else f"{args.steps} steps"
-    show(f"{safe(str(written))}: {passage.title}, {steps}, hidden size {args.hidden}, seed {args.seed}")
+    show(f"{safe(str(written))}: {passage.title}, {steps_of(args.steps)}, hidden size {args.hidden}, seed {args.seed}")
 
 
 def check_suffix(path: PurePath) -> None:

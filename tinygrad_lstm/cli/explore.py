@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from ..explore import page, page_of_network
 from ..files import write_atomically
 from ..kinds import cell_name, make_cell
-from .common import CELL, add_model, bias, cells, kind_of, load_model, told, whole
+from .common import CELL, add_model, bias, cells, check_forget_bias, kind_of, load_model, told, whole
 from .errors import UserError, reason
 from .terminal import safe, show
 from .text import given_text
@@ -66,6 +66,7 @@ def _of_words(text: str | None, args: argparse.Namespace) -> str:
     chosen, size = None, args.hidden
     if args.cells is not None:
         kinds = [kind_of(name, size, size) for name in args.cells]
+        check_forget_bias(kinds, args.forget_bias)
         made = [make_cell(kind, size, size, args.forget_bias, args.seed) for kind in kinds]
         chosen = {cell_name(cell): cell for cell in made}
     return page(TEXT if text is None else text, size, args.forget_bias, args.seed, chosen)

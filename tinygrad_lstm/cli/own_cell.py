@@ -52,9 +52,7 @@ def make(spec: str, input_size: int, hidden_size: int, seed: int = 0) -> Cell:
     with _told(file, f"{name}({input_size}, {hidden_size}) cannot be built"):
         cell = cls(input_size, hidden_size, **_seeded(cls, seed))
     if (vars(cell).get("input_size"), vars(cell).get("hidden_size")) != (input_size, hidden_size):
-        raise UserError(
-            f"{file}: begin __init__ of {name} with super().__init__(input_size, hidden_size), in this order"
-        )
+        raise UserError(f"{file}: __init__ of {name} must give input_size, then hidden_size to super().__init__")
     with _told(file, f"a step of {name}({input_size}, {hidden_size}) fails"), np.errstate(all="ignore"):
         step = cell.step(np.zeros((1, input_size), cell.dtype))
     if not all(np.isfinite(getattr(step, state).numpy()).all() for state in cell.states):

@@ -43,13 +43,12 @@ from ..train import Diverged, Settings, Trainer, begin, resume, save
 from ..train import checkpoint as files
 from ..train.model import INITS, KINDS
 from ..train.sample import sample
-from ..train.watching import progress, reached
-from .common import CELL, bias, cell, finite, kind_of, load_run, whole
+from ..train.watching import EVERY, progress, reached
+from .common import CELL, bias, cell, check_forget_bias, finite, kind_of, load_run, whole
 from .errors import Interrupted, UserError, reason
 from .tasks import add_options, baseline, helped, options
 from .terminal import safe, show
 
-EVERY = 1.0  # seconds between lines; after a while more, so that a day's run does not fill a notebook or a log
 RESULT = {
     "runs": "a list of one run: task, cell, settings (as in config.json), baseline (the loss without memory), "
     "criterion, solved (null for text and series, which none solves), interrupted (by Ctrl-C), sequences (learnt "
@@ -132,6 +131,7 @@ def _new(args: argparse.Namespace) -> Trainer:
     task = make(args.task, **of_task)
     if ":" in given.get("cell", ""):
         given["cell"] = kind_of(args.cell, task.inputs, given.get("hidden", _DEFAULTS["hidden"]))
+    check_forget_bias([given.get("cell", _DEFAULTS["cell"])], given.get("forget_bias", 1.0))
     trainer = Trainer(Settings(args.task, task.options(), **given))
     if args.out is not None:
         begin(args.out, trainer.checkpoint())
@@ -173,6 +173,7 @@ def _train(
     try:
         for row in trainer.run():
             now = time.monotonic()
+            # After a while less often: a day's run shall not fill a notebook or a log.
             if row is not None and (now - printed >= max(EVERY, (now - begun) / 100) or trainer.finished):
                 say(f"{progress(trainer)}  {_pace(trainer, (trainer.steps - first) / max(now - begun, 1e-9))}")
                 if trainer.task.unit == "character":

@@ -91,6 +91,11 @@ class TracedSequence:
         """The norms of dL/dx_t."""
         return self.norms["x"]
 
+    @property
+    def state(self) -> str:
+        """The state whose gradient is followed: one with a direct path where there is one."""
+        return next(iter(self.paths), self.cell.states[0])
+
     def factor(self, name: str) -> float | None:
         """The factor on the norm of one step back, from the last step to the first. See `factor_a_step`."""
         return factor_a_step(self.norms[name][::-1])

@@ -73,7 +73,7 @@ class Network(Module):
         rng: Any = 0,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
-        check_kind(kind, init, forget_bias)
+        check_kind(kind, init)
         generator = np.random.default_rng(rng)
         shared: dict[str, Any] = {"rng": generator, "dtype": dtype}
         self.kind = kind
@@ -119,8 +119,8 @@ class Network(Module):
         return np.concatenate(parts), state
 
 
-def check_kind(kind: Kind, init: str, forget_bias: float = 1.0) -> None:
-    """Raise ValueError for a kind or an init that does not exist, or what does not belong to the kind."""
+def check_kind(kind: Kind, init: str) -> None:
+    """Raise ValueError for a kind or an init that does not exist, or an init that does not belong to the kind."""
     own = isinstance(kind, type) and issubclass(kind, Cell) and kind.__name__ not in KINDS
     if not own and kind not in KINDS:
         raise ValueError(f"no cell is called {kind!r}: choose from {', '.join(KINDS)}, or a class of Cell")
@@ -128,7 +128,5 @@ def check_kind(kind: Kind, init: str, forget_bias: float = 1.0) -> None:
         raise ValueError(f"no initialisation is called {init!r}: choose from {', '.join(INITS)}")
     if init == "chrono" and kind != "lstm":
         raise ValueError(f"init 'chrono' sets the biases of forget gates, and {kind_name(kind)} has none")
-    if forget_bias != 1 and kind in ("rnn", "lstm1997", "bag"):
-        raise ValueError(f"forget bias {forget_bias:g} is for cells with a forget gate, and {kind_name(kind)} has none")
     if init == "orthogonal" and kind != "rnn":
         raise ValueError(f"init 'orthogonal' is for the recurrent weights of an rnn, not for {kind_name(kind)}")

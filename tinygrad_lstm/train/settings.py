@@ -45,7 +45,7 @@ class Settings:
             object.__setattr__(self, name, read.get(name, as_plain)(name, value))
         if not isinstance(self.options, dict):
             raise TypeError(f"options must be a dict, got {self.options!r:.80}")
-        check_kind(self.cell, self.init, self.forget_bias)
+        check_kind(self.cell, self.init)
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be a number above 0, got {getattr(self, name)}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..primitives import TABLE
 from ..steps.kept import Kept
-from ..writing import number, percent
+from ..writing import number, percent, steps_of
 
 
 def factor(row: Kept) -> str:
@@ -47,7 +47,7 @@ def headline(rows: Sequence[Kept]) -> str:
     """The title of a strip: what its numbers show, and nothing that they do not."""
     first, *others = rows
     if all(row.end is None for row in rows):
-        return f"{_steps(len(first.steps))} through {' and '.join(_names(rows))}: gradients were not computed"
+        return f"{steps_of(len(first.steps))} through {' and '.join(_names(rows))}: gradients were not computed"
     if not any(row.back for row in rows):
         return "One step: no step back yet, on which a gradient could vanish"
     lefts = [row.left for row in rows if row.left is not None and math.isfinite(row.left)]
@@ -59,7 +59,7 @@ def headline(rows: Sequence[Kept]) -> str:
         return said
     if others and alike and min(lefts):
         shares = ", ".join(f"{name} {percent(row.left)}" for name, row in zip(names, rows, strict=True))
-        return f"Of the last gradient, {_steps(first.back)} back: {shares}"
+        return f"Of the last gradient, {steps_of(first.back)} back: {shares}"
     return "; ".join(f"{name}: {_one(row)}" for name, row in zip(names, rows, strict=True))
 
 
@@ -101,15 +101,11 @@ def _one(row: Kept) -> str:
     if not math.isfinite(row.left):
         return "the gradient is no finite number"
     if not row.left:
-        return f"nothing measurable is left of the gradient {_steps(row.back)} back"
+        return f"nothing measurable is left of the gradient {steps_of(row.back)} back"
     if not row.back:
         return "one step, no step back"
     what = "gradient is left" if row.left < 1 and row.once else "last gradient"
-    return f"{percent(row.left)} of the {what} {_steps(row.back)} back"
-
-
-def _steps(count: int) -> str:
-    return f"{count:,} step{'s' * (count > 1)}"
+    return f"{percent(row.left)} of the {what} {steps_of(row.back)} back"
 
 
 def _names(rows: Sequence[Kept]) -> list[str]:
@@ -134,4 +130,4 @@ def subtitle(rows: Sequence[Kept], root: str) -> str:
 def sentence(rows: Sequence[Kept]) -> str:
     """The strip in one sentence, for those who cannot see it."""
     parts = [f"{row.name}, followed along {row.state}: {_one(row)}" for row in rows]
-    return f"{_steps(len(rows[0].steps))} through {' and '.join(_names(rows))}. {'; '.join(parts)}."
+    return f"{steps_of(len(rows[0].steps))} through {' and '.join(_names(rows))}. {'; '.join(parts)}."

@@ -26,6 +26,7 @@ from ..arguments import as_number, as_words, real_array
 from ..files import write_atomically
 from ..flow.study import CellStudy, Part, Study
 from ..machine import free_in_forks
+from ..writing import SUPERSCRIPT, steps_of
 from . import theme
 from .render import card
 from .sentences import conditions, factor, followed
@@ -42,7 +43,6 @@ FORMATS = ("svg", "png", "pdf")
 _WIDTH, _LEFT = 10.4, 0.8  # inches: of a figure, and left of its axes
 _ROOM = 2.75  # inches right of the axes for the labels at the ends of lines
 _SMALL, _SMALLEST, _PITCH = 8.5, 8.0, 12.5  # points: of labels, of notes, and from one label to the next
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DASHED, _DOTTED = (0, (5, 3)), (0, (1, 2))
 _LAG = "lag (steps before the end, T)"
 _PARTS = (("along the direct path alone", theme.STATE), ("by k detours", theme.GRADIENT))
@@ -269,7 +269,7 @@ def split(found: Study) -> Figure:
     figure, panels = _panels(
         found,
         cells,
-        f"Detours through weights of the gradient {'1 step' if found.lag == 1 else f'{found.lag:,} steps'} back",
+        f"Detours through weights of the gradient {steps_of(found.lag)} back",
         f"Signed share: of {followed(cells)} the part that crossed a weight k times, projected on the whole, "
         "relative to it. The shares of a cell add up to 1, to rounding of the largest; where some are negative, parts "
         "cancel.",
@@ -458,7 +458,7 @@ def _decades(axes: Axes, low: float, high: float) -> None:
 
 
 def _power(k: float) -> str:
-    return {0.0: "1", 1.0: "10"}.get(k) or "10" + f"{k:.0f}".translate(_RAISED)
+    return {0.0: "1", 1.0: "10"}.get(k) or "10" + f"{k:.0f}".translate(SUPERSCRIPT)
 
 
 def _plain(x: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..flow.sequence import TINY, Path, TracedSequence, forget_bias
 from ..flow.study import CellStudy, Study
-from ..writing import number, percent
+from ..writing import number, percent, steps_of
 
 _LONGEST = 24  # characters of a factor that a sentence can hold
 
@@ -20,17 +20,14 @@ def plainly(traced: Sequence[TracedSequence], unit: str = "word") -> str:
     says = _says(unit, "the cell's state")
     if len(traced[0].tokens) == 1:
         return f"{says} Here there is one {unit}, and so no way back on which it could fade."
-    ends = {}
-    for p in traced:
-        state = next(iter(p.paths), p.cell.states[0])
-        ends[f"{p.name} (at {state})"] = p.norms[state][-1], p.norms[state][0]
+    ends = {f"{p.name} (at {p.state})": (p.norms[p.state][-1], p.norms[p.state][0]) for p in traced}
     return f"{says} At the first {unit} it has {_left(ends, unit)}."
 
 
 def study_plainly(found: Study) -> str:
     """The same of a study: what is left of the gradient after the lag."""
     left = _left({c.variant.label: (c.norms()[0], c.norms()[-1]) for c in found.cells}, "step")
-    return f"{_says('step', 'a state before')} {_steps(found.lag)} back it has {left}."
+    return f"{_says('step', 'a state before')} {steps_of(found.lag)} back it has {left}."
 
 
 def reading(traced: Sequence[TracedSequence], unit: str = "word") -> str:
@@ -64,7 +61,7 @@ def reading(traced: Sequence[TracedSequence], unit: str = "word") -> str:
 
 def study_reading(found: Study) -> str:
     """One paragraph of what the numbers of a study say."""
-    back = f"{_steps(found.lag)} back"
+    back = f"{steps_of(found.lag)} back"
     sentences = [
         f"L = u · h_T with |u| = 1; {conditions(found, found.seeds)}. Compared is the gradient of each cell's own "
         f"state, {followed(found.cells)}.{' Numbers are medians over the seeds.' if len(found.seeds) > 1 else ''}",
@@ -153,10 +150,6 @@ def _share(share: float, whole: str) -> str:
 
 def _says(unit: str, moved: str) -> str:
     return f"The gradient says how much L, a number read after the last {unit}, changes if {moved} changes a little."
-
-
-def _steps(count: int) -> str:
-    return "1 step" if count == 1 else f"{count:,} steps"
 
 
 def _named(label: str) -> str:

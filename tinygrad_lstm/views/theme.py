@@ -113,8 +113,8 @@ def ramp(colours: tuple[str, ...], place: float) -> str:
     """The colour at a place from 0 to 1 along a ramp."""
     at = place * (len(colours) - 1)
     k = min(int(at), len(colours) - 2)
-    a, b = (_rgb(colours[j]) for j in (k, k + 1))
-    return _hex(tuple(p + (q - p) * (at - k) for p, q in zip(a, b, strict=True)))
+    a, b = (bytes.fromhex(colour[1:]) for colour in colours[k : k + 2])  # red, green, blue
+    return "#" + "".join(f"{round(p + (q - p) * (at - k)):02X}" for p, q in zip(a, b, strict=True))
 
 
 def heat(x: float, largest: float, colours: tuple[str, ...] = VALUES) -> str:
@@ -141,11 +141,3 @@ def largest(value: npt.NDArray[Any]) -> float:
     """The largest magnitude of the finite elements, 0 where there are none."""
     finite = np.abs(value[np.isfinite(value)]) if value.dtype.kind == "f" else np.abs(value)
     return float(finite.max()) if finite.size else 0.0
-
-
-def _rgb(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-def _hex(rgb: tuple[float, ...]) -> str:
-    return "#" + "".join(f"{round(c):02X}" for c in rgb)
