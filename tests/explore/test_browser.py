@@ -555,6 +555,8 @@ def test_cells_of_ones_own_agree_with_the_engine(opened: Callable[..., Any], scr
             assert text not in shown.page.inner_text("body"), (label, text)
         assert shown.page.evaluate(script("nameless")) == []
         assert shown.page.locator("#inside-picture .pick").count() > 4
+        assert shown.page.locator("#inside-picture text.halo").count() > 2
+        assert shown.page.evaluate(script("hidden")) == []
         assert shown.page.locator("#challenge-list li").count() == 0
         if k > 2:
             continue

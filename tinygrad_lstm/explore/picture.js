@@ -42,14 +42,19 @@ const Picture = (() => {
     return [tip ? x + (px > x ? w : -w) : x, py];
   }
 
-  function route(wire, shapes, grid) {
+  function route(wire, shapes, grid, seen = false) { // from inside the shape where it begins, or from its edge
     const points = wire.path.map(grid.at), from = shapes[wire.from], to = shapes[wire.to];
     if (!points.length) points.push(grid.at(to.at)); // one that found no way goes straight
-    if (from) points.unshift(end(from, points[0], grid, false));
+    if (from) points.unshift(end(from, points[0], grid, seen));
     if (to) points.push(end(to, points.at(-1), grid, true));
     const apart = ([x, y], k) => k === 0 || Math.hypot(x - points[k - 1][0], y - points[k - 1][1]) > 0.5;
     return points.filter(apart);
   }
+
+  const covers = (grid, [x, y, level]) => (shape) => { // whether it lies where a number would
+    const [cx, cy] = grid.at(shape.at), [w, h] = reach(shape, grid), left = level ? x - 24 : x + 8;
+    return Math.abs(y - (level ? 10 : 0) - cy) < h + 8 && left < cx + w + 2 && left + 48 > cx - w - 2;
+  };
 
   /** The lanes, then the wires, the strongest uppermost; with the numbers of those that are long enough. */
   function ways(model, row, t, layout, grid, phase) {
@@ -73,10 +78,12 @@ const Picture = (() => {
           arrow: wire.to !== null && (grid.large || grid.tip(layout.shapes[wire.to])), base: grid.large ? 5.2 : 4 })
       );
       if (!grid.large || !there.length || last) continue;
+      const seen = route(wire, layout.shapes, grid, true);
       let [best, most] = [null, 0];
-      points.slice(1).forEach(([x, y], k) => {
-        const [a, b] = points[k], length = Math.abs(x - a) + Math.abs(y - b);
-        if (length > most + 6) [best, most] = [[(x + a) / 2, (y + b) / 2, Math.abs(x - a) > Math.abs(y - b)], length];
+      seen.slice(1).forEach(([x, y], k) => {
+        const [a, b] = seen[k], length = Math.abs(x - a) + Math.abs(y - b);
+        const place = [(x + a) / 2, (y + b) / 2, Math.abs(x - a) > Math.abs(y - b)];
+        if (length > most + 6 && !layout.shapes.some(covers(grid, place))) [best, most] = [place, length];
       });
       if (most < 42) continue;
       const [x, y, level] = best, shift = wire.lane && level ? 14 : 6;
@@ -101,9 +108,7 @@ const Picture = (() => {
       const cx = x + (k % across) * w, cy = y + Math.floor(k / across) * height, fill = heat(v, largest),
         cell = svg("rect", { x: cx, y: cy, width: w, height, fill });
       if (many) return cell;
-      const label = text(cx + w / 2, cy + height - 4, compact(v), "middle 9.2", inkOn(fill));
-      label.setAttribute("class", "value");
-      return [cell, label];
+      return [cell, text(cx + w / 2, cy + height - 4, compact(v), "middle 9.2 value", inkOn(fill))];
     });
   }
   const rowsOf = (n) => (n > 8 ? 15 : 15 * Math.ceil(n / 4));
@@ -193,9 +198,8 @@ const Picture = (() => {
             Writing.direct(cell, N, cell.states.indexOf(lane))
           }: it meets no weight`, "10.5 rich t-state")
       ),
-      !layout.lanes.length
-      && text(left + 110, 24, `every way back from ${name(cell, N, cell.states[0])} crosses a weight`,
-        "10.5 rich t-gradient"),
+      !layout.lanes.length && text(left + 110, 24,
+        `every way back from ${name(cell, N, cell.states[0])} crosses a weight`, "10.5 rich t-gradient"),
       ways(model, row, t, layout, grid, phase)
     ];
     const seen = new Set();
@@ -205,9 +209,8 @@ const Picture = (() => {
       else if (shape.kind === "op" || shape.kind === "join") drawn.push(operation(model, row, shape, grid, t));
       else if (shape.kind === "x")
         drawn.push(
-          valueBox(model, "x", t, place[0] - 56, grid.bottom + box / 2, model.xs[t - 1], norm(at(d.d[0], t, cell.m)), {
-            ...{ kind: "x", traced: phase >= final }
-          }),
+          valueBox(model, "x", t, place[0] - 56, grid.bottom + box / 2, model.xs[t - 1], norm(at(d.d[0], t, cell.m)),
+            { kind: "x", traced: phase >= final }),
           text(place[0] + 64, grid.bottom + box / 2 + 5, `“${clip(shown(model.tokens[t - 1]), 24)}”`, "13")
         );
       else {
@@ -216,10 +219,8 @@ const Picture = (() => {
         drawn.push(
           valueBox(model, cell.states[s], when, after ? grid.right : grid.left - 112, place[1],
             at(run.values[k], when, cell.n), norm(at(d.d[k], when, cell.n)), {
-            known: !after || phase >= cell.nodes[k].level,
-            traced: phase >= (after ? complete(cell, k) : final),
-            kind: shape.lane ? "lane" : "other"
-          })
+            known: !after || phase >= cell.nodes[k].level, kind: shape.lane ? "lane" : "other",
+            traced: phase >= (after ? complete(cell, k) : final) })
         );
       }
     }

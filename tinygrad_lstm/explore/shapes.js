@@ -182,10 +182,9 @@ const Shapes = (() => {
   }
 
   function upright(content, x, y, w, strong) {
-    const label = clip(shown(content), w >= 44 ? Math.floor(w / 7) : 9);
-    const element = text(x, w >= 44 ? y + 4 : y, label,
-      `${w >= 44 ? "middle" : "end"} 10.5 ${strong ? "bold" : "t-muted"}`);
-    if (w < 44) element.setAttribute("transform", `rotate(-60 ${x} ${y})`);
+    const label = clip(shown(content), w >= 44 ? Math.floor(w / 7) : 9), flat = w >= 44 || label.length === 1;
+    const element = text(x, flat ? y + 4 : y, label, `${flat ? "middle" : "end"} 10.5 ${strong ? "bold" : "t-muted"}`);
+    if (!flat) element.setAttribute("transform", `rotate(-60 ${x} ${y})`);
     return element;
   }
 
