@@ -26,6 +26,25 @@ from tinygrad_lstm.primitives import TABLE
 
 # ── the exact text ─────────────────────────────────────────────────────────────────────────────
 
+WEIGHTS: dict[str, Any] = {"U": (3, 3), "V": (4, 3)}
+CONSTANT = np.arange(12.0).reshape(4, 3)
+
+
+def tanh_of(s: Any, x: Any, h: Any) -> Any:
+    return tl.tanh(h @ s.U + x @ s.V)
+
+
+def gated_by(made: Any, **named: Any) -> Lines:
+    """One value that two gates read, each through a weight of its own."""
+
+    def step(s: Any, x: Any, h: Any) -> dict[str, Any]:
+        m = made(s, h)
+        f, g = tl.sigmoid(m @ s.U), tl.tanh(m @ s.W)
+        return {"m": m, "f": f, "g": g, "h": f * h - g}
+
+    return Lines(step, U=(3, 3), W=(3, 3), **named)
+
+
 TEXTS = {
     "RNN": (RNNCell(4, 3), """
         h = tanh([h, x] @ W_h + b_h)
@@ -131,6 +150,99 @@ TEXTS = {
         dV += x^T @ da_h
         d(1 - sigmoid(v)) += dh * tanh(h_prev @ U + x @ V)
         d(sigmoid(v)) += dh * h_prev
+    """),
+    "an affine value with a name": (
+        Lines(lambda s, x, h: {"a": (a := h @ s.U + x @ s.V), "h": tl.tanh(a)}, **WEIGHTS), """
+        a = h @ U + x @ V
+        h = tanh(a)
+        --
+        da = dh * (1 - h^2)
+        dh_prev = da @ U^T
+        dx = da @ V^T
+        dU += h_prev^T @ da
+        dV += x^T @ da
+    """),
+    "what comes back through two weights, by a number": (gated_by(lambda s, h: -0.5 * h), """
+        m = (-0.5) * h
+        f = sigmoid(m @ U)
+        g = tanh(m @ W)
+        h = f * h - g
+        --
+        da_f = dh * h_prev * f * (1 - f)
+        da_g = - dh * (1 - g^2)
+        dh_prev = dh * f - (da_f @ U^T + da_g @ W^T) * 0.5
+        dx = 0
+        dU += m^T @ da_f
+        dW += m^T @ da_g
+    """),
+    "what comes back through two weights, negated": (gated_by(lambda s, h: -(h * s.v), v=(3,)), """
+        m = -h * v
+        f = sigmoid(m @ U)
+        g = tanh(m @ W)
+        h = f * h - g
+        --
+        da_f = dh * h_prev * f * (1 - f)
+        da_g = - dh * (1 - g^2)
+        dh_prev = dh * f - (da_f @ U^T + da_g @ W^T) * v
+        dx = 0
+        dU += m^T @ da_f
+        dW += m^T @ da_g
+        dv += - (da_f @ U^T + da_g @ W^T) * h_prev
+    """),
+    "constants, and one value as two states": (
+        Lines(lambda s, x, h, c: {"n": (n := tl.tanh(x @ CONSTANT + h @ s.U + 1)), "y": (y := n * h), "h": y, "c": y},
+              "hc", U=(3, 3)), """
+        n = tanh(x @ [...] + h @ U + 1)
+        y = n * h
+        h = y
+        c = y
+        --
+        dy = dh + dc
+        da_n = dy * h_prev * (1 - n^2)
+        dh_prev = dy * n + da_n @ U^T
+        dc_prev = 0
+        dx = da_n @ [...]^T
+        dU += h_prev^T @ da_n
+    """),
+    "a state under another name": (
+        Lines(lambda s, x, h, c: {"n": (n := tanh_of(s, x, h)), "y": (y := n * h), "h": y, "c": y * c},
+              "hc", **WEIGHTS), """
+        n = tanh(h @ U + x @ V)
+        y = n * h
+        h = y
+        c = y * c
+        --
+        dy = dh + dc * c_prev
+        da_n = dy * h_prev * (1 - n^2)
+        dh_prev = dy * n + da_n @ U^T
+        dc_prev = dc * y
+        dx = da_n @ V^T
+        dU += h_prev^T @ da_n
+        dV += x^T @ da_n
+    """),
+    "a piece that is used again": (
+        Lines(lambda s, x, h: {"r": (r := tl.sigmoid(x @ s.V)), "h": tl.tanh((q := r * h) @ s.U) + q}, **WEIGHTS), """
+        r = sigmoid(x @ V)
+        h = tanh((r * h) @ U) + r * h
+        --
+        da_h = dh * (1 - tanh((r * h_prev) @ U)^2)
+        d(r * h_prev) = dh + da_h @ U^T
+        da_r = d(r * h_prev) * h_prev * r * (1 - r)
+        dh_prev = d(r * h_prev) * r
+        dx = da_r @ V^T
+        dV += x^T @ da_r
+        dU += (r * h_prev)^T @ da_h
+    """),
+    "x passed on": (
+        Lines(lambda s, x, h, c: {"h": tl.tanh(h @ s.U), "c": x}, "hc", sizes=(3, 3), U=(3, 3)), """
+        h = tanh(h @ U)
+        c = x
+        --
+        da_h = dh * (1 - h^2)
+        dh_prev = da_h @ U^T
+        dc_prev = 0
+        dx = dc
+        dU += h_prev^T @ da_h
     """),
 }  # fmt: skip
 
@@ -294,18 +406,15 @@ def gated_by_made_weights(s: Any, x: Any, h: Any) -> dict[str, Any]:
     return {"m": m, "f": f, "g": g, "h": f * h + g}
 
 
-def n(s: Any, x: Any, h: Any) -> Any:
-    return tl.tanh(h @ s.U + x @ s.V)
-
-
-WEIGHTS: dict[str, Any] = {"U": (3, 3), "V": (4, 3)}
 ODD = {
-    "two names of one state": Lines(lambda s, x, h: {"n": (v := n(s, x, h)), "y": (y := v * v), "h": v * y}, **WEIGHTS),
+    "two names of one state": Lines(
+        lambda s, x, h: {"n": (v := tanh_of(s, x, h)), "y": (y := v * v), "h": v * y}, **WEIGHTS
+    ),
     "a state under another name, and used": Lines(
-        lambda s, x, h, c: {"n": (v := n(s, x, h)), "h": v, "c": c * v * tl.sigmoid(v)}, "hc", **WEIGHTS
+        lambda s, x, h, c: {"n": (v := tanh_of(s, x, h)), "h": v, "c": c * v * tl.sigmoid(v)}, "hc", **WEIGHTS
     ),
     "states swapped": Lines(lambda s, x, h, c: {"h": c, "c": tl.tanh(h @ s.U)}, "hc", U=(3, 3)),
-    "a state passed on after its own next": Lines(lambda s, x, h, c: {"h": n(s, x, c), "c": h}, "hc", **WEIGHTS),
+    "a state passed on after its own next": Lines(lambda s, x, h, c: {"h": tanh_of(s, x, c), "c": h}, "hc", **WEIGHTS),
     "one state twice": Lines(lambda s, x, h, c, d: {"h": c, "c": h, "d": c}, "hcd"),
     "x passed on, and none used": Lines(
         lambda s, x, h, c: {"h": tl.tanh(h @ s.U), "c": x}, "hc", sizes=(3, 3), U=(3, 3)
@@ -317,9 +426,9 @@ ODD = {
     ),
     "a sum that is scaled": Lines(gated_by_made_weights, k=(3, 1), **WEIGHTS),
     "a name for what is fixed": Lines(
-        lambda s, x, h: {"k": (k := tl.sigmoid(s.v)), "h": k * h + (1 - k) * n(s, x, h)}, **WEIGHTS, v=(3,)
+        lambda s, x, h: {"k": (k := tl.sigmoid(s.v)), "h": k * h + (1 - k) * tanh_of(s, x, h)}, **WEIGHTS, v=(3,)
     ),
-    "minus": Lines(lambda s, x, h: -(h - (1 - n(s, x, h))) / (2 - -h * h), **WEIGHTS),
+    "minus": Lines(lambda s, x, h: -(h - (1 - tanh_of(s, x, h))) / (2 - -h * h), **WEIGHTS),
     "a number at two widths": Lines(lambda s, x, h: tl.tanh(s.k * h + (x * s.k) @ s.V), V=(4, 3), k=()),
     "biases of every shape": Lines(
         lambda s, x, h: tl.tanh(h @ s.U + s.k + s.row + s.vector) * s.row, U=(3, 3), k=(), row=(1, 3), vector=(3,)
@@ -360,7 +469,7 @@ def test_lines_of_drawn_cells_run_as_a_program(cell: Any) -> None:
     ],
 )
 def test_brackets_stand_where_they_are_needed(step: Any, text: str) -> None:
-    cell = Lines(lambda s, x, h: {"n": (v := n(s, x, h)), "h": step(v, h)}, **WEIGHTS)
+    cell = Lines(lambda s, x, h: {"n": (v := tanh_of(s, x, h)), "h": step(v, h)}, **WEIGHTS)
     with np.errstate(all="ignore"):
         assert tl.anatomy(cell).equations[-1] == f"h = {text}"
 
@@ -369,7 +478,7 @@ def test_what_a_person_would_not_read_is_cut() -> None:
     """Values without names, each used thrice: written out, the last would have 3^30 parts."""
 
     def flowing(s: Any, x: Any, h: Any) -> Any:
-        y = n(s, x, h)
+        y = tanh_of(s, x, h)
         for _ in range(30):
             y = y + 0.1 * y * (1 - y * y)
         return y
@@ -394,7 +503,7 @@ def test_what_a_person_would_not_read_is_cut() -> None:
         (MatrixPeepholeCell(4, 3), {"h": None, "c": "f"}),
         (MinimalCell(4, 3), {"h": "sigmoid(v)"}),
         (Lines(lambda s, x, h, c: {"h": c, "c": h * 0.5}, "hc"), {"h": None, "c": None}),
-        (Lines(lambda s, x, h: n(s, x, h) - tl.relu(h), **WEIGHTS), {"h": "-greater(relu(h_prev), 0)"}),
+        (Lines(lambda s, x, h: tanh_of(s, x, h) - tl.relu(h), **WEIGHTS), {"h": "-greater(relu(h_prev), 0)"}),
         (Lines(lambda s, x, h: -0.5 * h + x @ s.V, V=(4, 3)), {"h": "-0.5"}),
     ],
     ids=lambda x: type(x).__name__ if isinstance(x, tl.nn.Cell) else "",

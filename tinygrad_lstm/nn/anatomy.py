@@ -140,8 +140,8 @@ class _Adjoints:
         if site is None:
             value = next(v for v, d in step.d_sums.items() if d is target)
             name = self.arrives[target] = self._cotangent(value)
-            for seed, after in zip(step.seeds, step.after, strict=True):
-                if after is value and seed in form and form[seed].number == 1 and self.arrives[seed] == name:
+            for seed in step.seeds:
+                if self.arrives[seed] == name:  # what arrives at a state under its own name
                     self.lines.append(f"{name} += {self._form({b: c for b, c in form.items() if b is not seed})}")
                     return
         self.lines.append(f"{self.arrives[target]} = {self._form(form)}")

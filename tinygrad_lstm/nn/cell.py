@@ -111,7 +111,10 @@ class Cell(Module):
         Raises ValueError for a shape and TypeError for a dtype that does not fit, given or computed.
         """
         x = self._input(x)
-        before = tuple(self._state(s, name, x) for s, name in zip(self.given_states(state), self.states, strict=True))
+        before = tuple(
+            _recorded(self._state(s, name, x), f"{name}0")
+            for s, name in zip(self.given_states(state), self.states, strict=True)
+        )
         with self._scope(x, before) as here:
             values = self.equations(x, *before)
             self._check_results(values, before)
@@ -166,11 +169,7 @@ class Cell(Module):
                 f"{self._label} takes {name} of shape {shape} beside x of shape {x.shape}, got {describe(s)}: "
                 "a state is not broadcast, give every sequence of the batch its own"
             )
-        before = self._checked(s)
-        if before.requires_grad or no_grad.innermost.get() is not None:
-            return before
-        # A state without a gradient gets a copy with one: the first step is recorded, and drawn, like every other.
-        return tensor(before.numpy(), requires_grad=True, name=before.name or f"{name}0")
+        return self._checked(s)
 
     def _checked(self, x: Tensor, label: str | None = None) -> Tensor:
         if x.dtype != self.dtype:
@@ -196,6 +195,13 @@ class Cell(Module):
     def __repr__(self) -> str:
         count = sum(p.size for p in self.parameters())
         return f"{self._label[:-1]}, {count} parameters, {self.dtype})"
+
+
+def _recorded(before: Tensor, name: str) -> Tensor:
+    """A state, or of one without a gradient a copy with one: the first step is recorded, and drawn, like every other."""
+    if before.requires_grad or no_grad.innermost.get() is not None:
+        return before
+    return tensor(before.numpy(), requires_grad=True, name=before.name or name)
 
 
 class Step(Shown):

@@ -77,7 +77,7 @@ class Program:
         self.operands = {g: self._buffer(f"z{g.number}", g.height, "steps") for g in step.groups}
         self.cotangents = {g: self._buffer(f"d{g.number}", g.width, "chunk") for g in step.groups}
         self.halved: dict[Group, slice] = {}  # the rows of a product that a sigmoid replaces
-        self.blocks: dict[Group, list[tuple[Value, Any, slice]]] = {}  # packed by rows (-1: biases), columns
+        self.blocks: dict[Group, list[tuple[Value, slice, slice]]] = {}  # packed by rows and columns
         self.around: dict[str, Any] = {"half": np.array(0.5, step.dtype), "copyto": np.copyto, "inf": np.inf}
         self.loops: dict[str, list[str]] = {}
         functions = {"forward": self._forward, "coefficients": self._coefficients, "back": self._back}
@@ -220,7 +220,7 @@ class Program:
             self.names[m] = self._view(self._called(m), Place(result, at[n]))
             self.names[self.step.d_site[n]] = self._view(f"da_{self._called(m)}", Place(cotangent, at[n]))
         self.blocks[g] = [(w, g.rows_of(pieces), at[n]) for n in at for pieces, w in n.products]
-        self.blocks[g] += [(b, -1, at[n]) for n in at for b in n.biases]
+        self.blocks[g] += [(b, slice(g.rows, g.height), at[n]) for n in at for b in n.biases]
         name = self._unique(f"product{g.number}")
         self.products[name] = g, None
         operand = ", ".join([*map(self.words, g.pieces), *["1"] * (g.height - g.rows)])

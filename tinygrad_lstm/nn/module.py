@@ -76,8 +76,9 @@ class Module(Shown):
 
     def zero_grad(self) -> None:
         """Forget the gradients: `.grad` of every parameter becomes None."""
-        for parameter in self.parameters():
-            parameter.grad = None
+        for _, found in self._walk("", set()):
+            if isinstance(found, Parameter):
+                found.grad = None
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
         """The values of every parameter by name, as C-contiguous copies."""

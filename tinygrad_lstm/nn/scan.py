@@ -203,8 +203,8 @@ class Buffers:
         for g, W in self.packed.items():
             W[g.rows :] = 0
             for v, rows, at in self.program.blocks[g]:
-                if rows == -1:
-                    W[-1, at] += fixed[v].reshape(-1)
+                if rows.start == g.rows:  # one of the biases of these columns
+                    W[rows, at] += fixed[v]
                 else:
                     W[rows, at] = fixed[v]
             turn(W, self.turned[g], 8)
@@ -307,8 +307,8 @@ class Run:
                 a = (a if a.size == math.prod(shape) else a.sum()).reshape(shape)
             found[v] = found[v] + a if v in found else a
         for v, a in self.fixed.items():
-            if v.trained:
-                found.setdefault(v, np.zeros_like(a))
+            if v.trained and v not in found:
+                found[v] = np.zeros_like(a)
         return [found.get(v) for v in self.program.step.fixed]
 
 
