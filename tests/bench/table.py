@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_lstm.arguments import as_words
-from tinygrad_lstm.machine import keep_memory, one_thread
+from tinygrad_lstm.machine import one_thread
 from tinygrad_lstm.tasks import TASKS, make
 from tinygrad_lstm.tasks.notation import named
 from tinygrad_lstm.train import Diverged, Settings, Trainer
@@ -111,7 +111,6 @@ def chosen(tasks: Sequence[str] | None = None) -> list[Entry]:
 def train_one(entry: Entry, seed: int, steps: int | None) -> Result:
     """Train one seed of a row to its end, with one thread."""
     one_thread()
-    keep_memory()
     changed = {} if steps is None else {"steps": steps}
     trainer = Trainer(Settings(entry.task, **{**entry.settings, "seed": seed, **changed}))
     loss = None

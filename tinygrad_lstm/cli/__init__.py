@@ -101,10 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args, unknown = parser.parse_known_args(argv)
         if unknown:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-        from ..machine import keep_memory, one_thread  # not for --help
+        from ..machine import one_thread  # not for --help
 
         one_thread()  # the same bits on any number of cores
-        keep_memory()
         try:
             with _hushed(args):
                 result = args.run(args)

@@ -198,7 +198,7 @@ class Cell(Module):
 
 
 def _recorded(before: Tensor, name: str) -> Tensor:
-    """A state, or of one without a gradient a copy with one: the first step is recorded, and drawn, like every other."""
+    """A state; one without a gradient as a copy with one: the first step is recorded, and drawn, like the others."""
     if before.requires_grad or no_grad.innermost.get() is not None:
         return before
     return tensor(before.numpy(), requires_grad=True, name=before.name or name)
