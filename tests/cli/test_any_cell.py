@@ -210,7 +210,7 @@ def test_a_checkpoint_runs_no_code_and_asks_for_the_file_again(capsys: pytest.Ca
         assert refused(capsys, *argv).endswith(f": run/checkpoint.npz: {asked}")
     export = ["export", "run", "--to", "npz", "--out", "x.npz", "--cell"]
     assert "its cell is 'GRUCell', not TwoCell" in refused(capsys, *export, "moved.py:TwoCell")
-    assert "mine.py: cannot be imported: FileNotFoundError" in refused(capsys, *export, "mine.py:GRUCell")
+    assert "there is no file mine.py" in refused(capsys, *export, "mine.py:GRUCell")
     changed = CELLS.replace("self.reset, self.update", "self.forget, self.update").replace(
         "self.reset(", "self.forget("
     )
@@ -333,7 +333,7 @@ COMMANDS = [
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("none.py:GRUCell", "none.py: cannot be imported: FileNotFoundError"),
+        ("none.py:GRUCell", "there is no file none.py"),
         ("mine.py:GRU", "did you mean GRUCell? mine.py does not define 'GRU'"),
         ("mine.py:tl", "tl in mine.py is no cell"),
         ("broken.py:A", "broken.py, line 1: cannot be imported: ZeroDivisionError"),

@@ -138,10 +138,8 @@ def test_a_spec_names_a_file_and_a_class(spec: str) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    says = refused(f"{tmp_path / 'none.py'}:Leaky")
-    assert re.fullmatch(r".*none\.py: cannot be imported: FileNotFoundError: .*No such file or directory.*", says)
-    assert refused(f"{tmp_path}:Leaky").startswith(f"{tmp_path}: cannot be imported: ")
-    assert "cannot be imported: ValueError: embedded null byte" in refused("a\0b.py:Leaky")
+    for file in (tmp_path / "none.py", tmp_path, "a\0b.py"):
+        assert refused(f"{file}:Leaky") == f"there is no file {file}"
 
 
 def test_a_name_that_is_not_there_comes_with_those_that_are(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ def load_cell_class(spec: str) -> type[Cell]:
     file, _, name = spec.rpartition(":")
     if not file or not name.isidentifier():
         raise UserError(f"no cell is called {spec!r}: one of your own is written FILE.py:NAME")
+    if not Path(file).is_file():
+        raise UserError(f"there is no file {file}")
     with _told(file, "cannot be imported"), _beside(file):
         found = runpy.run_path(file, run_name=f"<{file}>")  # a name that no import can mean
     cells = [k for k, v in found.items() if isinstance(v, type) and issubclass(v, Cell) and v is not Cell]

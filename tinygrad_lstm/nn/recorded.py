@@ -76,9 +76,7 @@ class Value(NDArrayOperatorsMixin):
         return self.tensor is not None and self.tensor.requires_grad
 
     def __primitive__(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Value:
-        if params:
-            raise NotCompiled(f"the derivative of a step needs {primitive.name}")
-        return self.step.make(primitive, *inputs)
+        return self.step.make(primitive, *inputs)  # rules of elementwise operations give no parameters
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any) -> Value:
         """What operators do, and NumPy's own functions."""
@@ -328,14 +326,10 @@ class RecordedStep:
         yield from self.d_fixed.values()
 
 
-def _simplified(step: RecordedStep, op: Primitive, a: Value, b: Value | None = None, *more: Value) -> Value | None:
+def _simplified(step: RecordedStep, op: Primitive, a: Value, b: Value | None = None, *_: Value) -> Value | None:
     """The same with less, or None: enough for what rules of the table give for a cotangent of 1."""
-    if op is p.neg:
-        return a.inputs[0] if a.op is p.neg else None
-    if op is p.where:
-        return None if a.number is None else b if a.number else more[0]
     if b is None:
-        return None
+        return a.inputs[0] if op is p.neg and a.op is p.neg else None
     if op is p.mul:
         for one, other in ((a, b), (b, a)):
             if one.number == 1 or other.number == 0:
@@ -349,8 +343,6 @@ def _simplified(step: RecordedStep, op: Primitive, a: Value, b: Value | None = N
             return b if a.number == 0 else a
         if b.op is p.neg or a.op is p.neg:
             return step.make(p.sub, a, b.inputs[0]) if b.op is p.neg else step.make(p.sub, b, a.inputs[0])
-    if op is p.sub and (b.number == 0 or b.op is p.neg):
-        return a if b.number == 0 else step.make(p.add, a, b.inputs[0])
     if op in (p.div, p.pow) and b.number == 1:
         return a
     return None
