@@ -421,6 +421,9 @@ ODD = {
     ),
     "without x": Lines(lambda s, x, h: tl.tanh(h @ s.U), U=(3, 3)),
     "one weight of two pieces": Lines(lambda s, x, h: tl.tanh(tl.sigmoid(h) @ s.U + h @ s.U), U=(3, 3)),
+    "one piece without a name in two products": Lines(
+        lambda s, x, h: tl.tanh((half := h * 0.5) @ s.U + tl.tanh(half @ s.U + x @ s.V) @ s.U), **WEIGHTS
+    ),
     "a square of a square, and of a piece": Lines(
         lambda s, x, h: tl.tanh(((h * h) * (h * h)) @ s.U) + (x**2) @ s.V + (h * h) ** 2 * 0.01, **WEIGHTS
     ),

@@ -123,23 +123,23 @@ class _Adjoints:
                 if sum(r is q for n in g.sites for r, *_ in n.parts) > 1:
                     self.several.add(base)
                 if not self.words.name(q) and q not in step.d_sums:
-                    self.lines.append(f"{self._cotangent(q)} = {self.arrives[base]}")
-                    self.arrives[base] = self._cotangent(q)
+                    through, self.arrives[base] = self.arrives[base], self._cotangent(base, q)
+                    self.lines.append(f"{self.arrives[base]} = {through}")
                     self.several.discard(base)
             else:
                 self.lines.append(f"d{step.before[rest[0]].name}_prev = {self._form(rest[1])}")
         self._once()
 
-    def _cotangent(self, value: Value) -> str:
-        if value not in self.called:
-            self.called[value] = _primed(self.words.cotangent(value), self.called)
-        return self.called[value]
+    def _cotangent(self, arrived: Value, value: Value) -> str:
+        """A name of its own for what arrived at a value: more may come by another product."""
+        name = self.called[arrived] = _primed(self.words.cotangent(value), self.called)
+        return name
 
     def _sum(self, target: Value, form: Form, site: Value | None) -> None:
         step = self.step
         if site is None:
             value = next(v for v, d in step.d_sums.items() if d is target)
-            name = self.arrives[target] = self._cotangent(value)
+            name = self.arrives[target] = self._cotangent(target, value)
             for seed in step.seeds:
                 if self.arrives[seed] == name:  # what arrives at a state under its own name
                     self.lines.append(f"{name} += {self._form({b: c for b, c in form.items() if b is not seed})}")
