@@ -468,6 +468,10 @@ def test_lines_of_drawn_cells_run_as_a_program(cell: Any) -> None:
         (lambda n, h: h - (n - h) - (n + h), "h - (n - h) - (n + h)"),
         (lambda n, h: h / (n * h) / (n / (2 + h)), "h / (n * h) / (n / (2 + h))"),
         (lambda n, h: -(h + n) * (1 - h), "-(h + n) * (1 - h)"),
+        (lambda n, h: -h / n, "(-h) / n"),
+        (lambda n, h: h * n / (1 + n), "h * n / (1 + n)"),
+        (lambda n, h: n + h**0, "n + h^0"),
+        (lambda n, h: (n + h * 0.0) / 1 + 0.0 * n * h**1, "n"),
         (lambda n, h: tl.exp(-n) * tl.where([True, False, True], n, h), "exp(-n) * where([...], n, h)"),
     ],
 )

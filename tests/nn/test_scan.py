@@ -34,7 +34,7 @@ import tinygrad_lstm as tl
 import tinygrad_lstm.nn.scan
 from tinygrad_lstm.nn import Linear, LSTMCell, Parameter, RNNCell
 from tinygrad_lstm.nn.recording import NotCompiled
-from tinygrad_lstm.primitives import Primitive
+from tinygrad_lstm.primitives import Primitive, clip_between
 
 scan_module = sys.modules["tinygrad_lstm.nn.scan"]  # the name in the package is the function
 
@@ -148,6 +148,10 @@ COMPILED: dict[str, Lines] = {
         lambda s, x, h: tl.sigmoid(x @ s.V + s.b) * tl.tanh(h @ s.U + s.b) + s.b, **weights(b=(3,))
     ),
     "a row as bias and factor": Lines(lambda s, x, h: tl.tanh(h @ s.U + x @ s.V + s.k) * s.k, **weights(k=(1, 3))),
+    "a sum of products times a vector": Lines(lambda s, x, h: tl.tanh((h @ s.U + x @ s.V) * s.v), **weights(v=(3,))),
+    "between two bounds": Lines(
+        lambda s, x, h: clip_between(n(s, x, h), s.low - 0.5, s.high + 0.5), **weights(low=(3,), high=(3,))
+    ),
     "one piece with two weights": Lines(lambda s, x, h: tl.tanh(h @ s.U + h @ s.W + x @ s.V), **weights(W=(3, 3))),
     "a row of a weight": Lines(lambda s, x, h: n(s, x, h) * s.U[0] + s.V[1:4].sum(axis=0), **weights()),
     "a weight turned": Lines(lambda s, x, h: tl.tanh(h @ s.U.T + x @ s.V @ s.U), **weights()),
@@ -435,6 +439,11 @@ def test_a_step_of_the_same_operations_on_other_values_is_another_program() -> N
     agree(cell)
     cell.written = lambda s, x, h, c: {"c": c * h, "h": n(s, x, h)}
     agree(cell)
+    unfed = Lines(lambda s, x, h: tl.tanh(h), sizes=(2, 3))
+    agree(unfed)
+    for name in ("input_size", "hidden_size"):
+        setattr(unfed, name, 4)
+        agree(unfed)
     cell.dtype = np.dtype(np.float32)
     cell.U, cell.V = (Parameter(p.numpy(), dtype=np.float32) for p in (cell.U, cell.V))
     agree(cell, tolerance=1e-5)
@@ -524,7 +533,25 @@ def halves(s: Any, x: Any, h: Any) -> Any:
     return tl.concat([tl.tanh(h @ s.a), tl.sigmoid(x @ s.b)], axis=-1)
 
 
+# Its rule asks for a function that the table does not have.
+COSH = Primitive("cosh", "cosh", np.cosh, (lambda g, out, x: g * np.sinh(x),))
+
 NOT_COMPILED: dict[str, tuple[str, Lines]] = {
+    "a rule that is not made of the table": ("the rule of cosh", Lines(lambda s, x, h: COSH(n(s, x, h)), **weights())),
+    "joined values, joined again": (
+        "joined twice",
+        Lines(lambda s, x, h: tl.tanh(tl.concat([tl.concat([h, x], -1), h * h], -1) @ s.W), W=(10, 3)),
+    ),
+    "a function of joined values": (
+        "of a value of shape",
+        Lines(lambda s, x, h: tl.tanh(tl.concat([h, x], -1)) @ s.W, W=(7, 3)),
+    ),
+    "one state joined": (
+        "joined of parts",
+        Lines(
+            lambda s, x, h, c: {"h": tl.tanh(h + c), "c": tl.concat([h @ s.U, c @ s.W], -1)}, "hc", U=(3, 1), W=(3, 2)
+        ),
+    ),
     "bool": ("read", Lines(branching(lambda h: h.sum() > 0), **weights())),
     "item": ("read", Lines(branching(lambda h: h.sum().item() > 0), **weights())),
     "float": ("read", Lines(branching(lambda h: float(h[0, 0]) > 0), **weights())),

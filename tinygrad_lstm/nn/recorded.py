@@ -166,7 +166,7 @@ class RecordedStep:
         if primitive is p.concat_along and t.params["axis"] == t.ndim - 1:
             if any(v.fixed or v.op == "concat" for v in inputs) or len({*inputs}) < len(inputs):
                 raise NotCompiled("concat of a constant, or of values joined twice")
-            return Value(self, "concat", inputs, width=t.shape[-1])
+            return Value(self, "concat", inputs)
         if primitive is p.matmul and inputs[1].fixed and t.inputs[1].ndim == 2:
             pieces = inputs[0].inputs if inputs[0].op == "concat" else inputs[:1]
             return self._affine([(pieces, inputs[1])], [], t.shape[-1])
@@ -174,14 +174,14 @@ class RecordedStep:
             raise NotCompiled(f"{primitive.name} of values that change from step to step")
         for v, i in zip(inputs, t.inputs, strict=True):
             by_sequence = v.fixed and v.number is None and i.size not in (1, *i.shape[-1:])
-            if v.op == "concat" or by_sequence or v.width not in (1, t.shape[-1]):
+            if v.op == "concat" or by_sequence:
                 raise NotCompiled(f"{primitive.name} of {v.name or 'a value'} of shape {i.shape} in a step")
             if not v.fixed and v.width != t.shape[-1]:
                 raise NotCompiled(f"{primitive.name} that repeats {v.name or 'a value'} of width {v.width}")
         sums = [v for v, i in zip(inputs, t.inputs, strict=True) if v.op == "affine" and self.uses[i] == 1]
         fixed = [v for v in inputs if v.fixed]
         pieces = tuple(q for v in sums for q in v.inputs)
-        if primitive is p.add and len(sums) + len(fixed) == 2 and sums and len({*pieces}) == len(pieces):
+        if primitive is p.add and len(sums) + len(fixed) == 2 and len({*pieces}) == len(pieces):
             biases = [*(b for v in sums for b in v.biases), *fixed]
             return self._affine([product for v in sums for product in v.products], biases, t.shape[-1])
         return self.make(primitive, *inputs)
@@ -206,14 +206,13 @@ class RecordedStep:
 
     def local(self, value: Value, slot: int) -> Value:
         """The derivative of an elementwise operation by one of its inputs."""
-        rule = value.op.rules[slot] if value.op.rules else None
+        rule = value.op.rules[slot]
         if rule is None:
             return self.number(0)
         try:
-            found = rule(self.number(1), value, *value.inputs)
+            return rule(self.number(1), value, *value.inputs)  # type: ignore[no-any-return]
         except (TypeError, AttributeError, ValueError) as error:
             raise NotCompiled(f"the rule of {value.op.name} is not made of elementwise operations: {error}") from error
-        return found if isinstance(found, Value) else self.number(float(found))
 
     def derivatives(self, of: Value, through: Sequence[Any]) -> dict[Value, Value]:
         """The derivative of a value by each that others, in order, are computed from: along the ways through these."""

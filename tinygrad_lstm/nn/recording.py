@@ -69,7 +69,7 @@ def _noise(sequences: int, width: int, seed: int) -> npt.NDArray[Any]:
 def _restored(module: Module, attributes: dict[str, Any]) -> str | None:
     """The name of an attribute that has changed, None for none. All are given back, as if nothing had been recorded."""
     now = vars(module)
-    changed = next((k for k in now.keys() | attributes.keys() if now.get(k) is not attributes.get(k)), None)
+    changed = next((k for k in {*now, *attributes} if now.get(k) is not attributes.get(k)), None)
     if changed is not None:
         now.clear()
         now.update(attributes)
@@ -101,10 +101,11 @@ def read_step(x: Tensor, before: tuple[Tensor, ...], after: tuple[Tensor, ...], 
                 refs.append((fixed.setdefault(t, len(fixed)), t.shape, t.requires_grad))
         place[op] = len(place)
         ops.append(op)
-        found.append((op.primitive, op.shape[1:], repr(op.params) if op.params else "", *refs))
+        found.append((op.primitive, repr(op.params), *refs))
     if not all(t in place for t in after):
         raise NotCompiled("a state after the step does not depend on what comes in")
-    structure = x.dtype.char, x.shape[1:], tuple(found), tuple(place[t] for t in after)
+    sizes = x.shape[1:], before[0].shape[1:]
+    structure = x.dtype.char, sizes, tuple(found), tuple(place[t] for t in after)
     return Recording(x, before, after, ops, list(fixed), structure, named)
 
 

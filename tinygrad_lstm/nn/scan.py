@@ -133,9 +133,8 @@ def program_of(cell: Cell) -> Found:
         if last is None or recording.structure != last.structure:
             program = None
             program = compile_recording(cell, recording)
-    found = (None if recording is None else program), recording
-    _known[cell] = attributes, found
-    return found
+    _known[cell] = attributes, (program, recording)
+    return program, recording
 
 
 # ── a run ──────────────────────────────────────────────────────────────────────────────────────

@@ -24,11 +24,11 @@ class Words:
         self._texts: dict[tuple[Value, int], str] = {}
 
     def name(self, value: Value) -> str | None:
-        return self.names.get(value) or (value.name if value.fixed or value.op == "arriving" else None)
+        return self.names.get(value) or (value.name if value.fixed else None)
 
     def fed_by(self, value: Value) -> str:
         """The name of the first value with one among those computed from it, one after another; else its text."""
-        while self.name(value) is None and self.step.consumers[value]:
+        while self.name(value) is None:
             value = self.step.consumers[value][0]
         return self(value)
 
