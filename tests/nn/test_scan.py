@@ -338,6 +338,19 @@ def test_threads(make: Any) -> None:
                 np.testing.assert_array_equal(a, b)
 
 
+def test_a_gradient_stays_when_its_buffers_are_used_again() -> None:
+    cell = shaken(LSTMCell(4, 3))
+    xs, state = random_inputs(cell, 5, 2)
+    leaves = [tl.tensor(s, requires_grad=True) for s in state]
+
+    def gradients(weight: float) -> list[Any]:
+        return [g.numpy() for g in tl.grad(weight * tl.scan(cell, xs, tuple(leaves))[0].sum(), leaves)]
+
+    once = gradients(1.0)
+    for first, second in zip(once, gradients(2.0), strict=True):
+        np.testing.assert_allclose(2 * first, second, rtol=1e-12)
+
+
 def test_no_grad_gives_the_same_values_without_a_graph() -> None:
     cell = GRUCell(4, 3)
     xs, _ = random_inputs(cell, 5, 2)

@@ -305,9 +305,6 @@ class Run:
             if a.shape != shape:  # a number that is repeated, or a row
                 a = (a if a.size == math.prod(shape) else a.sum()).reshape(shape)
             found[v] = found[v] + a if v in found else a
-        for v, a in self.fixed.items():
-            if v.trained and v not in found:
-                found[v] = np.zeros_like(a)
         return [found.get(v) for v in self.program.step.fixed]
 
 
