@@ -162,33 +162,6 @@ TEXTS = {
         dU += h_prev^T @ da
         dV += x^T @ da
     """),
-    "what comes back through two weights, by a number": (gated_by(lambda s, h: -0.5 * h), """
-        m = (-0.5) * h
-        f = sigmoid(m @ U)
-        g = tanh(m @ W)
-        h = f * h - g
-        --
-        da_f = dh * h_prev * f * (1 - f)
-        da_g = - dh * (1 - g^2)
-        dh_prev = dh * f - (da_f @ U^T + da_g @ W^T) * 0.5
-        dx = 0
-        dU += m^T @ da_f
-        dW += m^T @ da_g
-    """),
-    "what comes back through two weights, negated": (gated_by(lambda s, h: -(h * s.v), v=(3,)), """
-        m = -h * v
-        f = sigmoid(m @ U)
-        g = tanh(m @ W)
-        h = f * h - g
-        --
-        da_f = dh * h_prev * f * (1 - f)
-        da_g = - dh * (1 - g^2)
-        dh_prev = dh * f - (da_f @ U^T + da_g @ W^T) * v
-        dx = 0
-        dU += m^T @ da_f
-        dW += m^T @ da_g
-        dv += - (da_f @ U^T + da_g @ W^T) * h_prev
-    """),
     "constants, and one value as two states": (
         Lines(lambda s, x, h, c: {"n": (n := tl.tanh(x @ CONSTANT + h @ s.U + 1)), "y": (y := n * h), "h": y, "c": y},
               "hc", U=(3, 3)), """
@@ -233,6 +206,38 @@ TEXTS = {
         dV += x^T @ da_r
         dU += (r * h_prev)^T @ da_h
     """),
+    "two values and a vector that are used twice": (
+        Lines(lambda s, x, h, c: {"y": (y := h * c), "z": (z := y * c), "h": (y + z) * s.v, "c": y * z * s.v},
+              "hc", v=(3,)), """
+        y = h * c
+        z = y * c
+        h = (y + z) * v
+        c = y * z * v
+        --
+        dz = dc * v * y + dh * v
+        dy = dc * v * z + dh * v + dz * c_prev
+        dh_prev = dy * c_prev
+        dc_prev = dz * y + dy * h_prev
+        dx = 0
+        dv += dc * y * z + dh * (y + z)
+    """),
+    "an unnamed piece of two gates": (
+        Lines(lambda s, x, h: {"r": (r := tl.sigmoid(x @ s.V)), "f": (f := tl.sigmoid((q := r * h) @ s.U)),
+                               "h": f * tl.tanh(q @ s.W)}, W=(3, 3), **WEIGHTS), """
+        r = sigmoid(x @ V)
+        f = sigmoid((r * h) @ U)
+        h = f * tanh((r * h) @ W)
+        --
+        da_f = dh * tanh((r * h_prev) @ W) * f * (1 - f)
+        da_h = dh * f * (1 - tanh((r * h_prev) @ W)^2)
+        d(r * h_prev) = da_f @ U^T + da_h @ W^T
+        da_r = d(r * h_prev) * h_prev * r * (1 - r)
+        dh_prev = d(r * h_prev) * r
+        dx = da_r @ V^T
+        dV += x^T @ da_r
+        dU += (r * h_prev)^T @ da_f
+        dW += (r * h_prev)^T @ da_h
+    """),
     "x passed on": (
         Lines(lambda s, x, h, c: {"h": tl.tanh(h @ s.U), "c": x}, "hc", sizes=(3, 3), U=(3, 3)), """
         h = tanh(h @ U)
@@ -245,6 +250,28 @@ TEXTS = {
         dU += h_prev^T @ da_h
     """),
 }  # fmt: skip
+
+
+THROUGH = "da_f @ U^T + da_g @ W^T"
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (lambda s, h: 0.5 * h, f"dh * f + ({THROUGH}) * 0.5"),
+        (lambda s, h: -0.5 * h, f"dh * f - ({THROUGH}) * 0.5"),
+        (lambda s, h: -h, f"dh * f - ({THROUGH})"),
+        (lambda s, h: h * s.v, f"dh * f + ({THROUGH}) * v"),
+        (lambda s, h: -(h * s.v), f"dh * f - ({THROUGH}) * v"),
+    ],
+)
+def test_what_comes_back_through_two_weights_stands_in_brackets(made: Any, text: str) -> None:
+    assert f"dh_prev = {text}" in tl.anatomy(gated_by(made, v=(3,))).adjoints
+
+
+def test_what_comes_back_through_one_weight_needs_none() -> None:
+    cell = Lines(lambda s, x, h: {"m": (m := 0.5 * h), "h": tl.tanh(m @ s.U)}, U=(3, 3))
+    assert "dh_prev = da_h @ U^T * 0.5" in tl.anatomy(cell).adjoints
 
 
 @pytest.mark.parametrize(("cell", "text"), TEXTS.values(), ids=TEXTS.keys())
