@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .task import LSTM_1997, Baseline, Batch, Criterion, Helps, Judged, Task, at_end
+from .adding import Adding
+from .task import LSTM_1997, Baseline, Batch, Criterion, Helps, Judged, at_end
 
 
-class Adding1997(Task):
+class Adding1997(Adding):
     """Answer 0.5 + (X1 + X2)/4 for the two marked values of a sequence.
 
     With T = `length`, x: (steps, batch, 2), values from U[-1, 1] and marks; each sequence has its own length, drawn
@@ -23,14 +24,10 @@ class Adding1997(Task):
 
     name = "adding1997"
     summary = "0.5 + (X1 + X2)/4 of two marked numbers in the first half"
-    loss = "squared"
     metric, right = "the absolute error", "an absolute error below 0.04"
-    marked, decided_by = True, "["
-    default_length = 100
     helps = Helps({"init": "chrono"}, (29024, 24224, 26496))
     least_length = 24  # T/2 - 1 holds the first ten steps
     published = "LSTM, 93 weights: T=100 74,000 sequences, T=500 209,000, T=1000 853,000 (1997, table 7)"
-    inputs, outputs = 2, 1
     criterion = Criterion("mean error below 0.01 and each of the last 2000 right", LSTM_1997, mean_error=0.01)
     low, unmarkable = -1.0, 0.0  # the least value; what a marked first step counts as
 
