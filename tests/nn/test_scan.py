@@ -149,6 +149,7 @@ COMPILED: dict[str, Lines] = {
     ),
     "a row as bias and factor": Lines(lambda s, x, h: tl.tanh(h @ s.U + x @ s.V + s.k) * s.k, **weights(k=(1, 3))),
     "a sum of products times a vector": Lines(lambda s, x, h: tl.tanh((h @ s.U + x @ s.V) * s.v), **weights(v=(3,))),
+    "a state that nothing reads": Lines(lambda s, x, h, c: {"h": n(s, x, h), "c": tl.sigmoid(h)}, "hc", **weights()),
     "a number in an array": Lines(lambda s, x, h: n(s, x, h) * np.array([0.5]), **weights()),
     "between two bounds": Lines(
         lambda s, x, h: clip_between(n(s, x, h), s.low - 0.5, s.high + 0.5), **weights(low=(3,), high=(3,))
