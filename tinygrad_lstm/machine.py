@@ -22,9 +22,9 @@ _FORMS = ("scipy_openblas_{}64_", "openblas_{}64_", "openblas_{}")  # of NumPy's
 _SMALL = 100**3  # multiplications up to which the kernels named here skip the copying of both matrices
 _SKIPPING = {b"SkylakeX", b"Cooperlake", b"SapphireRapids"}
 
-# The C library of Linux gives memory back to the system after a training step, and asks for it anew in the next, page
-# by page: up to a quarter of the time (LSTM, T = 100, batch 20, H = 32), a third operation by operation (RNN, T = 100,
-# batch 32, H = 128). It learns from the largest block that was freed, of at most 32 MB, to keep twice as much.
+# The C library of Linux may give memory back to the system after a training step, and ask for it anew in the next: 204
+# pages and a fifth of the time where it did (LSTM, T = 100, batch 20, H = 32). It learns from the largest block that
+# was freed, of at most 32 MB, to keep twice as much.
 np.empty((1 << 25) - (1 << 13), np.uint8)
 
 _locks: WeakSet[Any] = WeakSet()

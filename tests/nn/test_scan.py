@@ -149,6 +149,10 @@ COMPILED: dict[str, Lines] = {
     ),
     "a row as bias and factor": Lines(lambda s, x, h: tl.tanh(h @ s.U + x @ s.V + s.k) * s.k, **weights(k=(1, 3))),
     "a sum of products times a vector": Lines(lambda s, x, h: tl.tanh((h @ s.U + x @ s.V) * s.v), **weights(v=(3,))),
+    "a vector times what is always 0": Lines(lambda s, x, h: n(s, x, h) + 0.0 * h * s.k, **weights(k=(3,))),
+    "a choice that is known": Lines(
+        lambda s, x, h: tl.where(True, n(s, x, h), h) + tl.where(False, h, h * s.k), **weights(k=(3,))
+    ),
     "a state that nothing reads": Lines(lambda s, x, h, c: {"h": n(s, x, h), "c": tl.sigmoid(h)}, "hc", **weights()),
     "a number in an array": Lines(lambda s, x, h: n(s, x, h) * np.array([0.5]), **weights()),
     "between two bounds": Lines(
@@ -561,6 +565,15 @@ NOT_COMPILED: dict[str, tuple[str, Lines]] = {
         "of a value of shape",
         Lines(lambda s, x, h: tl.tanh(tl.concat([h, x], -1)) @ s.W, W=(7, 3)),
     ),
+    "a vector beside what is always 0": (
+        "of shape",
+        Lines(lambda s, x, h: n(s, x, h) * (0.0 * h + s.k), **weights(k=(3,))),
+    ),
+    "a function of what is always 0": (
+        "of shape",
+        Lines(lambda s, x, h: n(s, x, h) * tl.exp(h * 0.0 + s.k), **weights(k=(3,))),
+    ),
+    "a weight of what is always 0": ("of shape", Lines(lambda s, x, h: n(s, x, h) + (0.0 * h) @ s.U, **weights())),
     "one state joined": (
         "joined of parts",
         Lines(

@@ -181,7 +181,7 @@ class RecordedStep:
         sums = [v for v, i in zip(inputs, t.inputs, strict=True) if v.op == "affine" and self.uses[i] == 1]
         fixed = [v for v in inputs if v.fixed]
         pieces = tuple(q for v in sums for q in v.inputs)
-        if primitive is p.add and len(sums) + len(fixed) == 2 and len({*pieces}) == len(pieces):
+        if primitive is p.add and len(sums) + len(fixed) == 2 and sums and len({*pieces}) == len(pieces):
             biases = [*(b for v in sums for b in v.biases), *fixed]
             return self._affine([product for v in sums for product in v.products], biases, t.shape[-1])
         return self.make(primitive, *inputs)

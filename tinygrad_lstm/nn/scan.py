@@ -295,7 +295,7 @@ class Run:
                     d[stop - at.start][:, which] += value[which].T
             self.buffers.run["back"](steps[at.stop - stop : at.stop - start])
 
-    def _of_fixed(self, dW: dict[Group, Array], sums: dict[str, Array]) -> list[Array | None]:
+    def _of_fixed(self, dW: dict[Group, Array], sums: dict[str, Array]) -> list[Array]:
         """The cotangents of what is fixed: weights and biases from the groups, vectors from what was added up."""
         arrived = [(v, dW[g][at, rows].T) for g, blocks in self.program.blocks.items() for v, rows, at in blocks]
         arrived += [(v, sums[name]) for name, v in self.program.sums.items()]
@@ -305,7 +305,8 @@ class Run:
             if a.shape != shape:  # a number that is repeated, or a row
                 a = (a if a.size == math.prod(shape) else a.sum()).reshape(shape)
             found[v] = found[v] + a if v in found else a
-        return [found.get(v) for v in self.program.step.fixed]
+        # Nothing arrives where what it was multiplied by is written as 0.
+        return [found[v] if v in found else np.zeros_like(self.fixed[v]) for v in self.program.step.fixed]
 
 
 def turn(source: Array, into: Array, rows: int) -> None:
