@@ -190,7 +190,7 @@ OPERATIONS: list[tuple[str, Callable[..., Any]]] = [
         lambda p, a, b, x: tl.exp(-a * a),
         lambda p, a, b, x: softplus(a) - 1,
         lambda p, a, b, x: 1 - a,
-        lambda p, a, b, x: a * 0.5,
+        lambda p, a, b, x: a * 0.5 + b * 0.0,
         lambda p, a, b, x: a**2,
         lambda p, a, b, x: (1 + a * a) ** -0.5,
         lambda p, a, b, x: (1 + a * a) ** tl.tanh(b),
