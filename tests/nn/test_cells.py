@@ -371,11 +371,11 @@ def test_constructors_refuse_what_makes_no_cell() -> None:
     for wrong, says in (
         ({"gate_layers": 0}, "gate_layers"),
         ({"init": "orthogonal"}, "'uniform' or 'chrono'"),
-        ({"init": "chrono"}, "needs T_max"),
+        ({"init": "chrono"}, "go together"),
         ({"init": "chrono", "T_max": 1}, "at least 2"),
         ({"init": "chrono", "T_max": 9, "bias": False}, "bias=True"),
         ({"init": "chrono", "T_max": 9, "forget_gate": False}, "forget_gate=True"),
-        ({"T_max": 9}, "goes with init='chrono'"),
+        ({"T_max": 9}, "go together"),
     ):
         with pytest.raises(ValueError, match=says):
             LSTMCell(4, 3, **wrong)

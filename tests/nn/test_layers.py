@@ -439,6 +439,47 @@ def test_a_run_for_which_there_is_no_memory_gives_nothing_back() -> None:
     """Nor does it fail once more when it goes: pytest makes an error in a finaliser one of the test."""
     program, _ = program_of(LSTM(1, 1).cells[0])  # type: ignore[misc]
     with pytest.raises(MemoryError):
-        Run(program, 2**40, 2**10, None, needs_x=False)
+        Run(program, 2**40, 2**10, None, needs_x=False).forward(np.zeros(0))
     gc.collect()
     assert program.spare == {}
+
+
+@pytest.mark.parametrize("lengths", [None, [6, 2, 4]])
+def test_a_loop_that_holds_its_last_loss_needs_one_set_of_buffers(lengths: Any) -> None:
+    """What went back gives its buffers to the next; to go back again it goes forward again, to the same bits."""
+    model, xs = lstm(), [tl.tensor(draw(6, 3, IN, seed=k), requires_grad=True) for k in range(2)]
+    first = weighed(model(xs[0], lengths=lengths)[0])
+    before = [g.numpy() for g in tl.grad(first, [xs[0], *model.parameters()])]
+    program, _ = program_of(model.cells[0])
+    [buffers] = program.spare.values()  # type: ignore[union-attr]
+    second = weighed(model(xs[1], lengths=lengths)[0])
+    assert program.spare == {}  # type: ignore[union-attr]
+    second.backward()
+    assert [*program.spare.values()] == [buffers]  # type: ignore[union-attr]
+    for g, expected in zip(tl.grad(first, [xs[0], *model.parameters()]), before, strict=True):
+        assert (g.numpy() == expected).all()
+
+
+def test_a_way_forward_that_is_broken_off_leaves_no_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = lstm()
+    xs = tl.tensor(draw(6, BATCH, IN), requires_grad=True)
+    loss = weighed(model(xs)[0])
+    loss.backward()
+    expected = xs.grad
+    with tl.no_grad():
+        model(draw(6, BATCH, IN, seed=1))  # into the buffers of the loss
+    program, _ = program_of(model.cells[0])
+    [buffers] = program.spare.values()  # type: ignore[union-attr]
+
+    def broken_off(steps: Any) -> None:
+        forward(steps[:3])
+        raise KeyboardInterrupt
+
+    forward = buffers.run["forward"]
+    with monkeypatch.context() as patch:
+        patch.setitem(buffers.run, "forward", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            loss.backward()
+    xs.grad = None
+    loss.backward()
+    assert (xs.grad == expected).all()

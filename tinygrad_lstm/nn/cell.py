@@ -112,7 +112,7 @@ class Cell(Module):
         """
         x = self._input(x)
         before = tuple(
-            _recorded(self._state(s, name, x), f"{name}0")
+            _recorded(self._state(s, name, x.shape), f"{name}0")
             for s, name in zip(self.given_states(state), self.states, strict=True)
         )
         with self._scope(x, before) as here:
@@ -161,12 +161,12 @@ class Cell(Module):
             )
         return self._checked(x)
 
-    def _state(self, s: Any, name: str, x: Tensor) -> Tensor:
-        shape = (*x.shape[:-1], self.hidden_size)
+    def _state(self, s: Any, name: str, x_shape: tuple[int, ...]) -> Tensor:
+        shape = (*x_shape[:-1], self.hidden_size)
         s = given(np.zeros(shape, self.dtype) if s is None else s, self.dtype, f"{name}0")
         if s.shape != shape:
             raise ValueError(
-                f"{self._label} takes {name} of shape {shape} beside x of shape {x.shape}, got {describe(s)}: "
+                f"{self._label} takes {name} of shape {shape} beside x of shape {x_shape}, got {describe(s)}: "
                 "a state is not broadcast, give every sequence of the batch its own"
             )
         return self._checked(s)
@@ -222,13 +222,5 @@ def step_type(name: str, fields: tuple[str, ...]) -> Any:
         Tensors of shape (batch, hidden) or (hidden,); None for a value that the cell does without.
         """
 
-        def __reduce__(self) -> Any:
-            """For `copy` and `pickle`: the type is made where it is needed."""
-            return _step, (name, fields, *self)
-
     Named.__name__ = Named.__qualname__ = name
     return Named
-
-
-def _step(name: str, fields: tuple[str, ...], *values: Any) -> Any:
-    return step_type(name, fields)(*values)

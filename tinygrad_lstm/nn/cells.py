@@ -160,9 +160,7 @@ def _check_options(forget_bias: float, bias: bool, forget_gate: bool, init: str,
         raise ValueError(f"forget_bias must be a finite number, got {forget_bias}")
     if init not in ("uniform", "chrono"):
         raise ValueError(f"init must be 'uniform' or 'chrono', got {init!r}")
-    if init == "chrono" and T_max is None:
-        raise ValueError("init='chrono' needs T_max, the longest lag to bridge, of at least 2")
+    if (init == "chrono") != (T_max is not None):
+        raise ValueError("init='chrono' and T_max, the longest lag to bridge, of at least 2, go together")
     if init == "chrono" and not (bias and forget_gate):
         raise ValueError("init='chrono' sets the forget and input biases: it needs bias=True and forget_gate=True")
-    if init != "chrono" and T_max is not None:
-        raise ValueError("T_max goes with init='chrono'")

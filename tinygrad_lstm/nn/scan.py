@@ -53,8 +53,7 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
             f"batch at least 1, got {describe(xs)}"
         )
     cell._checked(xs)
-    first = constant(np.empty(xs.shape[1:], xs.dtype))
-    before = [cell._state(s, name, first) for s, name in zip(cell.given_states(state), cell.states, strict=True)]
+    before = [cell._state(s, name, xs.shape[1:]) for s, name in zip(cell.given_states(state), cell.states, strict=True)]
     alone = xs.ndim == 2
     if alone:
         if lengths is not None:
@@ -211,23 +210,30 @@ class Buffers:
 
 
 class Run:
-    """One run of a program, forward and back. It borrows spare buffers and gives them back when its graph is gone."""
+    """One run of a program, forward and back.
+
+    It borrows spare buffers, and gives them back after its way back, or when its graph is gone: a loop that still holds
+    its last loss needs no second set. Going back a second time goes forward again first.
+    """
 
     def __init__(self, program: Program, T: int, batch: int, lengths: Lengths, needs_x: bool) -> None:
-        self.program, self.T, self.lengths, self.needs_x = program, T, lengths, needs_x
+        self.program, self.T, self.batch, self.lengths, self.needs_x = program, T, batch, lengths, needs_x
         self.one_at_a_time = free_in_forks(threading.Lock())  # two threads may go back through one graph
-        spare, program.spare = program.spare, {}
-        self.buffers = spare.pop((T, batch), None)
-        spare.clear()  # what does not fit makes room
-        self.buffers = self.buffers or Buffers(program, T, batch)
+        self.buffers: Any = None  # those that hold all of the way forward
 
-    def __del__(self) -> None:
-        if self.buffers:  # not where making them ran out of memory
-            self.program.spare = {(self.T, self.buffers.batch): self.buffers}
+    def give_back(self) -> None:
+        if self.buffers:
+            self.program.spare, self.buffers = {(self.T, self.batch): self.buffers}, None
+
+    __del__ = give_back
 
     def forward(self, xs: Array, *given: Array) -> Array:
         """The first state of every step and then the last of every state, (T + states, batch, hidden)."""
-        b, program, T, step = self.buffers, self.program, self.T, self.program.step
+        program, T, step = self.program, self.T, self.program.step
+        spare, program.spare = program.spare, {}
+        b = spare.pop((T, self.batch), None)
+        spare.clear()  # what does not fit makes room
+        b = b or Buffers(program, T, self.batch)
         before = given[: len(step.before)]
         self.fixed = dict(zip(step.fixed, given[len(before) :], strict=True))
         b.take(self.fixed)
@@ -235,28 +241,31 @@ class Run:
             b.view(name, slice(0, T))[...] = xs.transpose(0, 2, 1)
         for s, value in zip(step.before, before, strict=True):
             b.view(program.names[s], slice(0, 1))[0] = value.T
-        b.run["forward"](b.steps if self.lengths is None else self._held(self.lengths))
+        b.run["forward"](b.steps if self.lengths is None else self._held(b, self.lengths))
         out = np.empty((T + len(before), *before[0].shape), b.dtype)
         out[:T] = b.view(program.next[0], slice(0, T)).transpose(0, 2, 1)
         if self.lengths is not None:
             np.copyto(out[:T], 0, where=~valid_steps(T, self.lengths))
         for k, name in enumerate(program.next):
             out[T + k] = b.view(name, slice(T - 1, T))[0].T
+        self.buffers = b
         return out
 
-    def _held(self, lengths: Array) -> Iterator[Any]:
+    def _held(self, b: Buffers, lengths: Array) -> Iterator[Any]:
         """The steps; after each, a sequence that has ended gets its state back."""
-        b, program, every = self.buffers, self.program, slice(0, self.T)
+        program, every = self.program, slice(0, self.T)
         states = [program.names[s] for s in program.step.before]
         pairs = [[b.view(name, every) for name in names] for names in zip(program.next, states, strict=True)]
-        for t, step in enumerate(self.buffers.steps):
+        for t, step in enumerate(b.steps):
             yield step
             for new, old in pairs:
                 np.copyto(new[t], old[t], where=t >= lengths)
 
-    def backward(self, g: Array) -> list[Array | None]:
+    def backward(self, g: Array, *inputs: Array) -> list[Array | None]:
         """The cotangent of every input of the operation, from that of its output."""
         with self.one_at_a_time:
+            if self.buffers is None:
+                self.forward(*inputs)
             b, program, x, T = self.buffers, self.program, self.program.step.x, self.T
             hs = g[:T] if self.lengths is None else np.where(valid_steps(T, self.lengths), g[:T], b.dtype.type(0))
             dx = np.zeros((T, x.width, b.batch), b.dtype)
@@ -276,7 +285,9 @@ class Run:
                     dW[group] += d.dot(z.swapaxes(0, 1).reshape(group.height, -1).T)  # one product for all these steps
                     if self.needs_x and x in group.at:
                         dx[at] += b.packed[group][group.at[x]].dot(d).reshape(x.width, -1, b.batch).swapaxes(0, 1)
-            return [dx.transpose(0, 2, 1), *(d[0].T.copy() for d in states), *self._of_fixed(dW, sums)]
+            first = [d[0].T.copy() for d in states]
+            self.give_back()
+            return [dx.transpose(0, 2, 1), *first, *self._of_fixed(dW, sums)]
 
     def _back(self, at: slice, steps: list[Any], states: list[Array], hs: Array, last: Array) -> None:
         """Run the loop back over a chunk of steps, with what arrives at its states from later ones and from outside."""
@@ -321,7 +332,7 @@ def _backward(g: Any, out: Any, *inputs: Any, run: Run) -> list[Array | None]:
             "a compiled sequence computes its gradient as numbers, with no graph to differentiate again: "
             "run it with compiled=False for create_graph=True or second derivatives"
         )
-    return run.backward(g)
+    return run.backward(g, *inputs)
 
 
 # Not a line of the derivative table: its rule is not written in the table's primitives.
