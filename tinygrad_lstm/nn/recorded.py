@@ -84,9 +84,6 @@ class Value(NDArrayOperatorsMixin):
 
     __hash__ = object.__hash__  # the same as `is`: == is an operation, which makes no sense of `in` for a list
 
-    def __repr__(self) -> str:
-        return f"<{self.name or self.op}>"
-
 
 class Group:
     """Affine values of the same pieces, its sites: one matrix product of all their weights with [*pieces, 1].

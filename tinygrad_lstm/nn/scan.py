@@ -68,7 +68,9 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
     else:
         run = Run(program, len(xs), xs.shape[1], ends, xs.requires_grad)
         out = record(_SCAN, (xs, *before, *recording.fixed), {"run": run})
-        hs, *last = out[: len(xs)], *(out[len(xs) + k] for k in range(len(before)))
+        hs = out[: len(xs)] if len(before) > 1 else out
+        first = len(xs) - 1 if ends is None else (ends - 1, np.arange(len(ends)))
+        last = [out[at] for at in (first, *range(len(xs), len(out)))]
     if alone:
         hs, last = hs.reshape(len(hs), -1), [s.reshape(-1) for s in last]
     return hs, (last[0] if len(last) == 1 else tuple(last))
@@ -228,7 +230,7 @@ class Run:
     __del__ = give_back
 
     def forward(self, xs: Array, *given: Array) -> Array:
-        """The first state of every step and then the last of every state, (T + states, batch, hidden)."""
+        """The first state of every step and then the last of every other, (T + states - 1, batch, hidden)."""
         program, T, step = self.program, self.T, self.program.step
         spare, program.spare = program.spare, {}
         b = spare.pop((T, self.batch), None)
@@ -242,11 +244,11 @@ class Run:
         for s, value in zip(step.before, before, strict=True):
             b.view(program.names[s], slice(0, 1))[0] = value.T
         b.run["forward"](b.steps if self.lengths is None else self._held(b, self.lengths))
-        out = np.empty((T + len(before), *before[0].shape), b.dtype)
+        out = np.empty((T + len(before) - 1, *before[0].shape), b.dtype)
         out[:T] = b.view(program.next[0], slice(0, T)).transpose(0, 2, 1)
         if self.lengths is not None:
             np.copyto(out[:T], 0, where=~valid_steps(T, self.lengths))
-        for k, name in enumerate(program.next):
+        for k, name in enumerate(program.next[1:]):
             out[T + k] = b.view(name, slice(T - 1, T))[0].T
         self.buffers = b
         return out
@@ -302,7 +304,7 @@ class Run:
         for stop, start in pairwise([*stops, at.start]):
             if stop in ends:
                 which = slice(None) if self.lengths is None else self.lengths == stop
-                for d, value in zip(states, last, strict=True):
+                for d, value in zip(others, last, strict=True):
                     d[stop - at.start][:, which] += value[which].T
             self.buffers.run["back"](steps[at.stop - stop : at.stop - start])
 
