@@ -3,7 +3,10 @@
 `pytest --hypothesis-profile=nightly tests/trust tests/test_primitives.py` is the long one.
 """
 
+import shutil
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -51,3 +54,23 @@ def interrupted():
         return moment
 
     return attempt
+
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+)
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")  # longer, and Playwright's event loop would still run in the tests of others
+def browser() -> Iterator[Any]:
+    """Chromium, driven by Playwright; skipped where either is missing."""
+    api = pytest.importorskip("playwright.sync_api", reason="the page is tested in a browser: pip install playwright")
+    executable = next(filter(None, map(shutil.which, NAMES)), None)
+    if executable is None:
+        pytest.skip(f"the page is tested in a browser, and none is installed: {', '.join(NAMES)}")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable, args=FLAGS.split())
+        yield chromium
+        chromium.close()

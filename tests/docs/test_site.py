@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -79,8 +78,7 @@ class Page(HTMLParser):
             self.text += data
 
 
-def html(site: Path) -> Iterator[Path]:
-    return (path for path in site.rglob("*.html"))
+read = cache(Page)
 
 
 def strangers(site: Path) -> list[str]:
@@ -88,7 +86,7 @@ def strangers(site: Path) -> list[str]:
     found = []
     for path in site.rglob("*"):
         if path.suffix == ".html":
-            page = Page(path)
+            page = read(path)
             inside = [url for code in page.code for kind in (".css", ".js") for url in FETCHED[kind].findall(code)]
             found += [f"{path.name}: {url}" for url in [*page.fetched, *inside] if ELSEWHERE.match(url)]
         elif path.suffix in FETCHED:
@@ -99,7 +97,7 @@ def strangers(site: Path) -> list[str]:
 
 def broken(site: Path) -> list[str]:
     """The links inside the site that lead to no file, or to no anchor in it."""
-    pages = {path.resolve(): Page(path) for path in html(site)}
+    pages = {path.resolve(): read(path) for path in site.rglob("*.html")}
     found = []
     for path, page in pages.items():
         for link in [*page.links, *page.fetched]:
@@ -123,7 +121,7 @@ def test_every_link_inside_it_leads_somewhere(site: Path) -> None:
 def test_every_page_is_there_and_in_the_menu(site: Path) -> None:
     for page in PAGES:
         assert (site / f"{page}.html").is_file()
-    menu = {(site / link).resolve() for link in Page(site / "index.html").links if ELSEWHERE.match(link) is None}
+    menu = {(site / link).resolve() for link in read(site / "index.html").links if ELSEWHERE.match(link) is None}
     assert {(site / f"{page}.html").resolve() for page in PAGES if page != "index"} <= menu
 
 
@@ -140,7 +138,7 @@ def test_answers_are_folded_and_hold_what_is_written_in_them(site: Path) -> None
 def test_formulas_are_drawn_and_no_markup_is_left_over(page: str, site: Path) -> None:
     source = re.sub(r"```.*?```|`[^`\n]*`", "", (DOCS / f"{page}.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     formulas = len(re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", source, re.DOTALL))
-    built = Page(site / f"{page}.html")
+    built = read(site / f"{page}.html")
     assert built.counts.get("math", 0) == formulas
     assert not re.search(r"\$|\\[a-z]{2,}|\*\*\w|\]\(|^#+ ", built.text)
 
@@ -152,35 +150,24 @@ def test_search_knows_the_words(site: Path) -> None:
     assert {"half-truths", "lessons/09-the-road-that-stays-open"} <= named
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium without a network; skipped where it or Playwright is missing."""
-    api = pytest.importorskip("playwright.sync_api", reason="the site is opened in a browser: pip install playwright")
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    if executable is None:
-        pytest.skip("the site is opened in a browser, and neither chromium nor google-chrome is installed")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1400])
-def test_in_a_browser_without_a_network(width: int, scheme: str, site: Path, browser: Any) -> None:
+def test_in_a_browser_without_a_network(site: Path, browser: Any) -> None:
     wrong: list[str] = []
-    viewport = {"width": width, "height": 800}
-    page = browser.new_context(offline=True, color_scheme=scheme, viewport=viewport).new_page()
+    page = browser.new_context(offline=True).new_page()
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda asked: wrong.append(asked.url) if not asked.url.startswith(("file:", "data:")) else None)
     for path in ["index.html", *(f"{name}.html" for name in PAGES if name.startswith(("lessons/", "howto/", "api")))]:
         page.goto((site / path).as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than the window"
-    shades = page.evaluate("[document.body, document.querySelector('article')].map(e => getComputedStyle(e).color)")
-    assert all((max(map(int, re.findall(r"\d+", c)[:3])) < 128) == (scheme == "light") for c in shades)
-    page.goto((site / "lessons/01-a-number-that-remembers.html").as_uri())
-    image = "getComputedStyle(document.querySelector('article img')).backgroundColor"
-    assert page.evaluate(image) == "rgb(255, 255, 255)"
+        for width in (360, 1400):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than the window"
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.goto((site / "lessons/01-a-number-that-remembers.html").as_uri())
+        colours = "[document.body, document.querySelector('article')].map(e => getComputedStyle(e).color)"
+        shades = [max(map(int, re.findall(r"\d+", colour)[:3])) for colour in page.evaluate(colours)]
+        assert all((shade < 128) == (scheme == "light") for shade in shades)
+        image = "getComputedStyle(document.querySelector('article img')).backgroundColor"
+        assert page.evaluate(image) == "rgb(255, 255, 255)"
     page.goto((site / "search.html").as_uri() + "?q=detour")
     page.wait_for_selector("#search-results li a")
     page.wait_for_timeout(300)

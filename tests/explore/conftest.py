@@ -1,8 +1,7 @@
-"""A real browser without a network, and pages opened in it from the disk."""
+"""Pages opened in the browser from the disk, without a network."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,12 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage"
-)
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def script(name: str) -> str:
@@ -28,26 +21,18 @@ def script_of() -> Callable[[str], str]:
     return script
 
 
-@pytest.fixture(scope="module")  # longer, and Playwright's event loop would still run in the tests of others
-def browser() -> Iterator[Any]:
-    """Chromium, driven by Playwright; skipped where either is missing."""
-    api = pytest.importorskip("playwright.sync_api", reason="the page is tested in a browser: pip install playwright")
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        pytest.skip(f"the page is tested in a browser, and none is installed: {', '.join(NAMES)}")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=FLAGS.split())
-        yield chromium
-        chromium.close()
-
-
 @dataclass
 class Opened:
-    """A page in the browser, with what went wrong in it and what it asked for."""
+    """A window of the browser, with what went wrong in it and what it asked for."""
 
     page: Any
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        self.page.on("console", lambda m: self.errors.append(m.text))
+        self.page.on("pageerror", lambda e: self.errors.append(str(e)))
+        self.page.on("request", lambda r: self.requests.append(r.url))
 
     def text(self, selector: str) -> str:
         """The text of an element."""
@@ -69,27 +54,33 @@ class Opened:
             self.page.wait_for_timeout(20)
 
 
+@pytest.fixture(scope="module")
+def windows() -> dict[str, Opened]:
+    """A window for each set of options: the tests of a module use it one after another."""
+    return {}
+
+
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+def opened(browser: Any, windows: dict[str, Opened], tmp_path: Path) -> Iterator[Callable[..., Opened]]:
     """Open a page's HTML from the disk, offline; at the end nothing may have failed or been asked for."""
-    contexts, pages = [], []
+    used: list[Opened] = []
 
     def open_(html: str, width: int = 1400, height: int = 900, **options: Any) -> Opened:
-        context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
-        contexts.append(context)
-        page = Opened(context.new_page())
-        pages.append(page)
-        page.page.on("console", lambda m: page.errors.append(m.text))
-        page.page.on("pageerror", lambda e: page.errors.append(str(e)))
-        page.page.on("request", lambda r: page.requests.append(r.url))
-        path = tmp_path / f"page{len(pages)}.html"
+        assert not used, "a test opens one page"
+        window = windows.get(repr(options))
+        if window is None:
+            window = windows[repr(options)] = Opened(browser.new_context(offline=True, **options).new_page())
+            window.listen()
+        used.append(window)
+        window.errors.clear()
+        window.requests.clear()
+        window.page.set_viewport_size({"width": width, "height": height})
+        path = tmp_path / "page.html"
         path.write_text(html, encoding="utf-8")
-        page.page.goto(path.as_uri())
-        return page
+        window.page.goto(path.as_uri())
+        return window
 
     yield open_
-    for page in pages:
-        assert page.errors == []
-        assert len(page.requests) == 1  # the file itself
-    for context in contexts:
-        context.close()
+    for window in used:
+        assert window.errors == []
+        assert len(window.requests) == 1  # the file itself
