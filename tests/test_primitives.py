@@ -226,21 +226,13 @@ def test_every_entry_of_the_table_is_tested() -> None:
 
 @every_primitive
 @given(data=st.data())
-def test_forward_records_what_it_computes(name: str, data: st.DataObject) -> None:
-    primitive, call = p.TABLE[name], CALLS[name](data)
-    plain = primitive(*call.inputs, **call.params)
-    recorded = primitive(*[tl.tensor(x, requires_grad=x.dtype.kind == "f") for x in call.inputs], **call.params)
-    assert recorded.primitive is primitive
-    assert recorded.params == call.params
-    np.testing.assert_array_equal(recorded.numpy(), plain, strict=True)
-
-
-@every_primitive
-@given(data=st.data())
-def test_a_rule_reads_the_same_on_arrays_and_on_tensors(name: str, data: st.DataObject) -> None:
+def test_forward_and_rules_read_the_same_on_arrays_and_on_tensors(name: str, data: st.DataObject) -> None:
     primitive, call = p.TABLE[name], CALLS[name](data)
     leaves = [tl.tensor(x, requires_grad=k >= call.fixed) for k, x in enumerate(call.inputs)]
     out = primitive(*leaves, **call.params)
+    assert out.primitive is primitive
+    assert out.params == call.params
+    np.testing.assert_array_equal(out.numpy(), primitive(*call.inputs, **call.params), strict=True)
     g = numbers(data, out.shape).astype(out.dtype)
     for slot, x in enumerate(leaves):
         rule = rule_of(primitive, slot)
@@ -281,18 +273,24 @@ LAYOUTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @every_primitive
 @given(data=st.data())
-def test_the_layout_in_memory_does_not_matter(name: str, dtype: Any, data: st.DataObject) -> None:
+def test_the_layout_in_memory_does_not_matter(name: str, data: st.DataObject) -> None:
     primitive, call = p.TABLE[name], CALLS[name](data)
+    layouts = [LAYOUTS[data.draw(st.sampled_from(list(LAYOUTS)))] for _ in call.inputs[call.fixed :]]
+    g = numbers(data, primitive(*call.inputs, **call.params).shape)
+    directions = [numbers(data, x.shape) for x in call.inputs[call.fixed :]]
+    for dtype in (np.float32, np.float64):
+        check_layouts(primitive, call, dtype, layouts, g, directions)
+
+
+def check_layouts(
+    primitive: p.Primitive, call: Call, dtype: Any, layouts: list[Any], g: np.ndarray, directions: list[np.ndarray]
+) -> None:
     fixed = call.inputs[: call.fixed]
     inputs = [x.astype(dtype) for x in call.inputs[call.fixed :]]
-    layouts = [LAYOUTS[data.draw(st.sampled_from(list(LAYOUTS)))] for _ in inputs]
     plain = [tl.tensor(x, requires_grad=True) for x in inputs]
     views = [view(tl.tensor(store(x), requires_grad=True)) for x, (store, view) in zip(inputs, layouts, strict=True)]
-    g = numbers(data, primitive(*fixed, *inputs, **call.params).shape)
-    directions = [numbers(data, x.shape).astype(dtype) for x in inputs]
     found = []
     for leaves in (plain, views):
         y = primitive(*fixed, *leaves, **call.params)
@@ -300,7 +298,7 @@ def test_the_layout_in_memory_does_not_matter(name: str, dtype: Any, data: st.Da
         seed = np.asarray(g.T if leaves is views else g, turned.dtype)
         numbers_only = tl.grad(turned, leaves, seed)
         recorded = tl.grad(turned, leaves, tl.tensor(seed, requires_grad=True), create_graph=True)
-        slope = sum(((r * d).sum() for r, d in zip(recorded, directions, strict=True)), tl.tensor(0, dtype=dtype))
+        slope = sum((r * d.astype(dtype)).sum() for r, d in zip(recorded, directions, strict=True))
         second = tl.grad(slope, leaves, allow_unused=True) if slope.requires_grad else []
         found.append([y, *numbers_only, *recorded, *second])
     near = {"rtol": 1e-5, "atol": 1e-5} if dtype is np.float32 else {"rtol": 1e-12, "atol": 1e-12}
@@ -379,46 +377,50 @@ PYTORCH: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", PYTORCH)
-def test_values_and_gradients_are_those_of_pytorch(name: str, dtype: Any) -> None:
+@given(data=st.data())
+def test_values_and_gradients_are_those_of_pytorch(name: str, data: st.DataObject) -> None:
     torch = pytest.importorskip("torch")
+    call = CALLS[name](data)
+    if has_negative_step(call.params.get("index")):
+        return  # which PyTorch refuses
+    g = numbers(data, p.TABLE[name](*call.inputs, **call.params).shape)
+    directions = [numbers(data, x.shape) for x in call.inputs[call.fixed :]]
+    for dtype in (np.float32, np.float64):
+        check_by_pytorch(torch, name, call, dtype, g, directions)
 
-    @given(data=st.data())
-    def check(data: st.DataObject) -> None:
-        call = CALLS[name](data)
-        inputs = [x.astype(dtype) if x.dtype.kind == "f" else x for x in call.inputs]
-        params = dict(call.params) | ({"dtype": np.dtype(np.float64)} if name == "cast" else {})
-        ours = [tl.tensor(x, requires_grad=k >= call.fixed) for k, x in enumerate(inputs)]
-        theirs = [torch.tensor(x, requires_grad=k >= call.fixed) for k, x in enumerate(inputs)]
-        if has_negative_step(params.get("index")):
-            return  # which PyTorch refuses
-        y, z = p.TABLE[name](*ours, **params), PYTORCH[name](torch, *theirs, **params)
-        near = {"rtol": 1e-5, "atol": 2e-6} if dtype is np.float32 else {"rtol": 1e-12, "atol": 1e-13}
-        np.testing.assert_allclose(y.numpy(), z.detach().numpy(), strict=True, **near)
-        g = numbers(data, y.shape).astype(y.dtype)
-        y.backward(g)
-        xs, ts = ours[call.fixed :], theirs[call.fixed :]
-        first = tl.grad(y, xs, g, create_graph=True)
-        expected = torch.autograd.grad(z, ts, torch.tensor(g), create_graph=True)
-        for x, a, b in zip(xs, first, expected, strict=True):
-            np.testing.assert_allclose(x.grad, b.detach().numpy(), strict=True, **near)
-            np.testing.assert_allclose(a.numpy(), b.detach().numpy(), strict=True, **near)
-        directions = [numbers(data, x.shape).astype(dtype) for x in xs]
-        slope: Any = sum((a * d).sum() for a, d in zip(first, directions, strict=True))
-        torch_slope = sum((b * torch.tensor(d)).sum() for b, d in zip(expected, directions, strict=True))
-        if not torch_slope.requires_grad:  # a linear operation
-            assert not slope.requires_grad or all((a.numpy() == 0).all() for a in tl.grad(slope, xs, allow_unused=True))
-            return
-        expected = torch.autograd.grad(torch_slope, ts, allow_unused=True)
-        if not slope.requires_grad:
-            assert all(b is None or (b.abs() <= near["atol"]).all() for b in expected)
-            return
-        for a, b, x in zip(tl.grad(slope, xs, allow_unused=True), expected, xs, strict=True):
-            wanted = np.zeros(x.shape, dtype) if b is None else b.numpy()
-            np.testing.assert_allclose(a.numpy(), wanted, strict=True, **near)
 
-    check()
+def check_by_pytorch(
+    torch: Any, name: str, call: Call, dtype: Any, g: np.ndarray, directions: list[np.ndarray]
+) -> None:
+    inputs = [x.astype(dtype) if x.dtype.kind == "f" else x for x in call.inputs]
+    params = dict(call.params) | ({"dtype": np.dtype(np.float64)} if name == "cast" else {})
+    ours = [tl.tensor(x, requires_grad=k >= call.fixed) for k, x in enumerate(inputs)]
+    theirs = [torch.tensor(x, requires_grad=k >= call.fixed) for k, x in enumerate(inputs)]
+    y, z = p.TABLE[name](*ours, **params), PYTORCH[name](torch, *theirs, **params)
+    near = {"rtol": 1e-5, "atol": 2e-6} if dtype is np.float32 else {"rtol": 1e-12, "atol": 1e-13}
+    np.testing.assert_allclose(y.numpy(), z.detach().numpy(), strict=True, **near)
+    g = g.astype(y.dtype)
+    y.backward(g)
+    xs, ts = ours[call.fixed :], theirs[call.fixed :]
+    first = tl.grad(y, xs, g, create_graph=True)
+    expected = torch.autograd.grad(z, ts, torch.tensor(g), create_graph=True)
+    for x, a, b in zip(xs, first, expected, strict=True):
+        np.testing.assert_allclose(x.grad, b.detach().numpy(), strict=True, **near)
+        np.testing.assert_allclose(a.numpy(), b.detach().numpy(), strict=True, **near)
+    directions = [d.astype(dtype) for d in directions]
+    slope: Any = sum((a * d).sum() for a, d in zip(first, directions, strict=True))
+    torch_slope = sum((b * torch.tensor(d)).sum() for b, d in zip(expected, directions, strict=True))
+    if not torch_slope.requires_grad:  # a linear operation
+        assert not slope.requires_grad or all((a.numpy() == 0).all() for a in tl.grad(slope, xs, allow_unused=True))
+        return
+    expected = torch.autograd.grad(torch_slope, ts, allow_unused=True)
+    if not slope.requires_grad:
+        assert all(b is None or (b.abs() <= near["atol"]).all() for b in expected)
+        return
+    for a, b, x in zip(tl.grad(slope, xs, allow_unused=True), expected, xs, strict=True):
+        wanted = np.zeros(x.shape, dtype) if b is None else b.numpy()
+        np.testing.assert_allclose(a.numpy(), wanted, strict=True, **near)
 
 
 def has_negative_step(index: Any) -> bool:

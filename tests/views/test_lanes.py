@@ -1,6 +1,7 @@
 """Lanes: what a step is drawn from, and that no picture has a line through a box, boxes or values on each other."""
 
 import re
+from functools import cache
 from itertools import combinations, pairwise
 
 import cells as own
@@ -72,6 +73,11 @@ def laid_out(flow, few=True, parameters=False, heading="a cell"):
     return layout_lanes(flow, steps[1:2] if few else steps, (), scale, "a cell", heading, (), parameters, [])
 
 
+@cache
+def drawn(name, few=True, parameters=False):
+    return laid_out(traced(CELLS[name]()), few, parameters)
+
+
 def boxes(picture):
     """The shapes with a size, by id, as (left, bottom, right, top)."""
     return {
@@ -112,30 +118,29 @@ def check(picture):
 @pytest.mark.parametrize("parameters", [False, True])
 @pytest.mark.parametrize("name", CELLS)
 def test_one_step_of_a_cell_has_a_clear_picture(name, parameters):
-    check(laid_out(traced(CELLS[name]()), parameters=parameters))
+    check(drawn(name, parameters=parameters))
 
 
 @pytest.mark.parametrize("name", ["lstm", "rnn", "gru", "coupled", "minimal", "peephole", "1997"])
 def test_three_steps_stand_side_by_side(name):
-    check(laid_out(traced(CELLS[name]()), few=False))
+    check(drawn(name, few=False))
 
 
 @settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(own.cells(), st.booleans())
 def test_a_random_cell_has_a_clear_picture_or_none(cell, parameters):
-    steps = find_chain(traced(cell, 2))
-    assume(steps is not None)
+    flow = traced(cell, 2)
+    assume(find_chain(flow) is not None)
     try:
-        picture = laid_out(traced(cell, 2), parameters=parameters)
+        picture = laid_out(flow, parameters=parameters)
     except NoLanes:
         return
     check(picture)
 
 
 def test_no_text_is_smaller_than_nine_points():
-    for parameters, few in ((False, True), (True, True), (False, False)):
-        picture = laid_out(traced(CELLS["peephole"]()), few, parameters)
-        svg = Drawing(picture).pipe("svg", encoding="utf-8")
+    for few, parameters in ((True, False), (True, True), (False, False)):
+        svg = Drawing(drawn("peephole", few, parameters)).pipe("svg", encoding="utf-8")
         sizes = {float(size) for size in re.findall(r'font-size="([\d.]+)"', svg)}
         assert min(sizes - {7.0}) >= 9  # 7: subscripts
         assert float(re.search(r'viewBox="0.00 0.00 ([\d.]+)', svg).group(1)) <= 902
@@ -298,7 +303,7 @@ def test_a_formula_too_long_for_its_box_is_broken_at_a_plus():
 
 @pytest.mark.parametrize("name", ["lstm", "peephole", "deep gates", "gru"])
 def test_what_stands_in_a_gate_has_room_in_it(name):
-    gates = [s for s in laid_out(traced(CELLS[name](), 1), few=False, parameters=True).shapes if "BGCOLOR" in s.label]
+    gates = [s for s in drawn(name, parameters=True).shapes if "BGCOLOR" in s.label]
     for gate in (g for g in gates if g.css.startswith("gate")):
         words, values = 15, 16
         lines = sum(int(high) for high in re.findall(r'HEIGHT="(11|15)"', gate.label))
