@@ -467,35 +467,6 @@ def test_a_number_that_is_indexed_and_used_otherwise(made: bool) -> None:
         np.testing.assert_array_equal(tl.grad(loss, [x])[0].numpy(), 7)
 
 
-STEPS: list[Callable[..., Any]] = [
-    lambda lib, a, b: a + b,
-    lambda lib, a, b: lib.tanh(a) * b,
-    lambda lib, a, b: a - b * 0.5,
-    lambda lib, a, b: lib.sigmoid(a) / (b * b + 1),
-    lambda lib, a, b: lib.tanh(a).sum() * b,
-]
-
-
-@pytest.mark.parametrize("seed", range(25))
-def test_random_graphs_against_pytorch(seed: int) -> None:
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(seed)
-    leaves = [rng.normal(size=s) for s in ((3,), (2, 3), (2, 1), ())]
-    ours: list[Any] = [tl.tensor(a, requires_grad=True) for a in leaves]
-    theirs: list[Any] = [torch.tensor(a, requires_grad=True) for a in leaves]
-    for _ in range(30):
-        i, j, kind = rng.integers(len(ours)), rng.integers(len(ours)), rng.integers(len(STEPS))
-        for pool, lib in ((ours, tl), (theirs, torch)):
-            pool.append(STEPS[kind](lib, pool[i], pool[j]))
-    ours[-1].sum().backward()
-    theirs[-1].sum().backward()
-    for x, t in zip(ours[:4], theirs[:4], strict=True):
-        if t.grad is None:
-            assert x.grad is None
-        else:
-            np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=1e-9, atol=1e-11)
-
-
 @pytest.mark.parametrize(
     ("left", "right"),
     [

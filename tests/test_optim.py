@@ -40,27 +40,6 @@ def give(params: list[tl.nn.Parameter], step: int) -> None:
 
 
 @every_optimiser
-def test_fifty_steps_equal_pytorchs(kind: str, settings: dict[str, Any]) -> None:
-    torch = pytest.importorskip("torch", reason="its updates are the measure")
-    ours = parameters()
-    theirs = [torch.nn.Parameter(torch.tensor(p.numpy().copy())) for p in ours]
-    mine, other = getattr(tl.optim, kind)(ours, **settings), getattr(torch.optim, kind)(theirs, **settings)
-    for step in range(50):
-        give(ours, step)
-        for p, g in zip(theirs, gradients(step), strict=True):
-            p.grad = torch.tensor(g)
-        if step % 7 == 3:  # one without a gradient stays, and its own count of steps too
-            ours[1].grad = theirs[1].grad = None
-        assert tl.optim.clip_grad_norm(ours, 2.0) == pytest.approx(
-            float(torch.nn.utils.clip_grad_norm_(theirs, 2.0)), rel=1e-12
-        )
-        mine.step()
-        other.step()
-        for a, b in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=0, atol=1e-10)
-
-
-@every_optimiser
 def test_a_step_is_whole_or_not_begun_at_whatever_moment_ctrl_c_comes(
     kind: str, settings: dict[str, Any], interrupted: Any
 ) -> None:

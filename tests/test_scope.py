@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
@@ -98,49 +96,6 @@ def test_blocks_are_left_in_the_reverse_order(kind: str, x: tl.Tensor) -> None:
 
 
 # ── threads and tasks ───────────────────────────────────────────────────────────────────────────
-
-
-@both
-def test_a_block_holds_in_its_own_thread_only(kind: str, x: tl.Tensor) -> None:
-    seen: list[bool] = []
-    with BLOCKS[kind]():
-        thread = threading.Thread(target=lambda: seen.append(inside(kind, x)))
-        thread.start()
-        thread.join()
-        assert inside(kind, x)
-    entered, leave = threading.Event(), threading.Event()
-
-    def other() -> None:
-        with BLOCKS[kind]():
-            entered.set()
-            leave.wait()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    entered.wait()
-    seen.append(inside(kind, x))
-    leave.set()
-    thread.join()
-    assert seen == [False, False]
-
-
-@both
-def test_a_block_holds_in_its_own_asyncio_task_only(kind: str, x: tl.Tensor) -> None:
-    async def blocked(ready: asyncio.Event, leave: asyncio.Event) -> bool:
-        with BLOCKS[kind]():
-            ready.set()
-            await leave.wait()
-            return inside(kind, x)
-
-    async def main() -> tuple[bool, bool]:
-        ready, leave = asyncio.Event(), asyncio.Event()
-        task = asyncio.create_task(blocked(ready, leave))
-        await ready.wait()
-        here = inside(kind, x)
-        leave.set()
-        return here, await task
-
-    assert asyncio.run(main()) == (False, True)
 
 
 # ── generators ──────────────────────────────────────────────────────────────────────────────────

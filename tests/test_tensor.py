@@ -560,13 +560,6 @@ def test_integers_whose_requires_grad_was_set_by_hand_are_refused_and_not_cut_of
         (x * 2.7).sum().backward()
 
 
-def test_no_grad_refuses_an_async_function_which_it_cannot_wrap() -> None:
-    with pytest.raises(TypeError, match="inside a generator or an async function"):
-
-        @tl.no_grad()
-        async def compute() -> None: ...
-
-
 def test_the_path_of_very_many_scopes() -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(5000):

@@ -112,12 +112,6 @@ def test_lstm_batch_is_its_rows(options: dict[str, Any]) -> None:
             np.testing.assert_allclose(together, [getattr(r, name).numpy() for r in rows], rtol=1e-13, atol=1e-16)
 
 
-def test_rnn_batch_is_its_rows() -> None:
-    cell = shaken(RNNCell(4, 3))
-    x, h = draw(5, 4, seed=1), draw(5, 3, seed=2)
-    np.testing.assert_allclose(cell(x, h).numpy(), [cell(x[k], h[k]).numpy() for k in range(5)], rtol=1e-13)
-
-
 def test_gradient_of_a_batch_is_the_sum_over_its_rows() -> None:
     cell = shaken(LSTMCell(4, 3))
     x, h, c = draw(5, 4, seed=1), draw(5, 3, seed=2), draw(5, 3, seed=3)
@@ -155,57 +149,6 @@ def test_gradcheck_rnn(options: dict[str, Any]) -> None:
         return cell(x2, cell(x1, h))
 
     assert tl.gradcheck(two_steps, [draw(2, 2, seed=1), draw(2, 2, seed=2), draw(2, 2, seed=3), *parameters], order=2)
-
-
-# ── against PyTorch ────────────────────────────────────────────────────────────────────────────
-
-
-def in_pytorch_layout(cell: Any, arrays: list[tl.Tensor]) -> dict[str, Array]:
-    """Gradients of the cell's parameters under PyTorch's names."""
-    other = type(cell)(cell.input_size, cell.hidden_size)
-    other.load_state_dict({name: g.numpy() for (name, _), g in zip(cell.named_parameters(), arrays, strict=True)})
-    return tl.interop.pytorch.state_dict(other)
-
-
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("cell_type", [LSTMCell, RNNCell])
-@pytest.mark.parametrize("shape", [(), (3,)], ids=["one sequence", "batch"])
-def test_values_and_gradients_are_those_of_pytorch(cell_type: Any, shape: tuple[int, ...], bias: bool) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is what these numbers are compared with")
-    torch.manual_seed(0)
-    theirs = getattr(torch.nn, cell_type.__name__)(4, 3, bias=bias, dtype=torch.float64)
-    ours = cell_type(4, 3, bias=bias)
-    tl.interop.pytorch.load_state_dict(ours, theirs.state_dict())
-    xs = [draw(*shape, 4, seed=k) for k in range(6)]
-    starts = [draw(*shape, 3, seed=10 + k) for k in range(2 if cell_type is LSTMCell else 1)]
-    weigh = [draw(*shape, 3, seed=20), draw(*shape, 3, seed=21)]
-
-    def loss(cell: Any, make: Any) -> tuple[Any, list[Any], list[Any]]:
-        leaves = [make(a) for a in xs]
-        first = [make(a) for a in starts]
-        state: Any = tuple(first) if len(first) == 2 else first[0]
-        for x in leaves:
-            state = cell(x, state)
-        ends = state if isinstance(state, tuple) else (state,)
-        total = sum((end * make(w)).sum() for end, w in zip(ends, weigh, strict=False))
-        return total, list(ends), [*leaves, *first]
-
-    total, ends, leaves = loss(ours, lambda a: tl.tensor(a, requires_grad=True))
-    gradients = tl.grad(total, leaves)
-    of_weights = in_pytorch_layout(ours, tl.grad(total, ours.parameters())) if bias else {}
-
-    their_total, their_ends, their_leaves = loss(theirs, lambda a: torch.tensor(a, requires_grad=True))
-    their_total.backward()
-    close: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-12}
-    for a, b in zip(ends, their_ends, strict=True):
-        np.testing.assert_allclose(a.numpy(), b.detach().numpy(), **close)
-    for a, b in zip(gradients, their_leaves, strict=True):
-        np.testing.assert_allclose(a.numpy(), b.grad.numpy(), **close)
-    for name, g in of_weights.items():
-        if name != "bias_hh":  # ours has one bias, whose gradient is that of each of the two
-            np.testing.assert_allclose(g, getattr(theirs, name).grad.numpy(), **close)
-            if name == "bias_ih":
-                np.testing.assert_allclose(g, theirs.bias_hh.grad.numpy(), **close)
 
 
 # ── how weights start ──────────────────────────────────────────────────────────────────────────
@@ -285,25 +228,7 @@ def test_float32_is_float64_rounded() -> None:
     np.testing.assert_allclose(narrow(x.astype(np.float32))[0].numpy(), wide(x)[0].numpy(), rtol=1e-5)
 
 
-def test_rnn_dtype_and_repr() -> None:
-    cell = RNNCell(4, 3, dtype=np.float32)
-    assert cell([1.0, 2, 3, 4]).dtype == np.float32
-    assert repr(cell) == "RNNCell(4, 3, 24 parameters, float32)"
-
-
 # ── states ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_missing_state_is_zeros() -> None:
-    cell = shaken(LSTMCell(4, 3))
-    for x in (draw(4), draw(5, 4)):
-        zeros = np.zeros((*x.shape[:-1], 3))
-        expected = cell(x, (zeros, zeros))[0].numpy()
-        assert (cell(x)[0].numpy() == expected).all()
-        assert (cell(x, (None, zeros))[0].numpy() == expected).all()
-        assert (cell(x, (zeros, None))[0].numpy() == expected).all()
-    rnn = shaken(RNNCell(4, 3))
-    assert (rnn(draw(4)).numpy() == rnn(draw(4), np.zeros(3)).numpy()).all()
 
 
 @pytest.mark.parametrize(("cell", "states"), [(LSTMCell(4, 3), ("h0", "c0")), (RNNCell(4, 3), ("h0",))])
@@ -314,60 +239,7 @@ def test_a_missing_state_has_a_gradient(cell: Any, states: tuple[str, ...]) -> N
         assert flow.norms(name) > 0
 
 
-@pytest.mark.parametrize("wrong", [(4,), (1, 3), (2, 4), (3, 2), (), (2, 1, 3)])
-def test_a_state_is_never_broadcast(wrong: tuple[int, ...]) -> None:
-    cell, right = LSTMCell(4, 3), np.zeros((2, 3))
-    with pytest.raises(ValueError, match=r"takes h of shape \(2, 3\) beside x of shape \(2, 4\)"):
-        cell(np.zeros((2, 4)), (np.zeros(wrong), right))
-    with pytest.raises(ValueError, match=r"takes c of shape \(2, 3\)"):
-        cell(np.zeros((2, 4)), (right, np.zeros(wrong)))
-    with pytest.raises(ValueError, match=r"RNNCell\(4, 3\) takes h of shape"):
-        RNNCell(4, 3)(np.zeros((2, 4)), np.zeros(wrong))
-
-
-def test_one_state_for_a_batch_or_a_batch_of_states_for_one_is_an_error() -> None:
-    cell = LSTMCell(4, 3)
-    with pytest.raises(ValueError, match="not broadcast"):
-        cell(np.zeros((2, 4)), (np.zeros(3), np.zeros(3)))
-    with pytest.raises(ValueError, match="not broadcast"):
-        cell(np.zeros(4), (np.zeros((1, 3)), np.zeros((1, 3))))
-
-
-@pytest.mark.parametrize("wrong", [(3,), (2, 5), (), (2, 3, 4)])
-@pytest.mark.parametrize("cell", [LSTMCell(4, 3), RNNCell(4, 3)], ids=["LSTM", "RNN"])
-def test_an_input_of_the_wrong_shape_is_an_error(cell: Any, wrong: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"takes x of shape \(batch, 4\) or \(4,\)"):
-        cell(np.zeros(wrong))
-
-
-def test_a_state_that_is_no_pair_is_an_error() -> None:
-    cell, s = LSTMCell(4, 3), np.zeros(3)
-    wrong: list[Any] = [s, tl.tensor(s), (s,), (s, s, s), {"h": s, "c": s}]
-    for state in wrong:
-        with pytest.raises(TypeError, match=r"pair \(h, c\)"):
-            cell(np.zeros(4), state)
-
-
-def test_another_dtype_is_an_error_that_says_how_to_mend_it() -> None:
-    cell, s = LSTMCell(4, 3), np.zeros(3)
-    with pytest.raises(
-        TypeError, match=r"float64, .*float32: .*\.astype\(np\.float64\) or build it with dtype=np\.float32"
-    ):
-        cell(np.zeros(4, np.float32))
-    with pytest.raises(TypeError, match="computes in float64"):
-        cell(np.zeros(4), (s, s.astype(np.float32)))
-    with pytest.raises(TypeError, match="computes in float32"):
-        RNNCell(4, 3, dtype=np.float32)(np.zeros(4))
-    with pytest.raises(TypeError, match=r"int64: convert it with \.astype\(np\.float64\)$"):  # no cell is of integers
-        cell(np.zeros(4, np.int64))
-
-
 def test_constructors_refuse_what_makes_no_cell() -> None:
-    for sizes in ((0, 3), (4, 0), (-1, 3)):
-        with pytest.raises(ValueError, match="must be at least 1"):
-            LSTMCell(*sizes)
-        with pytest.raises(ValueError, match="must be at least 1"):
-            RNNCell(*sizes)
     for wrong, says in (
         ({"gate_layers": 0}, "gate_layers"),
         ({"init": "orthogonal"}, "'uniform' or 'chrono'"),
@@ -403,31 +275,6 @@ def test_values_are_named_and_gates_scoped() -> None:
     assert all(n.name is not None for n in graph.nodes if n.kind == "parameter")
 
 
-def test_steps_are_numbered_from_the_step_before() -> None:
-    lstm, rnn = LSTMCell(2, 2), RNNCell(2, 2)
-    state: Any = None
-    h: Any = None
-    for t in range(1, 5):
-        state = lstm(np.zeros(2), state)
-        h = rnn(np.zeros(2), h)
-        assert str(state[0].scope) == f"lstm[{t}]"
-        assert str(h.scope) == f"rnn[{t}]"
-    assert str(lstm(np.zeros(2))[0].scope) == "lstm[1]"  # a new sequence
-    assert str(lstm(np.zeros(2), (h, h))[0].scope) == "lstm[1]"  # begun with the state of another network
-
-
-def test_a_step_that_the_user_numbers_is_not_numbered_again() -> None:
-    cell = LSTMCell(2, 2)
-    with tl.scope("sentence", step=7):
-        h, c = cell(np.zeros(2))
-        with tl.scope("layer 2"):
-            h2, _ = cell(h)
-    assert str(h.scope) == "sentence[7] / lstm"
-    assert str(h2.scope) == "sentence[7] / layer 2 / lstm"
-    with tl.scope("encoder"):  # a name without a number leaves the counting to the cell
-        assert str(cell(np.zeros(2), (h, c))[0].scope) == "encoder / lstm[1]"
-
-
 def test_under_no_grad_a_step_gives_the_same_numbers_and_keeps_nothing() -> None:
     cell = shaken(LSTMCell(4, 3, peephole=True))
     x = draw(4)
@@ -437,13 +284,6 @@ def test_under_no_grad_a_step_gives_the_same_numbers_and_keeps_nothing() -> None
     assert (step.h.numpy() == expected).all()
     assert not step.h.requires_grad
     assert step.h.inputs == ()
-
-
-def test_the_users_tensors_keep_their_names() -> None:
-    h, c = tl.tensor(np.zeros(3), name="mine"), tl.tensor(np.zeros(3), requires_grad=True)
-    LSTMCell(4, 3, forget_gate=False)(np.zeros(4), (h, c))
-    assert h.name == "mine"
-    assert c.name is None
 
 
 def test_a_parameter_is_a_leaf_that_always_needs_a_gradient() -> None:

@@ -192,13 +192,6 @@ def test_load_takes_another_models_parameters_and_the_other_byte_order() -> None
             assert (a == b).all()
 
 
-def test_load_takes_the_parameters_of_another_module() -> None:
-    one, other = tl.nn.Linear(2, 1, rng=0), tl.nn.Linear(2, 1, rng=1)
-    other.load_state_dict(dict(one.named_parameters()))
-    np.testing.assert_array_equal(other.W.numpy(), one.W.numpy())
-    assert other.W is not one.W
-
-
 def test_load_takes_lists_and_other_precisions() -> None:
     cell = RNNCell(1, 1, dtype=np.float32)
     cell.load_state_dict({"W_h": [[1], [2]], "b_h": np.array([3.0])})

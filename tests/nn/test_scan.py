@@ -9,7 +9,6 @@ import itertools
 import pickle
 import sys
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 
@@ -326,35 +325,6 @@ def test_one_cell_in_two_layers() -> None:
         found.append(gradients(cell, (tl.scan(cell, middle, compiled=compiled)[0] ** 2).sum(), x))
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("make", [LSTMCell, GRUCell])
-def test_threads(make: Any) -> None:
-    cell = make(4, 3)
-    x = tl.tensor(random_inputs(cell, 20, 2)[0], requires_grad=True)
-    shared = (tl.scan(cell, x)[0] ** 2).sum()
-    right = gradients(cell, shared, x)
-
-    def work(k: int) -> list[Any]:
-        return gradients(cell, shared if k % 2 else (tl.scan(cell, x)[0] ** 2).sum(), x)
-
-    with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(work, range(16)):
-            for a, b in zip(found, right, strict=True):
-                np.testing.assert_array_equal(a, b)
-
-
-def test_a_gradient_stays_when_its_buffers_are_used_again() -> None:
-    cell = shaken(LSTMCell(4, 3))
-    xs, state = random_inputs(cell, 5, 2)
-    leaves = [tl.tensor(s, requires_grad=True) for s in state]
-
-    def gradients(weight: float) -> list[Any]:
-        return [g.numpy() for g in tl.grad(weight * tl.scan(cell, xs, tuple(leaves))[0].sum(), leaves)]
-
-    once = gradients(1.0)
-    for first, second in zip(once, gradients(2.0), strict=True):
-        np.testing.assert_allclose(2 * first, second, rtol=1e-12)
 
 
 def test_no_grad_gives_the_same_values_without_a_graph() -> None:
