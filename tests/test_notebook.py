@@ -412,7 +412,7 @@ def test_a_forget_bias_that_decides_nothing_is_not_told():
 def test_a_run_that_is_read_again_has_its_curve(tmp_path):
     trainer = trained(200)
     rows = [*trainer.reports, {"step": 300, "loss": 7.0, "sequences": 9600}]  # written after the checkpoint
-    save(tmp_path, trainer.checkpoint(), None)
+    save(tmp_path, trainer.checkpoint())
     (tmp_path / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
     checkpoint = load(tmp_path)
     assert checkpoint.metrics == trainer.reports
@@ -424,7 +424,7 @@ def test_a_run_that_is_read_again_has_its_curve(tmp_path):
 def test_metrics_that_are_none_are_left_out(tmp_path):
     trainer = trained(1)
     rows = [{"step": 1}, {"step": 1, "sequences": EVIL, "loss": 1.0}, {"step": 1, "sequences": 32, "loss": None}]
-    save(tmp_path, trainer.checkpoint(), None)
+    save(tmp_path, trainer.checkpoint())
     (tmp_path / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
     page = Page(load(tmp_path)._repr_html_())
     assert "svg" not in page.tags

@@ -1,7 +1,7 @@
-"""Attributes read or set at one moment, so that what belongs together is never seen, or left, in parts.
+"""Attributes set at one moment, so that what belongs together is never left in parts.
 
-CPython looks for signals, and lets other threads run, between two instructions of a program. Each of these functions
-does all its work in one instruction: Ctrl-C comes before or after it.
+CPython looks for signals, and lets other threads run, between two instructions of a program. `set_all` does all its
+work in one: Ctrl-C comes before or after it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,6 @@ from itertools import starmap
 from typing import Any
 
 Change = tuple[Any, str, Any]  # an object, the name of its attribute, the new value
-
-
-def get_all(places: Sequence[tuple[Any, str]]) -> list[Any]:
-    """The values of attributes, each an object and a name, as they are at one moment."""
-    return list(starmap(getattr, places))
 
 
 def set_all(changes: Sequence[Change]) -> None:

@@ -106,7 +106,7 @@ WORDS = {  # by where they stand
     "data": ["text.txt", "series.txt", "folder", "run/checkpoint.npz"],
     "file": ["text.txt", "series.txt", "-"],
     "out": ["new", "new/deep/a.svg", "a.dot", "b.json", "c.html", "text.txt", "folder", "loop", "run"],
-    "model": ["run", "run/checkpoint.npz", "run/previous.npz"],
+    "model": ["run", "run/checkpoint.npz"],
     "checkpoint": ["run", "run/checkpoint.npz"],
     "resume": ["run"],
     "cells": ["rnn", "lstm", "lstm,rnn", "lstm-2", "chrono", "lstm,lstm"],

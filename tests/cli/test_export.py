@@ -18,7 +18,7 @@ def keep(folder, task="adding", cell="lstm", steps=3, **options):
     for _ in trainer.run():
         pass
     folder.mkdir()
-    save(folder, trainer.checkpoint(), None)
+    save(folder, trainer.checkpoint())
     return folder
 
 

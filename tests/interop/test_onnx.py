@@ -171,7 +171,7 @@ def test_a_trained_run(tmp_path: Path, kind: str) -> None:
     trainer = train.Trainer(train.Settings("adding", {"length": 10}, kind, hidden=5, steps=20, batch=8, seed=3))
     for _ in trainer.run():
         pass
-    train.save(tmp_path, trainer.checkpoint(), None)
+    train.save(tmp_path, trainer.checkpoint())
     network = train.load(tmp_path).best_network()
     path = door.export([network.layer, network.readout], tmp_path / "m.onnx")
     x = tasks.make("adding", length=10).batch(np.random.default_rng(0), 6).x.astype(np.float32)

@@ -100,15 +100,13 @@ def test_a_read_only_directory_is_refused_by_its_name(here: Path) -> None:
 
 
 def test_a_disk_that_fills_up_while_training_keeps_the_last_checkpoint(here: Path) -> None:
-    room = os.path.getsize("run/checkpoint.npz") // 1024 * 5 // 2  # for two, and the third is the one too many
+    room = os.path.getsize("run/checkpoint.npz") // 1024 * 3 // 2  # for one, and the second is the one too many
     mount = f"rm -r disk/run && mount -t tmpfs -o size={room}k none disk"
     argv = [*TRAIN, "--out", "disk/run", "--save-every", "0", "--quiet"]
     ((status, said),) = private(here, mount, [argv])
     refused(status, said, "cannot write into 'disk/run': No space left on device")
     names = set(os.listdir("seen/run"))
-    assert (
-        {"config.json", "checkpoint.npz"} <= names <= {"config.json", "checkpoint.npz", "previous.npz", "metrics.jsonl"}
-    )
+    assert {"config.json", "checkpoint.npz"} <= names <= {"config.json", "checkpoint.npz", "metrics.jsonl"}
     kept = load(here / "seen" / "run").about["steps"]
     assert kept < 3
     assert main(["train", "--resume", "seen/run", "--quiet"]) == 0  # with room again, it goes on to the same bits
@@ -174,9 +172,7 @@ def test_an_archive_of_another_kind_is_refused(change: str, argv: list[str], her
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "text", "picture", "missing", "loop"])
 @pytest.mark.parametrize("argv", [["sample"], ["explain", "--model"], ["train", "--resume"]])
-def test_a_checkpoint_swapped_for_something_else_is_refused_and_the_one_before_stays(
-    kind: str, argv: list[str], here: Path, capsys
-) -> None:
+def test_a_checkpoint_swapped_for_something_else_is_refused(kind: str, argv: list[str], here: Path, capsys) -> None:
     path = here / "run" / "checkpoint.npz"
     path.unlink()
     match kind:
@@ -192,15 +188,12 @@ def test_a_checkpoint_swapped_for_something_else_is_refused_and_the_one_before_s
             path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(1000))
         case "loop":
             path.symlink_to(path)
-    before = (here / "run" / "previous.npz").read_bytes()
     assert main([*argv, "run"]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert "run/checkpoint.npz" in err
-    assert (here / "run" / "previous.npz").read_bytes() == before
-    assert load(here / "run" / "previous.npz").about["steps"] > 0
     if kind in ("text", "picture"):
-        with pytest.raises(CheckpointError, match=r"the one before it is kept: .*previous"):
+        with pytest.raises(CheckpointError, match="is damaged or no checkpoint"):
             load("run")
 
 

@@ -6,8 +6,8 @@ Training stops when the criterion of the task's source is met, for text and seri
 batches; the last line says what was reached, and where a run ends unsolved, what was measured to solve the task.
 `tinygrad-lstm tasks` lists the tasks; `tasks TASK` says what error and right mean there.
 
-With --out RUN the run is kept in a directory: checkpoint.npz (with the one before as previous.npz), config.json and
-metrics.jsonl. Ctrl-C saves and stops; --resume RUN goes on to the same bits as a run that was never interrupted.
+With --out RUN the run is kept in a directory: checkpoint.npz, config.json and metrics.jsonl. Ctrl-C saves and stops;
+--resume RUN goes on to the same bits as a run that was never interrupted.
 
 examples:
   tinygrad-lstm train order4 --cell lstm --init chrono --hidden 8
@@ -156,14 +156,14 @@ def _train(
     trainer: Trainer, out: Path | None, save_every: float, say: Callable[[str], None], stopped: list[int]
 ) -> None:
     """Train to the end or until it is told to stop, saying how far it is and keeping it in `out`."""
-    first, last = trainer.steps, None
+    first = trainer.steps
     begun = printed = saved = time.monotonic()
 
     def keep() -> None:
-        nonlocal last, saved
+        nonlocal saved
         if out is not None:
             try:
-                last = save(out, trainer.checkpoint(), last)
+                save(out, trainer.checkpoint())
             except OSError as error:
                 raise UserError(f"cannot write into '{out}': {reason(error)}") from error
         saved = time.monotonic()

@@ -24,7 +24,7 @@ from ..tasks.notation import named
 from .model import KINDS, Network
 from .settings import Settings
 
-CURRENT, PREVIOUS, CONFIG, METRICS = "checkpoint.npz", "previous.npz", "config.json", "metrics.jsonl"
+CURRENT, CONFIG, METRICS = "checkpoint.npz", "config.json", "metrics.jsonl"
 FORMAT = "tinygrad-lstm checkpoint 1"
 
 # What `Checkpoint.about` must say for a run to go on, and as what: a tuple is a choice, a list may also be null. An
@@ -145,19 +145,15 @@ def begin(directory: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     write_atomically(Path(directory) / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
-def save(directory: str | os.PathLike[str], checkpoint: Checkpoint, last: bytes | None = None) -> bytes:
-    """Write metrics.jsonl, a line of JSON a report, and checkpoint.npz into a run's directory; return the bytes of it.
+def save(directory: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write metrics.jsonl, a line of JSON a report, and checkpoint.npz into a run's directory.
 
-    What this process wrote before (`last`) stays as previous.npz. A kill at any moment leaves a whole checkpoint.npz.
-    Raises OSError where the system refuses.
+    A kill at any moment leaves a whole checkpoint.npz. Raises OSError where the system refuses.
     """
-    directory, data = Path(directory), checkpoint.to_bytes()
+    directory = Path(directory)
     rows = (json.dumps(row, allow_nan=False) + "\n" for row in checkpoint.metrics)
     write_atomically(directory / METRICS, "".join(rows))
-    if last is not None:
-        write_atomically(directory / PREVIOUS, last)
-    write_atomically(directory / CURRENT, data)
-    return data
+    write_atomically(directory / CURRENT, checkpoint.to_bytes())
 
 
 def locate(run: str | os.PathLike[str]) -> Path:
@@ -183,10 +179,8 @@ def load(run: str | os.PathLike[str], cell: type[Cell] | None = None) -> Checkpo
         ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, NotImplementedError, RuntimeError,
         OverflowError, MemoryError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
-        spare = path.parent / PREVIOUS
-        kept = f"; the one before it is kept: {spare}" if path.name == CURRENT and spare.exists() else ""
-        raise CheckpointError(f"{path} is damaged or no checkpoint: {_why(error)}{kept}") from error
-    if path.name not in (CURRENT, PREVIOUS):
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {_why(error)}") from error
+    if path.name != CURRENT:
         return checkpoint
     rows = read_metrics(path.parent / METRICS)
     return replace(checkpoint, metrics=[row for row in rows if row["step"] <= checkpoint.about["steps"]])

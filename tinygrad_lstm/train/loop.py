@@ -17,7 +17,7 @@ from ..nn import losses
 from ..optim import Adam, clip_grad_norm
 from ..tasks import Batch, Exam
 from ..tensor import Tensor
-from ..whole import Change, becoming, get_all, set_all
+from ..whole import Change, becoming, set_all
 from .checkpoint import Checkpoint
 from .settings import Settings
 
@@ -43,7 +43,7 @@ class Trainer:
     loss. `reports` are the rows that `report` has given.
     `checkpoint` and `restore` take and give back everything, so that a run that was interrupted goes on to the same
     bits as one that was not. A step is whole or not begun: an exception at any moment of it, Ctrl-C's too, leaves
-    the run as it was before the step or as it is after. So a checkpoint may be taken at any moment, in any thread.
+    the run as it was before the step or as it is after. So a checkpoint may be taken after either.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -169,42 +169,30 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Everything, as arrays and plain values."""
-        now, weights = self._now()
         parts = {
-            "weights": weights,
-            "optimiser": now.optimiser.state_dict(),
-            "task": now.task.state(),
-            "best": {} if now.best is None else now.best[2],
-            "window": {"errors": now.errors, "rights": now.rights},
-            "recent": {"losses": np.array(now._recent), "norms": np.array(now._norms)},
-            "carried": {} if now.carried is None else {str(k): s.numpy() for k, s in enumerate(_states(now.carried))},
+            "weights": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "task": self.task.state(),
+            "best": {} if self.best is None else self.best[2],
+            "window": {"errors": self.errors, "rights": self.rights},
+            "recent": {"losses": np.array(self._recent), "norms": np.array(self._norms)},
+            "carried": {} if self.carried is None else {str(k): s.numpy() for k, s in enumerate(_states(self.carried))},
         }
         arrays = {f"{part}/{name}": array for part, values in parts.items() for name, array in values.items()}
         about: dict[str, Any] = {
-            "settings": now.settings.as_dict(),
-            **{k: getattr(now.task, k) for k in ("inputs", "outputs", "length")},
-            **{k: getattr(now, k) for k in ("steps", "sequences", "seconds")},
-            "solved": now.solved if now.task.criterion.stop else None,
-            "task": now.task.about(),
-            "baseline": [float(now.task.baseline.loss), now.task.baseline.how],
-            "criterion": now.task.criterion.text,
-            "exam": None if now.exam is None else [now.exam.passed, now.exam.score, now.exam.found],
-            "best": None if now.best is None else list(now.best[:2]),
-            "generator": now.rng.bit_generator.state,
+            "settings": self.settings.as_dict(),
+            **{k: getattr(self.task, k) for k in ("inputs", "outputs", "length")},
+            **{k: getattr(self, k) for k in ("steps", "sequences", "seconds")},
+            "solved": self.solved if self.task.criterion.stop else None,
+            "task": self.task.about(),
+            "baseline": [float(self.task.baseline.loss), self.task.baseline.how],
+            "criterion": self.task.criterion.text,
+            "exam": None if self.exam is None else [self.exam.passed, self.exam.score, self.exam.found],
+            "best": None if self.best is None else list(self.best[:2]),
+            "generator": self.rng.bit_generator.state,
         }
-        cell = now.settings.cell
-        return Checkpoint(arrays, as_plain("the run", about), [*now.reports], None if isinstance(cell, str) else cell)
-
-    def _now(self) -> tuple[Trainer, dict[str, npt.NDArray[Any]]]:
-        """A copy of this trainer and its weights by name, of one moment: another thread may be training it."""
-        named = dict(self.network.named_parameters())
-        now, optimiser = copy(self), copy(self.optimiser)
-        pairs = [(this, that, k) for this, that in ((self, now), (self.optimiser, optimiser)) for k in vars(this)]
-        values = get_all([*((this, k) for this, _, k in pairs), *((x, "_array") for x in named.values())])
-        for (_, that, k), value in zip(pairs, values, strict=False):
-            setattr(that, k, value)
-        now.optimiser = optimiser
-        return now, {name: np.array(a, order="C") for name, a in zip(named, values[len(pairs) :], strict=True)}
+        cell = self.settings.cell
+        return Checkpoint(arrays, as_plain("the run", about), [*self.reports], None if isinstance(cell, str) else cell)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to where `checkpoint` was taken, by a run with the same settings (but for `steps`).
