@@ -4,9 +4,7 @@ import csv
 import math
 import os
 import re
-import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 
@@ -232,14 +230,3 @@ def test_progress_is_for_a_terminal_alone(capsys, bare, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     main(["flow", *SMALL])
     assert "RNN, seed 0: cell 1 of 6" in capsys.readouterr().err
-
-
-def test_output_in_a_terminal_without_unicode(here):
-    command = [sys.executable, "-m", "tinygrad_lstm", "flow", "--lag", "2", "--seeds", "1", "--cells", "lstm1"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, timeout=60
-    )
-    assert done.returncode == 0
-    without_charts = 'note: tables only; the extra that draws the charts: pip install "tinygrad-lstm[charts]"\n'
-    assert done.stderr == ("" if find_spec("matplotlib") else without_charts)
-    assert "\\u" not in done.stdout.replace("\\u2500", "")

@@ -104,22 +104,6 @@ def test_a_command_imports_only_its_own_module():
     assert done.stdout.splitlines()[-1] == "['tinygrad_lstm.cli.errors', 'tinygrad_lstm.cli.terminal']"
 
 
-def test_a_reader_who_leaves_early_is_no_error(tmp_path):
-    command = f'"{sys.executable}" -m tinygrad_lstm explain "a b c" --format dot | head -n 1'
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=60)
-    assert done.stderr == ""
-    assert done.stdout.startswith("The gradient says")
-
-
-def test_output_in_a_terminal_without_unicode(tmp_path):
-    import os
-
-    done = run("explain", "é", "--format", "dot", cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"})
-    assert done.returncode == 0
-    assert "\\xe9" in done.stdout
-    assert done.stderr == ""
-
-
 @pytest.mark.parametrize("argv", [["--help"], ["tasks"], ["tasks", "--json"], ["train", "sine", "--steps", "1"]])
 def test_a_process_without_standard_output_runs_all_the_same(argv, monkeypatch):
     """As under pythonw, or with `>&-` in a shell: Python then has None in its place."""
