@@ -223,24 +223,24 @@ def test_a_value_assigned_after_its_use_is_an_error() -> None:
 
 
 def test_2000_steps_are_fast_and_small() -> None:
-    T = 2000
     cell = LSTMCell(4, 8, forget_bias=3.0)
-    xs = np.random.default_rng(0).normal(size=(T, 4))
+
+    def norms(T: int) -> Any:
+        state: Any = None
+        for x in np.random.default_rng(0).normal(size=(T, 4)):
+            state = cell(x, state)
+        return tl.trace_gradients(state[0].sum()).norms("c")
+
     gc.collect()
     tracemalloc.start()
     try:
-        state: Any = None
-        for x in xs:
-            state = cell(x, state)
-        flow = tl.trace_gradients(state[0].sum())
-        norms = flow.norms("c")
+        norms(200)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert norms.shape == (T,)
-    assert peak < 500e6
+    assert peak < 50e6
     start = time.perf_counter()
-    tl.trace_gradients(state[0].sum())
+    assert norms(2000).shape == (2000,)
     assert time.perf_counter() - start < 20  # about one second; the bound is for a busy machine
 
 
