@@ -70,15 +70,11 @@ class OverTime(Module):
         With `lengths`, one for each sequence of the batch, steps beyond them do not count: out is 0 there, the last
         states are those of each sequence's own last step, and the reverse direction starts there.
         """
-        xs = given(xs, self.dtype)
-        alone = xs.ndim == 2
-        xs = self._sequences(xs)
-        if alone and lengths is not None:
-            raise ValueError(f"{self._label} takes lengths with a batch: cut the one sequence instead, xs[:length]")
-        T, batch, _ = xs.shape
+        xs = self._sequences(given(xs, self.dtype))
+        T, *batch, _ = xs.shape
         ends = lengths_of(lengths, T, batch)
         names = self.cells[0].states
-        states = [self._states(s, f"{name}0", () if alone else (batch,))
+        states = [self._states(s, f"{name}0", batch)
                   for s, name in zip(self.cells[0].given_states(state), names, strict=True)]  # fmt: skip
         lasts: list[list[Tensor]] = []
         for layer in range(self.num_layers):
@@ -93,9 +89,7 @@ class OverTime(Module):
                     lasts.append([last] if len(names) == 1 else last)
             xs = outs[0] if len(outs) == 1 else f.concat(outs, axis=-1)
         together = [f.stack(s) for s in zip(*lasts, strict=True)]
-        if alone:
-            xs, together = xs[:, 0], [s[:, 0] for s in together]
-        elif self.batch_first:
+        if self.batch_first and batch:
             xs = xs.transpose(1, 0, 2)
         return xs, (together[0] if len(names) == 1 else tuple(together))
 
@@ -104,7 +98,7 @@ class OverTime(Module):
         return f"layer {layer + 1}" + (" reverse" if direction else "")
 
     def _sequences(self, xs: Tensor) -> Tensor:
-        """xs as (T, batch, input), one sequence as a batch of one."""
+        """xs as (T, batch, input), or (T, input) for one sequence."""
         if xs.ndim not in (2, 3) or xs.shape[-1] != self.input_size or 0 in xs.shape:
             axes = f"(batch, T, {self.input_size})" if self.batch_first else f"(T, batch, {self.input_size})"
             raise ValueError(
@@ -112,19 +106,17 @@ class OverTime(Module):
                 f"got {describe(xs)}"
             )
         self.cells[0]._checked(xs, self._label)
-        if xs.ndim == 2:
-            return xs[:, None]
-        return xs.transpose(1, 0, 2) if self.batch_first else xs
+        return xs.transpose(1, 0, 2) if self.batch_first and xs.ndim == 3 else xs
 
-    def _states(self, state: Any, name: str, batch: tuple[int, ...]) -> list[Any]:
-        """A state (layers * directions, *batch, hidden) cut into those of the cells, for a batch of one if for none."""
+    def _states(self, state: Any, name: str, batch: Sequence[int]) -> list[Any]:
+        """A state (layers * directions, *batch, hidden) cut into those of the cells."""
         if state is None:
             return [None] * len(self.cells)
         state = given(state, self.dtype)
         shape = (len(self.cells), *batch, self.hidden_size)
         if state.shape != shape:
             raise ValueError(f"{self._label} takes {name} of shape {shape}, got {describe(state)}")
-        return list(self.cells[0]._checked(state if batch else state[:, None], self._label))
+        return list(self.cells[0]._checked(state, self._label))
 
     @property
     def _label(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from operator import is_
@@ -54,12 +54,10 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
         )
     cell._checked(xs)
     before = [cell._state(s, name, xs.shape[1:]) for s, name in zip(cell.given_states(state), cell.states, strict=True)]
-    alone = xs.ndim == 2
+    ends, alone = lengths_of(lengths, len(xs), xs.shape[1:-1]), xs.ndim == 2
     if alone:
-        if lengths is not None:
-            raise ValueError("lengths go with a batch of sequences: cut a single one, xs[:length]")
         xs, before = xs.reshape(len(xs), 1, -1), [s.reshape(1, -1) for s in before]
-    if (ends := lengths_of(lengths, len(xs), xs.shape[1])) is not None:
+    if ends is not None:
         # What is beyond a sequence is as its last step: harmless, whatever it held.
         xs = xs[np.minimum(np.arange(len(xs))[:, None], ends - 1), np.arange(len(ends))]
     program, recording = program_of(cell) if compiled else (None, None)
@@ -76,13 +74,15 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
     return hs, (last[0] if len(last) == 1 else tuple(last))
 
 
-def lengths_of(given: Any, T: int, batch: int) -> Lengths:
+def lengths_of(given: Any, T: int, batch: Sequence[int]) -> Lengths:
     """Lengths as an array, None for None. Raises ValueError for what are no lengths of these sequences."""
     if given is None:
         return None
+    if not batch:
+        raise ValueError("lengths go with a batch of sequences: cut a single one, xs[:length]")
     lengths = np.asarray(given)
-    if lengths.shape != (batch,) or lengths.dtype.kind not in "iu":
-        raise ValueError(f"lengths must be one whole number for each of {batch} sequences, got {given!r}")
+    if lengths.shape != (*batch,) or lengths.dtype.kind not in "iu":
+        raise ValueError(f"lengths must be one whole number for each of {batch[0]} sequences, got {given!r}")
     if lengths.min() < 1 or lengths.max() > T:
         raise ValueError(f"lengths must lie between 1 and {T}, the steps of xs, got {given!r}")
     return lengths.astype(np.intp)
