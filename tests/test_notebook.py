@@ -291,7 +291,7 @@ def test_a_cell_of_ones_own_is_shown_by_its_own_names():
 
 
 def flow_leaf(flow, name):
-    return next(x for x in flow._graph.tensors if x.name == name)
+    return next(x for x in map(flow.tensor, flow.nodes) if x.name == name)
 
 
 def test_a_flow_of_a_thousand_steps_is_small():

@@ -101,7 +101,7 @@ def test_a_tensor_used_twice_by_one_operation_has_two_edges() -> None:
     b = a + a
     flow = tl.trace_gradients(b.sum())
     uses = flow.node(a).uses
-    assert [(edge.consumer is flow.node(b), edge.slot) for edge in uses] == [(True, 0), (True, 1)]
+    assert [(edge.consumer == flow.node(b), edge.slot) for edge in uses] == [(True, 0), (True, 1)]
     assert [edge.cotangent.tolist() for edge in uses if edge.cotangent is not None] == [[1, 1], [1, 1]]
     assert flow.gradient(a).tolist() == [2, 2]
     squared = tl.trace_gradients((a * a).sum())
@@ -196,7 +196,7 @@ def test_a_loss_that_is_a_leaf() -> None:
     flow = tl.trace_gradients(x)
     assert len(flow.nodes) == 1
     assert list(flow.edges) == []
-    assert flow.root is flow.node(x)
+    assert flow.root == flow.node(x)
     assert flow.gradient(x) == 1
     assert flow.root.uses == []
 

@@ -183,10 +183,10 @@ def test_it_is_the_flow(unrolled):
         assert paths[data["scope"]] == [str(scope) for scope in node.scopes]
         assert data["gradient_norm"] == node.norm
     ids = {data["id"]: node for data, node in zip(graph["nodes"], flow.nodes, strict=True)}
-    assert ids[graph["root"]] is flow.root
+    assert ids[graph["root"]] == flow.root
     for data, edge in zip(graph["edges"], flow.edges, strict=True):
-        assert ids[data["source"]] is edge.source
-        assert ids[data["consumer"]] is edge.consumer
+        assert ids[data["source"]] == edge.source
+        assert ids[data["consumer"]] == edge.consumer
         assert (data["slot"], data["cotangent_norm"]) == (edge.slot, edge.norm)
 
 

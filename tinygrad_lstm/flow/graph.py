@@ -1,6 +1,6 @@
 """A computation graph as plain data: nodes, edges (consumer, slot) and the cotangents that flowed along them.
 
-Drawing, tables and pages read this and nothing else; nodes and edges hold arrays, never Tensors of the graph.
+Drawing, tables and pages read this and nothing else.
 """
 
 from __future__ import annotations
@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from threading import Lock
 from typing import Any, NamedTuple, cast
-from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
 
 from ..autodiff import propagate
-from ..machine import free_in_forks, without_collector
+from ..machine import without_collector
 from ..messages import describe
 from ..nn import Parameter
-from ..scope import adjoint, scope
+from ..scope import adjoint
 from ..shown import Shown
 from ..tensor import Tensor
 from .crossings import Link, Mark, as_marks, by_crossings
@@ -49,36 +47,74 @@ class ScopeName(NamedTuple):
         return self.name if self.step is None else f"{self.name}[{self.step}]"
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(repr=False, unsafe_hash=True)
 class Node:
-    """One value of the graph: the output of an operation, or a leaf.
+    """One value of the graph: the output of an operation, or a leaf. Nodes of one flow are equal by their number.
 
-    `kind` is "op", "parameter" (an nn.Parameter), "input" (a leaf that needs a gradient, or has a
-    name) or "constant". `op` and `symbol` are the primitive's, None for a leaf. `scopes` is the path
-    outermost first, empty for a leaf. `gradient` is the derivative of the root with respect to this
-    value, None where it was not computed.
+    What it tells is looked up in the flow, which holds no nodes: nothing refers to itself in a circle, and what is
+    dropped is freed at once.
     """
 
+    flow: Flow
     id: int
-    kind: str
-    op: str | None
-    symbol: str | None
-    name: str | None
-    scopes: tuple[ScopeName, ...]
-    value: Array
-    params: dict[str, Any]
-    seed: Array | None
-    _graph: _Graph
+    _tensor: Tensor = field(compare=False)
+
+    @property
+    def kind(self) -> str:
+        """One of "op", "parameter" (an nn.Parameter), "input" (a leaf with a gradient or a name), "constant"."""
+        x = self._tensor
+        if x.primitive is not None:
+            return "op"
+        return "parameter" if isinstance(x, Parameter) else "input" if x.requires_grad or x.name else "constant"
+
+    @property
+    def op(self) -> str | None:
+        """The name of the primitive, None for a leaf."""
+        primitive = self._tensor.primitive
+        return None if primitive is None else primitive.name
+
+    @property
+    def symbol(self) -> str | None:
+        """The sign of the primitive, None for a leaf."""
+        primitive = self._tensor.primitive
+        return None if primitive is None else primitive.symbol
+
+    @property
+    def name(self) -> str | None:
+        """What the user, or a cell, called it."""
+        return self._tensor.name
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the operation was told beside its inputs, such as an axis; empty for a leaf."""
+        return {} if self._tensor.primitive is None else self._tensor.params
+
+    @cached_property
+    def scopes(self) -> tuple[ScopeName, ...]:
+        """The path of the scope in which it was made, outermost first; empty for a leaf."""
+        made_in = None if self._tensor.primitive is None else self._tensor.scope
+        return tuple(ScopeName(s.name, s.step) for s in made_in.path) if made_in else ()
+
+    @cached_property
+    def value(self) -> Array:
+        """Its array when the graph was traced, read-only."""
+        return _locked(self.flow._leaves.get(self._tensor, self._tensor._array).view())
+
+    @property
+    def seed(self) -> Array | None:
+        """Of the root, the cotangent that the backward pass started from."""
+        return self.flow._seed if self._tensor is self.flow._root else None
 
     @cached_property
     def inputs(self) -> list[Edge]:
         """The edges into it, in the order of their slots."""
-        return self._graph.inputs(self.id)
+        inputs = self._tensor.inputs if self._tensor in self.flow._inside else ()
+        return [Edge(self.flow, self.flow._ids[x], self.id, slot) for slot, x in enumerate(inputs)]
 
     @cached_property
     def uses(self) -> list[Edge]:
         """The edges out of it, in the order in which their consumers were made."""
-        return self._graph.uses(self.id)
+        return [Edge(self.flow, self.id, consumer, slot) for consumer, slot in self.flow._links(self.id)]
 
     @property
     def adjoint_of(self) -> tuple[Node, int | None] | None:
@@ -86,7 +122,8 @@ class Node:
 
         With slot None it sums the terms of that consumer's own cotangent.
         """
-        return self._graph.adjoint_of(self.id)
+        made_in = self._tensor.scope
+        return (self.flow.node(made_in.op), made_in.slot) if isinstance(made_in, adjoint) else None
 
     @property
     def step(self) -> int | None:
@@ -98,8 +135,8 @@ class Node:
 
     @cached_property
     def gradient(self) -> Array | None:
-        """The sum of the cotangents of this value's uses: its gradient, None where not computed."""
-        terms = self._graph.cotangents(self.id)
+        """The derivative of the root by this value, the sum of the cotangents of its uses; None where not computed."""
+        terms = [edge.cotangent for edge in self.uses if edge.cotangent is not None]
         if self.seed is not None:
             terms.insert(0, self.seed)
         return _locked(np.asarray(reduce(np.add, terms))) if terms else None  # np.sum would first stack them all
@@ -119,21 +156,25 @@ class Node:
 class Edge:
     """One use of a value: `source` as input number `slot` of `consumer`, with the cotangent that came back along it."""
 
-    _graph: _Graph
+    flow: Flow
     _source: int
     _consumer: int
     slot: int
-    cotangent: Array | None = field(compare=False)
 
     @property
     def source(self) -> Node:
         """The node whose value is used."""
-        return self._graph.node(self._source)
+        return self.flow._nth(self._source)
 
     @property
     def consumer(self) -> Node:
         """The node that uses it."""
-        return self._graph.node(self._consumer)
+        return self.flow._nth(self._consumer)
+
+    @property
+    def cotangent(self) -> Array | None:
+        """What came back along it, None where not computed."""
+        return self.flow._cotangents.get(self.slot, {}).get(self.flow._tensors[self._consumer])
 
     @cached_property
     def norm(self) -> float | None:
@@ -144,115 +185,6 @@ class Edge:
         return f"<edge {self.source!r} -> {self.consumer!r} slot {self.slot}>"
 
 
-class _Graph:
-    """What a backward pass left, of which nodes and edges are made when they are first asked for.
-
-    A flow holds its nodes, a node holds its edges and this, and this holds Tensors and cotangents. The way back is
-    weak: it finds the node of a number as long as somebody holds it, and edges know their nodes by number alone. So
-    nothing refers to itself in a circle: what is dropped is freed at once, and Python's collector has nothing to find;
-    and a node that outlives its flow still leads to all others, which are made anew.
-    """
-
-    def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
-        self.root = root
-        self.operations = operations
-        self.seed = seed
-        self._cotangents = cotangents
-        # Leaves may be assigned later, so their arrays are kept now.
-        self._leaves = {x: x._array for op in operations for x in op.inputs if x.primitive is None}
-        self._leaves.setdefault(root, root._array)
-        self._known: dict[int, ref[Node]] = {}
-        self._making = free_in_forks(Lock())
-        self._paths: dict[scope | None, tuple[ScopeName, ...]] = {}
-
-    @cached_property
-    def ids(self) -> dict[Tensor, int]:
-        """Every Tensor with its number, in the order they were made, a leaf just before its first use."""
-        ids: dict[Tensor, int] = {}
-        for op in self.operations:
-            for x in (*op.inputs, op):
-                ids.setdefault(x, len(ids))
-            if isinstance(op.scope, adjoint):
-                ids.setdefault(op.scope.op, len(ids))
-        ids.setdefault(self.root, len(ids))
-        return ids
-
-    @cached_property
-    def tensors(self) -> list[Tensor]:
-        """The Tensor of every id."""
-        return list(self.ids)
-
-    def nodes(self) -> list[Node]:
-        with self._making, without_collector():  # a second thread finds the nodes of the first
-            return [self.node(id) for id in range(len(self.ids))]
-
-    def node(self, id: int) -> Node:
-        """The node of that id, the same one as long as anybody holds it."""
-        known = self._known.get(id)
-        if known is None or (node := known()) is None:
-            node = self._node(self.tensors[id], id)
-            self._known[id] = ref(node)
-        return node
-
-    def _node(self, x: Tensor, id: int) -> Node:
-        array = self._leaves.get(x, x._array).view()
-        array.flags.writeable = False
-        seed = self.seed if x is self.root else None
-        if x.primitive is None:
-            kind = "parameter" if isinstance(x, Parameter) else "input" if x.requires_grad or x.name else "constant"
-            return Node(id, kind, None, None, x.name, (), array, {}, seed, self)
-        if x.scope not in self._paths:
-            self._paths[x.scope] = tuple(ScopeName(s.name, s.step) for s in (x.scope.path if x.scope else ()))
-        path = self._paths[x.scope]
-        return Node(id, "op", x.primitive.name, x.primitive.symbol, x.name, path, array, x.params, seed, self)
-
-    def inputs(self, id: int) -> list[Edge]:
-        op = self.tensors[id]
-        inputs = op.inputs if op in self._inside else ()
-        return [self._edge(self.ids[x], id, slot) for slot, x in enumerate(inputs)]
-
-    def uses(self, id: int) -> list[Edge]:
-        return [self._edge(id, consumer, slot) for consumer, slot in self._links(id)]
-
-    def cotangents(self, id: int) -> list[Array]:
-        """Those of the uses of a value, which are the terms of its gradient; making the edges would take longer."""
-        found = [self._cotangent(consumer, slot) for consumer, slot in self._links(id)]
-        return [cotangent for cotangent in found if cotangent is not None]
-
-    def _edge(self, source: int, consumer: int, slot: int) -> Edge:
-        return Edge(self, source, consumer, slot, self._cotangent(consumer, slot))
-
-    def _cotangent(self, consumer: int, slot: int) -> Array | None:
-        return self._cotangents.get(slot, {}).get(self.tensors[consumer])
-
-    @cached_property
-    def _inside(self) -> set[Tensor]:
-        """The operations, to ask whether a Tensor is one: an adjoint may lead to one that is not."""
-        return set(self.operations)
-
-    @cached_property
-    def _table(self) -> tuple[npt.NDArray[np.intp], list[int]]:
-        """Of every edge the ids of its source and its consumer, and its slot, by source; where those of each begin.
-
-        In the order of their consumers. A list for each value would take more memory.
-        """
-        ids = self.ids
-        numbers = (n for op in self.operations for slot, x in enumerate(op.inputs) for n in (ids[x], ids[op], slot))
-        table = np.fromiter(numbers, np.intp).reshape(-1, 3)
-        table = table[np.argsort(table[:, 0], kind="stable")]
-        return table, np.searchsorted(table[:, 0], np.arange(len(ids) + 1)).tolist()
-
-    def _links(self, source: int) -> list[list[int]]:
-        """The uses of a value, as consumer and slot."""
-        table, starts = self._table
-        found: list[list[int]] = table[starts[source] : starts[source + 1], 1:].tolist()
-        return found
-
-    def adjoint_of(self, id: int) -> tuple[Node, int | None] | None:
-        scope = self.tensors[id].scope
-        return (self.node(self.ids[scope.op]), scope.slot) if isinstance(scope, adjoint) else None
-
-
 class Flow(Shown):
     """A graph with the cotangent of every edge. Made by `trace_gradients` (or, without any, `read_graph`).
 
@@ -260,21 +192,72 @@ class Flow(Shown):
     """
 
     def __init__(self, root: Tensor, operations: list[Tensor], cotangents: Cotangents, seed: Array | None) -> None:
-        """Keep what a backward pass left; nodes are made of it when first asked for.
+        """Keep what a backward pass left.
 
         `operations` are in the order they were made, cotangents those of every edge, by its slot and its consumer.
         """
-        self._graph = _Graph(root, operations, cotangents, seed)
+        self._root = root
+        self._operations = operations
+        self._seed = seed
+        self._cotangents = cotangents
+        # Leaves may be assigned later, so their arrays are kept now.
+        self._leaves = {x: x._array for op in operations for x in op.inputs if x.primitive is None}
+        self._leaves.setdefault(root, root._array)
 
     @cached_property
+    def _ids(self) -> dict[Tensor, int]:
+        """Every Tensor with its number, in the order they were made, a leaf just before its first use."""
+        ids: dict[Tensor, int] = {}
+        for op in self._operations:
+            for x in (*op.inputs, op):
+                ids.setdefault(x, len(ids))
+            if isinstance(op.scope, adjoint):
+                ids.setdefault(op.scope.op, len(ids))
+        ids.setdefault(self._root, len(ids))
+        return ids
+
+    @cached_property
+    def _tensors(self) -> list[Tensor]:
+        """The Tensor of every number."""
+        return list(self._ids)
+
+    @cached_property
+    def _inside(self) -> set[Tensor]:
+        """The operations, to ask whether a Tensor is one: an adjoint may lead to one that is not."""
+        return set(self._operations)
+
+    @cached_property
+    def _table(self) -> tuple[npt.NDArray[np.intp], list[int]]:
+        """Of every edge the ids of its source and its consumer, and its slot, by source; where those of each begin.
+
+        In the order of their consumers. A list for each value would take more memory.
+        """
+        ids = self._ids
+        numbers = (n for op in self._operations for slot, x in enumerate(op.inputs) for n in (ids[x], ids[op], slot))
+        table = np.fromiter(numbers, np.intp).reshape(-1, 3)
+        table = table[np.argsort(table[:, 0], kind="stable")]
+        return table, np.searchsorted(table[:, 0], np.arange(len(ids) + 1)).tolist()
+
+    def _nth(self, id: int) -> Node:
+        """The node of that number."""
+        return Node(self, id, self._tensors[id])
+
+    def _links(self, source: int) -> list[list[int]]:
+        """The uses of a value, as consumer and slot."""
+        table, starts = self._table
+        found: list[list[int]] = table[starts[source] : starts[source + 1], 1:].tolist()
+        return found
+
+    @property
     def nodes(self) -> list[Node]:
         """Every value in the order it was made."""
-        return self._graph.nodes()
+        with without_collector():
+            return [Node(self, id, x) for x, id in self._ids.items()]
 
     @property
     def root(self) -> Node:
         """The value that was differentiated."""
-        return self.nodes[self._graph.ids[self._graph.root]]
+        return self.node(self._root)
 
     @property
     def edges(self) -> Iterator[Edge]:
@@ -284,21 +267,21 @@ class Flow(Shown):
     @property
     def traced(self) -> bool:
         """Whether cotangents were computed."""
-        return self._graph.seed is not None
+        return self._seed is not None
 
     def node(self, tensor: Tensor) -> Node:
         """The node of a Tensor of the graph. Raises KeyError for any other."""
-        if (found := self.find(tensor)) is None:
+        if tensor not in self._ids:
             raise KeyError(f"{describe(tensor)} is not in the traced graph")
-        return found
+        return Node(self, self._ids[tensor], tensor)
 
     def find(self, tensor: Tensor) -> Node | None:
         """The node of a Tensor, None for one that is not in the graph."""
-        return self._graph.node(self._graph.ids[tensor]) if tensor in self._graph.ids else None
+        return self.node(tensor) if tensor in self._ids else None
 
     def tensor(self, node: Node) -> Tensor:
         """The Tensor of a node, as `split` and `cut` take it."""
-        return self._graph.tensors[node.id]
+        return node._tensor
 
     def gradient(self, tensor: Tensor) -> Array:
         """The gradient of the root with respect to a Tensor of the graph, leaf or not: the sum over its edges.
@@ -370,7 +353,7 @@ class Flow(Shown):
     @cached_property
     def cell_steps(self) -> list[Step]:
         """Every step of a cell in the graph."""
-        return find_steps(self._graph.operations)
+        return find_steps(self._operations)
 
     def edges_named(self, *names: str, step: int | None = None) -> list[Mark]:
         """The edges of a cell called "h -> f", "h -> h", "c -> c", ..., at every time step or at one.
@@ -381,10 +364,9 @@ class Flow(Shown):
 
     def link(self, edge: Edge) -> Link:
         """An edge of this flow as (consumer Tensor, slot). Raises ValueError for an edge of another flow."""
-        consumer = edge.consumer
-        if consumer.id >= len(self.nodes) or self.nodes[consumer.id] is not consumer:
+        if edge.flow is not self:
             raise ValueError(f"{edge!r} is not an edge of this flow")
-        return self.tensor(consumer), edge.slot
+        return self.tensor(edge.consumer), edge.slot
 
     def split(
         self, wrt: Tensor, marked: Collection[Edge | Link | Mark] | None = None, limit: int | None = None
@@ -407,17 +389,17 @@ class Flow(Shown):
         if limit is not None and limit < 0:
             raise ValueError(f"limit must be at least 0, got {limit}")
         if marked is not None:
-            chosen = as_marks(self._graph.root, [self.link(m) if isinstance(m, Edge) else m for m in marked])
+            chosen = as_marks(self._root, [self.link(m) if isinstance(m, Edge) else m for m in marked])
         elif self.cell_steps:
             chosen = [mark for step in self.cell_steps for state in step.scope.states for mark in step.reads(state)]
         else:
             chosen = self.edges_named("h -> h")  # raises, and says what there is
-        return by_crossings(self._graph.root, cast(Array, self._graph.seed), wrt, chosen, limit)
+        return by_crossings(self._root, cast(Array, self._seed), wrt, chosen, limit)
 
     def direct(self, tensors: Sequence[Tensor]) -> list[Array]:
         """What came to each of these Tensors on paths that cross no weight: `split(x, limit=0)[0]`, of many at once."""
         products = [op for step in self.cell_steps for op in step.products]
-        found = propagate(self._graph.root, self._graph.seed, tensors, held=products)
+        found = propagate(self._root, self._seed, tensors, held=products)
         return [found.get(x, np.zeros(x.shape, x.dtype)) for x in tensors]
 
     def cut(self, wrt: Tensor, edges: Collection[Edge | Link | Mark]) -> Array:
@@ -430,7 +412,7 @@ class Flow(Shown):
     @cached_property
     def states(self) -> States:
         """The states of the one recurrent cell in the graph. Raises ValueError where there is none, or several."""
-        return States([step.scope for step in self.cell_steps], self._graph.ids)
+        return States([step.scope for step in self.cell_steps], self._ids)
 
     def jacobian(self, name: str, start: int, end: int) -> Array:
         """d state_end / d state_start of one state, with the rest of the state at `start` and all inputs held fixed.

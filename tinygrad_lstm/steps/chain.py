@@ -126,7 +126,7 @@ def find_chain(flow: Flow) -> list[CellStep] | None:
     steps = cell_steps(flow)
     if not steps or len(steps) < len(flow.cell_steps):
         return None
-    linked = all(a.after.get(name) is b.before[name] for a, b in pairwise(steps) for name in b.states)
+    linked = all(a.after.get(name) == b.before[name] for a, b in pairwise(steps) for name in b.states)
     return steps if linked and len({s.kind for s in steps}) == 1 and _self_contained(flow, steps) else None
 
 

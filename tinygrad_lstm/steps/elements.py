@@ -37,7 +37,7 @@ class Wire:
     def norm(self) -> float | None:
         """Of what comes back: the terms of one value add up, several values lie side by side. None: not computed."""
         values = dict.fromkeys(edge.source for edge in self.edges)
-        norms = [cotangent_norm([edge for edge in self.edges if edge.source is value]) for value in values]
+        norms = [cotangent_norm([edge for edge in self.edges if edge.source == value]) for value in values]
         return together(norms) if self.edges else 0.0
 
 

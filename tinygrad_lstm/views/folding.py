@@ -46,7 +46,7 @@ def fold(flow: Flow) -> dict[Node, Group]:
         if path[-1].step not in opened:
             put(node, path, str(path[-1]), path[:-1])
     for node in operations if is_large() else ():
-        if node.scopes and node is not flow.root:
+        if node.scopes and node != flow.root:
             put(node, node.scopes[:1], str(node.scopes[0]))
     rest = [node for node in operations if node not in home]
     for node in rest[LIMIT // 12 : -LIMIT // 12] if is_large() else ():

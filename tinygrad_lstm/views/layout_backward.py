@@ -92,7 +92,7 @@ class _Backward:
                 self.residual(residual, ident, edge)
             if edge.source.op is None and not parameter:
                 self.back(ident, self.drawer.names[edge.source], edge.norm, labels.said(edge))
-        if node is not self.flow.root:  # what the seed goes to stands above it
+        if node != self.flow.root:  # what the seed goes to stands above it
             self.drawer.picture.rows.append(beside)
 
     def adjoint(self, ident: str, edge: Edge) -> Shape:
@@ -112,7 +112,7 @@ class _Backward:
 
     def incoming(self, node: Node) -> list[tuple[str, float | None, str]]:
         """Where the cotangent of a value comes from: the seed, one adjoint, or a Σ over several."""
-        if node is self.flow.root:
+        if node == self.flow.root:
             return [(self.drawer.names[node], node.norm, "the seed: ∂L/∂L")]
         uses = [edge for edge in node.uses if edge.consumer in self.inside and edge.cotangent is not None]
         sources = [(_name(edge), edge.norm, labels.said(edge)) for edge in uses]
@@ -134,7 +134,7 @@ class _Backward:
     def residual(self, node: Node, target: str, edge: Edge) -> None:
         source = self.drawer.names.get(node)
         if source is None:  # a parameter is drawn once per use: that of this operation
-            source = use_id(next(e for e in edge.consumer.inputs if e.source is node))
+            source = use_id(next(e for e in edge.consumer.inputs if e.source == node))
         arrow = Arrow(f"{source}-kept-{target}", source, target, None, 0.9, theme.STATE, css="residual")
         arrow.dotted = arrow.free = True
         arrow.tooltip = f"kept: the rule needs {labels.name_of(node)}"
@@ -145,7 +145,7 @@ def _is_forward(node: Node, root: Node) -> bool:
     """Not part of the backward pass, nor a number that only the backward pass uses."""
     if node.adjoint_of is not None:
         return False
-    return node is root or any(edge.consumer.adjoint_of is None for edge in node.uses)
+    return node == root or any(edge.consumer.adjoint_of is None for edge in node.uses)
 
 
 def _name(edge: Edge) -> str:

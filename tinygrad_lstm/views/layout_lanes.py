@@ -232,7 +232,7 @@ class _Drawing:
         for line in _lines(e.text, room):
             high = "15" if "_" in line else "11"  # a subscript hangs below its line
             rows.append(labels.td(labels.symbols(theme.fit(line, room + 6, LEAST), LEAST), HEIGHT=high, VALIGN="TOP"))
-        sources = {edge.source: [e for e in e.parameters if e.source is edge.source] for edge in e.parameters}
+        sources = {edge.source: [e for e in e.parameters if e.source == edge.source] for edge in e.parameters}
         names = apart(sources)
         for node, edges in list(sources.items())[: e.rows]:
             name = theme.one_line(names.get(node) or labels.name_of(node))
