@@ -70,13 +70,6 @@ def test_the_first_picture_is_of_its_run_and_the_readme_says_what_it_shows() -> 
     assert all(words in drawn for words in said)
 
 
-def test_a_forget_bias_of_minus_two_does_worse_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sentence = shlex.split(blocks("sh")[0].split("&&")[1])[2]
-    assert main(["explain", sentence, "--forget-bias", "-2", "--out", str(tmp_path)]) == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "At the first word dL/dx is largest in the RNN: " in printed
-
-
 def test_the_training_commands_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

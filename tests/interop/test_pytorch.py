@@ -10,7 +10,7 @@ import pytest
 
 from tinygrad_lstm import optim
 from tinygrad_lstm.interop import pytorch
-from tinygrad_lstm.nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, Parameter, RNNCell, mse
+from tinygrad_lstm.nn import LSTM, Embedding, Linear, LSTMCell, Module, Parameter, RNNCell, mse
 from tinygrad_lstm.train import Network, Settings, Trainer
 
 Array = npt.NDArray[Any]
@@ -168,67 +168,6 @@ def test_torch_loads_ours_and_we_load_torchs(kind: str) -> None:
     assert not agree()
     theirs.load_state_dict({k: torch.from_numpy(a) for k, a in pytorch.state_dict(ours).items()})
     assert agree()
-
-
-LAYERS: list[tuple[str, dict[str, Any]]] = [
-    (kind, options)
-    for kind in ("LSTM", "RNN")
-    for options in (
-        {},
-        {"bias": False},
-        {"batch_first": True},
-        {"num_layers": 2, "bidirectional": True},
-    )
-]
-
-
-def outputs(result: Any) -> list[Array]:
-    """out, h_n (and c_n) of either library as arrays."""
-    out, last = result
-    tensors = [out, *(last if isinstance(last, tuple) else (last,))]
-    return [np.asarray(t.detach().numpy()) for t in tensors]
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
-@pytest.mark.parametrize("compiled", [True, False])
-@pytest.mark.parametrize(("kind", "options"), LAYERS)
-def test_layers_over_time_agree_with_torchs(
-    kind: str, options: dict[str, Any], compiled: bool, dtype: Any, tolerance: float
-) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch itself reads and writes these layouts")
-    torch.manual_seed(0)
-    theirs = getattr(torch.nn, kind)(4, 3, dtype=getattr(torch, np.dtype(dtype).name), **options)
-    ours = {"LSTM": LSTM, "RNN": RNN}[kind](
-        4, 3, dtype=dtype, **options, **({"compiled": compiled} if kind == "LSTM" else {})
-    )
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(2, 5, 4)).astype(dtype)
-    h0, c0 = rng.normal(size=(2, len(ours.cells), 5 if not options.get("batch_first") else 2, 3)).astype(dtype)
-    state = (h0, c0) if kind == "LSTM" else h0
-    their_state = tuple(map(torch.tensor, state)) if kind == "LSTM" else torch.tensor(state)
-
-    def agree(ours: Any, theirs: Any) -> None:
-        for a, b in zip(outputs(ours(x, state)), outputs(theirs(torch.tensor(x), their_state)), strict=True):
-            np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
-
-    pytorch.load_state_dict(ours, theirs.state_dict())
-    agree(ours, theirs)
-    theirs.reset_parameters()
-    theirs.load_state_dict({k: torch.from_numpy(a) for k, a in pytorch.state_dict(ours).items()})
-    agree(ours, theirs)
-
-    batch_axis = 0 if options.get("batch_first") else 1
-    lengths = [4, 2] if batch_axis == 0 else [2, 1, 2, 2, 1]
-    packed = torch.nn.utils.rnn.pack_padded_sequence(
-        torch.tensor(x), lengths, batch_first=batch_axis == 0, enforce_sorted=False
-    )
-    out, last = theirs(packed, their_state)
-    padded, _ = torch.nn.utils.rnn.pad_packed_sequence(
-        out, batch_first=batch_axis == 0, total_length=x.shape[1 - batch_axis]
-    )
-    mine = outputs(ours(x, state, lengths=lengths))
-    for a, b in zip(mine, outputs((padded, last)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])

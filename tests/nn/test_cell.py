@@ -113,12 +113,6 @@ def test_repr() -> None:
     assert repr(GRUCell(4, 3)) == "GRUCell(4, 3, 72 parameters, float64)"
 
 
-@pytest.mark.parametrize("sizes", [(0, 3), (4, 0), (4, -1)])
-def test_sizes_are_at_least_1(sizes: Any) -> None:
-    with pytest.raises(ValueError, match="_size"):
-        LeakyCell(*sizes)
-
-
 @pytest.mark.parametrize(
     ("cell", "x", "state", "error", "message"),
     [

@@ -112,43 +112,26 @@ def test_lstm_batch_is_its_rows(options: dict[str, Any]) -> None:
             np.testing.assert_allclose(together, [getattr(r, name).numpy() for r in rows], rtol=1e-13, atol=1e-16)
 
 
-def test_gradient_of_a_batch_is_the_sum_over_its_rows() -> None:
-    cell = shaken(LSTMCell(4, 3))
-    x, h, c = draw(5, 4, seed=1), draw(5, 3, seed=2), draw(5, 3, seed=3)
-    together = tl.grad(cell(x, (h, c))[0].sum(), cell.parameters())
-    alone = [tl.grad(cell(x[k], (h[k], c[k]))[0].sum(), cell.parameters()) for k in range(5)]
-    for j, g in enumerate(together):
-        np.testing.assert_allclose(g.numpy(), sum(row[j].numpy() for row in alone), rtol=1e-12, atol=1e-15)
-
-
 # ── against central differences, to second order ───────────────────────────────────────────────
 
 
-@lstm_options
-def test_gradcheck_lstm(options: dict[str, Any]) -> None:
-    cell = shaken(LSTMCell(2, 2, **options))
+@pytest.mark.parametrize(
+    ("make", "options", "batch"),
+    [*((LSTMCell, options, ()) for options in LSTM_OPTIONS), *((RNNCell, options, (2,)) for options in RNN_OPTIONS)],
+    ids=lambda v: label(v) if isinstance(v, dict) else getattr(v, "__name__", ""),
+)
+def test_gradcheck(make: Any, options: dict[str, Any], batch: tuple[int, ...]) -> None:
+    cell = shaken(make(2, 2, **options))
     names, parameters = zip(*cell.named_parameters(), strict=True)
+    count = len(cell.states)
 
-    def two_steps(x1: Any, x2: Any, h: Any, c: Any, *weights: Any) -> Any:
-        for name, weight in zip(names, weights, strict=True):
+    def two_steps(x1: Any, x2: Any, *given: Any) -> Any:
+        for name, weight in zip(names, given[count:], strict=True):
             setattr(cell, name, weight)
-        return tl.concat(list(cell(x2, cell(x1, (h, c)))))
+        after = cell(x2, cell(x1, given[:count]))
+        return tl.concat(list(after)) if count > 1 else after
 
-    inputs = [draw(2, seed=1), draw(2, seed=2), draw(2, seed=3), draw(2, seed=4), *parameters]
-    assert tl.gradcheck(two_steps, inputs, order=2)
-
-
-@rnn_options
-def test_gradcheck_rnn(options: dict[str, Any]) -> None:
-    cell = shaken(RNNCell(2, 2, **options))
-    names, parameters = zip(*cell.named_parameters(), strict=True)
-
-    def two_steps(x1: Any, x2: Any, h: Any, *weights: Any) -> Any:
-        for name, weight in zip(names, weights, strict=True):
-            setattr(cell, name, weight)
-        return cell(x2, cell(x1, h))
-
-    assert tl.gradcheck(two_steps, [draw(2, 2, seed=1), draw(2, 2, seed=2), draw(2, 2, seed=3), *parameters], order=2)
+    assert tl.gradcheck(two_steps, [*(draw(*batch, 2, seed=k) for k in range(1, 3 + count)), *parameters], order=2)
 
 
 # ── how weights start ──────────────────────────────────────────────────────────────────────────
@@ -221,13 +204,6 @@ def test_dtype_holds_everywhere(dtype: Any, options: dict[str, Any]) -> None:
     assert all(p.grad is not None and p.grad.dtype == dtype for p in cell.parameters())
 
 
-def test_float32_is_float64_rounded() -> None:
-    wide, narrow = shaken(LSTMCell(4, 3)), LSTMCell(4, 3, dtype=np.float32)
-    narrow.load_state_dict({k: a.astype(np.float32) for k, a in wide.state_dict().items()})
-    x = draw(4)
-    np.testing.assert_allclose(narrow(x.astype(np.float32))[0].numpy(), wide(x)[0].numpy(), rtol=1e-5)
-
-
 # ── states ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -273,17 +249,6 @@ def test_values_are_named_and_gates_scoped() -> None:
     named = {n.name for n in graph.nodes}
     assert {"f", "i", "g", "o", "c", "h", "W_f", "b_f", "h0", "c0"} <= named
     assert all(n.name is not None for n in graph.nodes if n.kind == "parameter")
-
-
-def test_under_no_grad_a_step_gives_the_same_numbers_and_keeps_nothing() -> None:
-    cell = shaken(LSTMCell(4, 3, peephole=True))
-    x = draw(4)
-    expected = cell(x)[0].numpy()
-    with tl.no_grad():
-        step = cell.step(x)
-    assert (step.h.numpy() == expected).all()
-    assert not step.h.requires_grad
-    assert step.h.inputs == ()
 
 
 def test_a_parameter_is_a_leaf_that_always_needs_a_gradient() -> None:

@@ -126,55 +126,6 @@ def test_chrono_brings_1_over_e_across_the_lag_it_was_made_for(T: int) -> None:
 # ── one step, and the product over steps ───────────────────────────────────────────────────────
 
 
-def step_jacobian(cell: LSTMCell, h: Array, c: Array, x: Array) -> tuple[Array, Array, Array]:
-    """d(c_t, h_t)/d(c_{t-1}, h_{t-1}) = [[D, G], [P D, P G + O]] from the gate equations, with the new c and h."""
-    n = len(h)
-    p = cell.state_dict()
-    a = {k: p[f"W_{k}"][:n].T @ h + p[f"W_{k}"][n:].T @ x + p[f"b_{k}"] for k in "figo"}
-    U = {k: p[f"W_{k}"][:n].T for k in "figo"}
-    f, i, o = (1 / (1 + np.exp(-a[k])) for k in "fio")
-    g = np.tanh(a["g"])
-    new = f * c + i * g
-    D, P = np.diag(f), np.diag(o * (1 - np.tanh(new) ** 2))
-    O = np.diag(np.tanh(new) * o * (1 - o)) @ U["o"]  # noqa: E741
-    G = np.diag(c * f * (1 - f)) @ U["f"] + np.diag(g * i * (1 - i)) @ U["i"] + np.diag(i * (1 - g**2)) @ U["g"]
-    return np.block([[D, G], [P @ D, P @ G + O]]), new, o * np.tanh(new)
-
-
-def test_lstm_jacobian_is_the_product_of_its_steps() -> None:
-    n, T = 4, 6
-    rng = np.random.default_rng(0)
-    cell = LSTMCell(3, n, rng=1)
-    xs, h0, c0 = rng.normal(size=(T, 3)), rng.uniform(-1, 1, n), rng.normal(size=n)
-    product, h, c = np.eye(2 * n), h0, c0
-    for x in xs:
-        J, c, h = step_jacobian(cell, h, c, x)
-        product = J @ product
-    first_c, first_h = tl.tensor(c0, requires_grad=True), tl.tensor(h0, requires_grad=True)
-    state = (first_h, first_c)
-    for x in xs:
-        state = cell(x, state)
-    found = np.block([[tl.jacobian(out, start) for start in (first_c, first_h)] for out in (state[1], state[0])])
-    np.testing.assert_allclose(found, product, rtol=1e-12, atol=1e-15)
-    gates_only = tl.jacobian(cell(xs[0], (first_h, first_c))[1], first_c)
-    assert (gates_only == np.diag(np.diagonal(gates_only))).all()  # over one step the highway is all there is
-    assert np.abs(found[:n, :n] - np.diag(np.diagonal(found[:n, :n]))).max() > 1e-4  # over six it is not
-
-
-def test_rnn_jacobian_is_the_product_of_its_steps() -> None:
-    n, T = 4, 6
-    rng = np.random.default_rng(0)
-    cell = RNNCell(3, n, rng=1)
-    W = cell.state_dict()["W_h"]
-    xs, product = rng.normal(size=(T, 3)), np.eye(n)
-    start = tl.tensor(rng.uniform(-1, 1, n), requires_grad=True)
-    h = start
-    for x in xs:
-        h = cell(x, h)
-        product = np.diag(1 - h.numpy() ** 2) @ W[:n].T @ product
-    np.testing.assert_allclose(tl.jacobian(h, start), product, rtol=1e-12, atol=1e-15)
-
-
 def test_the_gradient_of_W_is_the_sum_of_its_steps() -> None:
     """By the textbook's recursion for a plain RNN: each step gives (1 - h_t^2) g_t times [h_{t-1}, x_t]."""
     n, T = 4, 6
