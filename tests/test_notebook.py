@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from cells import ThreeStatesCell, TwoStatesCell
+from reading import contrast
 
 import tinygrad_lstm as tl
 from tinygrad_lstm import notebook
@@ -170,13 +171,7 @@ def test_colours_leave_the_text_readable_on_white_and_on_black():
     for paper, ink in ((255, (33, 33, 33)), (0x11, (224, 224, 224))):
         for *colour, alpha in fills:
             seen = [(alpha * c + (255 - alpha) * paper) / 255 for c in colour]
-            bright, dark = sorted([luminance(seen), luminance(ink)], reverse=True)
-            assert (bright + 0.05) / (dark + 0.05) >= 4.5, (paper, colour)
-
-
-def luminance(rgb):
-    linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+            assert contrast(*("#{:02X}{:02X}{:02X}".format(*map(round, rgb)) for rgb in (seen, ink))) >= 4.5, colour
 
 
 # ── what a user writes stays text ──────────────────────────────────────────────────────────────

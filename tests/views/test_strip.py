@@ -339,13 +339,7 @@ def test_no_text_covers_another_and_all_can_be_read_at_900_pixels(words):
     assert min(size for _, _, size, _, _ in boxes) >= 9
     assert all(box[0] > -1 and box[2] <= 886 for *_, box in boxes)
     for *_, colour, _ in boxes:
-        assert contrast(colour) >= 4.5, colour
-
-
-def contrast(colour):
-    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
-    light = [x / 12.92 if x <= 0.04 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
-    return 1.05 / (0.05 + np.dot(light, (0.2126, 0.7152, 0.0722)))
+        assert contrast(colour, theme.PAPER) >= 4.5, colour
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 11, 14, 20])
