@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 import cells
 import numpy as np
 import pytest
+from reading import contrast
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.flow import read_graph
