@@ -18,6 +18,7 @@ NEAR = {np.float32: {"rtol": 1e-4, "atol": 1e-5}, np.float64: {"rtol": 1e-9, "at
 dtypes = st.sampled_from([np.float32, np.float64])
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(1, 5)
+reductions = st.sampled_from(["mean", "sum", "none"])
 
 
 def turned(rng: np.random.Generator, x: tl.Tensor, back: Any) -> tl.Tensor:
@@ -183,8 +184,8 @@ def test_linear(data: st.DataObject, seed: int, dtype: Any, bias: bool) -> None:
     agree(list(zip(first[2:], expected[2:], strict=True)), dtype)
 
 
-@given(data=st.data(), seed=seeds, dtype=dtypes)
-def test_embedding_and_cross_entropy(data: st.DataObject, seed: int, dtype: Any) -> None:
+@given(data=st.data(), seed=seeds, dtype=dtypes, reduction=reductions)
+def test_embedding_and_cross_entropy(data: st.DataObject, seed: int, dtype: Any, reduction: str) -> None:
     shape = tuple(data.draw(st.lists(st.integers(1, 4), max_size=2)))
     count = data.draw(st.integers(2, 6))
     rng = np.random.default_rng(seed)
@@ -194,19 +195,21 @@ def test_embedding_and_cross_entropy(data: st.DataObject, seed: int, dtype: Any)
     tw = torch.tensor(table.W.numpy().copy(), requires_grad=True)
     logits, t_logits = table(ids), torch.nn.functional.embedding(torch.tensor(ids), tw)
     kept = mask if mask.any() else None
-    loss = losses.cross_entropy(logits, classes, kept)
-    wanted = classes if kept is None else np.where(mask, classes, -100)
-    t_loss = torch.nn.functional.cross_entropy(t_logits.reshape(-1, count), torch.tensor(wanted).reshape(-1))
-    (g,) = tl.grad(loss, [table.W], create_graph=True)
-    (t_g,) = torch.autograd.grad(t_loss, [tw], create_graph=True)
+    loss = losses.cross_entropy(logits, classes, kept, reduction)
+    wanted = torch.tensor(classes if kept is None else np.where(mask, classes, -100)).reshape(-1)
+    t_loss = torch.nn.functional.cross_entropy(t_logits.reshape(-1, count), wanted, reduction=reduction)
+    t_loss = t_loss.reshape(loss.shape)
+    weights = rng.normal(size=loss.shape).astype(dtype)
+    (g,) = tl.grad(loss, [table.W], weights, create_graph=True)
+    (t_g,) = torch.autograd.grad(t_loss, [tw], torch.tensor(weights), create_graph=True)
     v = rng.normal(size=g.shape).astype(dtype)
     (second,) = tl.grad((g * v).sum(), [table.W])
     (t_second,) = torch.autograd.grad((t_g * torch.tensor(v)).sum(), [tw])
     agree([(logits, t_logits), (loss, t_loss), (g, t_g), (second, t_second)], dtype)
 
 
-@given(data=st.data(), seed=seeds, dtype=dtypes)
-def test_losses_of_every_shape(data: st.DataObject, seed: int, dtype: Any) -> None:
+@given(data=st.data(), seed=seeds, dtype=dtypes, reduction=reductions)
+def test_losses_of_every_shape(data: st.DataObject, seed: int, dtype: Any, reduction: str) -> None:
     shape = tuple(data.draw(st.lists(st.integers(1, 4), max_size=3)))
     rng = np.random.default_rng(seed)
     x, target = (4 * rng.normal(size=shape)).astype(dtype), rng.random(shape).astype(dtype)
@@ -217,8 +220,10 @@ def test_losses_of_every_shape(data: st.DataObject, seed: int, dtype: Any) -> No
     ):
         a = turned(rng, tl.tensor(x, requires_grad=True), True) if shape else tl.tensor(x, requires_grad=True)
         b = torch.tensor(x, requires_grad=True)
-        loss, t_loss = ours(a, target), theirs(b, torch.tensor(target))
-        (g,), (t_g,) = tl.grad(loss, [a], create_graph=True), torch.autograd.grad(t_loss, [b], create_graph=True)
+        loss, t_loss = ours(a, target, reduction), theirs(b, torch.tensor(target), reduction=reduction)
+        weights = rng.normal(size=loss.shape).astype(dtype)
+        (g,) = tl.grad(loss, [a], weights, create_graph=True)
+        (t_g,) = torch.autograd.grad(t_loss, [b], torch.tensor(weights), create_graph=True)
         v = rng.normal(size=shape).astype(dtype)
         (second,) = tl.grad((g * v).sum(), [a])
         (t_second,) = torch.autograd.grad((t_g * torch.tensor(v)).sum(), [b])
