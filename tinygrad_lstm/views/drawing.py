@@ -92,27 +92,26 @@ def draw(
         edges = (edge for flow in (*flows, *beside) for edge in flow.edges)
         return theme.Scale.of([norm for norm in (edge.norm for edge in edges) if norm is not None])
 
-    def drawing(picture: Picture) -> Drawing:
-        return Drawing(picture, flows, titles, labels)
-
     if backward and detail != "ops":
-        return drawing(layout_backward(flows[0], scale(), name, heading, labels or (), values, notes))
+        return Drawing(layout_backward(flows[0], scale(), name, heading, labels or (), values, notes), flows)
     if cells:
         longest = max(map(len, chains))
         if labels is not None and len(labels) != longest:
             raise ValueError(f"{len(labels)} labels for {longest} steps")
         if detail == "step" or (detail == "auto" and longest + len(flows) > 2):
             others = [(flow, chain) for flow in beside if (chain := find_chain(flow)) is not None]
-            return drawing(layout_strip(flows, chains, name, titles, labels, keep, others))
+            return Drawing(layout_strip(flows, chains, name, titles, labels, keep, others), flows)
         if len(flows) > 1:
             raise ValueError(f"detail {detail!r} opens the steps of one graph: draw each by itself, or as 'step'")
         title, ops = heading or chains[0][0].title, detail != "cell"
         with suppress(NoLanes):
-            return drawing(layout_lanes(flows[0], chains[0], keep, scale(), name, title, labels or (), ops, notes))
+            return Drawing(
+                layout_lanes(flows[0], chains[0], keep, scale(), name, title, labels or (), ops, notes), flows
+            )
     if len(flows) > 1:
         raise ValueError("several graphs are drawn together only when each is one chain of a cell's steps")
     collapse = detail in ("cell", "step") or (detail == "auto" and len(flows[0].nodes) > STEPS)
-    return drawing(layout_graph(flows[0], scale(), name, heading, labels or (), values, collapse, notes))
+    return Drawing(layout_graph(flows[0], scale(), name, heading, labels or (), values, collapse, notes), flows)
 
 
 def _backward(targets: Sequence[Any]) -> Flow:
@@ -157,20 +156,13 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
     """A picture of a graph. To those who know it, a `graphviz.Digraph`: `source`, `pipe`, `render`, shown in notebooks.
 
     `picture` is the plain data it was made from. Nodes, edges, subgraphs and attributes may be added as to any Digraph;
-    what a shape or an arrow of the picture says of itself stays. `flows` are the graphs it shows, with a title each and
-    a label a step: what `save` writes as JSON.
+    what a shape or an arrow of the picture says of itself stays. `flows` are the graphs it shows: what `save` writes as
+    JSON.
     """
 
-    def __init__(
-        self,
-        picture: Picture,
-        flows: Sequence[Flow] = (),
-        titles: Sequence[str] | None = None,
-        labels: Sequence[str] | None = None,
-    ) -> None:
+    def __init__(self, picture: Picture, flows: Sequence[Flow] = ()) -> None:
         super().__init__(name=picture.title, format="svg")
-        self.picture = picture
-        self._graphs = flows, titles, labels
+        self.picture, self.flows = picture, flows
         self._lines = dot_text(picture).splitlines(keepends=True)
 
     def __repr__(self) -> str:
@@ -197,7 +189,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
 
     def copy(self) -> Drawing:
         """Another drawing of the same picture."""
-        other = Drawing(self.picture, *self._graphs)
+        other = Drawing(self.picture, self.flows)
         other.body, other.format = [*self.body], self.format
         for kind in ("graph_attr", "node_attr", "edge_attr"):
             getattr(other, kind).update(getattr(self, kind))
@@ -226,10 +218,9 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         return str(path)
 
     def _json(self) -> str:
-        flows, titles, labels = self._graphs
-        if not flows:
+        if not self.flows:
             raise ValueError("this drawing shows no graph to write as JSON: draw the flow itself, as in tl.draw(flow)")
-        return json_text(graph_dict(*flows, title=self.picture.title, titles=titles, labels=labels))
+        return json_text(graph_dict(*self.flows))
 
     def pipe(self, format: str | None = None, *_: Any, encoding: str | None = None, **__: Any) -> Any:
         """The picture as bytes (str when an encoding is given)."""
