@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable
@@ -95,19 +96,38 @@ def test_sliding_the_forget_bias_moves_every_number(opened: Callable[..., Any]) 
     assert "Here the LSTM does worse" in shown.text("#headline")
 
 
-def test_own_words_are_read_as_the_library_reads_them(opened: Callable[..., Any]) -> None:
+VECTORS = "(tokens) => Model.vectors({ tokens: JSON.parse(tokens) }).map((v) => Array.from(v))"
+
+
+@pytest.mark.parametrize("seed", [5, 2**63 - 1])
+def test_the_words_that_the_page_brings_have_the_librarys_vectors(opened: Callable[..., Any], seed: int) -> None:
+    tokens = ["constructor", "ä", "漢字", "😀", "<script>alert(1)</script>", "x" * 200, "\u202e", "__proto__"]
+    shown = opened(page(" ".join(tokens), hidden_size=6, seed=seed))
+    known = [*tokens, "clock", "lock", "42"]
+    np.testing.assert_array_equal(shown.page.evaluate(VECTORS, json.dumps(known)), embed(known, 6, seed))
+    assert "did not bring" not in shown.text("#what-L")
+
+
+def test_own_words_are_drawn_by_the_page_and_run_as_the_library_runs_them(opened: Callable[..., Any]) -> None:
     shown = opened(page(TEXT, hidden_size=6, seed=5))
-    own = "the keys to the cabinet are on the tisch Käse 漢字"
+    own = "the keys to the cabinet are on the tisch Käse 漢字 constructor"
     shown.page.fill("#own", own)
     shown.page.press("#own", "Enter")
-    expected = passage("lstm", own, hidden=6, seed=5)
-    np.testing.assert_allclose(shown.page.evaluate("Page.model.rows[0].sizes.slice(1)"), expected.norms["c"], rtol=1e-9)
-    np.testing.assert_allclose(
-        shown.page.evaluate("Page.model.rows[1].sizes.slice(1)"),
-        passage("rnn", own, hidden=6, seed=5).norms["h"],
-        rtol=1e-9,
-    )
+    tokens = tokenize(own)
+    vectors = np.array(shown.page.evaluate(VECTORS, json.dumps(tokens)))
+    assert (vectors[0] == embed(["the"], 6, 5)[0]).all()
+    assert len(np.unique(vectors, axis=0)) == len(set(tokens))
+    for row, (kind, state) in enumerate((("lstm", "c"), ("rnn", "h"))):
+        expected = trace_sequence(make_cell(kind, 6, 6, 1.0, 5), vectors, tokens, 5).norms[state]
+        sizes = shown.page.evaluate(f"Page.model.rows[{row}].sizes.slice(1)")
+        np.testing.assert_allclose(sizes, expected, rtol=1e-9)
     assert "typed here" in shown.page.locator("#sequence option:checked").text_content()
+    assert "the command explain draws others" in shown.text("#what-L")
+    many = np.array(shown.page.evaluate(VECTORS, json.dumps([f"w{k}" for k in range(4000)])))
+    assert np.abs(many.mean(axis=0)).max() < 0.08  # standard normal: five standard errors
+    assert np.abs(many.std(axis=0) - 1).max() < 0.06
+    assert np.abs(np.corrcoef(many.T) - np.eye(6)).max() < 0.08
+    assert 3.5 < np.abs(many).max() < 6
 
 
 @pytest.mark.parametrize(("own", "says"), [("  ", "Type some words."), ("a " * 300, "at most 200")])
@@ -290,9 +310,7 @@ def test_a_cut_is_not_told_as_an_underflow(opened: Callable[..., Any]) -> None:
 
 
 def test_an_underflow_is_told_as_one(opened: Callable[..., Any]) -> None:
-    shown = opened(page(TEXT, seed=2))
-    shown.page.fill("#own", "w " * 200)
-    shown.page.click("#use")
+    shown = opened(page("w " * 200, seed=2))
     shown.slide("#scale", 0.05)
     sizes = shown.page.evaluate("Page.model.rows.map((row) => Engine.norm(Engine.at(row.back.d[0], 1, row.cell.m)))")
     tiny = shown.page.evaluate("Engine.TINY")

@@ -18,6 +18,11 @@ from tinygrad_lstm.flow.study import VARIANTS, run, study, variant
 LAG, SEEDS = 12, (3, 4, 5)
 
 
+def of(found, key):
+    """The cell of that key in a study."""
+    return next(c for c in found.cells if c.variant.key == key)
+
+
 @pytest.fixture(scope="module")
 def found():
     return study(lag=LAG, hidden_size=4, input_size=3, seeds=SEEDS)
@@ -87,7 +92,7 @@ def test_norms_are_those_of_the_gradient_of_every_state(found, key):
     v = variant(key)
     _, loss, states, _ = chain(v)
     gradients = [g.numpy() for g in tl.grad(loss, states)]
-    r = found.of(key).runs[0]
+    r = of(found, key).runs[0]
     assert r.norms == pytest.approx([np.linalg.norm(g) for g in gradients[::-1]], rel=1e-12)
 
 
@@ -95,14 +100,14 @@ def test_norms_are_those_of_the_gradient_of_every_state(found, key):
 def test_the_direct_part_is_the_product_of_forget_gates_and_the_split_at_k_0(found, key):
     _, loss, states, gates = chain(variant(key))
     gradients = [g.numpy() for g in tl.grad(loss, states)]
-    r = found.of(key).runs[0]
+    r = of(found, key).runs[0]
     for lag in range(LAG + 1):
         direct = gradients[-1] * np.prod(gates[LAG - lag :], axis=0)
         whole = gradients[LAG - lag]
         assert r.direct[lag] == pytest.approx(np.linalg.norm(direct), rel=1e-12)
         cosine = direct @ whole / np.linalg.norm(direct) / np.linalg.norm(whole)
         assert r.cosine[lag] == pytest.approx(cosine, abs=1e-12)
-    first = found.of(key).parts[0]
+    first = of(found, key).parts[0]
     assert first.norm == pytest.approx(r.direct[-1], rel=1e-12)
     assert first.relative == pytest.approx(r.direct[-1] / r.norms[-1], rel=1e-12)
     assert first.cosine == pytest.approx(r.cosine[-1], abs=1e-12)
@@ -119,7 +124,7 @@ def test_signed_shares_add_up_to_1(found):
 
 
 def test_a_plain_rnn_has_no_cell_state_to_come_along(found):
-    assert all(r.direct is None and r.cosine is None for r in found.of("rnn").runs)
+    assert all(r.direct is None and r.cosine is None for r in of(found, "rnn").runs)
 
 
 def test_beyond_all_parts_the_rest_is_one_part(monkeypatch):
@@ -134,7 +139,7 @@ def test_beyond_all_parts_the_rest_is_one_part(monkeypatch):
 def test_singular_values_are_those_of_the_jacobian(found, key):
     v = variant(key)
     flow = run(v, LAG, 4, 3, SEEDS[0]).flow
-    cell = found.of(key)
+    cell = of(found, key)
     for lag in (0, 1, 5, LAG):
         values = np.linalg.svd(flow.jacobian(v.state, LAG - lag, LAG), compute_uv=False)
         wanted = [values[0], np.median(values), values[-1]]
@@ -174,7 +179,7 @@ def test_terms_of_the_weights_are_one_a_step_and_their_sum_is_the_whole(found, k
     v = variant(key)
     flow = run(v, LAG, 4, 3, SEEDS[0]).flow
     weights = [n for n in flow.nodes if n.kind == "parameter" and n.value.ndim == 2]
-    r = found.of(key).runs[0]
+    r = of(found, key).runs[0]
     assert len(r.weights) == LAG
     for lag, said in enumerate(r.weights):
         terms = [e.cotangent for n in weights for e in n.uses if e.consumer.step == LAG - lag]
@@ -213,7 +218,7 @@ def test_at_zero_weights_the_measured_norm_is_the_closed_form(monkeypatch, key):
 
 def test_the_closed_form_is_sigmoid_of_the_bias_to_the_power_of_the_lag(found):
     for key, gate in (("lstm0", 0.5), ("lstm1", 1 / (1 + math.exp(-1))), ("lstm1997", 1.0)):
-        for r in found.of(key).runs:
+        for r in of(found, key).runs:
             assert r.closed == pytest.approx([r.norms[0] * gate**lag for lag in range(LAG + 1)], rel=1e-12)
 
 
@@ -221,7 +226,7 @@ def test_the_closed_form_of_the_rnn_is_its_weights_without_tanh(found):
     cell, _, _, _ = chain(variant("rnn"))
     u = np.random.default_rng([SEEDS[0], 1]).standard_normal(4)
     power = np.linalg.matrix_power(cell.W_h.numpy()[:4], LAG)
-    assert found.of("rnn").runs[0].closed[-1] == pytest.approx(
+    assert of(found, "rnn").runs[0].closed[-1] == pytest.approx(
         np.linalg.norm(power @ (u / np.linalg.norm(u))), rel=1e-10
     )
 
@@ -242,7 +247,7 @@ def test_a_median_is_the_value_of_the_seed_in_the_middle_or_between_the_two(foun
 def test_the_same_call_gives_the_same_numbers_and_cells_share_inputs(found):
     again = study(["chrono", "rnn"], LAG, 4, 3, SEEDS)
     for cell in again.cells:
-        for a, b in zip(cell.runs, found.of(cell.variant.key).runs, strict=True):
+        for a, b in zip(cell.runs, of(found, cell.variant.key).runs, strict=True):
             assert a.norms.tobytes() == b.norms.tobytes()
     inputs = [[n.value.tolist() for n in run(variant(k), 3, 4, 3, 7).flow.named("x")] for k in VARIANTS]
     assert all(x == inputs[0] for x in inputs)

@@ -22,6 +22,11 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 
+def of(found, key):
+    """The cell of that key in a study."""
+    return next(c for c in found.cells if c.variant.key == key)
+
+
 @pytest.fixture(scope="module")
 def found():
     return study(lag=12, hidden_size=4, input_size=3, seeds=[0, 1, 2])
@@ -104,7 +109,7 @@ def test_norms_are_drawn_as_they_are_with_closed_forms_dashed(found):
 
 def falling(found, first, last):
     """The study of the RNN alone, with norms that fall from 10^first to 10^last."""
-    cell = found.of("rnn")
+    cell = of(found, "rnn")
     norms = np.logspace(first, last, found.lag + 1)
     return replace(found, cells=[replace(cell, runs=[replace(r, norms=norms, closed=norms) for r in cell.runs])])
 
@@ -121,7 +126,7 @@ def test_norms_that_are_all_0_leave_an_empty_chart_that_says_so(found):
 
 def test_a_norm_of_0_is_said_and_never_drawn(lost):
     figure = charts.norms(lost)
-    values = lost.of("lstm-8").norms()
+    values = of(lost, "lstm-8").norms()
     first = int(np.flatnonzero(values > 0)[-1]) + 1
     assert any(f"0 from lag {first:,}" in t for t in texts(figure))
     assert any("exactly 0 at the whole lag" in t and "forget bias −8 in 2 of 2 seeds" in t for t in texts(figure))
@@ -172,7 +177,7 @@ def test_a_cell_of_ones_own_has_its_direct_path_and_its_split_by_crossings(own):
 
 
 def test_parts_that_cancel_are_drawn_and_the_rest_is_one_bar(found):
-    cell = found.of("lstm1")
+    cell = of(found, "lstm1")
     shares = (4001.0, -6000.0, 2000.0)
     parts = [Part(k, k == 2, abs(s), abs(s), s, np.sign(s)) for k, s in enumerate(shares)]
     (axes,) = (a for a in charts.split(replace(found, cells=[replace(cell, parts=parts)])).axes if a.patches)

@@ -11,7 +11,7 @@ from typing import Any
 
 # In this order: each needs those before it.
 SCRIPTS = (
-    "engine.js", "random.js", "writing.js", "shapes.js", "picture.js", "strip.js", "charts.js", "model.js",
+    "engine.js", "writing.js", "shapes.js", "picture.js", "strip.js", "charts.js", "model.js",
     "sentences.js", "challenges.js", "page.js",
 )  # fmt: skip
 

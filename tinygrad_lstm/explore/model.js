@@ -16,18 +16,24 @@ const Model = (() => {
       read: mapped(cell.read, (value, key) => (key === "loss" ? value : floats(value))) }));
   const trained = data.answers !== undefined, first = Object.keys(cells)[0], { m } = cells[first];
 
-  const known = new Map();
-  /** The vector of a token: drawn for a word, one-hot for a symbol. */
+  const brought = new Map(Object.entries(data.vectors ?? {}).map(([word, text]) => [word, floats(text)]));
+  /** The vector of a token: of a word that the page brought or one drawn here, of a symbol one-hot. */
   function vector(token) {
-    if (!known.has(token)) {
-      const k = trained ? data.symbols.indexOf(token) : -1;
-      known.set(token, !trained
-        ? Random.embed(token, m, BigInt(data.seed))
-        : m === 1
-        ? Float64Array.of(2 * k - 1)
-        : Float64Array.from({ length: m }, (_, j) => (j === k ? 1 : 0)));
-    }
-    return known.get(token);
+    if (!trained) return brought.get(token) ?? drawn(token);
+    const k = data.symbols.indexOf(token);
+    return m === 1 ? Float64Array.of(2 * k - 1) : Float64Array.from({ length: m }, (_, j) => (j === k ? 1 : 0));
+  }
+  /** Standard normal numbers that depend on the spelling and the seed alone: by Box and Muller, from xorshift32. */
+  function drawn(word) {
+    let bits = 0x811c9dc5; // FNV-1a of what the numbers depend on
+    for (const character of `${data.seed} ${word}`) bits = Math.imul(bits ^ character.codePointAt(0), 0x01000193);
+    const uniform = () => {
+      for (const turn of [13, -17, 5]) bits ^= turn > 0 ? bits << turn : bits >>> -turn;
+      return ((bits >>> 0) + 0.5) / 2 ** 32;
+    };
+    uniform(); // alike words start alike
+    const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+    return Float64Array.from({ length: m }, normal);
   }
   function vectors(sequence) {
     if (!sequence.x) return sequence.tokens.map(vector);
@@ -254,6 +260,6 @@ const Model = (() => {
   }
 
   // prettier-ignore
-  return { cells, trained, sequences, settings, state, start, vectors, row, bias, keeps, called, compute, why,
+  return { cells, trained, sequences, settings, state, start, brought, vectors, row, bias, keeps, called, compute, why,
     check };
 })();

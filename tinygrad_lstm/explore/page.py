@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..arguments import as_number, as_size, as_word, as_words
+from ..arguments import as_size, as_word, as_words
 from ..flow import Flow, trace_gradients
-from ..flow.sequence import Floats, TracedSequence, embed, tokenize
+from ..flow.sequence import Floats, TracedSequence, direction, embed, tokenize
 from ..kinds import KINDS, cell_name, make_cell
 from ..machine import without_collector
 from ..nn import Linear, LSTMCell, RNNCell
@@ -46,7 +46,6 @@ def page(
     for an empty text, more than 200 words, sizes below 1, and a cell whose step cannot be read, with the reason.
     """
     hidden_size, seed = as_size("hidden_size", hidden_size), as_size("seed", seed, 0)
-    forget_bias = as_number("forget_bias", forget_bias)
     tokens = tokenize(text)
     if not tokens:
         raise ValueError('the text is empty: give some words, as in explore "the cities that I have seen"')
@@ -58,17 +57,20 @@ def page(
     widths = {cell.input_size for cell in cells.values()}
     if len(widths) != 1:
         raise ValueError(f"cells on one page read inputs of one size, got {', '.join(map(str, sorted(widths)))}")
-    vectors = embed(tokens, widths.pop(), seed)
-    read = {label: _direction(cell, seed) for label, cell in cells.items()}
-    found = _cells({label: (label, cell, _traced(cell, vectors, read[label])) for label, cell in cells.items()})
+    sequences = {"your text": tokens} | {name: words.split() for name, words in SAMPLES.items()}
+    words = list({word: None for sequence in sequences.values() for word in sequence})
+    vectors = dict(zip(words, embed(words, widths.pop(), seed), strict=True))
+    xs = [vectors[word] for word in tokens]
+    read = {label: direction(cell.hidden_size, seed) for label, cell in cells.items()}
+    found = _cells({label: (label, cell, _traced(cell, xs, read[label])) for label, cell in cells.items()})
     for label, u in read.items():
         found[label] |= {"read": {"u": array(u)}, "drawn": label in drawn}
-    sequences = {"your text": tokens} | {name: words.split() for name, words in SAMPLES.items()}
     return document(
         _shared()
         | {
             "unit": "word",
             "seed": str(seed),
+            "vectors": {word: array(vector) for word, vector in vectors.items()},
             "cells": found,
             "beside": next(iter([*found][1:]), None),
             "sequences": [{"name": name, "tokens": words} for name, words in sequences.items()],
@@ -151,14 +153,11 @@ def _unit(input_size: int, forget_bias: float) -> LSTMCell:
     return cell
 
 
-def _direction(cell: Cell, seed: int) -> Floats:
-    """The u of L = u · h_T, as `trace_sequence` draws it."""
-    u = np.random.default_rng([seed, 1]).standard_normal(cell.hidden_size)
-    return u / np.linalg.norm(u)
+def _traced(cell: Cell, vectors: Sequence[Floats], u: Floats) -> Flow:
+    """A cell over vectors from states of zeros, and the gradient of L = u · h_T: as a TracedSequence has it.
 
-
-def _traced(cell: Cell, vectors: Floats, u: Floats) -> Flow:
-    """A cell over vectors from states of zeros, and the gradient of L = u · h_T: as a TracedSequence has it."""
+    In batches of one: a cell of one's own may take no other input.
+    """
     if cell.dtype != np.float64:
         raise TypeError(f"the page computes in float64, got {cell!r}: build the cell with dtype=np.float64")
     zeros = np.zeros((1, cell.hidden_size))

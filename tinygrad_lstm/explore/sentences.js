@@ -4,7 +4,7 @@
 const Sentences = (() => {
   const { number, percent, times, left, capital, steps, name, written } = Writing;
   const { at, norm, dot, TINY } = Engine;
-  const { state, trained, keeps } = Model;
+  const { state, trained, keeps, brought } = Model;
   const { html, richly } = Shapes;
 
   /** Why `explain` may print another number for the same text. */
@@ -14,9 +14,8 @@ const Sentences = (() => {
 
   /** What happens in this phase of the step: values that wait for nothing further, then the gradient on its way back. */
   function inside(model) {
-    const { row, t, notation: N, T, phase } = model, { cell, back } = row, { depth, nodes } = cell,
-      size = (vector) => number(norm(vector)), before = cell.states.map((s) => name(cell, N, s, t - 1)),
-      x = name(cell, N, "x", t);
+    const { row: { cell }, t, notation: N, T, phase } = model, { depth, nodes } = cell,
+      before = cell.states.map((s) => name(cell, N, s, t - 1)), x = name(cell, N, "x", t);
     const named = (level) => [...nodes.keys()].filter((k) => nodes[k].name && nodes[k].level === level),
       own = (k, from) => name(cell, N, nodes[k].name, cell.after.includes(k) ? from : undefined);
     let says;
@@ -27,26 +26,10 @@ const Sentences = (() => {
     else if (phase === depth + 1)
       says = `The gradient arrives from ${t < T ? `step ${t + 1}` : "the loss"}${
         t < T && model.everyStep ? " and the loss" : ""
-      }: ${
-        list(cell.after.map((k, s) =>
-          `${size(Shapes.beyond(cell, back, s, t, new Float64Array(cell.n)))} at ${own(k, t)}`
-        ))
       }.`;
     else {
-      const level = 2 * depth + 2 - phase, reached = new Map(); // what these values are made of, as far as it has a name
-      const look = (k) =>
-        nodes[k].in.forEach((i) => {
-          if (i >= cell.first && !nodes[i].name) look(i);
-          else if (i >= 0) reached.set(i, written(cell, N, i, t));
-        });
-      named(level).forEach(look);
-      const now = [...reached].map(([i, text]) => {
-        const k = i > 0 && i < cell.first ? cell.after[i - 1] : i, when = k === i ? t : t - 1;
-        return level > 1 ? text : `${text} (${size(at(back.d[k], when, nodes[k].width))})`;
-      });
-      says = `Through ${list(named(level).map((k) => own(k, t)))} it reaches ${list(now)}${
-        level > 1 ? "" : "; in brackets the whole gradient of each"
-      }.`;
+      const level = 2 * depth + 2 - phase, through = list(named(level).map((k) => own(k, t)));
+      says = `The gradient goes back through ${through}${level > 1 ? "" : ` to ${list([...before, x])}`}.`;
     }
     return [html("b", {}, `${phase + 1} of ${model.phases}, ${phase <= depth ? "forward" : "back"}: `),
       ...richly(says)];
@@ -135,7 +118,11 @@ const Sentences = (() => {
         cell.drawn
           ? `Untrained cells (units: ${of}), their weights, words and u drawn from seed ${data.seed}: another seed gives other numbers.`
           : `Units: ${of}; words and u drawn from seed ${data.seed}.`
-      }${cell.drawn ? differs(cell, model.rows[0].role) : ""}`;
+      }${cell.drawn ? differs(cell, model.rows[0].role) : ""}${
+        model.tokens.every((word) => brought.has(word))
+          ? ""
+          : " Words that this page did not bring were drawn by the page itself: the command explain draws others."
+      }`;
     }
     const y = Engine.outputs(read, at(run.values[cell.after[0]], run.T, cell.n)), names = data.answers.map(Writing.shown);
     if (read.loss === "squared")

@@ -210,5 +210,5 @@ const Shapes = (() => {
 
   // prettier-ignore
   return { COLOURS, svg, html, text, richly, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came,
-    beyond, isChosen, pick, said, upright };
+    isChosen, pick, said, upright };
 })();

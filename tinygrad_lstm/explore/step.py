@@ -103,7 +103,8 @@ class Program:
             inside = [self.place[q] for q, _, _ in v.parts]
             return node | {"op": "affine", "in": inside, "parts": parts, "biases": [*map(self._fixed, v.biases)]}
         node |= {"bends": True} if v.op.bends else {}
-        return node | {"op": v.op.name, "in": [-1 - self._fixed(i) if i.fixed else self.place[i] for i in v.inputs]}
+        node |= {"op": v.op.name, "sign": v.op.symbol, "words": v.op.words.split("; ")}
+        return node | {"in": [-1 - self._fixed(i) if i.fixed else self.place[i] for i in v.inputs]}
 
     def _fixed(self, v: Value) -> int:
         return self.fixed.setdefault(v, len(self.fixed))
@@ -112,7 +113,7 @@ class Program:
         """The node of a state after the step: one of its own, also where it is passed along."""
         at = self.place[self.step.after[k]]
         if at <= len(self.cell.states) or any(self.step.after[j] is self.step.after[k] for j in range(k)):
-            self.nodes.append({"op": "copy", "in": [at], "width": self.cell.hidden_size})
+            self.nodes.append({"op": "copy", "in": [at], "width": self.cell.hidden_size, "words": ["× 1"]})
             at = len(self.nodes) - 1
         self.names[at] = self.nodes[at]["name"] = name
         return at

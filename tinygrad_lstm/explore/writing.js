@@ -94,7 +94,7 @@ const Writing = (() => {
   const inWords = (cell, notation, role, t) =>
     cell.words[role] ?? plain(written(cell, notation, nodeOf(cell, role), t));
 
-  const SIGNS = { add: [" + ", 1], sub: [" − ", 1], mul: [" × ", 2], div: [" ÷ ", 2] };
+  const TIGHT = { "+": 1, "−": 1, "×": 2, "÷": 2, "^": 3 }; // how tightly a sign binds
 
   /** A value of step t by its name, or (always with `out`) by what it is made of; in brackets where what stands around it
    *  binds as tightly as `tight`. */
@@ -111,13 +111,14 @@ const Writing = (() => {
       inside = (slot, level = 0) => written(cell, N, node.in[slot], t, { tight: level });
     if (node.op === "copy") return inside(0, tight);
     if (node.op === "affine") return bound(products(cell, N, node, t), 1);
-    if (SIGNS[node.op]) {
-      const [sign, level] = SIGNS[node.op];
-      return bound(inside(0, level) + sign + inside(1, level + (node.op === "sub" || node.op === "div")), level);
+    const { sign } = node, level = TIGHT[sign];
+    if (level && node.in.length === 1) return bound(sign + inside(0, level + 1), level);
+    if (level) {
+      const left = inside(0, level + (sign === "^")), right = inside(1, level + "−÷^".includes(sign));
+      return bound(sign === "^" ? left + sign + right : `${left} ${sign} ${right}`, level);
     }
-    if (node.op === "neg") return bound(`−${inside(0, 2)}`, 1);
-    if (node.op === "pow") return bound(`${inside(0, 4)}^${inside(1, 4)}`, 3);
-    return `${node.op === "sigmoid" ? "σ" : node.op}(${node.in.map((_, slot) => inside(slot)).join(", ")})`;
+    const inputs = node.in.map((_, slot) => inside(slot)).join(", ");
+    return sign.includes(" ") ? sign.replace(" ", inputs) : `${sign}(${inputs})`; // | | goes round
   }
 
   /** [h, x] W + b: what meets the same weight is joined. */
@@ -137,14 +138,14 @@ const Writing = (() => {
 
   /** What one edge multiplies a gradient by on its way back; empty where it hands it on as it is. */
   function local(cell, N, k, slot, t) {
-    const node = cell.nodes[k], other = (s) => written(cell, N, node.in[s], t, { tight: 3 }),
-      y = node.name ? written(cell, N, k, t) : node.op === "sigmoid" ? "σ" : node.op;
+    const node = cell.nodes[k], out = node.name ? written(cell, N, k, t) : node.sign;
     if (node.op === "affine") return `${written(cell, N, -1 - node.parts[slot][0], t)}ᵀ`;
-    if (node.op === "mul") return other(1 - slot);
-    if (node.op === "add" || node.op === "copy" || (node.op === "sub" && slot === 0)) return "";
-    if (node.op === "neg" || node.op === "sub") return "(−1)";
-    if (node.op === "div" && slot === 0) return `1 ÷ ${other(1)}`;
-    return node.op === "tanh" ? `(1 − ${y}²)` : node.op === "sigmoid" ? `${y} (1 − ${y})` : `slope of ${node.op}`;
+    const words = (node.words[slot] ?? node.words.at(-1)).replace(/\{(\w+)\}/g,
+      (_, of) => of === "out" ? out : written(cell, N, node.in[of], t, { tight: 3 }));
+    if (words[0] === "÷") return `1 ${words}`;
+    if (words[0] !== "×") return `(${words})`;
+    const by = words.slice(2);
+    return by === "1" ? "" : by[0] === "−" ? `(${by})` : by;
   }
 
   /** A text of the library's with the names and signs of the page: f * c_prev. */

@@ -54,6 +54,12 @@ def embed(tokens: Sequence[str], size: int, seed: int = 0) -> Floats:
     return np.array([vectors[token] for token in tokens]).reshape(len(tokens), size)
 
 
+def direction(size: int, seed: int = 0) -> Floats:
+    """The u of L = u · h_T: a vector of length 1 in a direction drawn from the seed."""
+    u = np.random.default_rng([seed, 1]).standard_normal(size)
+    return u / np.linalg.norm(u)
+
+
 class Path(NamedTuple):
     """The direct path of a state, which leads from it to its next value and crosses no weight, as in one run.
 
@@ -144,7 +150,6 @@ def trace_sequence(
         raise ValueError(f"{len(vectors)} steps need as many tokens, got {len(tokens)}")
 
     state: tuple[Tensor, ...] = ()
-    u = np.random.default_rng([seed, 1]).standard_normal(cell.hidden_size)
     met: dict[str, list[Tensor]] = {name: [] for name in (*reversed(cell.states), "x")}
     with without_collector():
         for vector in vectors:
@@ -153,7 +158,7 @@ def trace_sequence(
             state = tuple(getattr(step, name) for name in cell.states)
             for name, value in zip((*cell.states, "x"), (*state, x), strict=True):
                 met[name].append(value)
-        loss = state[0] @ tensor(u / np.linalg.norm(u), name="u") if read is None else read(state[0])
+        loss = state[0] @ tensor(direction(cell.hidden_size, seed), name="u") if read is None else read(state[0])
         loss.name = "L"
         flow = trace_gradients(loss)
         norms = {name: flow.norms_of(values) for name, values in met.items()}

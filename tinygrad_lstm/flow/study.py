@@ -161,10 +161,6 @@ class Study(Shown):
     seeds: tuple[int, ...]
     cells: tuple[CellStudy, ...]
 
-    def of(self, key: str) -> CellStudy | None:
-        """The cell of that key, None where it did not run."""
-        return next((c for c in self.cells if c.variant.key == key), None)
-
 
 def study(
     keys: Sequence[Kind] = VARIANTS,
