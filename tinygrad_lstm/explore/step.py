@@ -198,7 +198,7 @@ class Program:
         gates = {e: self._parameters(e) for e in elements.all if e.kind == "gate"}
         for e, parameters in gates.items():
             e.rows = len(parameters) + self._rows - 1
-        lanes = Lanes(elements, sorted(gates, key=lambda e: e.node.id), elements.lanes)  # as they were recorded
+        lanes = Lanes(elements)
         shapes = [
             {
                 "kind": e.kind,

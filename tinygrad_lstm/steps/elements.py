@@ -101,7 +101,8 @@ class Elements:
             if node not in self.moving:
                 raise NoLanes(f"the next {name} depends on nothing that the step takes in")
             self.outs[name] = Element("out", node, name=name, wires=[Wire(self.element(node), beyond)])
-        self.lanes = [name for name in step.states if self._lay(name)]
+        # The state that is made last, perhaps from the others, runs above them.
+        self.lanes = sorted(filter(self._lay, step.states), key=lambda name: -self.outs[name].node.id)
 
     def element(self, node: Node) -> Element:
         """The element whose value a node is, made with all that it reads."""

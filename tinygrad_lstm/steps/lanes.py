@@ -10,62 +10,41 @@ from __future__ import annotations
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache, partial
-from itertools import count, permutations, product
+from itertools import count
 from typing import NamedTuple
 
-from .elements import Element, Elements, NoLanes
+from .elements import Element, Elements
 
 Cell = tuple[int, int]
 
 CROSSINGS = 6  # more cannot be followed: `dot` then draws the graph
-_ORDERS = 60  # of gates and lanes that are tried, no more
 _RIGHT, _LEFT, _UP, _DOWN = (1, 0), (-1, 0), (0, -1), (0, 1)
 _WAYS = (_RIGHT, _LEFT, _UP, _DOWN)
 _BEND, _CROSSING = 2.5, 7.0  # in steps from cell to cell
 
 
-def lay_out(elements: Elements) -> Lanes:
-    """The best of all orders of gates and lanes, where these are few; else the one recorded.
-
-    Raises NoLanes where a wire finds no way, or where more wires cross than can be followed.
-    """
-    gates, lanes = sorted((e for e in elements.all if e.kind == "gate"), key=lambda e: e.node.id), elements.lanes
-    few = math.factorial(len(gates)) * math.factorial(len(lanes)) <= _ORDERS
-    best: Lanes | None = None
-    for order, laid in product(permutations(gates), permutations(lanes)) if few else [(gates, lanes)]:
-        tried = Lanes(elements, order, laid)
-        if best is None or tried.cost < best.cost:
-            best = tried
-        if not best.lost and not best.crossings:
-            return best  # the order as recorded is the one that a reader knows
-    if best is None or best.lost or best.crossings > CROSSINGS:
-        raise NoLanes("no clear picture in lanes")
-    return best
-
-
 class Lanes:
-    """The elements of a step placed in one order of gates and lanes, and its wires routed.
+    """The elements of a step placed, its gates in the order in which they were recorded, and its wires routed.
 
-    `at` is the middle of each element; `paths` the way of wire n of an element, cell by cell, from its source; `cost`
-    grows with lengths, bends and crossings.
+    `at` is the middle of each element; `paths` the way of wire n of an element, cell by cell, from its source; `clear`
+    whether every wire found a way and no more of them cross than can be followed.
     """
 
-    def __init__(self, elements: Elements, order: Sequence[Element], lanes: Sequence[str]) -> None:
-        self.elements = elements
-        columns = _Columns(elements, order)
-        self.at = columns.tracks(lanes)
-        self.width, self.height = columns.width, columns.height
+    def __init__(self, elements: Elements) -> None:
+        columns = _Columns(elements)
+        self.at, self.width, self.height = columns.tracks(), columns.width, columns.height
         routes = _Routes(self)
-        self.paths, self.cost, self.lost = routes.paths, routes.cost, routes.lost
-        self.crossings = sum(len(set(taken.values())) > 1 for taken in routes.taken.values())
+        self.paths = routes.paths
+        crossings = sum(len(set(taken.values())) > 1 for taken in routes.taken.values())
+        self.clear = not routes.lost and crossings <= CROSSINGS
 
 
 class _Columns:
     """Which column and row each element stands in: ("lane", state), ("middle", n) with 0 for gates, ("join", n)."""
 
-    def __init__(self, elements: Elements, order: Sequence[Element]) -> None:
+    def __init__(self, elements: Elements) -> None:
         self.elements = elements
         self.column: dict[Element, int] = {}
         self.row: dict[Element, tuple[str, object]] = {}
@@ -75,16 +54,15 @@ class _Columns:
         for e in elements.all:
             for wire in e.wires:
                 self.feeds[wire.source].append(e)
-        self.ops = sorted((e for e in elements.all if e.kind == "op"), key=lambda e: e.node.id)
+        recorded = sorted(elements.all, key=lambda e: e.node.id)
+        self.ops = [e for e in recorded if e.kind == "op"]
         self.down: set[Element] = set()  # what reads a lane, and what is made of it on the way down
         for e in self.ops:
             if not e.lane and any(w.source.lane or w.source in self.down for w in e.wires):
                 self.down.add(e)
         self.waited_for = {w.source for e in elements.all if e.kind in ("gate", "join") for w in e.wires}
-        for gate in order:
-            self.place(gate)
-        for op in self.ops:
-            self.place(op)
+        for e in [e for e in recorded if e.kind == "gate"] + self.ops:
+            self.place(e)
 
     def place(self, e: Element) -> None:
         """Put an element into its column, after what it reads."""
@@ -162,7 +140,7 @@ class _Columns:
     def _taken(self, column: int, at: int) -> bool:
         return any(self.column[e] == column and row == ("middle", at) for e, row in self.row.items())
 
-    def tracks(self, lanes: Sequence[str]) -> dict[Element, Cell]:
+    def tracks(self) -> dict[Element, Cell]:
         """The middle of every element, in tracks."""
         x, xs = (4 if self.kinds[:1] == ["gate"] else 2), []
         for column, kind in enumerate(self.kinds):
@@ -171,7 +149,7 @@ class _Columns:
             xs.append(x + (wide + 1) // 2)
             x += wide
         self.width = x + 3
-        ys = self._rows(lanes)
+        ys = self._rows()
         at = {e: (xs[column], ys[self.row[e]]) for e, column in self.column.items()}
         at |= {e: (0, ys["lane", name]) for name, e in self.elements.before.items()}
         at |= {e: (self.width - 1, ys["lane", name]) for name, e in self.elements.outs.items()}
@@ -179,9 +157,9 @@ class _Columns:
         at[self.elements.x] = (min(readers, key=lambda p: (p[0], -p[1]))[0] if readers else 2, self.height - 1)
         return at
 
-    def _rows(self, lanes: Sequence[str]) -> dict[tuple[str, object], int]:
+    def _rows(self) -> dict[tuple[str, object], int]:
         ys: dict[tuple[str, object], int] = {}
-        y = 2
+        y, lanes = 2, self.elements.lanes
         for k, name in enumerate(lanes):
             tall = max((e.half[1] for e in self.column if e.lane == name), default=1) - 1
             y += tall
@@ -237,13 +215,10 @@ class _Routes:
             self.trees: dict[Element, dict[Cell, list[Cell]]] = defaultdict(dict)
             self.ports: dict[tuple[Element, tuple[Cell, int]], Element] = {}
             self.paths: dict[tuple[Element, int], list[Cell]] = {}
-            self.cost = 1.5 * self.width
-            lost = [wire for wire in wires if not self._route(*wire)]
-            self.lost = len(lost)
-            if not lost:
+            self.lost = [wire for wire in wires if not self._route(*wire)]
+            if not self.lost:
                 return
-            wires = lost + [wire for wire in wires if wire not in lost]
-        self.cost += 1000.0 * self.lost
+            wires = self.lost + [wire for wire in wires if wire not in self.lost]
 
     def _urgency(self, source: Element, target: Element, n: int) -> tuple[bool, int, int]:
         (x0, y0), (x1, y1) = self.at[source], self.at[target]
@@ -280,8 +255,7 @@ class _Routes:
         found = self._search(source, starts, ends)
         if found is None:
             return False
-        cost, cells, end = found
-        self.cost += cost
+        cells, end = found
         self.ports[target, end.side] = target
         whole = tree[cells[0]][:-1] + cells if cells[0] in tree else cells
         for k, cell in enumerate(cells):
@@ -300,7 +274,7 @@ class _Routes:
 
     def _search(
         self, source: Element, starts: dict[tuple[Cell, Cell], float], ends: dict[tuple[Cell, Cell], _Port]
-    ) -> tuple[float, list[Cell], _Port] | None:
+    ) -> tuple[list[Cell], _Port] | None:
         """Dijkstra's search over cells and the ways in which they are entered."""
         order, free, step_into = count(), cache(partial(self._free, source=source)), cache(partial(self._step, source))
         queue = [(cost, next(order), *place) for place, cost in starts.items()]
@@ -331,12 +305,12 @@ class _Routes:
                         heapq.heappush(queue, (total, next(order), ahead, turn))
         if best is None:
             return None
-        cost, place, end_port = best
+        _, place, end_port = best
         cells = [place[0]]
         while place in before:
             place = before[place]
             cells.insert(0, place[0])
-        return cost, cells, end_port
+        return cells, end_port
 
     def _step(self, source: Element, cell: Cell, way: Cell) -> float | None:
         """What it costs to go on into a cell; None where that cannot be."""

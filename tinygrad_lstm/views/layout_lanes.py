@@ -12,7 +12,7 @@ from ..flow import Flow
 from ..steps.chain import CellStep
 from ..steps.elements import Element, Elements, NoLanes, Wire
 from ..steps.factors import BENDS, apart
-from ..steps.lanes import Cell, lay_out, on_lane
+from ..steps.lanes import Cell, Lanes, on_lane
 from . import labels, theme
 from .graph import Html, Picture, Point
 from .sheet import LEAST, MARGIN, PAD, WIDTH, Sheet
@@ -87,7 +87,9 @@ class _Drawing:
         self, sheet: Sheet, flow: Flow, elements: list[Elements], words: Sequence[str], numbered: bool
     ) -> None:
         self.sheet, self.flow, self.elements, self.words, self.numbered = sheet, flow, elements, words, numbered
-        self.lanes = lanes = lay_out(elements[0])
+        self.lanes = lanes = Lanes(elements[0])
+        if not lanes.clear:
+            raise NoLanes("no clear picture in lanes")
         self.few = len(elements) == 1
         self.said = self._said() if self.few else []
         self.side = 100.0 if self.few else 40.0  # the room for the states between two steps
