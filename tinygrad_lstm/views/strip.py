@@ -1,7 +1,7 @@
 """Several steps of any recurrent cell at 900 px: what is left of the gradient on the way back, and why.
 
 A state with a direct path runs along a band, with the operations that it meets there; everything else goes through the
-weights, on one line below. Of long sequences, wrapped into lines, the weights are not drawn.
+weights, on one line below. Long sequences are wrapped into lines.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from .sheet import LEAST, MARGIN, WIDTH, Sheet, sized, width
 from .theme import GRADIENT_TEXT, STATE_TEXT, number, percent
 
 _LEFT, _RIGHT = 158.0, 840.0  # the steps; what was differentiated stands right of them
-_A_LINE = 15  # steps
-_ALL, _SAMPLE = 120, 60  # so many steps are all drawn; of more, so many
-_ROOMY, _WIDEST = 56.0, 220.0  # a step's width from which the weights are drawn too, and the largest
+_A_LINE, _WIDEST = 12, 220.0  # steps, and the largest width of one
+_ALL, _SAMPLE = 60, 36  # so many steps are all drawn; of more, so many
 _APART = 40.0  # from a band to the next one, or to the weights
 _SIGNS = {name: p.symbol for name, p in TABLE.items() if len(p.symbol) == 1} | {"": "…"}
 
@@ -58,9 +57,8 @@ def layout_strip(
     sheet.picture.notes += [grid.left_out] * bool(grid.left_out)
     computed = any(row.end is not None for row in rows)
     sheet.legend(y + 15, computed, any(row.bands for row in rows), percent)
-    small = "Gates are not drawn. Circle: weights, box: squashing."
     said = ["By all paths; the norms of parts do not add up.", "× on the right: geometric mean of one step."] * computed
-    said.append("Grey: wires of gates, not coloured." if grid.roomy else small)
+    said.append("Grey: wires of gates, not coloured.")
     sheet.page(sheet.notes(y + 15, [*said, *sheet.picture.notes]))
     return sheet.picture
 
@@ -91,11 +89,9 @@ class _Grid:
         self.left_out = f"{longest - count:,} of {longest:,} steps are left out (dotted)." if longest > count else ""
         self.per = math.ceil(count / math.ceil(count / _A_LINE))
         self.pitch = min(_WIDEST, (_RIGHT - _LEFT) / self.per)
-        self.roomy = self.pitch >= _ROOMY
         # What a step holds stands together in its middle: first and second place, and where one state becomes the next.
         shift = max(0.0, (self.pitch - 62) / 2)
-        self.first, self.second = shift + min(12.5, 0.24 * self.pitch), shift + min(33.0, 0.58 * self.pitch)
-        self.joint = self.pitch - min(10.0, 0.16 * self.pitch)
+        self.first, self.second, self.joint = shift + 12.5, shift + 33, self.pitch - min(10.0, 0.16 * self.pitch)
 
     def shown(self, row: Kept) -> list[int]:
         """The positions of the steps that are drawn."""
@@ -120,12 +116,11 @@ class _Row:
         self.sheet, self.row, self.grid, self.prefix, self.top = sheet, row, grid, prefix, top
         self.shown = grid.shown(row)
         self.ink = STATE_TEXT if row.direct else GRADIENT_TEXT
-        self.weighs = not row.bands or (grid.roomy and any(step.products for step in row.steps))
-        self.down = _APART if grid.roomy else 28.0
-        self.below = self.down * (len(row.bands) - (not self.weighs))
-        self.height = self.below + (84 if grid.roomy else 72) + (10 if grid.left_out else 0)
+        self.weighs = not row.bands or any(step.products for step in row.steps)
+        self.below = _APART * (len(row.bands) - (not self.weighs))
+        self.height = self.below + 84 + (10 if grid.left_out else 0)
         longest = max(width(percent(row.shares[position]), 1, bold=True) for position in self.shown)
-        self.size = max(9.0, min(12.0, (grid.pitch - 4) / longest)) if grid.roomy else 9.0
+        self.size = max(9.0, min(12.0, (grid.pitch - 4) / longest))
 
     def draw(self) -> float:
         """Draw everything below the top; return where the row ends."""
@@ -143,7 +138,7 @@ class _Row:
             self.number(k, position)
             self.word(k, step, position)
         self.read()
-        below = (46 if self.grid.roomy else 30) + (12 if self.grid.left_out else 0)
+        below = 46 + (12 if self.grid.left_out else 0)
         return max(self.y(k) + below, self.top + (128 if self.row.direct else 0))
 
     # ── words round the row ────────────────────────────────────────────────────────────────────
@@ -200,24 +195,18 @@ class _Row:
     def number(self, k: int, position: int) -> None:
         """What is left at a step, above it."""
         text = percent(self.row.shares[position])
-        if not self.grid.roomy and position < self.row.back:
-            text = text.removesuffix(" %")
         y = self.y(k, self.row.bands[0] if self.row.bands else None) - (23 if self.row.bands else 20)
         at = (self.x(k) + self.grid.pitch / 2, y)
         self.sheet.text(self.id(k, "norm"), "norm", at, font(text, round(self.size, 1), self.ink, bold=True))
 
     def word(self, k: int, step: CellStep, position: int) -> None:
         """The word of a step below it, and its number where others are left out."""
-        grid, size = self.grid, 11.5 if self.grid.roomy else 9.5
-        text = theme.fit(grid.word(step, position), grid.pitch - (9 if grid.roomy else 2), size)
-        at = (self.x(k) + grid.pitch / 2, self.y(k) + (32.5 if grid.roomy else 21))
-        if grid.roomy:
-            room, paint = (grid.pitch - 4, 21.0), theme.INPUT_VALUE
-            self.sheet.shape(self.id(k, "word"), "input", text, at, room, paint, labels.tooltip(step.x), size)
-        else:
-            self.sheet.text(self.id(k, "word"), "input", at, font(text, size))
+        grid, size = self.grid, (self.grid.pitch - 4, 21.0)
+        text = theme.fit(grid.word(step, position), grid.pitch - 9, 11.5)
+        at = (self.x(k) + grid.pitch / 2, self.y(k) + 32.5)
+        self.sheet.shape(self.id(k, "word"), "input", text, at, size, theme.INPUT_VALUE, labels.tooltip(step.x), 11.5)
         if grid.left_out:
-            below = (at[0], at[1] + (17 if grid.roomy else 12))
+            below = (at[0], at[1] + 17)
             self.sheet.text(self.id(k, "at"), "note", below, font(f"{position + 1:,}", 9, theme.MUTED))
 
     # ── places ─────────────────────────────────────────────────────────────────────────────────
@@ -229,7 +218,7 @@ class _Row:
     def y(self, k: int, state: str | None = None) -> float:
         """The height of a state's line: its band, or that of the weights."""
         bands = self.row.bands
-        at = bands.index(state) * self.down if state in bands else self.below
+        at = bands.index(state) * _APART if state in bands else self.below
         return self.top + 76 + k // self.grid.per * self.height + at
 
     def joint(self, k: int) -> float:
@@ -292,8 +281,7 @@ class _Row:
         names = [edge.consumer.op or "" for edge in ops]
         if len(ops) > 3:
             ops, names = [ops[0], ops[len(ops) // 2], ops[-1]], [names[0], "", names[-1]]
-        middle, apart = (grid.first + grid.second) / 2, 19.0 if grid.roomy else 12.5
-        three = [middle + (j - 1) * apart + 1 for j in range(3)]
+        three = [(grid.first + grid.second) / 2 + 19 * (j - 1) + 1 for j in range(3)]
         places = {2: [grid.first, grid.second], 3: three}.get(len(ops), [grid.second])
         xs = [self.x(k, x) for x in places]
         for j, (edge, name, x) in enumerate(zip(ops, names, xs, strict=False)):
@@ -342,27 +330,24 @@ class _Row:
             away = [cotangent_norm(step.beside(s)) for s in self.row.others]
             self.after(k, self.row.others[0], second if squash else first, together(made))
             self.before(k, self.row.others[0], first, together(away))
-        if self.grid.roomy:
-            norm = cotangent_norm(step.used(step.x))
-            self.line(self.id(k, "x"), [(first, y), (first, y + 22)], norm, False, f"of x of step {self.shown[k] + 1}")
+        norm = cotangent_norm(step.used(step.x))
+        self.line(self.id(k, "x"), [(first, y), (first, y + 22)], norm, False, f"of x of step {self.shown[k] + 1}")
 
     def glyph(self, ident: str, names: list[str], at: Point, tooltip: str) -> None:
-        """An operation, weights or nonlinearities; where there is no room, without letters."""
-        bends, roomy = names[0] in BENDS, self.grid.roomy
-        if not bends:
+        """An operation, weights or nonlinearities."""
+        if names[0] not in BENDS:
             weight = names == ["W"]
-            side = (18.0 if weight else 15.0) if roomy else (10.0 if weight else 12.0)
-            text = ("W" if roomy else "") if weight else _SIGNS.get(names[0], "·")
-            label = Html(font(text, 10 if weight else 11 if roomy else 9, bold=not weight)) if text else ""
+            side, letters = (18.0, 10) if weight else (15.0, 11)
+            label = font("W" if weight else _SIGNS.get(names[0], "·"), letters, bold=not weight)
             paint, css = (theme.WEIGHT, "parameter") if weight else (theme.OP, "op state")
-            self.sheet.shape(ident, css, label, at, (side, side), paint, tooltip)
+            self.sheet.shape(ident, css, Html(label), at, (side, side), paint, tooltip)
             return
         names = [TABLE[name].symbol for name in names]
         lines = names if len(names) <= 2 else [names[0], "…"]
-        room = max(20.0, 5 + max(theme.text_width(line, 9.5) for line in lines)) if roomy else 12.0
-        label = labels.table([labels.cell(line, 9.5) for line in lines], CELLPADDING="0") if roomy else ""
-        size = (room, 10.0 if not roomy else 18.0 if len(lines) == 1 else 25.0)
-        at = (at[0] + (room / 2 - 10.5 if roomy else 0), at[1])
+        room = max(20.0, 5 + max(theme.text_width(line, 9.5) for line in lines))
+        label = labels.table([labels.cell(line, 9.5) for line in lines], CELLPADDING="0")
+        size = (room, 18.0 if len(lines) == 1 else 25.0)
+        at = (at[0] + room / 2 - 10.5, at[1])
         self.sheet.shape(ident, "gate", label, at, size, theme.NONLINEAR, f"{tooltip}: {', '.join(names)}")
 
     # ── the end ────────────────────────────────────────────────────────────────────────────────
@@ -379,7 +364,7 @@ class _Row:
         read, right, joint = row.read(row.back), self.x(k, grid.pitch), self.joint(k)
         heights = [self.y(k, s) for s in read if s in row.bands or self.weighs]
         y = max(heights or [self.y(k, row.bands[0] if row.bands else None)])
-        for state in row.bands if grid.roomy else ():
+        for state in row.bands:
             if state not in read:
                 words = row.steps[0].factor(state).words
                 html = font(state, 13, STATE_TEXT, bold=True)
