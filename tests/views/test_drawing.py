@@ -1,7 +1,6 @@
 """What a user holds: draw(), and a Drawing that saves and shows itself."""
 
 import os
-import re
 import subprocess
 import sys
 
