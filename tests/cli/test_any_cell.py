@@ -333,21 +333,16 @@ COMMANDS = [
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("none.py:GRUCell", "there is no file none.py"),
         ("mine.py:GRU", "did you mean GRUCell? mine.py does not define 'GRU'"),
-        ("mine.py:tl", "tl in mine.py is no cell"),
-        ("broken.py:A", "broken.py, line 1: cannot be imported: ZeroDivisionError"),
         ("mine.py:Narrow", "equations of Narrow must give the new state 'h' in the shape"),
-        ("mine.py", "no cell is called 'mine.py'"),
         ("gru", "no cell is called 'gru'"),
     ],
 )
 def test_a_fault_of_the_file_is_one_line(
     command: list[str], spec: str, says: str, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    (here / "broken.py").write_text("1 / 0\n", encoding="utf-8")
     assert says in refused(capsys, *command, spec)
-    assert sorted(path.name for path in here.iterdir()) == ["broken.py", "mine.py"]
+    assert [path.name for path in here.iterdir()] == ["mine.py"]
 
 
 @pytest.mark.parametrize("command", COMMANDS[:3], ids=lambda c: c[0])

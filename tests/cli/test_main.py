@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import tinygrad_lstm
-from tinygrad_lstm.cli import COMMANDS, main
+from tinygrad_lstm.cli import COMMANDS, WITH_JSON, main
 
 
 def run(*argv, **options):
@@ -29,22 +29,30 @@ def test_python_m_runs_and_fails_with_status_2(tmp_path):
     assert done.stderr.startswith("tinygrad-lstm explain: the text is empty")
 
 
-def test_help_lists_every_command(capsys):
+def test_help_lists_every_command_and_exit_status(capsys):
     status, out, _ = left(capsys, "--help")
     assert status == 0
     assert all(name in out for name in COMMANDS)
+    assert re.search(r"--json +([a-z, ]+):", out)[1].split(", ") == list(WITH_JSON)
+    assert re.findall(r"^  (\d+) ", out.partition("exit status:")[2], re.MULTILINE) == ["0", "1", "2", "130"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_with_an_example(capsys, name):
+def test_every_command_has_help_with_an_example_for_every_shell(capsys, name):
     status, out, _ = left(capsys, name, "--help")
     assert status == 0
-    assert re.search(rf"examples?:\n +(\S.* \| )?tinygrad-lstm {name}", out)
+    assert "--quiet" in out
+    assert ("--json" in out) == (name in WITH_JSON)
+    examples = re.findall(rf"^  (?:\S.* \| )?tinygrad-lstm {name}(.*)$", out.partition("example")[2], re.MULTILINE)
+    assert examples
+    assert not re.search(r"['`$\\<>&;*]", "".join(examples))
 
 
 @pytest.mark.parametrize(
-    "argv", [["nothing"], ["explain", "--nothing"], ["--nothing"], ["draw"], ["explain", "a", "--hid", "3"]]
-)
+    "argv",
+    [["nothing"], ["explain", "--nothing"], ["--nothing"], ["draw"], ["explain", "a", "--hid", "3"],
+     ["draw", "lstm", "--forget-bias=-1001"], ["train", "adding", "--forget-bias", "nan"]],
+)  # fmt: skip
 def test_bad_arguments_are_one_line_and_status_2(capsys, argv):
     status, out, err = left(capsys, *argv)
     assert (status, out) == (2, "")

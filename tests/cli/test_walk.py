@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import io
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -169,16 +167,6 @@ def test_a_cell_that_cannot_be_read_says_why(tmp_path: Path) -> None:
                     "        return {'h': h * h.mean()}\n")  # fmt: skip
     with pytest.raises(UserError, match="no walk: sum of values that change"):
         walk.run(options("--cell", f"{file}:A"))
-
-
-def test_a_stream_of_an_older_encoding_gets_plain_signs(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
-    monkeypatch.setattr(sys, "stdout", stream)
-    walk.run(options("--notation", "gamma"))
-    stream.flush()
-    text = stream.buffer.getvalue().decode("cp1252")
-    assert "G_u = s(W_u · [a<t-1>, x<t>] + b_u)" in text
-    assert "\\" not in text
 
 
 def test_the_help_has_examples_that_run(

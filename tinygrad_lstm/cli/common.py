@@ -1,19 +1,18 @@
-"""What the commands that unroll cells share: their options, the guard on size, and saving a picture."""
+"""What the commands share: their options, the cells and runs that these name, errors in one line, saving a picture."""
 
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..flow.sequence import TracedSequence, check_memory
+from ..flow.sequence import check_memory
 from ..kinds import KINDS, Kind, has_forget_bias, kind_name, make_cell
 from ..nn import Cell
 from . import own_cell
-from .errors import UserError, reason
+from .errors import UserError
 
 if TYPE_CHECKING:
     from ..train import Checkpoint
@@ -24,50 +23,40 @@ FORMATS = ("svg", "png", "pdf", "dot")
 CELL = "lstm, rnn, lstm1997 (without a forget gate), or a cell of your own, FILE.py:NAME"
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """An argument's type: a whole number in a range."""
+def within(least: float, most: float) -> Callable[[str], float]:
+    """An argument's type: a number in a range, a whole one where the bounds are whole."""
 
-    def read(text: str) -> int:
+    def read(text: str) -> float:
         try:
-            value = int(text)
+            value = type(least)(text)
+            if least <= value <= most:
+                return value
         except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text!r}")
-        return value
+            pass
+        kind = "whole number" if isinstance(least, int) else "number"
+        raise argparse.ArgumentTypeError(f"expected a {kind} from {least} to {most}, got {text!r}")
 
     return read
 
 
-def finite(text: str) -> float:
-    """An argument's type: a number that is neither infinite nor NaN."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"expected a number such as 1 or -0.5, got {text!r}")
-    return value
+bias = within(-1000.0, 1000.0)  # beyond these a gate is long since 0 or 1, and sums of it overflow
 
 
-def bias(text: str) -> float:
-    """An argument's type: a forget bias. Beyond +-1000 the gate is long since 0 or 1, and sums of it overflow."""
-    value = finite(text)
-    if abs(value) > 1000:
-        raise argparse.ArgumentTypeError(f"expected a number from -1000 to 1000, got {text!r}")
-    return value
+def add_seed(parser: argparse.ArgumentParser, default: int | None = 0) -> None:
+    """The option of every command that draws something."""
+    parser.add_argument(
+        "--seed", type=within(0, 2**62), default=default, metavar="N", help="of all that is random (default: 0)"
+    )
 
 
 def add_cell_options(parser: argparse.ArgumentParser) -> None:
-    """The options of every command that builds cells."""
+    """The options of every command that draws cells."""
     add = parser.add_argument
-    size = whole(1, 1024)
-    add("--hidden", type=size, default=8, metavar="N", help="hidden size (default: 8)")
-    add("--input", type=size, metavar="N", help="size of the input vectors (default: that of the hidden state)")
+    add("--hidden", type=within(1, 1024), default=8, metavar="N", help="size of states and inputs (default: 8)")
     add("--forget-bias", type=bias, default=1.0, metavar="B", help="at the start: 3 open, -2 almost shut (default: 1)")
-    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of all that is random (default: 0)")
+    add_seed(parser)
     add("--detail", choices=DETAILS, default="auto", help="ops opens one step, cell three, step all (auto: by length)")
-    add("--step", type=whole(1, 10**9), metavar="N", help="which step ops and cell open (default: the last)")
+    add("--step", type=within(1, 10**9), metavar="N", help="which step ops and cell open (default: the last)")
 
 
 def cell(text: str, kinds: Collection[str] = KINDS) -> str:
@@ -119,19 +108,20 @@ def load_model(args: argparse.Namespace, untrained: Sequence[str]) -> Checkpoint
 
 def load_run(path: Path, cell: str | None) -> Checkpoint:
     """A run that was kept, with the class of its own cell. Raises UserError where they do not go together."""
-    from ..train import load
+    from ..train.checkpoint import load, locate
 
     cls = None if cell is None else own_cell.load_cell_class(cell)
-    try:
-        return load(path, cls)
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename or path}: {reason(error)}") from error
-    except ValueError as error:
-        raise UserError(str(error).replace("cell=", "--cell FILE.py:")) from error
-    except Exception as error:
-        if cls is None:
+    with told(f"read {locate(path)}"):
+        try:
+            return load(path, cls)
+        except (OSError, ValueError):
             raise
-        raise UserError(f"{cell} cannot be built: {type(error).__name__}: {error}") from error  # the user's own code
+        except Exception as error:
+            if cls is None:
+                raise
+            raise UserError(
+                f"{cell} cannot be built: {type(error).__name__}: {error}"
+            ) from error  # the user's own code
 
 
 def check_forget_bias(kinds: Sequence[Kind], given: float) -> None:
@@ -144,48 +134,34 @@ def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> di
     """One untrained cell of each kind, by its name. Raises UserError where so many steps would not fit into memory."""
     if args.step is not None and args.step > steps:
         raise UserError(f"--step {args.step}: there {'is 1 step' if steps == 1 else f'are {steps:,} steps'}")
-    size = args.input or args.hidden
-    kinds = [kind_of(name, size, args.hidden) for name in names]
+    kinds = [kind_of(name, args.hidden, args.hidden) for name in names]
     if len({kind_name(kind).lower() for kind in kinds}) < len(kinds):  # they name files
         raise UserError(f"two cells have one name in {','.join(names)}: rename the class of one")
     check_forget_bias(kinds, args.forget_bias)
     with told():
-        made = {kind_name(kind): make_cell(kind, size, args.hidden, args.forget_bias, args.seed) for kind in kinds}
+        sizes = args.hidden, args.hidden, args.forget_bias, args.seed
+        made = {kind_name(kind): make_cell(kind, *sizes) for kind in kinds}
         check_memory(list(made.values()), steps)
     return made
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """What a library refuses, or a cell of the user's own stumbles over, as one line, in words of the command line."""
+def told(doing: str = "go on") -> Iterator[None]:
+    """What a library refuses, or the system while `doing` something, as one line, in words of the command line."""
     try:
         yield
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise UserError(" ".join(str(error).replace("cells of your own", "FILE.py:NAME").split())) from error
+    except OSError as error:
+        raise UserError(f"cannot {doing}: {error.strerror or error}") from error
+    except (ValueError, TypeError, ArithmeticError, ImportError) as error:
+        said = str(error).replace("cells of your own", "FILE.py:NAME").replace("cell=", "--cell FILE.py:")
+        raise UserError(" ".join(said.split())) from error
 
 
-def save(
-    shown: Sequence[TracedSequence],
-    path: Path,
-    detail: str,
-    labels: Sequence[str] | None = None,
-    keep: Collection[int] = (),
-    beside: Sequence[TracedSequence] = (),
-) -> tuple[Path, str]:
-    """Draw traced sequences one above another, on one scale with those `beside`; return what was written, and a note.
+def save(drawing: Drawing, path: Path) -> tuple[Path, str]:
+    """Save one picture; return what was written, and a note.
 
-    Steps to `keep`, from 1, are never left out. The note is empty, or, where nothing can render, says why the DOT text
-    was written instead of the picture.
+    The note is empty, or, where nothing can render, says why the DOT text was written instead of the picture.
     """
-    from ..views import draw
-
-    titles, flows, others = [p.title for p in shown], [p.flow for p in shown], [p.flow for p in beside]
-    drawing = draw(*flows, detail=detail, titles=titles, labels=labels, keep=keep, beside=others)
-    return save_drawing(drawing, path)
-
-
-def save_drawing(drawing: Drawing, path: Path) -> tuple[Path, str]:
-    """Save one picture; return what was written, and the note of `save`."""
     from ..views import RendererMissing, RenderError
 
     try:

@@ -21,6 +21,19 @@ examples:
   tinygrad-lstm explain "to be or not to be" --cells rnn,lstm,my_cells.py:GRUCell
   tinygrad-lstm explain --model runs/book "It was the best of t" --out pictures
   tinygrad-lstm explain --model runs/adding --seed 3 --out pictures
+
+--json:
+  unit       what a token is: a word, a character, a task's symbol or value
+  tokens     what stands at each step
+  cells      a list: cell, title, norms (an object: the states, as c and h, and x, each a list with the gradient's norm
+             at every step) and factors (of each of these norms one step back, a geometric mean; null where it is lost)
+  reading    what the numbers say, in words
+  answer     with --model, else null: task, sequences (learnt from), origin (of the tokens), outputs, names (of the
+             outputs; null for a number), probabilities (of the outputs, where one of them is right), says, right (null
+             where nobody knows), L (what is differentiated), deciding (steps, by the task's rule), changed (a list:
+             step, instead, says, L)
+  directory  where the files are
+  files      their names
 """
 
 from __future__ import annotations
@@ -42,10 +55,10 @@ from ..files import all_or_nothing
 from ..flow.sequence import TINY, TracedSequence, embed, tokenize, trace_sequence
 from ..kinds import kind_name
 from ..views.sentences import plainly, reading
-from .common import CELL, FORMATS, add_cell_options, add_model, cells, load_model, make_cells, save, save_drawing, told
-from .errors import UserError, reason
-from .terminal import bar, fit, safe, show, spelled, width
-from .text import given_text
+from .common import CELL, FORMATS, add_cell_options, add_model, cells, load_model, make_cells, save, told
+from .errors import UserError
+from .terminal import bar, fit, safe, width
+from .text import add_text, given_text
 
 if TYPE_CHECKING:
     from ..train import Checkpoint, Explained
@@ -55,27 +68,13 @@ HEAD, TAIL = 12, 12  # rows of a long table that are printed
 WORD, NUMBER, BAR = 12, 9, 6  # columns
 LISTED, TOKEN, PERCENT, ANSWER = 5, 10, 9, 20  # answers with their probability, and columns
 UNITS = {"words": "word", "chars": "character"}
-RESULT = {
-    "unit": "what a token is: a word, a character, a task's symbol or value",
-    "tokens": "what stands at each step",
-    "cells": "a list: cell, title, norms (an object: the states, as c and h, and x, each a list with the gradient's "
-    "norm at every step) and factors (of each of these norms one step back, a geometric mean; null where it is lost)",
-    "reading": "what the numbers say, in words",
-    "answer": "with --model, else null: task, sequences (learnt from), origin (of the tokens), outputs, names (of the "
-    "outputs; null for a number), probabilities (of the outputs, where one of them is right), says, right (null where "
-    "nobody knows), L (what is differentiated), deciding (steps, by the task's rule), changed (a list: step, instead, "
-    "says, L)",
-    "directory": "where the files are",
-    "files": "their names",
-}
-_UNTRAINED = ("cells", "tokens", "hidden", "input", "forget_bias")  # options that a trained network has no use for
+_UNTRAINED = ("cells", "tokens", "hidden", "forget_bias")  # options that a trained network has no use for
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
-    add("text", nargs="*", metavar="TEXT", help="the text, or - for standard input")
-    add("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
+    add_text(parser)
     add("--out", type=Path, default=Path("explained"), metavar="DIR", help="where to write (default: explained)")
     add_model(parser)
     add("--tokens", choices=tuple(UNITS), default="words", help="how to split (default: words)")
@@ -115,17 +114,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"--out names a directory, in which several files are written, not {args.out}: {how}")
     checkpoint = load_model(args, _UNTRAINED)
     found = _of_text(args) if checkpoint is None else _of_model(checkpoint, args)
-    try:
-        with all_or_nothing(args.out) as staging:
-            files, notes = _write(found, staging, args)
-    except OSError as error:
-        raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
+    with told(f"write into '{args.out}'"), all_or_nothing(args.out) as staging:
+        files, notes = _write(found, staging, args)
     for note in (*notes, *found.notes):
         print(note, file=sys.stderr)
-    show(f"{textwrap.fill(safe(found.plainly), WIDTH)}\n")
-    show("\n".join([*found.heading, *table(list(found.traced.values()), found.unit, found.keep)]))
-    show(f"\n{textwrap.fill(safe(found.reading), WIDTH)}\n")
-    show(safe(f"written into {args.out}: {', '.join(files)}"))
+    print(f"{textwrap.fill(safe(found.plainly), WIDTH)}\n")
+    print("\n".join([*found.heading, *table(list(found.traced.values()), found.unit, found.keep)]))
+    print(f"\n{textwrap.fill(safe(found.reading), WIDTH)}\n")
+    print(safe(f"written into {args.out}: {', '.join(files)}"))
     return {
         "unit": found.unit,
         "tokens": found.tokens,
@@ -135,7 +131,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         ],
         "reading": found.reading,
         "answer": found.answer,
-        "directory": args.out,
+        "directory": str(args.out),
         "files": files,
     }
 
@@ -147,7 +143,7 @@ def _of_text(args: argparse.Namespace) -> _Explained:
     if not text.strip():
         raise UserError('the text is empty: give some words, as in explain "the cities that I have seen"')
     made = make_cells(args.cells, len(tokens), args)
-    vectors = embed(tokens, args.input or args.hidden, args.seed)
+    vectors = embed(tokens, args.hidden, args.seed)
     with told():
         traced = {name: trace_sequence(cell, vectors, tokens, args.seed) for name, cell in made.items()}
     alone = args.tokens == "words" and len(tokens) == 1 < len(tokens[0])  # as of a language written without spaces
@@ -189,7 +185,7 @@ def _answer(found: Explained) -> list[str]:
     names = [sentences.said(found, name) for name in found.names]
     best = [int(k) for k in np.argsort(-p, kind="stable")[:LISTED]]
     lines = [
-        f"{fit(spelled(names[k]), TOKEN)} {sentences.probability(p[k]):>{PERCENT}} {bar(p[k], ANSWER)}"
+        f"{fit(safe(names[k]), TOKEN)} {sentences.probability(p[k]):>{PERCENT}} {bar(p[k], ANSWER)}"
         + ("  right" if k == wanted else "")
         for k in dict.fromkeys([*best, *([] if wanted is None else [int(wanted)])])
     ]
@@ -199,12 +195,16 @@ def _answer(found: Explained) -> list[str]:
 
 def _write(found: _Explained, folder: Path, args: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Draw all cells as a strip, and of each of `alone` a step and its gates; return the files' names, and notes."""
-    everything, form, steps = list(found.traced.values()), args.format, [args.step] * bool(args.step)
-    saved = [save(everything, folder / f"compare.{form}", "step", found.tokens, keep=found.drawn)]
+    from ..views import draw
+
+    form, labels, opened = args.format, found.tokens, [*[args.step] * bool(args.step), *found.drawn]
+    flows, titles = [p.flow for p in found.traced.values()], [p.title for p in found.traced.values()]
+    strip = draw(*flows, detail="step", titles=titles, labels=labels, keep=found.drawn)
+    saved = [save(strip, folder / f"compare.{form}")]
     for kind in found.alone:
-        detail, path = "ops" if args.detail == "auto" else args.detail, folder / f"{kind}.{form}"
-        opened = [*steps, *found.drawn]
-        saved.append(save([found.traced[kind]], path, detail, found.tokens, keep=opened, beside=everything))
+        p, detail = found.traced[kind], "ops" if args.detail == "auto" else args.detail
+        alone = draw(p.flow, detail=detail, titles=[p.title], labels=labels, keep=opened, beside=flows)
+        saved.append(save(alone, folder / f"{kind}.{form}"))
     files = [path.name for path, _ in saved]
     for kind in found.alone:
         files += _gates(found.traced[kind], folder, f"gates_{kind}" if "gates.csv" in files else "gates", form)
@@ -230,7 +230,7 @@ def _gates(passage: TracedSequence, folder: Path, name: str, form: str) -> list[
         none = [None] * sizes[role]
         rows = [step.named[role].numpy().ravel().tolist() if role in step.named else none for step in steps]
         columns |= {f"{role}{k}": column for k, column in enumerate(zip(*rows, strict=True), 1)}
-    path, _ = save_drawing(gates(passage.flow, passage.tokens, passage.title), folder / f"{name}.{form}")
+    path, _ = save(gates(passage.flow, passage.tokens, passage.title), folder / f"{name}.{form}")
     return [path.name, _csv(folder / f"{name}.csv", passage.tokens, columns)]
 
 
@@ -284,7 +284,7 @@ def _left(words: Sequence[str], shown: Sequence[range], unit: str) -> list[str]:
             lines.append(f"{'…':>{digits}} {fit(f'{len(row):,} more', WORD)}")
         else:
             word = words[row.start]
-            lines.append(f"{row.stop:>{digits}} {fit(spelled(word if word.strip() else repr(word)), WORD)}")
+            lines.append(f"{row.stop:>{digits}} {fit(safe(word if word.strip() else repr(word)), WORD)}")
     return [*lines, f"{'':{digits}} {fit('× a step', WORD)}"] if len(words) > 1 else lines
 
 

@@ -25,10 +25,9 @@ from typing import TYPE_CHECKING
 from ..explore import page, page_of_network
 from ..files import write_atomically
 from ..kinds import cell_name, make_cell
-from .common import CELL, add_model, bias, cells, check_forget_bias, kind_of, load_model, told, whole
-from .errors import UserError, reason
-from .terminal import safe, show
-from .text import given_text
+from .common import CELL, add_model, add_seed, bias, cells, check_forget_bias, kind_of, load_model, told, within
+from .terminal import safe
+from .text import add_text, given_text
 
 if TYPE_CHECKING:
     from ..train import Checkpoint
@@ -39,27 +38,23 @@ TEXT = "the cities that I have seen in my life are ..."
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
-    add("text", nargs="*", metavar="TEXT", help=f'the text, or - for standard input (default: "{TEXT}")')
-    add("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
+    add_text(parser, f' (default: "{TEXT}")')
     add("--out", type=Path, default=Path("explorer.html"), metavar="FILE", help="to write (default: explorer.html)")
     add_model(parser)
     add("--cells", type=cells, metavar="LIST", help=f"which cells to show, of {CELL}, the first above the second")
-    add("--hidden", type=whole(1, 8), default=4, metavar="N", help="hidden size, 1 to 8 (default: 4)")
+    add("--hidden", type=within(1, 8), default=4, metavar="N", help="hidden size, 1 to 8 (default: 4)")
     add("--forget-bias", type=bias, default=1.0, metavar="B", help="where the slider starts (default: 1)")
-    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of all that is random (default: 0)")
+    add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the page, and print one line of what was written."""
     checkpoint = load_model(args, ("cells", "hidden", "forget_bias"))
     text = given_text(args) if args.text or args.file is not None else None
-    with told():
+    with told(f"write '{args.out}'"):
         html = _of_words(text, args) if checkpoint is None else _of_model(checkpoint, text, args.seed)
-    try:
         written = write_atomically(args.out, html)
-    except OSError as error:
-        raise UserError(f"cannot write '{args.out}': {reason(error)}") from error
-    show(safe(f"{args.out}: {written.stat().st_size / 1e6:.2f} MB, opens in any browser"))
+    print(safe(f"{args.out}: {written.stat().st_size / 1e6:.2f} MB, opens in any browser"))
 
 
 def _of_words(text: str | None, args: argparse.Namespace) -> str:

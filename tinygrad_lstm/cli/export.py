@@ -26,9 +26,9 @@ from ..files import write_atomically
 from ..interop import onnx, pytorch, safetensors
 from ..nn import Linear
 from ..train import Checkpoint, Network
-from .common import add_run, load_run
-from .errors import UserError, reason
-from .terminal import safe, show
+from .common import add_run, load_run, told
+from .errors import UserError
+from .terminal import safe
 
 # And what the file is, its suffix.
 FORMATS = {"pytorch": "safetensors", "safetensors": "safetensors", "npz": "npz", "onnx": "onnx"}
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(
             f"--to {args.to} has no layer for {name}, only for an lstm and an rnn: take --to npz or safetensors"
         )
-    try:
+    with told(f"write {args.out}"):
         if args.to == "onnx":
             onnx.export([network.layer, network.readout], args.out)
         elif args.to == "npz":
@@ -65,13 +65,9 @@ def run(args: argparse.Namespace) -> None:
             write_atomically(args.out, file.getvalue())
         else:
             safetensors.save(pytorch.state_dict(network) if args.to == "pytorch" else network, args.out)
-    except (ValueError, ImportError) as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        raise UserError(f"cannot write {args.out}: {reason(error)}") from error
-    show(safe(f"written: {args.out}"))
+    print(safe(f"written: {args.out}"))
     lines = [*_lines(network, args.to, str(args.out), args.cell), *_meaning(checkpoint)]
-    show("\n" + "\n".join(map(safe, lines)))
+    print("\n" + "\n".join(map(safe, lines)))
 
 
 def _lines(network: Network, to: str, path: str, cell: str | None) -> list[str]:

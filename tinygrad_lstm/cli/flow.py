@@ -20,6 +20,17 @@ examples:
   tinygrad-lstm flow --lag 1000 --seeds 3 --format png
   tinygrad-lstm flow --cells rnn,lstm-2,lstm0,lstm5 --hidden 32
   tinygrad-lstm flow --cells rnn,lstm,my_cells.py:GRUCell
+
+--json:
+  lag          steps, as are hidden_size, input_size and seeds the settings
+  hidden_size  of every cell
+  input_size   of the inputs
+  seeds        a list
+  cells        a list: cell, label, gradient_of (a state), the columns of the table, null for no number, and split, a
+               list (empty for an RNN) of detours, more (that many and all above), norm, relative, share, cosine
+  reading      what they say, in words
+  directory    where the files are
+  files        their names
 """
 
 from __future__ import annotations
@@ -30,7 +41,6 @@ import math
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,9 +51,8 @@ from ..files import all_or_nothing
 from ..flow.sequence import TINY, check_memory, factor_a_step
 from ..flow.study import MOST, VARIANTS, CellStudy, Study, study, variant
 from ..views.sentences import study_plainly, study_reading
-from .common import kind_of, told, whole
-from .errors import UserError, reason
-from .terminal import fit, safe, show
+from .common import add_seed, kind_of, told, within
+from .terminal import fit, safe
 
 WIDTH = 99
 _COLUMN, _ROOM = 9, 78  # of the table, and of the line of progress
@@ -53,27 +62,16 @@ _LEGEND = (
     "factor: of one step back; closed: dL/dc_T × sigmoid(b)^lag, as at zero weights, an RNN without tanh",
     "direct: norm of the part that crossed no weight, by that of the whole; cosine: of the two",
 )
-RESULT = {
-    "lag": "steps, as are hidden_size, input_size and seeds the settings",
-    "hidden_size": "of every cell",
-    "input_size": "of the inputs",
-    "seeds": "a list",
-    "cells": "a list: cell, label, gradient_of (a state), the columns of the table, null for no number, and split, a "
-    "list (empty for an RNN) of detours, more (that many and all above), norm, relative, share, cosine",
-    "reading": "what they say, in words",
-    "directory": "where the files are",
-    "files": "their names",
-}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
-    add("--lag", type=whole(1, MOST), default=100, metavar="N", help=f"steps, to {MOST:,} (default: 100)")
-    add("--hidden", type=whole(1, 64), default=8, metavar="N", help="hidden size, up to 64 (default: 8)")
-    add("--input", type=whole(1, 64), default=4, metavar="N", help="size of the inputs (default: 4)")
-    add("--seeds", type=whole(1, 100), default=5, metavar="N", help="how many seeds (default: 5)")
-    add("--seed", type=whole(0, 2**62), default=0, metavar="N", help="the first of them (default: 0)")
+    add("--lag", type=within(1, MOST), default=100, metavar="N", help=f"steps, to {MOST:,} (default: 100)")
+    add("--hidden", type=within(1, 64), default=8, metavar="N", help="hidden size, up to 64 (default: 8)")
+    add("--input", type=within(1, 64), default=4, metavar="N", help="size of the inputs (default: 4)")
+    add("--seeds", type=within(1, 100), default=5, metavar="N", help="how many seeds (default: 5)")
+    add_seed(parser)
     what = f"of rnn, lstm or lstm3, lstm-2, ..., lstm1997, chrono, FILE.py:NAME (default: {','.join(VARIANTS)})"
     add("--cells", type=lambda text: text.split(","), default=list(VARIANTS), metavar="LIST", help=what)
     add("--out", type=Path, default=Path("flow"), metavar="DIR", help="where to write (default: flow)")
@@ -84,35 +82,29 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, write tables and charts, and print the table and its reading."""
     seeds = range(args.seed, args.seed + args.seeds)
     keys = [kind_of(key if ":" in key else key.lower(), args.input, args.hidden) for key in args.cells]
-    with told():
+    with told(f"write into '{args.out}'"):
         for key in keys:  # one at a time
             cell = variant(key, args.input, args.hidden).build(args.input, args.hidden, args.lag, 0)
             check_memory([cell], args.lag)
-    try:
-        with suppress(InterruptedError), all_or_nothing(args.out):
-            raise InterruptedError  # it can be written, and nothing was: known before minutes are spent
-        try:
-            with told():
+        with all_or_nothing(args.out) as staging:  # whether it can be written is known before minutes are spent
+            try:
                 found = study(keys, args.lag, args.hidden, args.input, seeds, _progress)
-        finally:
-            _progress("")
-        with all_or_nothing(args.out) as staging:
+            finally:
+                _progress("")
             _tables(found, staging)
             _charts(found, staging, args.format)
             written = sorted(file.name for file in staging.iterdir())
-    except OSError as error:
-        raise UserError(f"cannot write into '{args.out}': {reason(error)}") from error
-    show(f"{textwrap.fill(study_plainly(found), WIDTH)}\n")
-    show("\n".join(table(found)))
-    show(f"\n{textwrap.fill(study_reading(found), WIDTH)}\n")
-    show(textwrap.fill(safe(f"written into {args.out}: {', '.join(written)}"), WIDTH, subsequent_indent="  "))
+    print(f"{textwrap.fill(study_plainly(found), WIDTH)}\n")
+    print("\n".join(table(found)))
+    print(f"\n{textwrap.fill(study_reading(found), WIDTH)}\n")
+    print(textwrap.fill(safe(f"written into {args.out}: {', '.join(written)}"), WIDTH, subsequent_indent="  "))
     sizes = {key: getattr(found, key) for key in ("lag", "hidden_size", "input_size", "seeds")}
     cells = [
         {"cell": c.variant.key, "label": c.variant.label, "gradient_of": c.variant.state, **_medians(c),
          "split": [asdict(p) for p in c.parts]}
         for c in found.cells
     ]  # fmt: skip
-    return {**sizes, "cells": cells, "reading": study_reading(found), "directory": args.out, "files": written}
+    return {**sizes, "cells": cells, "reading": study_reading(found), "directory": str(args.out), "files": written}
 
 
 def _progress(said: str) -> None:

@@ -15,8 +15,8 @@ import argparse
 from itertools import chain
 
 from ..train.sample import sample
-from .common import add_run, finite, load_run, told, whole
-from .terminal import safe, show
+from .common import add_run, add_seed, load_run, told, within
+from .terminal import safe
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +24,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_run(parser)
     add("--prompt", default="", metavar="TEXT", help="how the text begins (default: a new line)")
-    add("--length", type=whole(0, 10**7), default=200, metavar="N", help="characters (default: 200)")
-    add("--temperature", type=finite, default=1.0, metavar="X", help="0 or more (default: 1)")
-    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of what is drawn (default: 0)")
+    add("--length", type=within(0, 10**7), default=200, metavar="N", help="characters (default: 200)")
+    add("--temperature", type=float, default=1.0, metavar="X", help="0 or more (default: 1)")
+    add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -39,5 +39,5 @@ def run(args: argparse.Namespace) -> None:
         if c != "\n":
             line += c
             continue
-        show(safe(line.replace("\t", "    ")))
+        print(safe(line.replace("\t", "    ")))
         line = ""

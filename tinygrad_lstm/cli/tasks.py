@@ -7,6 +7,13 @@ examples:
   tinygrad-lstm tasks
   tinygrad-lstm tasks order4 --length 50 --seed 1
   tinygrad-lstm tasks --json
+
+--json:
+  tasks  a list: name, summary, length, takes_data, inputs, outputs, loss (squared, classes or bits), metric and right
+         (what the error of a sequence is, and when it is right), baseline (loss, how, chance, beside), criterion
+         (text, source), published, helps (settings, sequences on the seeds 0, 1, 2, length), samples (text; null in
+         the list of all). In that list inputs, outputs, baseline and criterion of text and series are null: they depend
+         on the file
 """
 
 from __future__ import annotations
@@ -22,33 +29,26 @@ import numpy as np
 
 from ..tasks import TASKS, Task, make
 from ..tasks.notation import named
-from .common import told, whole
-from .errors import UserError, reason
-from .terminal import safe, show
+from .common import add_seed, told, within
+from .errors import UserError
+from .terminal import safe
 
 WIDTH = 100
-RESULT = {
-    "tasks": "a list: name, summary, length, takes_data, inputs, outputs, loss (squared, classes or bits), metric and "
-    "right (what the error of a sequence is, and when it is right), baseline (loss, how, chance, beside), criterion "
-    "(text, source), published, helps (settings, sequences on the seeds 0, 1, 2, length), samples (text; null in the "
-    "list of all). In that list inputs, outputs, baseline and criterion of text and series are null: they depend on "
-    "the file"
-}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
     add("task", nargs="?", metavar="TASK", help=f"show one of {', '.join(TASKS)}")
-    add("--samples", type=whole(1, 1000), default=3, metavar="N", help="how many (default: 3)")
-    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the samples (default: 0)")
+    add("--samples", type=within(1, 1000), default=3, metavar="N", help="how many (default: 3)")
+    add_seed(parser)
     add_options(parser)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that make a task."""
     add = parser.add_argument
-    add("--length", type=whole(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
+    add("--length", type=within(1, 100_000), metavar="T", help="of the sequences (default: the task's)")
     add("--data", metavar="FILE", help="the file: UTF-8 for text, a number a line for series")
 
 
@@ -67,16 +67,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if args.length is not None or args.data is not None:
             raise UserError("--length and --data need a task: name one")
         found = [_known(kind, None if kind.takes_data else make(name)) for name, kind in TASKS.items()]
-        show("\n".join(_list(found)))
+        print("\n".join(_list(found)))
         return {"tasks": found}
-    try:
-        with told():
-            task = make(args.task, **options(args))
-    except OSError as error:
-        raise UserError(f"cannot read {args.data}: {reason(error)}") from error
+    with told(f"read {args.data}"):
+        task = make(args.task, **options(args))
     samples = task.preview(np.random.default_rng(args.seed), args.samples)
     for line in [*_one(task), "", *samples.split("\n")]:
-        show(safe(line))
+        print(safe(line))
     return {"tasks": [_known(type(task), task) | {"samples": samples}]}
 
 

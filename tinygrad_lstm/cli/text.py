@@ -8,7 +8,13 @@ import sys
 
 from ..tasks.own_data import LIMIT, as_text
 from .common import told
-from .errors import UserError, reason
+from .errors import UserError
+
+
+def add_text(parser: argparse.ArgumentParser, otherwise: str = "") -> None:
+    """The options of a command that reads a text."""
+    parser.add_argument("text", nargs="*", metavar="TEXT", help=f"the text, or - for standard input{otherwise}")
+    parser.add_argument("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
 
 
 def given_text(args: argparse.Namespace) -> str:
@@ -19,28 +25,10 @@ def given_text(args: argparse.Namespace) -> str:
         raise UserError("give a text in quotation marks, --file PATH, or - for standard input")
     if len(args.text) == 1 and os.path.isfile(args.text[0]):
         raise UserError(f"{args.text[0]!r} is a file: to read what is in it give --file and its name")
-    with told():
-        return as_text(*_given(args))
-
-
-def _given(args: argparse.Namespace) -> tuple[bytes, str]:
-    """The bytes, and where they come from."""
-    if args.file is None and args.text != ["-"]:
-        return _bytes(" ".join(args.text)), "the text"
-    if args.file in (None, "-"):
-        if sys.stdin is None:
-            raise UserError("there is no standard input to read the text from")
-        return sys.stdin.buffer.read(LIMIT + 1), "standard input"
-    try:
+    with told(f"read '{args.file}'"):
+        if args.file == "-" or args.text == ["-"]:
+            return as_text(sys.stdin.buffer.read(LIMIT + 1), "standard input")
+        if args.file is None:
+            return as_text(" ".join(args.text).encode("utf-8", "surrogateescape"), "the text")
         with open(args.file, "rb") as file:
-            return file.read(LIMIT + 1), repr(args.file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read '{args.file}': {reason(error)}") from error
-
-
-def _bytes(argument: str) -> bytes:
-    """The bytes of an argument, those too that Python kept as surrogates because they were not UTF-8."""
-    try:
-        return argument.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return argument.encode("utf-8", "surrogatepass")
+            return as_text(file.read(LIMIT + 1), repr(args.file))

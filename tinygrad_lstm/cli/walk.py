@@ -13,6 +13,15 @@ notations of the LSTM; other cells are written as their equations are:
   gates      f_t, i_t, C~_t, o_t, C_t, h_t         W · [h, x] + b
   gamma      Γ_f, Γ_u, c~<t>, Γ_o, c<t>, a<t>      W · [a, x] + b; Γ_u is the input gate
   separate   f_t, i_t, g_t, o_t, c_t, s_t          W s + U x + b
+
+--json:
+  before     x and the states before the step
+  equations  of the named values, as text
+  values     of what the equations name, the states after the step among it, and of sums, named as in `local`
+  local      the derivative of each named value by each that its equation reads, unit by unit
+  reads      a state, the weight that it meets, the named value that this feeds
+  direct     the derivatives of states by those before along the ways that cross no weight, unit by unit
+  whole      the same through every path (row: output, column: input)
 """
 
 from __future__ import annotations
@@ -27,19 +36,10 @@ from ..kinds import KINDS, make_cell
 from ..nn import Cell, LSTMCell, NotCompiled
 from ..walk import NOTATIONS, Numbers, document, page
 from . import own_cell
-from .common import bias, whole
+from .common import add_seed, bias
 from .errors import UserError
-from .terminal import safe, show
+from .terminal import safe
 
-RESULT = {
-    "before": "x and the states before the step",
-    "equations": "of the named values, as text",
-    "values": "of what the equations name, the states after the step among it, and of sums, named as in `local`",
-    "local": "the derivative of each named value by each that its equation reads, unit by unit",
-    "reads": "a state, the weight that it meets, the named value that this feeds",
-    "direct": "the derivatives of states by those before along the ways that cross no weight, unit by unit",
-    "whole": "the same through every path (row: output, column: input)",
-}
 LARGEST = 256  # numbers in a vector: the weights of a larger cell are no longer a page to read
 # What vectors that were not given are made of, repeated to the length that is needed: x, and the states in turn.
 USUAL = ((1.0, 0.0, -1.0, 0.5), (0.1, -0.2, 0.3), (0.4, 0.5, 0.6))
@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="SECTION", help="one section: its number, or a name such as gates, f, direct")
     parser.add_argument("--forget-bias", type=bias, metavar="B", help="all of b_f (default: 1)")
     parser.add_argument("--input-bias", type=bias, metavar="B", help="all of b_i (default: 0)")
-    parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of the weights (default: 0)")
+    add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         numbers = Numbers(cell, given["x"], tuple(given[s] for s in cell.states))
         notation = args.notation or ("gates" if type(cell) is LSTMCell else None)
         text = page(numbers, notation, f"weights from seed {args.seed}", args.only)
-        show("\n".join(map(safe, text.split("\n"))))
+        print("\n".join(map(safe, text.split("\n"))))
         return document(numbers)
     except (ValueError, NotCompiled) as error:
         raise UserError(str(error) if isinstance(error, ValueError) else f"no walk: {error}") from error
