@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from by_hand import lstm_step
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.flow import Flow, jacobians
@@ -92,12 +93,12 @@ def test_a_batch_is_one_large_state_whose_sequences_do_not_touch(cell: Any) -> N
 
 
 @pytest.mark.parametrize("options", LSTMS.values(), ids=LSTMS)
-def test_they_are_the_blocks_written_down(options: dict[str, Any], step_in_numpy: Any) -> None:
+def test_they_are_the_blocks_written_down(options: dict[str, Any]) -> None:
     cell = LSTMCell(3, H, rng=1, **options)
     flow, hs, cs = run(cell)
     h, c, product = hs[0].numpy(), cs[0].numpy(), np.eye(2 * H)
     for t, x in enumerate(inputs(cell), 1):
-        step = step_in_numpy(cell, x, h, c)
+        step = lstm_step(cell, x, h, c)
         np.testing.assert_allclose(jacobians.of_step(flow.states, t), step.whole, rtol=1e-10, atol=1e-15)
         h, c, product = step.h, step.c, step.whole @ product
         np.testing.assert_allclose(flow.jacobian("c", 0, t), product[:H, :H], rtol=1e-10, atol=1e-15)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from by_hand import lstm_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,7 +151,7 @@ def times(A: Array, B: Array) -> Array:
     return product
 
 
-def rows(cells: list[LSTMCell], state: list[Array], x: Array, step_in_numpy: Any) -> tuple[Array, list[Array]]:
+def rows(cells: list[LSTMCell], state: list[Array], x: Array) -> tuple[Array, list[Array]]:
     """J_t(z) of a stack of cells, each crossing of its own h into its gates marked with z, and the new state."""
     n = cells[0].hidden_size
     width = 2 * n * len(cells)
@@ -160,7 +161,7 @@ def rows(cells: list[LSTMCell], state: list[Array], x: Array, step_in_numpy: Any
     new: list[Array] = []
     below = np.zeros((2, len(x), width))  # the input is held fixed
     for k, cell in enumerate(cells):
-        step = step_in_numpy(cell, x, state[2 * k + 1], state[2 * k])
+        step = lstm_step(cell, x, state[2 * k + 1], state[2 * k])
         to_c = step.D @ unit[2 * k] + step.G_h @ z(unit[2 * k + 1]) + step.G_x @ below
         to_h = step.P @ to_c + step.O_h @ z(unit[2 * k + 1]) + step.O_x @ below
         found += [to_c, to_h]
@@ -169,7 +170,7 @@ def rows(cells: list[LSTMCell], state: list[Array], x: Array, step_in_numpy: Any
     return np.concatenate(found, axis=1), new
 
 
-def check_against_the_generating_function(cells: list[LSTMCell], T: int, step_in_numpy: Any) -> None:
+def check_against_the_generating_function(cells: list[LSTMCell], T: int) -> None:
     rng = np.random.default_rng(5)
     n = cells[0].hidden_size
     state = [a for _ in cells for a in (rng.normal(size=n), rng.uniform(-1, 1, n))]
@@ -179,7 +180,7 @@ def check_against_the_generating_function(cells: list[LSTMCell], T: int, step_in
     whole = np.eye(len(weights))[None]
     states = list(starts)
     for x in xs:
-        J, state = rows(cells, state, x, step_in_numpy)
+        J, state = rows(cells, state, x)
         whole = times(J, whole)
         below: Any = x
         for k, cell in enumerate(cells):
@@ -199,13 +200,13 @@ def check_against_the_generating_function(cells: list[LSTMCell], T: int, step_in
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_the_parts_are_the_coefficients_of_the_generating_function(options: dict[str, Any], step_in_numpy: Any) -> None:
-    check_against_the_generating_function([LSTMCell(3, 4, rng=1, **options)], 7, step_in_numpy)
+def test_the_parts_are_the_coefficients_of_the_generating_function(options: dict[str, Any]) -> None:
+    check_against_the_generating_function([LSTMCell(3, 4, rng=1, **options)], 7)
 
 
-def test_two_cells_one_above_another(step_in_numpy: Any) -> None:
+def test_two_cells_one_above_another() -> None:
     cells = [LSTMCell(3, 3, rng=1), LSTMCell(3, 3, forget_bias=0, peephole=True, rng=2)]
-    check_against_the_generating_function(cells, 5, step_in_numpy)
+    check_against_the_generating_function(cells, 5)
 
 
 def unrolled(cell: Any, T: int, batch: tuple[int, ...] = ()) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from by_hand import lstm_step
 
 from tinygrad_lstm.nn import LSTMCell
 
@@ -16,26 +17,15 @@ Array = npt.NDArray[Any]
 
 def _by_hand(cell: LSTMCell, h: Array, c: Array, x: Array) -> dict[str, Array]:
     """Every number of the walk from the textbook's equations and closed derivatives, in NumPy alone."""
-    n, p = len(h), cell.state_dict()
-    W = {k: p[f"W_{k}"].T for k in "figo"}  # 3 x 7
-
-    def gates(h: Array) -> dict[str, Array]:
-        z = np.concatenate([h, x])
-        a = {k: W[k] @ z + p[f"b_{k}"] for k in "figo"}
-        return {f"a_{k}": a[k] for k in a} | {k: np.tanh(a[k]) if k == "g" else 1 / (1 + np.exp(-a[k])) for k in a}
-
-    v = gates(h)
-    f, i, g, o = (v[k] for k in "figo")
-    v["c"] = f * c + i * g
-    t = np.tanh(v["c"])
-    v["h"] = o * t
-    U = {k: W[k][:, :n] for k in "figo"}
-    D, P, O = np.diag(f), np.diag(o * (1 - t**2)), np.diag(t * o * (1 - o)) @ U["o"]  # noqa: E741
-    G = np.diag(c * f * (1 - f)) @ U["f"] + np.diag(g * i * (1 - i)) @ U["i"] + np.diag(i * (1 - g**2)) @ U["g"]
+    p, z, step = cell.state_dict(), np.concatenate([h, x]), lstm_step(cell, x, h, c)
+    a = {k: z @ p[f"W_{k}"] + p[f"b_{k}"] for k in "figo"}
+    v = {k: np.tanh(a[k]) if k == "g" else 1 / (1 + np.exp(-a[k])) for k in a}
+    v |= {f"a_{k}": a[k] for k in a} | {"c": step.c, "h": step.h}
     v |= {f"slope_{k}": 1 - v[k] ** 2 if k == "g" else v[k] * (1 - v[k]) for k in "figo"}
     v |= {"tanh": np.tanh(v["c"]), "kept": v["f"] * c, "added": v["i"] * v["g"]}
     v |= {"dh_dc_here": v["o"] * (1 - v["tanh"] ** 2)}
-    return v | {"dc_dc": D, "dc_dh": G, "dh_dc": P @ D, "dh_dh": P @ G + O}
+    J, n = step.whole, len(h)
+    return v | {"dc_dc": J[:n, :n], "dc_dh": J[:n, n:], "dh_dc": J[n:, :n], "dh_dh": J[n:, n:]}
 
 
 @pytest.fixture

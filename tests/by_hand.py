@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 
 from tinygrad_lstm.nn import LSTMCell
 
@@ -65,8 +63,3 @@ def lstm_step(cell: LSTMCell, x: Array, h: Array, c: Array) -> Step:
     O = np.diag(t * o * (1 - o)) @ A_o  # noqa: E741
     D = np.diag(keep + g * i * (1 - i) * p_i)
     return Step(D, G[:, :n], G[:, n:], P, O[:, :n], O[:, n:], new, o * t)
-
-
-@pytest.fixture
-def step_in_numpy() -> Callable[..., Step]:
-    return lstm_step
