@@ -17,7 +17,7 @@ from tinygrad_lstm.views.sentences import study_reading
 
 needs_charts = pytest.mark.skipif(not charts.available(), reason="the charts need matplotlib")
 TABLES = ["lags.csv", "singular.csv", "split.csv"]
-CHARTS = ["direct", "norms", "split", "singular", "weights"]
+CHARTS = ["norms", "split", "singular", "weights"]
 SMALL = ["--lag", "6", "--hidden", "3", "--input", "2", "--seeds", "2"]
 
 

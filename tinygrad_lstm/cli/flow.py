@@ -9,7 +9,7 @@ Printed: two plain sentences, a table and what it says. Written, in full:
                   alone (norm, cosine with the whole), what the step contributes to dL/dW
   split.csv       the gradient by detours, how often a path crosses a weight, signed
   singular.csv    largest, median, smallest singular value of d state_T / d state_(T-lag)
-  norms.svg  direct.svg  split.svg  singular.svg  weights.svg      the same as charts
+  norms.svg  split.svg  singular.svg  weights.svg                  the same as charts
 
 Charts need matplotlib, the extra `charts`: pip install ".[charts]". Singular values and the split are those
 of the first seed. With six cells and five seeds a lag of 100 takes about 4 seconds, 5,000 about 3 minutes and 400 MB.
@@ -145,7 +145,7 @@ def _charts(found: Study, folder: Path, form: str) -> None:
         print(f"note: tables only; the extra that draws the charts: {charts.INSTALL}", file=sys.stderr)
         return
     for name, chart in charts.CHARTS.items():
-        if name not in ("direct", "split") or any(c.path for c in found.cells):
+        if name != "split" or any(c.path for c in found.cells):
             _progress(f"drawing {name}")
             charts.save(chart(found), folder / f"{name}.{form}")
     _progress("")

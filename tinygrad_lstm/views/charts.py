@@ -29,7 +29,7 @@ from ..machine import free_in_forks
 from ..writing import SUPERSCRIPT, steps_of
 from . import theme
 from .render import card
-from .sentences import conditions, factor, followed
+from .sentences import conditions, followed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -206,36 +206,6 @@ def weights(found: Study) -> Figure:
 
 
 @_style()
-def direct(found: Study) -> Figure:
-    """The part of a state's gradient that came along its direct path alone: its norm relative to the whole, its cosine.
-
-    Raises ValueError where no cell of the study has a direct path.
-    """
-    cells = _with_direct_path(found)
-    figure = _figure(
-        "How much of the gradient came along the direct path alone",
-        6.9,
-        f"The part of {followed(cells)} that crossed no weight: its norm relative to the whole, and its cosine with "
-        f"the whole; 1 and 1 where it is all there is.{' Medians of the seeds.' if len(found.seeds) > 1 else ''}",
-        conditions(found, found.seeds),
-    )
-    above, below = _axes(figure, 2.85, 3.05), _axes(figure, 0.78, 1.6)
-    looks = _looks(found)
-    lag = np.arange(found.lag + 1.0)
-    norms = [_Curve(lag, _log10(y), looks[c], _with_end(c, y)) for c in cells if (y := c.relative()) is not None]
-    _decades(above, *_limits([curve.y for curve in norms]))
-    _lag_axis(above, found.lag, "")
-    above.set_ylabel("norm relative to the whole (log scale)")
-    _curves(above, norms)
-    _lag_axis(below, found.lag)
-    below.set(ylim=(-1.1, 1.1), ylabel="cosine with the whole")
-    below.set_yticks([-1, -0.5, 0, 0.5, 1], ["−1", "", "0", "", "1"])
-    below.axhline(0, color=theme.MUTED, linewidth=0.8, zorder=1)
-    _curves(below, [_Curve(lag, y, looks[c], _along(c)) for c in cells if (y := c.cosine()) is not None])
-    return figure
-
-
-@_style()
 def singular(found: Study) -> Figure:
     """The largest, median and smallest singular value of d state_T / d state_{T-lag}, a panel for each cell."""
     figure, panels = _panels(
@@ -265,7 +235,9 @@ def split(found: Study) -> Figure:
 
     A detour crosses a weight. Raises ValueError where no cell of the study has a direct path.
     """
-    cells = _with_direct_path(found)
+    cells = [c for c in found.cells if c.path]
+    if not cells:
+        raise ValueError("no cell of the study has a direct path: every way back crosses a weight")
     figure, panels = _panels(
         found,
         cells,
@@ -537,16 +509,4 @@ def _name(cell: CellStudy) -> str:
     return theme.series(cell.variant.label)
 
 
-def _along(cell: CellStudy) -> str:
-    """The name with the direct path and what one step back along it multiplies by."""
-    return f"{_name(cell)}  {cell.variant.state} {factor(cell.path) if cell.path else ''}"
-
-
-def _with_direct_path(found: Study) -> list[CellStudy]:
-    cells = [c for c in found.cells if c.path]
-    if not cells:
-        raise ValueError("no cell of the study has a direct path: every way back crosses a weight")
-    return cells
-
-
-CHARTS: dict[str, Callable[[Study], Figure]] = {c.__name__: c for c in (norms, direct, split, singular, weights)}
+CHARTS: dict[str, Callable[[Study], Figure]] = {c.__name__: c for c in (norms, split, singular, weights)}
