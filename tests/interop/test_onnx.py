@@ -86,30 +86,21 @@ def layers(draw: Any) -> Any:
 
 
 @settings(deadline=None, max_examples=60)
-@given(layers(), st.booleans(), st.integers(1, 6), st.integers(1, 4), st.integers(0, 2**16))
+@given(layers(), st.integers(1, 6), st.integers(1, 4), st.integers(0, 2**16))
 def test_layers_of_all_options_give_the_same_everywhere(
-    folder: Path, layer: Any, state: bool, T: int, batch: int, seed: int
+    folder: Path, layer: Any, T: int, batch: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     single = layer.dtype == np.float32
     x = rng.normal(size=(batch, T, layer.input_size) if layer.batch_first else (T, batch, layer.input_size))
     feed = {"x": x.astype(layer.dtype)}
-    letters = "h" if isinstance(layer, tl.nn.RNN) else "hc"
-    if state:
-        feed |= {f"{k}0": rng.normal(size=(len(layer.cells), batch, layer.hidden_size)).astype(layer.dtype)
-                 for k in letters}  # fmt: skip
-    states = tuple(feed[f"{k}0"] for k in letters) if state else None
-    if letters == "h":
-        ours = values(layer(feed["x"], states and states[0]))
-    else:
-        out, ends = layer(feed["x"], states)
-        ours = values((out, *ends))
-
-    path = door.export(layer, folder / "layer.onnx", state=state)
+    out, _ = layer(feed["x"])
+    ours = values(out)
+    path = door.export(layer, folder / "layer.onnx")
     close(ours, ReferenceEvaluator(str(path)).run(None, feed), 1e-5 if single else 1e-12)
     if single:  # onnxruntime has neither operator in float64
         close(ours, session(path).run(None, feed), 1e-5)
-    assert names(path) == ([*feed], ["y", *(f"{k}_n" for k in letters)])
+    assert names(path) == (["x"], ["y"])
 
 
 @settings(deadline=None, max_examples=25)
@@ -127,16 +118,14 @@ def test_a_list_of_layers_and_functions(
         if isinstance(part, tl.nn.Module):
             shuffled(part, seed + k)
     ids = np.random.default_rng(seed).integers(0, 7, (4, 3))
-    out, (h_n, c_n) = lstm(embedding(ids))
-    hidden, r_n = rnn(out)
-    y = linear(hidden)
+    y = linear(rnn(lstm(embedding(ids))[0])[0])
     for function in functions:
         y = function(y)
-    ours = values((last(readout(y)), h_n, c_n, r_n))
+    ours = values(last(readout(y)))
     path = door.export(parts, folder / "list.onnx")
     close(ours, ReferenceEvaluator(str(path)).run(None, {"ids": ids}), 1e-5)
     close(ours, session(path).run(None, {"ids": ids}), 1e-5)
-    assert names(path) == (["ids"], ["y", "lstm.h_n", "lstm.c_n", "rnn.h_n"])
+    assert names(path) == (["ids"], ["y"])
 
 
 @pytest.mark.parametrize("parts", [[tl.nn.Linear(3, 2)], [tl.nn.Embedding(5, 3), tl.nn.Linear(3, 2), tl.softmax]])
@@ -151,19 +140,13 @@ def test_without_a_recurrent_layer_only_the_batch_is_free(tmp_path: Path, parts:
     close(values(y), ReferenceEvaluator(str(path)).run(None, {given: x}), 1e-6)
 
 
-def test_one_file_takes_any_time_and_batch_and_a_state_goes_on(tmp_path: Path) -> None:
-    lstm = tl.nn.LSTM(2, 3, num_layers=2, rng=1)
-    path = door.export([lstm, tl.nn.Linear(3, 1)], tmp_path / "m.onnx", state=True)
+def test_one_file_takes_any_time_and_batch(tmp_path: Path) -> None:
+    lstm, readout = tl.nn.LSTM(2, 3, num_layers=2, rng=1), tl.nn.Linear(3, 1)
+    path = door.export([lstm, readout], tmp_path / "m.onnx")
     for run in (session(path).run, ReferenceEvaluator(str(path)).run):
-        for batch in (1, 5):
-            x = np.random.default_rng(batch).normal(size=(9, batch, 2)).astype(np.float32)
-            zeros = np.zeros((2, batch, 3), np.float32)
-            whole, *_ = run(None, {"x": x, "h0": zeros, "c0": zeros})
-            h, c, pieces = zeros, zeros, []
-            for step in np.split(x, [1, 4]):
-                y, h, c = run(None, {"x": step, "h0": h, "c0": c})
-                pieces.append(y)
-            assert np.abs(np.concatenate(pieces) - whole).max() <= 1e-6
+        for time, batch in ((1, 5), (9, 1)):
+            x = np.random.default_rng(batch).normal(size=(time, batch, 2)).astype(np.float32)
+            close(values(readout(lstm(x)[0])), run(None, {"x": x}), 1e-6)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
@@ -211,7 +194,6 @@ def test_the_file_reads_well_in_a_viewer(tmp_path: Path) -> None:
     assert shapes["ids"] == ["time", "batch"]
     assert shapes["lstm"] == ["time", "batch", 4]
     assert shapes["y"] == ["time", "batch", 5]
-    assert shapes["h_n"] == [2, "batch", 4]
     assert all(v.doc_string for v in [*model.graph.input, *model.graph.output])
 
 
@@ -226,41 +208,38 @@ class Other(tl.nn.LSTM):
 
 
 @pytest.mark.parametrize(
-    ("model", "options", "error", "message"),
+    ("model", "error", "message"),
     [
-        ([], {}, ValueError, "at least one layer"),
-        ([tl.tanh], {}, ValueError, "at least one layer with weights"),
-        (Composed(), {}, ValueError, "give its layers as a list in the order they are called"),
-        (Other(2, 3), {}, ValueError, "what a Other computes is not known"),
-        (tl.nn.LSTMCell(2, 3), {}, ValueError, "a cell's weights to the layer of its kind"),
-        (tl.nn.RNNCell(2, 3), {}, ValueError, "one of nn.RNN, nn.LSTM, nn.Linear, nn.Embedding, tl.tanh"),
+        ([], ValueError, "at least one layer"),
+        ([tl.tanh], ValueError, "at least one layer with weights"),
+        (Composed(), ValueError, "give its layers as a list in the order they are called"),
+        (Other(2, 3), ValueError, "what a Other computes is not known"),
+        (tl.nn.LSTMCell(2, 3), ValueError, "a cell's weights to the layer of its kind"),
+        (tl.nn.RNNCell(2, 3), ValueError, "one of nn.RNN, nn.LSTM, nn.Linear, nn.Embedding, tl.tanh"),
         (
             tl.nn.LSTM(2, 3, forget_gate=False),
-            {},
             ValueError,
             "no counterpart in ONNX: it needs a forget gate and",
         ),
-        ([np.tanh], {}, TypeError, "tl.tanh"),
-        ([tl.nn.Linear(2, 3), [1]], {}, TypeError, "is made of nn.RNN"),
+        ([np.tanh], TypeError, "tl.tanh"),
+        ([tl.nn.Linear(2, 3), [1]], TypeError, "is made of nn.RNN"),
         (
             [tl.nn.Linear(2, 3), tl.nn.Linear(4, 3)],
-            {},
             ValueError,
             "takes 4 features, and what comes before it gives 3",
         ),
-        ([tl.nn.Linear(2, 3), tl.nn.Embedding(4, 3)], {}, ValueError, "must come first"),
-        ([tl.nn.LSTM(2, 3), tl.nn.Linear(3, 3, dtype=np.float64)], {}, ValueError, "one dtype"),
-        ([tl.nn.LSTM(2, 3), tl.nn.LSTM(3, 3, batch_first=True)], {}, ValueError, "agree in batch_first"),
-        (tl.nn.Linear(2, 3), {"state": True}, ValueError, "this model has none"),
+        ([tl.nn.Linear(2, 3), tl.nn.Embedding(4, 3)], ValueError, "must come first"),
+        ([tl.nn.LSTM(2, 3), tl.nn.Linear(3, 3, dtype=np.float64)], ValueError, "one dtype"),
+        ([tl.nn.LSTM(2, 3), tl.nn.LSTM(3, 3, batch_first=True)], ValueError, "agree in batch_first"),
     ],
 )
 def test_what_cannot_be_written_is_refused_and_leaves_the_old_file(
-    tmp_path: Path, model: Any, options: dict[str, Any], error: type[Exception], message: str
+    tmp_path: Path, model: Any, error: type[Exception], message: str
 ) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(b"before")
     with pytest.raises(error, match=message) as caught:
-        door.export(model, path, **options)
+        door.export(model, path)
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]

@@ -34,7 +34,7 @@ NOTES = {
 }
 
 
-def export(model: Part | Sequence[Part], path: str | os.PathLike[str], state: bool = False) -> Path:
+def export(model: Part | Sequence[Part], path: str | os.PathLike[str]) -> Path:
     """Write a model as an ONNX file of standard operators, and return its path.
 
     `model` is an `nn.RNN`, `nn.LSTM`, `nn.Linear` or `nn.Embedding`, or a list of such layers in the order they are
@@ -43,9 +43,7 @@ def export(model: Part | Sequence[Part], path: str | os.PathLike[str], state: bo
 
     The file's input is x (time, batch, features), or ids (time, batch) where an Embedding comes first; batch before
     time where the layers have batch_first; without a recurrent layer, only batch. Both may have any length. Its
-    outputs are y, what the last layer gives at every step, and h_n and c_n (layers * directions, batch, hidden) of
-    the recurrent layer. `state=True` makes h0 and c0, of that shape, inputs; else they are zeros. With several
-    recurrent layers these names begin with the layer's: lstm1.h_n.
+    output is y, what the last layer gives at every step, from states of zeros.
 
     Weights keep their dtype. onnxruntime has no RNN and LSTM in float64: load a float64 model's state_dict into one
     of float32 to run it there.
@@ -55,7 +53,7 @@ def export(model: Part | Sequence[Part], path: str | os.PathLike[str], state: bo
 
     Source: the operators of ONNX, opset 17.
     """
-    return write_atomically(path, _Writer(_parts(model), state).to_bytes())
+    return write_atomically(path, _Writer(_parts(model)).to_bytes())
 
 
 def _parts(model: Any) -> dict[str, Part]:
@@ -110,18 +108,13 @@ def _library() -> Any:
 class _Writer:
     """One model on its way into a file."""
 
-    def __init__(self, parts: dict[str, Part], state: bool) -> None:
+    def __init__(self, parts: dict[str, Part]) -> None:
         self.onnx = _library()
         self.parts = parts
-        self.state = state
         self.layers: list[Any] = [part for part in parts.values() if isinstance(part, Module)]
         self.recurrent = [layer for layer in self.layers if isinstance(layer, (RNN, LSTM))]
         self.nodes: list[Any] = []
         self.weights: dict[str, Array] = {}
-        self.inputs: list[Any] = []
-        self.outputs: list[Any] = []
-        if state and not self.recurrent:
-            raise ValueError("state=True makes the states of recurrent layers inputs, and this model has none")
         if len({layer.batch_first for layer in self.recurrent}) > 1:
             raise ValueError("the recurrent layers must agree in batch_first")
         if len(dtypes := {layer.dtype for layer in self.layers}) > 1:
@@ -133,14 +126,16 @@ class _Writer:
 
     def to_bytes(self) -> bytes:
         helper = self.onnx.helper
-        value, dims = self._input()
+        value, dims, note, dtype = self._input()
+        given = self._value(value, dims, note, dtype)
         for k, (name, part) in enumerate(self.parts.items(), 1):
             out = name if k < len(self.parts) else "y"
             dims = self._part(name, part, value, dims, out)
             value = out
-        y = self._value("y", dims, "what the last layer gives" + (" at every step" if self.recurrent else ""))
+        note = "what the last layer gives" + (" at every step" if self.recurrent else "")
+        y = self._value("y", dims, note, self.layers[0].dtype)
         graph = helper.make_graph(
-            self.nodes, "_".join(self.parts), self.inputs, [y, *self.outputs],
+            self.nodes, "_".join(self.parts), [given], [y],
             [self.onnx.numpy_helper.from_array(a, name) for name, a in self.weights.items()],
             doc_string="\n".join(f"{name}: {FUNCTIONS.get(part, repr(part))}" for name, part in self.parts.items()),
         )  # fmt: skip
@@ -152,18 +147,15 @@ class _Writer:
         self.onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
 
-    def _input(self) -> tuple[str, Dims]:
-        """The file's first input, and its shape."""
+    def _input(self) -> tuple[str, Dims, str, Any]:
+        """The file's input: its name, shape, a note on it and its type."""
         dims: Dims = ("batch",)
         if self.recurrent:
             dims = ("batch", "time") if self.recurrent[0].batch_first else ("time", "batch")
         first = self.layers[0]
         if isinstance(first, Embedding):
-            self.inputs.append(self._value("ids", dims, f"whole numbers from 0 to {first.count - 1}", np.int64))
-            return "ids", dims
-        dims = (*dims, _features(first)[0])
-        self.inputs.append(self._value("x", dims, "the sequences" if self.recurrent else "the input"))
-        return "x", dims
+            return "ids", dims, f"whole numbers from 0 to {first.count - 1}", np.int64
+        return "x", (*dims, _features(first)[0]), "the sequences" if self.recurrent else "the input", first.dtype
 
     def _part(self, name: str, part: Any, value: str, dims: Dims, out: str) -> Dims:
         """Write one part from `value` of shape `dims` to `out`, and return the shape of that."""
@@ -189,22 +181,17 @@ class _Writer:
     def _over_time(self, name: str, layer: Any, value: str, out: str) -> None:
         """An RNN or LSTM: a node for each layer, and behind it (T, directions, batch, hidden) into our axes."""
         op, D, count = type(layer).__name__, layer.directions, layer.num_layers
-        prefix = f"{name}." if len(self.recurrent) > 1 else ""
-        states = [f"{prefix}{letter}" for letter in ("h" if op == "RNN" else "hc")]
-        starts = [self._start(name, state, layer) for state in states]
-        ends: list[list[str]] = []
         if layer.batch_first:
             self._node("Transpose", [value], [f"{name}.time_first"], perm=[1, 0, 2])
             value = f"{name}.time_first"
         for k in range(count):
             own = f"{name}.layer{k + 1}" if count > 1 else name
             w = {slot: self._weight(f"{own}.{slot}", a) for slot, a in _weights(layer.cells[k * D :][:D]).items()}
-            inputs = [value, w["W"], w["R"], w.get("B", ""), "", *(s[k] for s in starts), w.get("P", "")]
-            while not inputs[-1]:
-                inputs.pop()
-            ends.append([f"{own}.{state[-1]}_last" if count > 1 else f"{state}_n" for state in states])
+            inputs = [value, w["W"], w["R"], w.get("B", "")]
+            if "P" in w:
+                inputs += ["", "", "", w["P"]]  # no lengths, and states of zeros
             self._node(
-                op, inputs, [f"{own}.steps", *ends[k]], own, NOTES[op],
+                op, inputs, [f"{own}.steps"], own, NOTES[op],
                 hidden_size=layer.hidden_size, direction="bidirectional" if D == 2 else "forward",
             )  # fmt: skip
             value = f"{own}.out" if k < count - 1 or layer.batch_first else out
@@ -213,28 +200,9 @@ class _Writer:
             self._node("Reshape", [f"{own}.directions_last", shape], [value], f"{own}.side_by_side")
         if layer.batch_first:
             self._node("Transpose", [value], [out], f"{name}.batch_first", perm=[1, 0, 2])
-        for state, of_layers in zip(states, zip(*ends, strict=True), strict=True):
-            if count > 1:
-                self._node("Concat", list(of_layers), [f"{state}_n"], axis=0)
-            dims = (len(layer.cells), "batch", layer.hidden_size)
-            self.outputs.append(self._value(f"{state}_n", dims, f"the last {state[-1]} of every layer and direction"))
 
-    def _start(self, name: str, state: str, layer: Any) -> list[str]:
-        """The names of a state's first values, one a layer; empty where they are zeros."""
-        if not self.state:
-            return [""] * layer.num_layers
-        start, letter = f"{state}0", state[-1]
-        dims = (len(layer.cells), "batch", layer.hidden_size)
-        self.inputs.append(self._value(start, dims, f"the first {letter}, such as an earlier {letter}_n"))
-        if layer.num_layers == 1:
-            return [start]
-        pieces = [f"{name}.layer{k + 1}.{letter}_first" for k in range(layer.num_layers)]
-        sizes = self._weight(f"{name}.directions", np.full(layer.num_layers, layer.directions))
-        self._node("Split", [start, sizes], pieces, f"{name}.{letter}0", axis=0)
-        return pieces
-
-    def _value(self, name: str, dims: Dims, note: str, dtype: npt.DTypeLike | None = None) -> Any:
-        kind = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype or self.layers[0].dtype))
+    def _value(self, name: str, dims: Dims, note: str, dtype: npt.DTypeLike) -> Any:
+        kind = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.onnx.helper.make_tensor_value_info(name, kind, dims, note)
 
     def _weight(self, name: str, array: Array) -> str:
