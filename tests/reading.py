@@ -75,6 +75,11 @@ class Reading:
         return {ident: sampled(str(p.get("d"))) for ident, g in self.of("edge").items() for p in g.iter(f"{SVG}path")}
 
 
+def words(svg: str) -> str:
+    """The names and numbers in a picture, without where they stand, which depends on fonts."""
+    return "\n".join(re.findall(r"<(?:text|title)[^>]*>([^<]*)<", svg))
+
+
 def box(text: ET.Element) -> Box:
     """About where a text stands."""
     size, x, y = (float(str(text.get(name))) for name in ("font-size", "x", "y"))

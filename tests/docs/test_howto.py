@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reading import words
 from run_lesson import Lesson, within_a_last_digit
 
 from tinygrad_lstm.cli import main
@@ -116,11 +117,6 @@ def test_it_is_short_and_its_pictures_are_of_the_run(path: Path, folder: Path) -
             words(file.read_text(encoding="utf-8")) for file in (HOWTO / "pictures" / name, folder / path.stem / name)
         )
         assert within_a_last_digit(kept, made)
-
-
-def words(svg: str) -> str:
-    """The names and numbers in a picture, without where they stand, which depends on fonts."""
-    return "\n".join(re.findall(r"<(?:text|title)[^>]*>([^<]*)<", svg))
 
 
 def test_every_picture_belongs_to_a_page() -> None:

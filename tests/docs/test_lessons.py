@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from reading import words
 from run_lesson import EXTRAS, LESSONS, NUMBER, PICTURES, Block, Lesson, lessons, main, within_a_last_digit
 
 PATHS = lessons()
@@ -123,11 +124,6 @@ def test_its_pictures_are_of_the_run(name: str, folder: Path) -> None:
         made = (folder / picture).read_text(encoding="utf-8")
         assert kept.rstrip().endswith("</svg>")
         assert within_a_last_digit(words(kept), words(made)), f"{picture}: run docs/run_lesson.py --write"
-
-
-def words(svg: str) -> str:
-    """The names and numbers in a picture, without where they stand, which depends on fonts."""
-    return "\n".join(re.findall(r"<(?:text|title)[^>]*>([^<]*)<", svg))
 
 
 def test_the_sign_that_lesson_1_explains_is_in_its_picture() -> None:
