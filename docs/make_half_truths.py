@@ -104,7 +104,7 @@ def split_rows(v: dict[str, Any]) -> Rows:
 
 
 def plot_split(rows: Rows) -> Any:
-    figure = figure_of("How much of the gradient came straight", 3.9)
+    figure = figure_of("How much of the gradient came along the direct path", 3.9)
     axes = figure.subplots(1, 3, sharey=True)
     for ax, bias in zip(axes, (0, 1, 3), strict=True):
         mine = [r for r in rows if r["forget bias"] == bias and r["detours"] <= 8]
@@ -114,10 +114,10 @@ def plot_split(rows: Rows) -> Any:
         ax.set_title(f"forget bias {bias}", color=look(f"forget bias {bias}")[0], fontsize=10, fontweight="bold")
         ax.set_xticks(range(9))
         ax.set_xlabel("number of detours, k")
-        straight = mine[0]["share"]
+        direct = mine[0]["share"]
         for y, colour, text in (
-            (0.96, theme.STATE, f"straight, k = 0: {straight:.2f}"),
-            (0.88, theme.GRADIENT_TEXT, f"with detours: {1 - straight:.2f}"),
+            (0.96, theme.STATE, f"direct path, k = 0: {direct:.2f}"),
+            (0.88, theme.GRADIENT_TEXT, f"with detours: {1 - direct:.2f}"),
         ):
             ax.text(0.98, y, text, color=colour, ha="right", va="top", transform=ax.transAxes)
         ax.set_xlim(-0.7, 8.6)

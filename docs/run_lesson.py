@@ -24,9 +24,9 @@ from make_half_truths import BLOCK
 
 from tinygrad_lstm.files import all_or_nothing, write_atomically
 
-LESSONS = Path(__file__).parent / "lessons"
+LESSONS = Path(__file__).resolve().parent / "lessons"
 PICTURES = LESSONS / "pictures"
-FABLES = Path(__file__).parent.parent / "examples" / "fables.txt"
+FABLES = LESSONS.parents[1] / "examples" / "fables.txt"
 EXTRAS = {"charts": "matplotlib", "torch": "torch"}
 
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -158,7 +158,8 @@ class Page:
 def end(lesson: Lesson, folder: Path) -> None:
     """Print what the exercises say to the page's attempts, and where the pictures are."""
     for number in lesson.exercises:
-        print(f"Exercise {number}, as it stands on the page: {lesson.refusal(number, 'attempt') or 'right'}")
+        said = lesson.refusal(number, "attempt")
+        print(f"Exercise {number}, {f'not yet, as attempt_{number} stands: {said}' if said else 'right'}")
     if lesson.pictures:
         print(f"Pictures: {', '.join(str(folder / name) for name in lesson.pictures if (folder / name).exists())}")
 

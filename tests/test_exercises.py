@@ -63,8 +63,18 @@ def test_the_skeleton_is_the_answer_with_four_gaps() -> None:
 )
 def test_a_gap_is_named(parts: int, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(filled(parts), tmp_path, capsys)
-    assert [line.endswith(": right") for line in lines] == [True] * parts + [False]
-    assert lines[-1].startswith(hint)
+    assert all(line.endswith(": right") for line in lines[:parts])
+    assert lines[parts].startswith(hint)
+    assert len(lines) == 4
+    assert all(line.endswith((": right", ": not yet")) for line in lines[parts + 1 :])
+
+
+def test_a_part_is_judged_though_one_before_it_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ANSWER.replace("return sigmoid(", "return tanh(").replace("return o * tanh(c), c", "return o * c, c")
+    lines = said(wrong, tmp_path, capsys)
+    assert [line.rpartition(": ")[2] for line in lines[:2] + lines[3:]] == ["right", "right", "not yet"]
+    backwards = ANSWER.replace("tensor.grad = tensor.grad + g", "tensor.grad = g")
+    assert [line.endswith(": right") for line in said(backwards, tmp_path, capsys)] == [True, False, True, True]
 
 
 def test_the_answer_is_right_and_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +132,8 @@ def test_a_mistake_is_named(
     right: str, wrong: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert right in ANSWER
-    assert hint in said(ANSWER.replace(right, wrong), tmp_path, capsys)[-1]
+    lines = said(ANSWER.replace(right, wrong), tmp_path, capsys)
+    assert hint in next(line for line in lines if not line.endswith(": right"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Say "right" to each part of an engine that is, and what is wrong with the others; then let it learn.
+"""Say "right" to each part of an engine that is, and what is wrong with the first that is not; then let it learn.
 
 python examples/exercises/check.py [FILE]
 """
@@ -191,7 +191,7 @@ def learn(engine, steps=200):
 
 
 def main(file):
-    """Check a file part by part, up to the first that is not right."""
+    """Check a file part by part. Only the first that is not right says why: those after it may build on it."""
     try:
         engine = SimpleNamespace(**runpy.run_path(str(file)))
     except OSError as error:
@@ -200,11 +200,12 @@ def main(file):
         sys.exit(f"{file}, line {error.lineno}: {error.msg}")
     except Exception as error:
         sys.exit(f"{file}: {in_one_line(error, file)}")
-    for k, (name, part) in enumerate(PARTS.items(), start=1):
-        wrong = refusal(part, engine, file)
-        print(f"part {k}, {name}: {wrong or 'right'}")
-        if wrong:
-            return
+    refusals = [refusal(part, engine, file) for part in PARTS.values()]
+    first = next(filter(None, refusals), None)
+    for k, (name, wrong) in enumerate(zip(PARTS, refusals, strict=True), start=1):
+        print(f"part {k}, {name}: {'right' if not wrong else wrong if wrong is first else 'not yet'}")
+    if first:
+        return
     print("\nAll of it is yours now, and its gradients are those of the library. Let it learn:\n")
     learn(engine)
 

@@ -277,7 +277,7 @@ def test_a_reader_runs_a_lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     printed = capsys.readouterr().out
     assert printed.startswith("1. A number that remembers")
     assert "page shows other numbers" not in printed
-    assert "Exercise 1, as it stands on the page: at " in printed
+    assert "Exercise 1, not yet, as attempt_1 stands: at " in printed
     for picture in lesson.pictures:
         assert (tmp_path / "lesson-01" / picture).stat().st_size
     assert sorted(p.name for p in tmp_path.iterdir()) == ["lesson-01"]

@@ -38,17 +38,17 @@ const Challenges = (() => {
   const CHALLENGES = [{ title: "Make the LSTM explode with f = 1",
     task: "Every forget gate at 1, and yet the gradient of the first cell state at least 1,000 times that of the last.",
     hint:
-      "The highway alone multiplies by 1. What comes back through h adds to it: raise the recurrent scale. The LSTM of one unit does it most cleanly.",
+      "The direct path alone multiplies by 1. What comes back through h adds to it: raise the recurrent scale. The LSTM of one unit does it most cleanly.",
     check: (model) => openGate(model, (left) => left >= 1000, "has grown more than a thousandfold by its detours") }, {
     title: "Make f = 1 vanish",
     task: "Every forget gate at 1, and yet at most 1/1,000 of the last gradient reaches the first cell state.",
     hint:
-      "A detour may also work against the highway and cancel it. Take the LSTM of one unit, an open input gate, and a negative recurrent scale: at −0.5 each step leaves one half.",
-    check: (model) => openGate(model, (left) => left <= 1e-3, "has vanished: its detours cancel the highway")
+      "A detour may also work against the direct path and cancel it. Take the LSTM of one unit, an open input gate, and a negative recurrent scale: at −0.5 each step leaves one half.",
+    check: (model) => openGate(model, (left) => left <= 1e-3, "has vanished: its detours cancel the direct path")
   }, { title: "Find the smallest forget bias that keeps 10 % over 100 steps",
     task:
       "Choose the numbers from 1 to 100, the LSTM, and the smallest forget bias on the slider at which at least 10 % of the gradient of the last cell state reaches the first.",
-    hint: "The highway alone needs σ(b)^100 = 0.1, that is b = 3.76. With detours it may be less or more: try.",
+    hint: "The direct path alone needs σ(b)^100 = 0.1, that is b = 3.76. With detours it may be less or more: try.",
     check: smallest }].slice(0, trained || !keeps(Object.values(cells)[0]) ? 0 : 3);
 
   function smallest(model) {
@@ -66,7 +66,7 @@ const Challenges = (() => {
       if (kept(row(state.cell, xs, { biases: { [gate]: b / 10 } })) >= 0.1)
         return [false, `${here}A smaller one does it too.`];
     }
-    return [true, `${here}Done: no smaller one on the slider keeps as much. The highway alone would need 3.76.`];
+    return [true, `${here}Done: no smaller one on the slider keeps as much. The direct path alone would need 3.76.`];
   }
 
   function draw(model) {

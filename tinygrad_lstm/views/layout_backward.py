@@ -99,8 +99,9 @@ class _Backward:
         local = factor(edge)
         value = None if local.words == f"× {number(local.value)}" else local.value
         name = theme.fit(theme.one_line(edge.source.name or edge.source.symbol or edge.source.kind), 50, 9)
+        words = theme.fit(theme.one_line(local.words), 120, 9)
         rows = [
-            labels.cell(theme.fit(theme.one_line(local.words), 120, 9), 9, theme.INK, bold=True),
+            labels.cell(words, 9, theme.INK, bold=True, WIDTH=f"{theme.text_width(words, 9) + 8:.0f}"),
             *([] if value is None else [labels.cell(number(value), 9, theme.MUTED)]),
             labels.cell(f"∂L/∂{name}", 9, theme.GRADIENT_TEXT),
             labels.cell(labels.amount(edge), 9, theme.GRADIENT_TEXT),
