@@ -232,9 +232,8 @@ class Run:
     def forward(self, xs: Array, *given: Array) -> Array:
         """The first state of every step and then the last of every other, (T + states - 1, batch, hidden)."""
         program, T, step = self.program, self.T, self.program.step
-        spare, program.spare = program.spare, {}
-        b = spare.pop((T, self.batch), None)
-        spare.clear()  # what does not fit makes room
+        b = program.spare.pop((T, self.batch), None)
+        program.spare = {}  # what does not fit makes room
         b = b or Buffers(program, T, self.batch)
         before = given[: len(step.before)]
         self.fixed = dict(zip(step.fixed, given[len(before) :], strict=True))
