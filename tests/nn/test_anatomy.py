@@ -423,6 +423,11 @@ def check_texts(cell: Any) -> None:
         np.testing.assert_allclose(got[name] + 0 * d, d, rtol=1e-8, atol=1e-8, err_msg=name)
 
 
+def test_printed_it_is_its_lines() -> None:
+    found = tl.anatomy(RNNCell(4, 3))
+    assert str(found).split("\n\n") == ["\n".join(found.equations), "\n".join(found.adjoints)]
+
+
 @pytest.mark.parametrize("make", [RNNCell, LSTMCell, *OWN], ids=lambda make: make.__name__)
 def test_lines_run_as_a_program(make: Any) -> None:
     check_texts(shaken(make(4, 3)))

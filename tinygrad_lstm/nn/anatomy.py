@@ -56,6 +56,9 @@ class Anatomy:
         self.equations = self._equations()
         self.adjoints = _Adjoints(self.step, self._words).lines
 
+    def __str__(self) -> str:
+        return "\n".join([*self.equations, "", *self.adjoints])
+
     def factor(self, after: str, before: str) -> Value:
         """The derivative of a state after the step by one before it, along the ways that meet no matrix product."""
         step = self.step

@@ -110,7 +110,7 @@ class LSTMCell(Cell):
         self.peephole = as_flag("peephole", peephole)
         self.gate_layers = as_size("gate_layers", gate_layers)
         T_max = None if T_max is None else as_size("T_max", T_max, least=2)
-        _check_options(forget_bias, bias, forget_gate, init, T_max)
+        _check_options(bias, forget_gate, init, T_max)
         self.gates = tuple(k for k in GATES if forget_gate or k != "f")
         hidden, dtype, generator = self.hidden_size, self.dtype, np.random.default_rng(rng)
         for k in self.gates:
@@ -155,9 +155,7 @@ def _name(letter: str, gate: str, layer: int) -> str:
     return f"{letter}_{gate}" + (str(layer) if layer > 1 else "")
 
 
-def _check_options(forget_bias: float, bias: bool, forget_gate: bool, init: str, T_max: int | None) -> None:
-    if not np.isfinite(forget_bias):
-        raise ValueError(f"forget_bias must be a finite number, got {forget_bias}")
+def _check_options(bias: bool, forget_gate: bool, init: str, T_max: int | None) -> None:
     if init not in ("uniform", "chrono"):
         raise ValueError(f"init must be 'uniform' or 'chrono', got {init!r}")
     if (init == "chrono") != (T_max is not None):
