@@ -94,7 +94,7 @@ def test_a_tensor_shows_its_values_and_how_it_was_made():
         f = tl.tanh(x)
     page = Page(f._repr_html_())
     assert page.text.startswith("tensor shape (2, 2) · float64 · made by tanh in lstm[3] / forget gate")
-    assert [f"{np.tanh(v):.4f}".replace("-", "−") in page.text for v in (0.5, -1.0, 2.25)] == [True] * 3
+    assert [theme.number(np.tanh(v), 4) in page.text for v in (0.5, -1.0, 2.25)] == [True] * 3
 
 
 def test_a_leaf_shows_its_gradient_once_it_has_one():
@@ -104,20 +104,20 @@ def test_a_leaf_shows_its_gradient_once_it_has_one():
     page = Page(W._repr_html_())
     assert page.text.startswith("parameter W shape (1, 2) · float64 · needs a gradient")
     assert "gradient, norm 10" in page.text
-    assert "6.08.0" in page.text
+    assert "68" in page.text
 
 
 @pytest.mark.parametrize(
     ("value", "texts"),
     [
-        (3.0, ["one number", "3.0"]),
+        (3.0, ["one number", "3"]),
         (np.zeros((0, 3)), ["shape (0, 3)", "no elements"]),
         (np.zeros((3, 0)), ["shape (3, 0)", "no elements"]),
-        ([np.nan, np.inf, -np.inf, 0.0], ["NaN", "−∞", "0.0"]),
+        ([np.nan, np.inf, -np.inf, 0.0], ["NaN", "∞", "−∞", "0"]),
         (np.array([True, False]), ["bool", "True", "False"]),
         (np.array([-7, 12]), ["int64", "−7", "12"]),
         (np.array([1.5e-9, -2e8]), ["1.500·10⁻⁹", "−2.000·10⁸"]),
-        (np.array([0.25, 1.0], np.float16), ["float16", "0.2500", "1.0000"]),
+        (np.array([0.25, 1.0], np.float16), ["float16", "0.25", "1"]),
         (np.array([1e-45], np.float32), ["float32", "1.401·10⁻⁴⁵"]),
     ],
 )
@@ -141,8 +141,8 @@ def test_of_a_long_array_the_ends_are_written_and_all_of_it_is_coloured():
 
 def test_more_axes_than_two_are_numbered_line_by_line():
     text = Page(tl.tensor(np.arange(24.0).reshape(2, 3, 4))._repr_html_()).text
-    assert "0, 00.01.02.03.0" in text
-    assert "1, 220.021.022.023.0" in text
+    assert "0, 00123" in text
+    assert "1, 220212223" in text
 
 
 def test_the_picture_is_blue_above_0_orange_below_clear_at_0_and_grey_for_nan():
@@ -274,7 +274,7 @@ def test_a_flow_shows_the_norms_that_it_has():
 def test_a_cell_of_ones_own_is_shown_by_its_own_names():
     step = Page(ThreeStatesCell(4, 3, 0).step(np.ones((1, 4)))._repr_html_()).text
     assert step.startswith("one ThreeStates step shape (1, 3)")
-    names = re.findall(r"[a-z](?=[0−]\.?\d?\.)", step[step.index("012") :])
+    names = re.findall(r"[a-z](?=[0−])", step[step.index("012") :])
     assert names == list("yenhcsw")  # w is as wide as x, all else as h
     cell, state = TwoStatesCell(4, 3, 0), None
     for x in np.random.default_rng(0).standard_normal((4, 1, 4)):

@@ -36,8 +36,6 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "sum of two": lambda x: np.sum(x, axis=(0, 2), keepdims=True),
     "mean": lambda x: np.mean(x, axis=-1), "max": np.max, "amax": lambda x: np.amax(x, 2), "min": np.min,
     "amin": lambda x: np.amin(x, axis=2, keepdims=True),
-    "append": lambda x: np.append(x, [[1.0]]), "append to numbers": lambda x: np.append(3.0, x),
-    "append an axis": lambda x: np.append(x, x, axis=-1),
     "concatenate": lambda x: np.concatenate([x, np.ones((1, 1, 3)), x]),
     "concatenate an axis": lambda x: np.concatenate((x, x), axis=-1),
     "concatenate no axis": lambda x: np.concatenate([x, np.ones((2, 2)), x[0]], axis=None),
@@ -51,7 +49,7 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "expand_dims": lambda x: np.expand_dims(x, (0, -1)),
     "squeeze": np.squeeze, "squeeze an axis": lambda x: np.squeeze(x, 1), "transpose": np.transpose,
     "transpose to": lambda x: np.transpose(x, (1, 2, 0)), "swapaxes": lambda x: np.swapaxes(x, 0, -1),
-    "moveaxis": lambda x: np.moveaxis(x, [0, 1], [-1, 0]), "flip": np.flip, "flip an axis": lambda x: np.flip(x, -1),
+    "moveaxis": lambda x: np.moveaxis(x, [0, 1], [-1, 0]),
     "broadcast_to": lambda x: np.broadcast_to(x, (2, 4, 3)),
     "broadcast_to a length": lambda x: np.broadcast_to(x[0, 0, 0], 3),
 }  # fmt: skip
@@ -98,7 +96,7 @@ def test_comparisons_are_those_of_the_operators(compare: np.ufunc) -> None:
         (np.tan, r"np\.tan cannot record on a Tensor: use the functions of tl, or your own \(tl\.primitive\), or"),
         (np.sort, r"np\.sort cannot"), (np.floor, r"np\.floor cannot"),
         (lambda x: np.einsum("ijk->i", x), r"np\.einsum .* @ and \*"),
-        (np.add.reduce, r"np\.add\.reduce .* use np\.sum"), (np.fft.fft, r"np\.fft\.fft cannot"),
+        (np.add.reduce, r"np\.add\.reduce cannot"), (np.fft.fft, r"np\.fft\.fft cannot"),
         (lambda x: np.multiply.outer(np.ones(2), x), r"np\.multiply\.outer cannot"),
         (lambda x: np.add(x, 1, dtype=np.float32), r"np\.add with dtype .* the call without it"),
         (lambda x: np.exp(x, where=np.array(True)), r"np\.exp with where"),
@@ -136,12 +134,9 @@ def test_any_other_is_refused_with_what_to_use(call: Callable[[Any], Any], messa
 
 AT_THE_EDGES = np.array([[0.0, 0.0, 1e-18, -2.0, 2.0, 2.0], [np.nan, np.inf, 1, 0, -3.0, 5.0]])
 A, B = np.array([[1.0, 2, 3], [0, 5, 5]]), np.array([[3.0, 0, 1], [np.nan, 1e-18, 2]])
-C = np.array([[1.0, -np.inf, 1e-18], [0, 800, -800]])
 
 # The function of NumPy that is refused, arguments for it, and its advice as it is written, run with `x` or `a, b`.
 ADVICE: dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]] = {
-    "add.accumulate": (np.add.accumulate, (A,), "np.cumsum(x, axis=0)"),
-    "add.reduce": (np.add.reduce, (A,), "np.sum(x, axis=0)"),
     "copy": (np.copy, (AT_THE_EDGES,), "x"),
     "einsum": (lambda x: np.einsum("ij,kj->ik", x, A), (A,), "x @ A.T"),
     "einsum of a product": (lambda x: np.einsum("ij,ij->i", x, x), (A,), "(x * x).sum(1)"),
@@ -153,8 +148,6 @@ ADVICE: dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]] = {
     "linalg.norm of zeros": (np.linalg.norm, (np.zeros(3),), "tl.where(s == 0, 1, s) ** 0.5 * (s != 0)"),
     "linalg.norm of little": (np.linalg.norm, (np.full(2, 1e-18),), "tl.where(s == 0, 1, s) ** 0.5 * (s != 0)"),
     "linalg.norm of nan": (np.linalg.norm, (B,), "tl.where(s == 0, 1, s) ** 0.5 * (s != 0)"),
-    "logaddexp": (np.logaddexp, (A, C), "tl.logsumexp(tl.stack([a, b]), axis=0)"),
-    "logaddexp of equals": (np.logaddexp, (A, A), "tl.logsumexp(tl.stack([a, b]), axis=0)"),
     "ones_like": (np.ones_like, (A,), "np.ones(x.shape, x.dtype)"),
     "outer": (np.outer, (A, B), "a.reshape(-1, 1) * b.reshape(-1)"),
     "repeat": (lambda x: np.repeat(x, 2), (A,), "x.flatten()[np.repeat(np.arange(x.size), 2)]"),
@@ -168,9 +161,8 @@ ADVICE: dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]] = {
     "zeros_like": (np.zeros_like, (A,), "np.zeros(x.shape, x.dtype)"),
 }  # fmt: skip
 PYTORCHS: dict[str, Callable[..., Any]] = {
-    "add.accumulate": lambda torch, x: x.cumsum(0), "add.reduce": lambda torch, x: x.sum(0),
     "copy": lambda torch, x: x.clone(), "inner": lambda torch, a, b: torch.inner(a, b),
-    "linalg.norm": lambda torch, x: x.norm(), "logaddexp": lambda torch, a, b: torch.logaddexp(a, b),
+    "linalg.norm": lambda torch, x: x.norm(),
     "outer": lambda torch, a, b: torch.outer(a.flatten(), b.flatten()), "tile": lambda torch, x: x.tile(3),
 }  # fmt: skip
 

@@ -275,7 +275,7 @@ def _grid(rows: Array, label_of: Callable[[int], str], largest: float) -> str:
     """A matrix as a table of numbers, abbreviated, on their colours, of which `largest` has the darkest."""
     down, across = (_short(range(count)) for count in rows.shape)
     picked = rows[np.ix_([k for k in down if k != "…"], [k for k in across if k != "…"])]
-    texts = iter(_written(picked))
+    texts = map(_written, picked.ravel().tolist())
 
     def cell(r: Any, c: Any) -> str:
         if "…" in (r, c):
@@ -294,16 +294,9 @@ def _short(items: Sequence[Any], many: int = _MANY) -> list[Any]:
     return [*items[:_FIRST], dots, *items[-_LAST:]]
 
 
-def _written(values: Array) -> list[str]:
-    """Numbers as text, with as many decimals each where that shows them all."""
-    flat = values.ravel().tolist()
-    if values.dtype.kind != "f":
-        return [str(x).replace("-", "−") for x in flat]
-    sizes = [abs(x) for x in flat if x and math.isfinite(x)]
-    if sizes and not (min(sizes) >= 1e-3 and max(sizes) < 1e4):
-        return [theme.number(x, 4) for x in flat]
-    decimals = 1 if all(float(x).is_integer() for x in sizes) else 4
-    return [f"{x:.{decimals}f}".replace("-", "−") if math.isfinite(x) else theme.number(x) for x in flat]
+def _written(x: Any) -> str:
+    """A number as text, of fractions four figures."""
+    return theme.number(x, 4) if isinstance(x, float) else str(x).replace("-", "−")
 
 
 def _tint(x: Any, largest: float) -> str:

@@ -17,14 +17,11 @@ from . import functions as f
 from . import primitives as p
 
 _HINTS = {
-    "add.accumulate": "np.cumsum, with axis=0 unless you gave another",
-    "add.reduce": "np.sum, with axis=0 unless you gave another",
     "copy": "the tensor itself, which nothing changes",
     "einsum": "@ and *, with reshape, transpose and sum",
     "full_like": "np.full(x.shape, value, x.dtype)",
     "inner": "a @ b.T, for a b of one or two dimensions",
     "linalg.norm": "tl.where(s == 0, 1, s) ** 0.5 * (s != 0) with s = (x * x).sum()",
-    "logaddexp": "tl.logsumexp(tl.stack([a, b]), axis=0)",
     "outer": "a.reshape(-1, 1) * b.reshape(-1)",
     "repeat": "x.flatten()[np.repeat(np.arange(x.size), repeats)]",
     "tensordot": "@ with reshape and transpose",
@@ -122,11 +119,6 @@ def _permuted(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda a, *how: f.transpose(a, function(np.empty(range(a.ndim)), *how).shape)
 
 
-def _flip(m: Any, axis: f.Axis = None) -> Any:
-    axes = f.axes_of(m, axis)
-    return m[tuple(slice(None, None, -1 if k in axes else None) for k in range(m.ndim))]
-
-
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     (axis,) = f.axes_of(ary, axis)
     pieces = np.split(np.arange(ary.shape[axis]), indices_or_sections)
@@ -146,7 +138,6 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
 }
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
-    np.append: lambda arr, values, axis=None: _concatenate((arr, values), axis),
     np.concatenate: _concatenate,
     np.stack: f.stack,
     np.hstack: _hstack,
@@ -169,7 +160,6 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.transpose: lambda a, axes=None: f.transpose(a, axes),
     np.swapaxes: _permuted(np.swapaxes),
     np.moveaxis: _permuted(np.moveaxis),
-    np.flip: _flip,
     np.broadcast_to: f.broadcast_to,
 }
 

@@ -323,5 +323,5 @@ const Engine = (() => {
 
   // prettier-ignore
   return { TINY, OPERATIONS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
-    softmax, through, pulled, backward, split, weightTerms, used, closedForm, factor };
+    softmax, through, backward, split, weightTerms, used, closedForm, factor };
 })();

@@ -209,6 +209,6 @@ const Shapes = (() => {
   }
 
   // prettier-ignore
-  return { COLOURS, svg, html, text, richly, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came,
+  return { svg, html, text, richly, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came,
     isChosen, pick, said, upright };
 })();
