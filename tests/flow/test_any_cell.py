@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.flow import Flow, jacobians
-from tinygrad_lstm.nn import Parameter, RNNCell
+from tinygrad_lstm.nn import LSTMCell, Parameter, RNNCell
 from tinygrad_lstm.nn.cell import Cell
 
 Array = npt.NDArray[Any]
@@ -22,7 +22,12 @@ T, BATCH, INPUT, HIDDEN = 4, 2, 3, 3
 KINDS: list[Callable[..., Any]] = [
     GRUCell, CoupledLSTMCell, MinimalCell, TwoStatesCell, DeepCell, ShiftedCell, RNNCell,
 ]  # fmt: skip
-CELLS = {kind.__name__.removesuffix("Cell"): (lambda kind=kind: kind(INPUT, HIDDEN, rng=1)) for kind in KINDS}
+LSTMS: dict[str, dict[str, Any]] = {
+    "LSTM": {}, "1997": {"forget_gate": False}, "peephole": {"peephole": True}, "deep gates": {"gate_layers": 2},
+}  # fmt: skip
+CELLS = {kind.__name__.removesuffix("Cell"): (lambda kind=kind: kind(INPUT, HIDDEN, rng=1)) for kind in KINDS} | {
+    kind: (lambda options=options: LSTMCell(INPUT, HIDDEN, rng=1, **options)) for kind, options in LSTMS.items()
+}
 
 
 class Ways:
@@ -93,9 +98,26 @@ def rnn(cell: RNNCell, way: Ways, x: Any, h: Any) -> Any:
     return tl.tanh(tl.concat([way.read(way("h -> h", h)), way("x -> h", x)], axis=-1) @ cell.W_h + cell.b_h)
 
 
+def lstm(cell: LSTMCell, way: Ways, x: Any, h: Any, c: Any) -> Any:
+    def gate(k: str, c: Any) -> Any:
+        a = tl.concat([way.read(way(f"h -> {k}, h -> h", h)), way(f"x -> {k}, x -> h", x)], axis=-1)
+        for layer in range(1, cell.gate_layers + 1):
+            name = k if layer == 1 else f"{k}{layer}"
+            a = (a if layer == 1 else tl.tanh(a)) @ getattr(cell, f"W_{name}") + getattr(cell, f"b_{name}")
+        if cell.peephole and k != "g":
+            a = a + way(f"c -> {k}", c) * getattr(cell, f"p_{k}")
+        return tl.tanh(a) if k == "g" else tl.sigmoid(a)
+
+    kept = way("c -> c", c)
+    if "f" in cell.gates:
+        kept = gate("f", c) * kept
+    new = kept + gate("i", c) * gate("g", c)
+    return gate("o", new) * tl.tanh(way("c -> h", new)), new
+
+
 AGAIN: dict[str, Any] = {
     "GRU": gru, "CoupledLSTM": coupled, "Minimal": minimal, "TwoStates": two_states, "Deep": deep,
-    "Shifted": shifted, "RNN": rnn,
+    "Shifted": shifted, "RNN": rnn, **dict.fromkeys(LSTMS, lstm),
 }  # fmt: skip
 NAMES = {
     "GRU": "h -> r, h -> u, h -> n, h -> h, x -> r, x -> u, x -> n, x -> h, r -> n, r -> h, u -> h, n -> h",
@@ -106,6 +128,11 @@ NAMES = {
     "Deep": "h -> y, y -> h, x -> h",
     "Shifted": "h -> n, x -> n, s -> n, n -> h, c -> h, s -> s, c -> s, n -> s, x -> h, x -> s, h -> h",
     "RNN": "h -> h, x -> h",
+    "LSTM": "h -> f, h -> i, h -> g, h -> o, x -> f, x -> i, x -> g, x -> o, h -> h, x -> h, c -> c, c -> h, "
+    "h -> f + h -> i, c -> c + h -> g, h -> f + h -> i + h -> g + h -> o + c -> h, c -> c + c -> h",
+    "1997": "h -> i, x -> i, h -> h, x -> h, c -> c, c -> h",
+    "peephole": "c -> f, c -> i, c -> o, h -> f, h -> h, c -> c",
+    "deep gates": "h -> f, x -> f, h -> g, h -> h, x -> h",
 }
 
 
@@ -208,8 +235,9 @@ def test_jacobians_through_time_are_products_of_the_steps_own(kind: str) -> None
 @pytest.mark.parametrize("step", [None, 2])
 def test_a_cut_is_a_detached_copy(kind: str, name: str, step: int | None) -> None:
     cell, flow, states, xs, wrt = traced(kind)
-    edges = flow.edges_named(name, step=step)
-    ways = {t: Ways((name,)) for t in range(1, T + 1) if step in (None, t)}
+    names = name.split(" + ")
+    edges = flow.edges_named(*names, step=step)
+    ways = {t: Ways(tuple(names)) for t in range(1, T + 1) if step in (None, t)}
     expected = tl.grad(again(kind, cell, states, xs, ways), wrt, allow_unused=True)
     changed = False
     for x, e in zip(wrt, expected, strict=True):
@@ -268,6 +296,28 @@ def test_errors_speak_of_this_cell() -> None:
         flow.edges_named("n -> u", step=2)
     with pytest.raises(KeyError, match="no state is called 'c' here: there are h"):
         flow.jacobian("c", 0, T)
+    _, flow, _, _, _ = traced("1997")
+    for name in ("h", "h->", "f -> h", "h -> z", "x -> x", "forget"):
+        with pytest.raises(KeyError, match=f"no edge is called '{name}': write it as 'h -> f'"):
+            flow.edges_named(name)
+    assert len(flow.edges_named("h->i")) == len(flow.edges_named(" h  ->  i ")) == T
+    for name in ("h -> f", "c -> f"):  # the cell of 1997 has no forget gate, and this one no peepholes
+        with pytest.raises(KeyError, match=f"there is no edge '{name}' in this graph"):
+            flow.edges_named(name)
+
+
+def test_a_first_step_from_a_state_without_a_gradient_has_its_edges_too() -> None:
+    cell, c0 = LSTMCell(INPUT, HIDDEN), tl.tensor(np.ones(HIDDEN), requires_grad=True)
+    state: Any = (h0 := tl.tensor(np.zeros(HIDDEN)), c0)
+    for x in np.random.default_rng(0).normal(size=(T, INPUT)):
+        state = cell(x, state)
+    flow = tl.trace_gradients(state[1].sum())
+    assert len(flow.edges_named("h -> f")) == T
+    assert flow.named("h0")[0].norm  # of a copy: what was given stays as it was
+    assert not h0.requires_grad
+    assert flow.find(h0) is None
+    straight = flow.cut(c0, flow.edges_named("h -> f", "h -> i", "h -> g", "h -> o"))
+    np.testing.assert_allclose(straight, flow.split(wrt=c0)[0], rtol=1e-13)
 
 
 # ── where states, names and joins are not as usual ─────────────────────────────────────────────

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow.crossings import as_marks, by_crossings
+from tinygrad_lstm.flow.crossings import by_crossings
 
 
 def chain(length: int) -> tuple[tl.Tensor, list[tl.Tensor]]:
@@ -58,21 +58,6 @@ def test_a_pair_counts_only_where_both_edges_follow_each_other() -> None:
     assert split(((middle, 0),)) == [0, 16]
     assert split(((y, 0), (left, 0)), ((left, 0), (middle, 0))) == [10, 0, 6]  # two pairs on one path
     assert split(((left, 0), (middle, 0)), ((middle, 0),)) == [0, 10, 6]  # a mark and a pair end on one edge
-
-
-def test_more_marks_than_operations_are_all_counted() -> None:
-    x = tl.tensor([1.0], requires_grad=True)
-    a = x * 2
-    b = a * 3
-    y = b * 5
-    marks: list[Any] = [((y, 0),), ((b, 0),), ((a, 0),), ((y, 0), (b, 0)), ((b, 0), (a, 0))]
-    assert [part.item() for part in by_crossings(y, np.ones(1), x, marks)] == [0, 0, 0, 0, 0, 30]
-
-
-def test_targets_one_behind_another() -> None:
-    y, (x, *products) = chain(2)
-    split = lambda wrt: [p.item() for p in by_crossings(y, np.ones(1), wrt, [((p, 0),) for p in products])]  # noqa: E731
-    assert [split(wrt) for wrt in (x, products[1], y)] == [[1, 4, 4], [1], [1]]
 
 
 def test_of_what_the_root_does_not_depend_on_there_is_no_part() -> None:
@@ -167,5 +152,3 @@ def test_what_is_no_edge_of_the_graph_is_refused(edge: Any, error: Any, words: s
     y = x * x
     with pytest.raises(error, match=words):
         tl.trace_gradients(y).cut(x, [edge(x, y)])
-    with pytest.raises(error, match=words):
-        as_marks(y, [edge(x, y)])

@@ -330,22 +330,10 @@ def test_errors_say_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="no gradient was computed"):
         read_graph(run["c"].sum()).split(wrt=run["c0"])
     elsewhere = stranger * 2
-    with pytest.raises(ValueError, match=r"input 0 of the output of mul .* is not an edge of the graph"):
-        flow.split(wrt=run["c0"], marked=[(elsewhere, 0)])
-    with pytest.raises(ValueError, match=r"input 7 of .*the output of add .* is not an edge"):
-        flow.split(wrt=run["c0"], marked=[(run["c"], 7)])
-    with pytest.raises(ValueError, match="of which the first leads back to the consumer of the second"):
-        flow.split(wrt=run["c0"], marked=[((run["c"], 0), (run["c"], 1))])
-    with pytest.raises(TypeError, match=r"an edge is a pair \(consumer, slot\)"):
-        flow.split(wrt=run["c0"], marked=[flow.root])  # type: ignore[list-item]
     other = tl.trace_gradients((elsewhere * elsewhere).sum())
     with pytest.raises(ValueError, match=r"<edge .* slot 0> is not an edge of this flow"):
         flow.split(wrt=run["c0"], marked=[next(other.edges)])
     with pytest.raises(ValueError, match="is not an edge of this flow"):
         other.link(flow.root.inputs[0])
-    longer = tl.trace_gradients((elsewhere * elsewhere * 2).sum())
-    (beyond,) = (edge for edge in longer.edges if edge.consumer.id == len(other.nodes) and edge.slot == 0)
-    with pytest.raises(ValueError, match="is not an edge of this flow"):
-        other.link(beyond)
     with pytest.raises(KeyError, match="there is no edge 'h -> h' in this graph"):
         tl.trace_gradients((elsewhere * elsewhere).sum()).split(wrt=stranger)
