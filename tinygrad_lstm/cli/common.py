@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection, Iterator, Sequence
+import csv
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..flow.sequence import check_memory
 from ..kinds import KINDS, Kind, has_forget_bias, kind_name, make_cell
@@ -75,9 +76,15 @@ def cells(text: str) -> list[str]:
     return found
 
 
-def kind_of(name: str, input_size: int, hidden_size: int) -> Kind:
-    """A name that is built in, or the class of FILE.py:NAME, of which a cell of these sizes was built and tried."""
-    return type(own_cell.make(name, input_size, hidden_size)) if ":" in name else name
+def kinds_of(names: Sequence[str], input_size: int, hidden_size: int, forget_bias: float = 1.0) -> list[Kind]:
+    """Names that are built in, and the classes of FILE.py:NAME, of which a cell of these sizes was built and tried.
+
+    Raises UserError for a --forget-bias that none of the cells would have.
+    """
+    kinds: list[Kind] = [type(own_cell.make(k, input_size, hidden_size)) if ":" in k else k for k in names]
+    if forget_bias != 1 and not any(map(has_forget_bias, kinds)):
+        raise UserError(f"--forget-bias {forget_bias:g}: {' and '.join(map(kind_name, kinds))} has none to set")
+    return kinds
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -124,20 +131,13 @@ def load_run(path: Path, cell: str | None) -> Checkpoint:
             ) from error  # the user's own code
 
 
-def check_forget_bias(kinds: Sequence[Kind], given: float) -> None:
-    """Raise UserError for a --forget-bias that none of the cells would have."""
-    if given != 1 and not any(map(has_forget_bias, kinds)):
-        raise UserError(f"--forget-bias {given:g}: {' and '.join(map(kind_name, kinds))} has none to set")
-
-
 def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:
     """One untrained cell of each kind, by its name. Raises UserError where so many steps would not fit into memory."""
     if args.step is not None and args.step > steps:
         raise UserError(f"--step {args.step}: there {'is 1 step' if steps == 1 else f'are {steps:,} steps'}")
-    kinds = [kind_of(name, args.hidden, args.hidden) for name in names]
+    kinds = kinds_of(names, args.hidden, args.hidden, args.forget_bias)
     if len({kind_name(kind).lower() for kind in kinds}) < len(kinds):  # they name files
         raise UserError(f"two cells have one name in {','.join(names)}: rename the class of one")
-    check_forget_bias(kinds, args.forget_bias)
     with told():
         sizes = args.hidden, args.hidden, args.forget_bias, args.seed
         made = {kind_name(kind): make_cell(kind, *sizes) for kind in kinds}
@@ -155,6 +155,14 @@ def told(doing: str = "go on") -> Iterator[None]:
     except (ValueError, TypeError, ArithmeticError, ImportError) as error:
         said = str(error).replace("cells of your own", "FILE.py:NAME").replace("cell=", "--cell FILE.py:")
         raise UserError(" ".join(said.split())) from error
+
+
+def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table, every number in full; an empty field is a number that does not exist or that float64 has lost."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(head)
+        writer.writerows(["" if x != x else x for x in row] for row in rows)  # NaN alone is not itself
 
 
 def save(drawing: Drawing, path: Path) -> tuple[Path, str]:

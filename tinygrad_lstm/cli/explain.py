@@ -3,8 +3,8 @@
 The text is split into words, each word gets a vector of its own (the same word always the same), and the words go one
 after another through untrained cells. Written into a directory: what is left of the gradient at every word in all
 cells (compare.svg), the last step of each cell opened (lstm.svg, rnn.svg; --step and --detail open others), the gates
-and the states at every word as heat maps (gates.svg, and their numbers in gates.csv), and gradients.csv with the norm
-of the gradient at every word. Printed: two plain sentences, that table, and what it says in full.
+and the states at every word as heat maps (gates.svg), and gradients.csv with the norm of the gradient at every word.
+Printed: two plain sentences, that table, and what it says in full.
 --forget-bias 3, 0 or -2 and --cells lstm,rnn,lstm1997 show when the LSTM keeps a gradient and when not. A cell of your
 own, a class in a file, is named FILE.py:NAME.
 
@@ -39,11 +39,10 @@ examples:
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -55,7 +54,7 @@ from ..files import all_or_nothing
 from ..flow.sequence import TINY, TracedSequence, embed, tokenize, trace_sequence
 from ..kinds import kind_name
 from ..views.sentences import plainly, reading
-from .common import CELL, FORMATS, add_cell_options, add_model, cells, load_model, make_cells, save, told
+from .common import CELL, FORMATS, add_cell_options, add_model, cells, load_model, make_cells, save, told, write_csv
 from .errors import UserError
 from .terminal import bar, fit, safe, width
 from .text import add_text, given_text
@@ -195,7 +194,7 @@ def _answer(found: Explained) -> list[str]:
 
 def _write(found: _Explained, folder: Path, args: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Draw all cells as a strip, and of each of `alone` a step and its gates; return the files' names, and notes."""
-    from ..views import draw
+    from ..views import draw, gates
 
     form, labels, opened = args.format, found.tokens, [*[args.step] * bool(args.step), *found.drawn]
     flows, titles = [p.flow for p in found.traced.values()], [p.title for p in found.traced.values()]
@@ -205,42 +204,20 @@ def _write(found: _Explained, folder: Path, args: argparse.Namespace) -> tuple[l
         p, detail = found.traced[kind], "ops" if args.detail == "auto" else args.detail
         alone = draw(p.flow, detail=detail, titles=[p.title], labels=labels, keep=opened, beside=flows)
         saved.append(save(alone, folder / f"{kind}.{form}"))
-    files = [path.name for path, _ in saved]
-    for kind in found.alone:
-        files += _gates(found.traced[kind], folder, f"gates_{kind}" if "gates.csv" in files else "gates", form)
+    gated = [kind for kind in found.alone if _has_gates(found.traced[kind])]
+    for kind in gated:
+        p, name = found.traced[kind], "gates" if kind == gated[0] else f"gates_{kind}"
+        saved.append(save(gates(p.flow, p.tokens, p.title), folder / f"{name}.{form}"))
     norms = {f"{kind}_{name}": v.tolist() for kind, p in found.traced.items() for name, v in p.norms.items()}
-    files.append(_csv(folder / "gradients.csv", found.tokens, norms))
+    rows = zip(range(1, len(labels) + 1), labels, *norms.values(), strict=True)
+    write_csv(folder / "gradients.csv", ["step", "word", *norms], rows)
+    files = [*(path.name for path, _ in saved), "gradients.csv"]
     return files, list(dict.fromkeys(note for _, note in saved if note))
 
 
-def _gates(passage: TracedSequence, folder: Path, name: str, form: str) -> list[str]:
-    """What the cell's equations name, such as gates, over the text, as a picture and as numbers; the files' names.
-
-    None for a cell that names its states alone.
-    """
-    from ..views import gates
-
-    steps, states = passage.flow.cell_steps, passage.cell.states
-    sizes = {role: value.size for step in steps for role, value in step.named.items()}
-    inside = [role for role in sizes if role not in states]
-    if not inside:
-        return []
-    columns: dict[str, Sequence[float | None]] = {}
-    for role in (*inside, *(state for state in reversed(states) if state in sizes)):
-        none = [None] * sizes[role]
-        rows = [step.named[role].numpy().ravel().tolist() if role in step.named else none for step in steps]
-        columns |= {f"{role}{k}": column for k, column in enumerate(zip(*rows, strict=True), 1)}
-    path, _ = save(gates(passage.flow, passage.tokens, passage.title), folder / f"{name}.{form}")
-    return [path.name, _csv(folder / f"{name}.csv", passage.tokens, columns)]
-
-
-def _csv(path: Path, tokens: Sequence[str], columns: Mapping[str, Sequence[float | None]]) -> str:
-    """Write step, word and the columns, every number in full, an empty field for one that is not there; the name."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["step", "word", *columns])
-        rows.writerows(zip(range(1, len(tokens) + 1), tokens, *columns.values(), strict=True))
-    return path.name
+def _has_gates(p: TracedSequence) -> bool:
+    """Whether the cell's equations name more than its states."""
+    return any(step.named.keys() - set(p.cell.states) for step in p.flow.cell_steps)
 
 
 def table(traced: Sequence[TracedSequence], unit: str = "word", keep: Sequence[int] = ()) -> list[str]:

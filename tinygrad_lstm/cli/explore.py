@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from ..explore import page, page_of_network
 from ..files import write_atomically
 from ..kinds import cell_name, make_cell
-from .common import CELL, add_model, add_seed, bias, cells, check_forget_bias, kind_of, load_model, told, within
+from .common import CELL, add_model, add_seed, bias, cells, kinds_of, load_model, told, within
 from .terminal import safe
 from .text import add_text, given_text
 
@@ -60,8 +60,7 @@ def run(args: argparse.Namespace) -> None:
 def _of_words(text: str | None, args: argparse.Namespace) -> str:
     chosen, size = None, args.hidden
     if args.cells is not None:
-        kinds = [kind_of(name, size, size) for name in args.cells]
-        check_forget_bias(kinds, args.forget_bias)
+        kinds = kinds_of(args.cells, size, size, args.forget_bias)
         made = [make_cell(kind, size, size, args.forget_bias, args.seed) for kind in kinds]
         chosen = {cell_name(cell): cell for cell in made}
     return page(TEXT if text is None else text, size, args.forget_bias, args.seed, chosen)

@@ -36,11 +36,10 @@ examples:
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ from ..files import all_or_nothing
 from ..flow.sequence import TINY, check_memory, factor_a_step
 from ..flow.study import MOST, VARIANTS, CellStudy, Study, study, variant
 from ..views.sentences import study_plainly, study_reading
-from .common import add_seed, kind_of, told, within
+from .common import add_seed, kinds_of, told, within, write_csv
 from .terminal import fit, safe
 
 WIDTH = 99
@@ -81,7 +80,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, write tables and charts, and print the table and its reading."""
     seeds = range(args.seed, args.seed + args.seeds)
-    keys = [kind_of(key if ":" in key else key.lower(), args.input, args.hidden) for key in args.cells]
+    keys = kinds_of([key if ":" in key else key.lower() for key in args.cells], args.input, args.hidden)
     with told(f"write into '{args.out}'"):
         for key in keys:  # one at a time
             cell = variant(key, args.input, args.hidden).build(args.input, args.hidden, args.lag, 0)
@@ -115,7 +114,7 @@ def _progress(said: str) -> None:
 
 
 def _tables(found: Study, folder: Path) -> None:
-    """Every number in full; an empty field is a number that does not exist or that float64 has lost."""
+    """Every number of the study, in three files."""
     rows: list[Sequence[Any]] = []
     none = np.full(found.lag + 1, math.nan)
     for c in found.cells:
@@ -123,18 +122,11 @@ def _tables(found: Study, folder: Path) -> None:
             columns = (r.norms, r.closed, r.direct, r.cosine, np.append(r.weights, math.nan))
             numbers = np.column_stack([none if column is None else column for column in columns])
             rows += [(c.variant.key, r.seed, lag, *row) for lag, row in enumerate(numbers.tolist())]
-    _csv(folder / "lags.csv", ("cell", "seed", "lag", "norm", "closed_form", "direct", "cosine", "weights"), rows)
+    write_csv(folder / "lags.csv", ("cell", "seed", "lag", "norm", "closed_form", "direct", "cosine", "weights"), rows)
     rows = [(c.variant.key, lag, *row) for c in found.cells for lag, row in enumerate(c.singular.tolist())]
-    _csv(folder / "singular.csv", ("cell", "lag", "largest", "median", "smallest"), rows)
+    write_csv(folder / "singular.csv", ("cell", "lag", "largest", "median", "smallest"), rows)
     rows = [(c.variant.key, *asdict(p).values()) for c in found.cells for p in c.parts]
-    _csv(folder / "split.csv", ("cell", "detours", "more", "norm", "relative", "share", "cosine"), rows)
-
-
-def _csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(head)
-        writer.writerows(["" if x != x else x for x in row] for row in rows)  # NaN alone is not itself
+    write_csv(folder / "split.csv", ("cell", "detours", "more", "norm", "relative", "share", "cosine"), rows)
 
 
 def _charts(found: Study, folder: Path, form: str) -> None:
@@ -146,9 +138,7 @@ def _charts(found: Study, folder: Path, form: str) -> None:
         return
     for name, chart in charts.CHARTS.items():
         if name != "split" or any(c.path for c in found.cells):
-            _progress(f"drawing {name}")
             charts.save(chart(found), folder / f"{name}.{form}")
-    _progress("")
 
 
 def _medians(cell: CellStudy) -> dict[str, float | None]:

@@ -47,7 +47,7 @@ from ..train import checkpoint as files
 from ..train.model import INITS, KINDS
 from ..train.sample import sample
 from ..train.watching import EVERY, progress, reached
-from .common import CELL, add_seed, bias, cell, check_forget_bias, kind_of, load_run, told, within
+from .common import CELL, add_seed, bias, cell, kinds_of, load_run, told, within
 from .errors import UserError
 from .tasks import add_options, baseline, helped, options
 from .terminal import safe
@@ -113,10 +113,9 @@ def _new(args: argparse.Namespace) -> Trainer:
         raise UserError(f"'{args.out}' already holds a run: go on with --resume, or give another --out")
     with told(f"read {args.data}"):
         task = make(args.task, **options(args))
-        if ":" in given.get("cell", ""):
-            given["cell"] = kind_of(args.cell, task.inputs, given.get("hidden", _DEFAULTS["hidden"]))
-        check_forget_bias([given.get("cell", _DEFAULTS["cell"])], given.get("forget_bias", 1.0))
-        trainer = Trainer(Settings(args.task, task.options(), **given))
+        asked: dict[str, Any] = _DEFAULTS | given
+        (kind,) = kinds_of([asked["cell"]], task.inputs, asked["hidden"], asked["forget_bias"])
+        trainer = Trainer(Settings(args.task, task.options(), **given | {"cell": kind}))
     if args.out is not None:
         with told(f"write into '{args.out}'"):
             begin(args.out, trainer.checkpoint())
