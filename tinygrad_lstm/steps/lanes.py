@@ -42,7 +42,7 @@ class Lanes:
 
 
 class _Columns:
-    """Which column and row each element stands in: ("lane", state), ("middle", n) with 0 for gates, ("join", n)."""
+    """Which column and row each element stands in: ("lane", state), ("middle", n) with 0 for gates, ("join", None)."""
 
     def __init__(self, elements: Elements) -> None:
         self.elements = elements
@@ -99,14 +99,14 @@ class _Columns:
             deep = self._middle(below[0]) - 1 if only else 0
             self._put(e, self.column[below[0]] if only else self._new("gate"), "middle", deep)
         if join is not None and join not in self.column:
-            self._put(join, self.column[e], "join", join)
+            self._put(join, self.column[e], "join", None)
 
     def _join(self, join: Element) -> None:
         """In a column of its own; a join of one gate alone below this gate, once that has its column."""
         for wire in join.wires:
             self.place(wire.source)
         if len(self.feeds[join]) > 1:
-            self._put(join, self._new("op"), "join", join)
+            self._put(join, self._new("op"), "join", None)
 
     def _operation(self, e: Element) -> None:
         sources = [w.source for w in e.wires]
@@ -171,22 +171,12 @@ class _Columns:
             y += 3 + half
             ys["middle", n] = y
             y += half
-        joins = sorted((e for e in self.row if e.kind == "join"), key=lambda e: self.column[e])
         others = [name for name in self.elements.before if name not in lanes]
-        y += 4 if joins or others else 0
-        level: dict[Element, int] = {}
-        for join in joins:  # two that run side by side need two rows
-            level[join] = next(n for n in count() if not any(level[o] == n and self._meet(o, join) for o in level))
-            ys["join", join] = y + 4 * level[join]
+        y += 4 if others or ("join", None) in self.row.values() else 0
+        ys["join", None] = y
         ys |= {("lane", name): y + 5 * n for n, name in enumerate(others)}
-        self.height = y + max(4 * max(level.values(), default=0), 5 * (len(others) - 1), 0) + 6
+        self.height = y + 5 * max(len(others) - 1, 0) + 6
         return ys
-
-    def _meet(self, a: Element, b: Element) -> bool:
-        return self._span(a)[0] <= self._span(b)[1] and self._span(b)[0] <= self._span(a)[1]
-
-    def _span(self, join: Element) -> tuple[int, int]:
-        return self.column[join], max(self.column[e] for e in self.feeds[join])
 
 
 class _Port(NamedTuple):
@@ -199,7 +189,7 @@ class _Port(NamedTuple):
 
 
 class _Routes:
-    """The cheapest way of every wire, the lanes first; what found no way goes first the next time."""
+    """The cheapest way of every wire, short ones first; what found no way goes first the next time."""
 
     def __init__(self, lanes: Lanes) -> None:
         self.at, self.width, self.height = lanes.at, lanes.width, lanes.height
@@ -220,9 +210,9 @@ class _Routes:
                 return
             wires = self.lost + [wire for wire in wires if wire not in self.lost]
 
-    def _urgency(self, source: Element, target: Element, n: int) -> tuple[bool, int, int]:
+    def _urgency(self, source: Element, target: Element, n: int) -> tuple[int, int]:
         (x0, y0), (x1, y1) = self.at[source], self.at[target]
-        return not on_lane(source, target), abs(x0 - x1) + abs(y0 - y1), n
+        return abs(x0 - x1) + abs(y0 - y1), n
 
     def _ports(self, e: Element, leaving: bool, crosses: bool, lane: bool) -> Iterator[_Port]:
         (x, y), (w, h) = self.at[e], e.half
