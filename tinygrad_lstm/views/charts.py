@@ -53,10 +53,6 @@ _THREE: dict[str, dict[str, Any]] = {
 }
 
 
-class ChartsMissing(RuntimeError):
-    """matplotlib is not installed."""
-
-
 def available() -> bool:
     """Whether charts can be drawn: matplotlib is installed."""
     return find_spec("matplotlib") is not None
@@ -68,7 +64,7 @@ _one_at_a_time = free_in_forks(threading.RLock())  # matplotlib's settings belon
 @contextmanager
 def _style() -> Iterator[None]:
     if not available():
-        raise ChartsMissing(f"the charts need matplotlib: {INSTALL}")
+        raise ModuleNotFoundError(f"the charts need matplotlib: {INSTALL}")
     from matplotlib import rc_context
 
     look: Any = {

@@ -22,8 +22,8 @@ def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = Tr
     heat = grid(np.array([[-2.0, -1.0, 0.0, 1.0, 2.0]]), 7, 12)
     keys = {
         font("─→ ⋯→", _SIZE): "adjoint" in classes and "values the way they go, dotted those that a rule keeps",
-        _bars(scale): traced and f"{ends}: {what}",
-        _bars(scale, state=True): "edge state" in {arrow.css for arrow in picture.arrows} and "along a direct path",
+        bars(scale): traced and f"{ends}: {what}",
+        bars(scale, state=True): "edge state" in {arrow.css for arrow in picture.arrows} and "along a direct path",
         _swatch("×", theme.LOSS): "adjoint" in classes and f"what it multiplies by{mean}, the result",
         _swatch("W", theme.WEIGHT): "parameter" in classes and traced and "∇ this use's share",
         heat: any("BGCOLOR" in shape.label for shape in picture.shapes) and "− 0 +",
@@ -36,10 +36,10 @@ def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = Tr
     return table([marks, *(cell(note, 10, bold=True, ALIGN="LEFT") for note in picture.notes)], CELLSPACING="1")
 
 
-def _bars(scale: theme.Scale, state: bool = False) -> str:
-    """Widths and colours from the smallest norm to the largest."""
-    size = {"WIDTH": "14", "FIXEDSIZE": "TRUE"}
-    norms = (10 ** (scale.low + k * (scale.high - scale.low) / 4) for k in range(5))
+def bars(scale: theme.Scale, state: bool = False, pieces: int = 5, wide: int = 14) -> str:
+    """Widths and colours from the smallest norm to the largest, in so many pieces so wide."""
+    size = {"WIDTH": f"{wide}", "FIXEDSIZE": "TRUE"}
+    norms = (10 ** (scale.low + k * (scale.high - scale.low) / (pieces - 1)) for k in range(pieces))
     marks = ((scale.colour(norm, state), max(1, round(scale.width(norm)))) for norm in norms)
     return table(["".join(td(table([td("", BGCOLOR=c, HEIGHT=f"{h}", **size)])) for c, h in marks)], CELLPADDING="0")
 

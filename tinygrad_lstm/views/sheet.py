@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from . import labels, theme
 from .graph import Arrow, Cluster, Picture, Point, Shape
+from .legend import bars
 
 WIDTH, MARGIN = 900.0, 22.0  # of a page, as GitHub and a notebook show it
 PAD = 14.76  # what Graphviz leaves round the outermost points
 LEAST = 9.0  # the smallest font size that is read
-_WEDGE = 38  # pieces
 
 
 class Sheet:
@@ -81,30 +80,19 @@ class Sheet:
         """The scale: as wide and as dark as lines are, the most at the right, as the end of a sequence is."""
         said = "Norm of the gradient:" if traced else "Dashed: the gradient was not computed."
         self.words("legend", "legend", (MARGIN, y + 2), said, 10, 250)
-        left, length, span = 158.0, 210.0, self.scale.high - self.scale.low
+        low, high = (labels.font(written(10.0**end), LEAST, theme.MUTED) for end in (self.scale.low, self.scale.high))
         for k, direct in enumerate([True, False][not bands :] if traced else []):
-            for j in range(_WEDGE):
-                path = [(left + length * (j + end) / _WEDGE, y + 13 * k) for end in (0, 1.1)]
-                norm = 10 ** (self.scale.low + span * (j + 0.5) / _WEDGE)
-                self.line(f"scale{k}-{j}", path, norm, direct, "")
-            name = "along a direct path" if direct else "through weights"
+            at, name = y + 2 + 15 * k, "  along a direct path" if direct else "  through weights"
             colour = theme.STATE_TEXT if direct else theme.GRADIENT_TEXT
-            self.words(f"scale{k}", "legend", (left + length + 12, y + 13 * k), name, 10, 150, colour, bold=True)
-        for norm in self.marks if traced else ():
-            place = (left + length * self.scale.place(norm), y + 28)
-            self.text(f"mark{norm:g}", "legend", place, labels.font(written(norm), LEAST, theme.MUTED))
+            self.text(f"low{k}", "legend", (192, at), low, 60, right=True)
+            self.shape(f"scale{k}", "legend", bars(self.scale, direct, 24, 8), (294, at))
+            self.text(f"high{k}", "legend", (396, at), high + labels.font(name, 10, colour, bold=True), 164)
 
     def notes(self, y: float, notes: Sequence[str]) -> float:
         """Sentences at the right of the scale; return where they end."""
         for k, note in enumerate(notes):
             self.words(f"note{k}", "legend", (560, y + 2 + 13 * k), note, 10, 318)
         return y + 13 * max(3, len(notes)) - 5
-
-    @property
-    def marks(self) -> list[float]:
-        """Whole powers of ten on the scale, at most five."""
-        low, high = math.ceil(self.scale.low - 1e-9), math.floor(self.scale.high + 1e-9)
-        return [10.0**e for e in range(high, low - 1, -max(1, -((low - high) // 4)))]
 
 
 def width(text: str, size: float, bold: bool = False) -> float:
