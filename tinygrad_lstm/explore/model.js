@@ -62,7 +62,7 @@ const Model = (() => {
     phase: 99,
     chosen: null
   });
-  const settings = { notation: "gates", theme: "system" }, sequences = [...data.sequences];
+  const settings = { notation: "gates" }, sequences = [...data.sequences];
   const state = start();
 
   /** A bias that a slider moves: its value, or of one whose units differ how far it is shifted. */

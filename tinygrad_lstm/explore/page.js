@@ -287,11 +287,7 @@ const Page = (() => {
   // ── wiring ───────────────────────────────────────────────────────────────────────────────────
 
   const system = matchMedia("(prefers-color-scheme: dark)");
-  function drawTheme() {
-    const theme = settings.theme !== "system" ? settings.theme : system.matches ? "dark" : "light";
-    document.documentElement.dataset.theme = theme;
-    Shapes.paint(theme);
-  }
+  const drawTheme = () => Shapes.paint(system.matches ? "dark" : "light");
 
   function wire() {
     for (const [key, cell] of Object.entries(data.cells))
@@ -320,10 +316,6 @@ const Page = (() => {
     on("cell", "change", (e) => Object.assign(state, { cell: e.value, chosen: null }));
     on("sequence", "change", (e) => open(Number(e.value)));
     on("notation", "change", (e) => (settings.notation = e.value));
-    on("theme", "change", (e) => {
-      settings.theme = e.value;
-      drawTheme();
-    });
     on("reset", "click", () => Object.assign(state, start()));
     for (const radio of document.querySelectorAll("[name=loss]"))
       on(radio.id, "change", (e) => (state.everyStep = e.value === "every"));

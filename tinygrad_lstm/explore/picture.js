@@ -8,7 +8,6 @@ const Picture = (() => {
 
   // ── phases: forward by the order in which values wait for each other, then back the other way ──
 
-  const phases = (cell) => 2 * cell.depth + 2;
   const back = (cell, level) => 2 * cell.depth + 2 - level; // when a gradient passes back through values of a level
   /** When what came back along an edge is there. */
   const comes = (cell, [k]) => (k < 0 ? cell.depth + 1 : back(cell, cell.nodes[k].level));
@@ -187,7 +186,7 @@ const Picture = (() => {
       top = 44 + 16 * layout.lanes.length;
     const grid = { ...{ large: true, dx, dy, radius: 12, band: 9, left: left - 14, right: left + wide + 14 },
       at: ([i, j]) => [left + i * dx, top + j * dy], bottom: top + (layout.height - 1) * dy };
-    const box = 42 + rowsOf(cell.m), height = grid.bottom + box + 4, final = phases(cell) - 1;
+    const box = 42 + rowsOf(cell.m), height = grid.bottom + box + 4, final = model.phases - 1;
     const drawn = [
       svg("rect", { x: left - 4, y: 4, width: wide + 8, height: grid.bottom - 16, rx: 14, class: "step-box" }),
       text(left + 10, 24, Writing.capital(row.label), "13 bold"),
@@ -253,5 +252,5 @@ const Picture = (() => {
     })];
   }
 
-  return { inside, small, phases };
+  return { inside, small };
 })();
