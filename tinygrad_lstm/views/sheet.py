@@ -11,6 +11,7 @@ from .legend import bars
 WIDTH, MARGIN = 900.0, 22.0  # of a page, as GitHub and a notebook show it
 PAD = 14.76  # what Graphviz leaves round the outermost points
 LEAST = 9.0  # the smallest font size that is read
+_CORNERS = "corner0", "corner1"  # the ends of lines that join no shapes: Graphviz asks for some
 
 
 class Sheet:
@@ -42,7 +43,7 @@ class Sheet:
 
     def line(
         self, ident: str, path: Sequence[Point], norm: float | None, direct: bool, tooltip: str,
-        ends: tuple[str, str] | None = None, css: str = "edge",
+        ends: tuple[str, str] = _CORNERS, css: str = "edge",
     ) -> Arrow:  # fmt: skip
         """A line as wide and dark as what is left of the gradient, dashed where nothing was computed."""
         width, colour = self.scale.width(norm), self.scale.colour(norm, direct)
@@ -52,19 +53,12 @@ class Sheet:
 
     def wire(
         self, ident: str, path: Sequence[Point], colour: str = "#C3CBD4", width: float = 1.1, css: str = "wire",
-        ends: tuple[str, str] | None = None,
+        ends: tuple[str, str] = _CORNERS,
     ) -> Arrow:  # fmt: skip
-        """A line without a tip that carries no number; its `ends` are shapes, or points of its own."""
-        if ends is None:
-            ends = self.point(f"{ident}-a", path[0]), self.point(f"{ident}-b", path[-1])
+        """A line without a tip that carries no number; its `ends` are shapes where it joins some."""
         places = [(x, -y) for x, y in path]
         self.picture.arrows.append(Arrow(ident, *ends, places, width, colour, head=False, css=css))
         return self.picture.arrows[-1]
-
-    def point(self, ident: str, at: Point) -> str:
-        """A place that a line begins or ends at, or that the picture reaches."""
-        self.picture.shapes.append(Shape(ident, "point", at=(at[0], -at[1])))
-        return ident
 
     def box(self, ident: str, corner: Point, size: Point, css: str, words: str = "") -> None:
         """A band or frame under everything, by its upper left corner."""
@@ -73,8 +67,8 @@ class Sheet:
 
     def page(self, bottom: float) -> None:
         """The corners: as wide as a page, from y = 0 down to here."""
-        self.point("corner0", (PAD, PAD))
-        self.point("corner1", (WIDTH - PAD, bottom))
+        corners = zip(_CORNERS, ((PAD, PAD), (WIDTH - PAD, bottom)), strict=True)
+        self.picture.shapes += [Shape(ident, "point", at=(x, -y)) for ident, (x, y) in corners]
 
     def legend(self, y: float, traced: bool, bands: bool, written: Callable[[float], str]) -> None:
         """The scale: as wide and as dark as lines are, the most at the right, as the end of a sequence is."""
