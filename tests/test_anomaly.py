@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -106,22 +105,8 @@ def test_a_layer_names_the_weight_that_is_not_finite() -> None:
             model(np.ones((5, 1, 2), np.float32))
 
 
-def test_it_holds_for_one_thread_and_leaves_nothing_behind() -> None:
+def test_it_leaves_nothing_behind() -> None:
     x = tl.tensor(0.0, requires_grad=True)
-    inside, done = threading.Event(), threading.Event()
-
-    def watcher() -> None:
-        with tl.detect_anomaly():
-            inside.set()
-            done.wait(10)
-
-    thread = threading.Thread(target=watcher)
-    thread.start()
-    inside.wait(10)
-    assert tl.log(x).item() == -np.inf
-    done.set()
-    thread.join()
-
     with pytest.raises(FloatingPointError), tl.detect_anomaly():
         tl.log(x)
     assert tl.log(x).item() == -np.inf

@@ -124,12 +124,6 @@ def test_a_loss_on_the_last_cell_state_after_one_on_every_h(monkeypatch: pytest.
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
-def test_gradients_against_differences() -> None:
-    model = lstm(bidirectional=True)
-    x, h0, c0 = inputs(model)
-    tl.gradcheck(lambda x, h, c: weighed(model(x, (h, c), lengths=[5, 2, 4])[0]), [x, h0, c0], order=1)
-
-
 def test_one_sequence_is_one_node() -> None:
     model = lstm()
     out, _ = model(draw(T, BATCH, IN))
@@ -313,14 +307,6 @@ def test_states_that_do_not_fit_are_refused() -> None:
         RNN(IN, HIDDEN, num_layers=0)
     with pytest.raises(ValueError, match="T_max"):
         LSTM(IN, HIDDEN, init="chrono")
-
-
-@pytest.mark.parametrize("lengths", [None, [3]])
-def test_a_batch_of_one(lengths: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "BATCH", 1)
-    ops = everything(lstm(False), lengths)
-    for name, a in everything(lstm(), lengths).items():
-        np.testing.assert_allclose(a, ops[name], rtol=0, atol=1e-12, err_msg=name)
 
 
 def test_a_run_for_which_there_is_no_memory_gives_nothing_back() -> None:

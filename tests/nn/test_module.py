@@ -221,14 +221,6 @@ def test_a_refused_load_changes_nothing(change: dict[Any, Any], error: type[Exce
     assert all((a == before[k]).all() for k, a in cell.state_dict().items())
 
 
-def test_zero_grad_forgets() -> None:
-    cell = LSTMCell(4, 3)
-    cell(np.ones(4))[0].sum().backward()
-    assert all(p.grad is not None for p in cell.parameters())
-    cell.zero_grad()
-    assert all(p.grad is None for p in cell.parameters())
-
-
 def test_loading_between_forward_and_backward_is_refused() -> None:
     cell = RNNCell(2, 2)
     h = cell(np.ones(2)).sum()

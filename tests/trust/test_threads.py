@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import gc
 import sys
 import threading
@@ -262,12 +261,6 @@ def test_one_layer_called_by_all_at_once_on_sequences_of_all_lengths() -> None:
                 np.testing.assert_array_equal(a, b)
     programs = [program for cell in model.cells for program, _ in [program_of(cell)]]
     assert all(len(program.spare) <= 1 for program in programs)
-
-
-def test_the_graph_of_a_fused_layer_is_not_copied() -> None:
-    out, _ = tl.nn.LSTM(2, 3)(np.zeros((2, 1, 2), np.float32))
-    with pytest.raises(TypeError, match="cannot be copied"):
-        copy.deepcopy(out)
 
 
 # ── pictures ────────────────────────────────────────────────────────────────────────────────────
