@@ -221,6 +221,8 @@ def test_the_explorer_takes_numpys_numbers() -> None:
             explore.page("a b", hidden_size=wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="forget_bias must be a number"):
         explore.page("a b", forget_bias="1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="forget_bias must be a finite number, got nan"):
+        explore.page("a b", forget_bias=math.nan)
 
 
 def test_whether_a_tensor_requires_a_gradient() -> None:

@@ -217,11 +217,3 @@ def test_what_no_page_can_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="size must be at least 1, got 0"):
         page("a b", hidden_size=0)
     assert "tokens" in page("a " * 200)
-
-
-def test_numpys_numbers_make_the_same_page() -> None:
-    assert page("a b", np.int64(3), np.float32(1), np.int64(2)) == page("a b", 3, 1.0, 2)
-    with pytest.raises(ValueError, match="forget_bias must be a finite number, got nan"):
-        page("a b", forget_bias=np.nan)
-    with pytest.raises(TypeError, match=r"hidden_size must be a whole number, got 2\.5"):
-        page("a b", hidden_size=2.5)

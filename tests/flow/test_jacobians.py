@@ -17,7 +17,7 @@ from tinygrad_lstm.nn import LSTMCell, RNNCell
 Array = npt.NDArray[Any]
 T, H = 7, 4
 LSTMS: dict[str, dict[str, Any]] = {
-    **{f"forget bias {b}": {"forget_bias": b} for b in (-2, -1, 0, 1, 2, 3)},
+    **{f"forget bias {b}": {"forget_bias": b} for b in (-2, 1, 3)},
     "1997": {"forget_gate": False},
     "chrono": {"init": "chrono", "T_max": 30},
     "peephole": {"peephole": True},
@@ -70,16 +70,6 @@ def check_both_ways(flow: Flow, name: str, T: int) -> None:
         np.testing.assert_allclose(product(flow.states, name, T - lag, T), direct, rtol=1e-10, atol=1e-15)
     between = flow.jacobian(name, 2, 5)
     np.testing.assert_allclose(product(flow.states, name, 2, 5), between, rtol=1e-10, atol=1e-15)
-
-
-@pytest.mark.parametrize("name", ["c", "h"])
-@pytest.mark.parametrize("options", LSTMS.values(), ids=LSTMS)
-def test_product_and_direct_agree_for_an_lstm(options: dict[str, Any], name: str) -> None:
-    check_both_ways(run(LSTMCell(3, H, rng=1, **options))[0], name, T)
-
-
-def test_product_and_direct_agree_for_an_rnn() -> None:
-    check_both_ways(run(RNNCell(3, H, rng=1))[0], "h", T)
 
 
 @pytest.mark.parametrize("cell", [LSTMCell(2, 2, rng=1), RNNCell(2, 2, rng=1)], ids=["LSTM", "RNN"])

@@ -363,15 +363,6 @@ def test_a_gradient_that_is_not_a_number_is_refused(monkeypatch):
             study(["rnn"], 2, 2, 2, [0])
 
 
-def test_the_largest_lag_is_taken(monkeypatch):
-    def ran(v, lag, *_):
-        raise RuntimeError(f"{lag} steps")
-
-    monkeypatch.setattr(module, "run", ran)
-    with pytest.raises(RuntimeError, match="5000 steps"):
-        study(lag=5000)
-
-
 def test_left_out_the_options_are_those_of_the_command():
     arguments(parser := argparse.ArgumentParser())
     args = parser.parse_args([])
@@ -379,10 +370,6 @@ def test_left_out_the_options_are_those_of_the_command():
     assert left_out["keys"] == tuple(args.cells)
     assert (left_out["lag"], left_out["hidden_size"], left_out["input_size"]) == (args.lag, args.hidden, args.input)
     assert left_out["seeds"] == tuple(range(args.seed, args.seed + args.seeds))
-
-
-def test_norm_is_that_of_the_graph():
-    assert module.norm is norm
 
 
 def test_arrays_and_numpys_numbers_are_taken_as_lists_and_numbers() -> None:

@@ -108,17 +108,6 @@ def test_a_tensor_used_twice_by_one_operation_has_two_edges() -> None:
     assert [edge.cotangent.tolist() for edge in squared.node(a).uses if edge.cotangent is not None] == [[1, 2], [1, 2]]
 
 
-def test_norms_of_the_cell_states_are_those_of_grad() -> None:
-    cell = LSTMCell(3, 2)
-    states, state = [], None
-    for x in np.random.default_rng(0).normal(size=(6, 3)):
-        state = cell(x, state)
-        states.append(state[1])
-    loss = state[0].sum()  # type: ignore[index]
-    expected = [np.linalg.norm(g.numpy()) for g in tl.grad(loss, states)]
-    np.testing.assert_allclose(tl.trace_gradients(loss).norms("c"), expected, rtol=1e-12)
-
-
 def test_a_cotangent_weighs_the_elements() -> None:
     x = tl.tensor([1.0, 2.0], requires_grad=True)
     y = x * x
@@ -320,15 +309,3 @@ def test_a_compiled_layer_is_told_apart_from_a_graph_without_a_cell() -> None:
     for ask in (lambda: flow.edges_named("h -> h"), lambda: flow.jacobians("c")):
         with pytest.raises((KeyError, ValueError), match="compiled=False"):
             ask()
-
-
-def test_a_flow_shows_its_norms_in_a_notebook() -> None:
-    x = tl.tensor([1.0, 2.0], requires_grad=True, name="x")
-    flow = tl.trace_gradients((x * x).sum())
-    assert "<td>x</td><td>(2,)</td><td>4.47</td>" in flow._repr_html_()  # the norm of (2, 4)
-    root = (x * x).sum()
-    assert "gradient flow from sum<" in tl.trace_gradients(root)._repr_html_()
-    assert "3 nodes · 3 edges" in tl.trace_gradients(root)._repr_html_()
-    root.name = "L"
-    assert "gradient flow from L<" in tl.trace_gradients(root)._repr_html_()
-    assert "gradient flow from a leaf<" in tl.trace_gradients(tl.tensor(1.0, requires_grad=True))._repr_html_()
