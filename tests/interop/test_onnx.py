@@ -172,7 +172,6 @@ def test_the_file_reads_well_in_a_viewer(tmp_path: Path) -> None:
     names = [n.name for n in model.graph.node]
     assert len(set(names)) == len(names)
     assert [n.name for n in model.graph.node if n.op_type == "LSTM"] == ["lstm.layer1", "lstm.layer2"]
-    assert "gates i, o, f, c" in next(n.doc_string for n in model.graph.node if n.op_type == "LSTM")
     assert model.graph.doc_string.splitlines() == [
         f"{name}: {part!r}" for name, part in zip(["embedding", "lstm", "linear"], parts, strict=True)
     ]
@@ -194,7 +193,6 @@ def test_the_file_reads_well_in_a_viewer(tmp_path: Path) -> None:
     assert shapes["ids"] == ["time", "batch"]
     assert shapes["lstm"] == ["time", "batch", 4]
     assert shapes["y"] == ["time", "batch", 5]
-    assert all(v.doc_string for v in [*model.graph.input, *model.graph.output])
 
 
 class Composed(tl.nn.Module):

@@ -39,8 +39,6 @@ def load_cell_class(spec: str) -> type[Cell]:
         raise UserError(f"{name} in {file} is no cell: write class {name}(tl.nn.Cell)")
     if not cls.states or cls.equations is Cell.equations:
         raise UserError(f"{name} in {file} must name its states and write equations(self, x, *states)")
-    with _told(file, f"{name} is not built by {name}(input_size, hidden_size)"):
-        inspect.signature(cls).bind(1, 1, **_seeded(cls, 0))
     return cls  # type: ignore[no-any-return]
 
 

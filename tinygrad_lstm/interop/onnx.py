@@ -1,4 +1,4 @@
-"""ONNX files: a model as standard operators, with names and notes that read well in a viewer of such files.
+"""ONNX files: a model as standard operators, with names that read well in a viewer of such files.
 
 Needs the extra: pip install "tinygrad-lstm[onnx]".
 """
@@ -28,10 +28,6 @@ Dims = tuple[str | int, ...]
 OPSET, IR = 17, 8  # of 2022, which every reader knows; nothing newer is needed
 LAYERS = (RNN, LSTM, Linear, Embedding)
 ORDER = "iofg"  # of the gates; ONNX calls g c
-NOTES = {
-    "LSTM": "gates i, o, f, c (candidate); the second half of B is 0",
-    "RNN": "h = tanh(W x + R h + B); the second half of B is 0",
-}
 
 
 def export(model: Part | Sequence[Part], path: str | os.PathLike[str]) -> Path:
@@ -126,14 +122,13 @@ class _Writer:
 
     def to_bytes(self) -> bytes:
         helper = self.onnx.helper
-        value, dims, note, dtype = self._input()
-        given = self._value(value, dims, note, dtype)
+        value, dims, dtype = self._input()
+        given = self._value(value, dims, dtype)
         for k, (name, part) in enumerate(self.parts.items(), 1):
             out = name if k < len(self.parts) else "y"
             dims = self._part(name, part, value, dims, out)
             value = out
-        note = "what the last layer gives" + (" at every step" if self.recurrent else "")
-        y = self._value("y", dims, note, self.layers[0].dtype)
+        y = self._value("y", dims, self.layers[0].dtype)
         graph = helper.make_graph(
             self.nodes, "_".join(self.parts), [given], [y],
             [self.onnx.numpy_helper.from_array(a, name) for name, a in self.weights.items()],
@@ -147,15 +142,15 @@ class _Writer:
         self.onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
 
-    def _input(self) -> tuple[str, Dims, str, Any]:
-        """The file's input: its name, shape, a note on it and its type."""
+    def _input(self) -> tuple[str, Dims, Any]:
+        """The file's input: its name, shape and type."""
         dims: Dims = ("batch",)
         if self.recurrent:
             dims = ("batch", "time") if self.recurrent[0].batch_first else ("time", "batch")
         first = self.layers[0]
         if isinstance(first, Embedding):
-            return "ids", dims, f"whole numbers from 0 to {first.count - 1}", np.int64
-        return "x", (*dims, _features(first)[0]), "the sequences" if self.recurrent else "the input", first.dtype
+            return "ids", dims, np.int64
+        return "x", (*dims, _features(first)[0]), first.dtype
 
     def _part(self, name: str, part: Any, value: str, dims: Dims, out: str) -> Dims:
         """Write one part from `value` of shape `dims` to `out`, and return the shape of that."""
@@ -191,7 +186,7 @@ class _Writer:
             if "P" in w:
                 inputs += ["", "", "", w["P"]]  # no lengths, and states of zeros
             self._node(
-                op, inputs, [f"{own}.steps"], own, NOTES[op],
+                op, inputs, [f"{own}.steps"], own,
                 hidden_size=layer.hidden_size, direction="bidirectional" if D == 2 else "forward",
             )  # fmt: skip
             value = f"{own}.out" if k < count - 1 or layer.batch_first else out
@@ -201,21 +196,16 @@ class _Writer:
         if layer.batch_first:
             self._node("Transpose", [value], [out], f"{name}.batch_first", perm=[1, 0, 2])
 
-    def _value(self, name: str, dims: Dims, note: str, dtype: npt.DTypeLike) -> Any:
+    def _value(self, name: str, dims: Dims, dtype: npt.DTypeLike) -> Any:
         kind = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        return self.onnx.helper.make_tensor_value_info(name, kind, dims, note)
+        return self.onnx.helper.make_tensor_value_info(name, kind, dims)
 
     def _weight(self, name: str, array: Array) -> str:
         self.weights[name] = np.ascontiguousarray(array)
         return name
 
-    def _node(
-        self, op: str, inputs: list[str], outputs: list[str], name: str = "", note: str = "", **attributes: Any
-    ) -> None:
-        node = self.onnx.helper.make_node(
-            op, inputs, outputs, name or outputs[0], doc_string=note or None, **attributes
-        )
-        self.nodes.append(node)
+    def _node(self, op: str, inputs: list[str], outputs: list[str], name: str = "", **attributes: Any) -> None:
+        self.nodes.append(self.onnx.helper.make_node(op, inputs, outputs, name or outputs[0], **attributes))
 
 
 def _features(layer: Any) -> tuple[int, int]:
