@@ -178,8 +178,8 @@ def test_data_that_changed_or_went_is_refused_and_a_text_still_read(text_run, ca
 # Every task
 
 
-@pytest.mark.parametrize("name", [t for t in TASKS if not TASKS[t].takes_data])
-def test_every_task_is_explained(name, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["adding", "anbn", "latch", "parity", "reber", "sine"])  # of each kind of answer one
+def test_tasks_are_explained(name, tmp_path, capsys):
     assert main(["train", name, "--hidden", "3", "--steps", "2", "--batch", "2", "--out", str(tmp_path / "run")]) == 0
     e = found(tmp_path / "run", seed=1)
     refused(

@@ -123,12 +123,8 @@ def load_run(path: Path, cell: str | None) -> Checkpoint:
             return load(path, cls)
         except (OSError, ValueError):
             raise
-        except Exception as error:
-            if cls is None:
-                raise
-            raise UserError(
-                f"{cell} cannot be built: {type(error).__name__}: {error}"
-            ) from error  # the user's own code
+        except Exception as error:  # of the user's own code
+            raise UserError(f"{cell or path} cannot be built: {type(error).__name__}: {error}") from error
 
 
 def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:
