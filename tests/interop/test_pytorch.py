@@ -264,7 +264,7 @@ def test_with_the_second_bias_frozen_training_goes_on_in_torch_as_here(kind: str
     theirs = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-2)
     rng = np.random.default_rng(0)
     first = network.state_dict()
-    for _ in range(20):
+    for _ in range(50):
         batch = trainer.task.batch(rng, 8)
         loss = mse(network(batch.x, batch.at)[0], batch.y)
         network.zero_grad()
