@@ -33,8 +33,6 @@ def _lines(picture: Picture) -> Iterator[str]:
     yield f"  graph {_attributes(graph)}"
     yield "  node " + _attributes({"fontname": theme.FONT, "fontcolor": theme.INK, "color": theme.INK})
     yield "  edge " + _attributes({"fontname": theme.FONT, "fontsize": "9", "fontcolor": theme.GRADIENT_TEXT})
-    # Edges are drawn in the order of their first node: the bands under everything come first.
-    yield from ("  " + _shape(shape) for shape in picture.shapes if shape.kind == "point")
     yield from _inside(picture, "  ")
     yield from (f"  {{rank=same; {'; '.join(map(quote, row))}}}" for row in picture.rows)
     yield from ("  " + _arrow(arrow) for arrow in picture.arrows)
@@ -48,8 +46,7 @@ def _inside(picture: Picture, indent: str) -> Iterator[str]:
     for cluster in picture.clusters:
         clusters.setdefault(cluster.parent, []).append(cluster)
     for shape in picture.shapes:
-        if shape.kind != "point":
-            shapes.setdefault(shape.cluster, []).append(shape)
+        shapes.setdefault(shape.cluster, []).append(shape)
 
     def within(parent: str | None, indent: str) -> Iterator[str]:
         for cluster in clusters.get(parent, []):
@@ -80,7 +77,7 @@ def _cluster(cluster: Cluster) -> dict[str, str]:
     return attributes
 
 
-_SHAPES = {"circle": "circle", "pill": "box", "plain": "plain", "point": "point"}
+_SHAPES = {"circle": "circle", "pill": "box", "plain": "plain"}
 
 
 def _shape(shape: Shape) -> str:
@@ -88,9 +85,7 @@ def _shape(shape: Shape) -> str:
         "id": shape.id, "class": shape.css, "shape": _SHAPES[shape.kind], "label": shape.label,
         "tooltip": shape.tooltip, "fontsize": f"{shape.font_size:g}",
     }  # fmt: skip
-    if shape.kind == "point":
-        attributes |= {"style": "invis", "width": "0.01", "height": "0.01"}
-    elif shape.kind != "plain":
+    if shape.kind != "plain":
         attributes |= {
             "style": "filled" if shape.kind == "circle" else "rounded,filled", "fillcolor": shape.paint.fill,
             "color": shape.paint.border, "penwidth": "1.1", "margin": "0.06,0.04", "width": "0.3", "height": "0.25",

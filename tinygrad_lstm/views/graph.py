@@ -20,7 +20,7 @@ class Html(str):
 
 @dataclass
 class Shape:
-    """A node of the drawing. `kind` is circle, pill, plain (the label alone) or point (nothing)."""
+    """A node of the drawing. `kind` is circle, pill or plain (the label alone)."""
 
     id: str
     kind: str

@@ -9,7 +9,7 @@ from .graph import Arrow, Cluster, Picture, Point, Shape
 from .legend import bars
 
 WIDTH, MARGIN = 900.0, 22.0  # of a page, as GitHub and a notebook show it
-PAD = 14.76  # what Graphviz leaves round the outermost points
+PAD = 14.4  # what Graphviz leaves round the outermost points
 LEAST = 9.0  # the smallest font size that is read
 _CORNERS = "corner0", "corner1"  # the ends of lines that join no shapes: Graphviz asks for some
 
@@ -68,7 +68,7 @@ class Sheet:
     def page(self, bottom: float) -> None:
         """The corners: as wide as a page, from y = 0 down to here."""
         corners = zip(_CORNERS, ((PAD, PAD), (WIDTH - PAD, bottom)), strict=True)
-        self.picture.shapes += [Shape(ident, "point", at=(x, -y)) for ident, (x, y) in corners]
+        self.picture.shapes += [Shape(ident, "plain", at=(x, -y)) for ident, (x, y) in corners]
 
     def legend(self, y: float, traced: bool, bands: bool, written: Callable[[float], str]) -> None:
         """The scale: as wide and as dark as lines are, the most at the right, as the end of a sequence is."""
