@@ -215,7 +215,7 @@ def test_a_wire_carries_what_comes_back_by_its_edges():
     assert wire.norm == pytest.approx(np.sqrt(sum((c**2).sum() for c in cotangents)))
 
 
-def test_a_long_step_and_steps_that_differ_are_left_to_dot():
+def test_long_steps_tangled_ones_and_steps_that_differ_are_left_to_dot():
     class Long(own.Lines):
         pass
 
@@ -227,6 +227,8 @@ def test_a_long_step_and_steps_that_differ_are_left_to_dot():
     flow = traced(Long(long, V=(4, 3)))
     with pytest.raises(NoLanes, match="too long"):
         laid_out(flow)
+    with pytest.raises(NoLanes, match="no clear picture"):  # more wires cross than can be followed
+        laid_out(traced(own.ThreeStatesCell(2, 3)))
 
     class Changing(tl.nn.RNNCell):
         calls = 0

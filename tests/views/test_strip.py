@@ -329,9 +329,7 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize(
-    "words", [TEXT[:1], TEXT[:2], TEXT[:3], WORDS, TEXT[:15], TEXT[:30], TEXT[:24], TEXT * 10, ODD]
-)
+@pytest.mark.parametrize("words", [TEXT[:1], TEXT[:3], WORDS, TEXT[:13], TEXT[:30], TEXT * 10, ODD])
 def test_no_text_covers_another_and_all_can_be_read_at_900_pixels(words):
     data = strip(run("lstm", words), run("rnn", words), titles=["LSTM, forget bias 1", "RNN"], words=words).pipe("svg")
     assert re.search(rb'viewBox="0.00 0.00 900.00 ', data)
@@ -343,7 +341,7 @@ def test_no_text_covers_another_and_all_can_be_read_at_900_pixels(words):
         assert contrast(colour, theme.PAPER) >= 4.5, colour
 
 
-@pytest.mark.parametrize("steps", [1, 2, 5, 11, 14, 20])
+@pytest.mark.parametrize("steps", [1, 5, 14])
 @pytest.mark.parametrize(
     "cell", [*(c for c in cells.OWN if c is not cells.ThreeStatesCell), tl.nn.LSTMCell, tl.nn.RNNCell]
 )

@@ -27,10 +27,8 @@ def layout_backward(
     back.
     """
     picture = Picture(title, placed=False, notes=[*notes], gap=4 if len(flow.nodes) > _SMALL else 14)
-    drawer = GraphDrawer(picture, flow, scale, tokens, values)
+    drawer = GraphDrawer(picture, flow, scale, heading, tokens, values)
     drawer.room = 87  # four gates stand side by side, each with its adjoint
-    if heading:
-        drawer.heading(heading)
     backward = _Backward(drawer, flow)
     for node in backward.forward:
         drawer.node(node)

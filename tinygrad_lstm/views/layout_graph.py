@@ -26,9 +26,7 @@ def layout_graph(
     """Every operation a shape, parameters once per use, scopes as clusters."""
     picture = Picture(title, placed=False, notes=[*notes])
     home = fold(flow) if collapse else {}
-    drawer = GraphDrawer(picture, flow, scale, words, values)
-    if heading:
-        drawer.heading(heading)
+    drawer = GraphDrawer(picture, flow, scale, heading, words, values)
     if home:
         groups = len(set(home.values()))
         picture.notes.append(f"{len(home):,} of {len(flow.nodes):,} nodes are folded into {groups}")
@@ -75,7 +73,9 @@ def wrap(picture: Picture, ops: Sequence[Node]) -> None:
 class GraphDrawer:
     """Draws nodes and edges into the picture."""
 
-    def __init__(self, picture: Picture, flow: Flow, scale: theme.Scale, words: Sequence[str], values: bool) -> None:
+    def __init__(
+        self, picture: Picture, flow: Flow, scale: theme.Scale, heading: str | None, words: Sequence[str], values: bool
+    ) -> None:
         self.picture, self.scale, self.values = picture, scale, values
         steps = cell_steps(flow)
         self.words = {step.x: theme.one_line(words[step.number - 1]) for step in steps if step.number <= len(words)}
@@ -88,17 +88,14 @@ class GraphDrawer:
         self.room = 120  # points for a value
         self.names: dict[Node, str] = {}  # ids of shapes
         self.clusters_of: dict[str, str | None] = {}  # of shapes
-        self._scopes: dict[tuple[object, ...], str | None] = {(): None}
+        self._scopes: dict[tuple[object, ...], str | None] = {(): "title" if heading else None}
+        if heading:  # a title above all, as the label of a cluster round everything
+            picture.clusters.append(Cluster("title", theme.fit(theme.one_line(heading), 400, 15), css="title"))
         self._accompanied: set[str] = set()  # shapes with a parameter beside them
 
     def add(self, shape: Shape) -> None:
         self.clusters_of[shape.id] = shape.cluster
         self.picture.shapes.append(shape)
-
-    def heading(self, text: str) -> None:
-        """A title above all, as the label of a cluster round everything."""
-        self._scopes[()] = "title"
-        self.picture.clusters.append(Cluster("title", theme.fit(theme.one_line(text), 400, 15), css="title"))
 
     def cluster(self, scopes: tuple[object, ...]) -> str | None:
         """The cluster of a scope path, made with those round it when first met."""
