@@ -343,8 +343,10 @@ def test_a_step_that_fails_on_one_vector_is_one_line(command: list[str], capsys:
 
 def test_two_cells_of_one_name_are_refused(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     (here / "other.py").write_text(CELLS, encoding="utf-8")
-    assert "two cells have one name" in refused(capsys, "explain", "a", "--cells", "mine.py:GRUCell,other.py:GRUCell")
-    assert "expected different cells" in refused(capsys, "flow", "--cells", "mine.py:GRUCell,other.py:GRUCell")
+    assert "expected cells of different names" in refused(
+        capsys, "explain", "a", "--cells", "mine.py:GRUCell,other.py:GRUCell"
+    )
+    assert "expected cells of different names" in refused(capsys, "flow", "--cells", "mine.py:GRUCell,other.py:GRUCell")
     assert "--cell goes with --model" in refused(capsys, "explain", "a", "--cell", "mine.py:GRUCell")
 
 

@@ -364,7 +364,7 @@ def test_a_directory_in_the_place_of_a_file_is_refused(capsys, here):
         ("--forget-bias", "one", "got 'one'"),
         ("--seed", "-1", "a whole number"),
         ("--cells", "gru", "no cell is called 'gru' (choose from lstm, rnn, lstm1997, or FILE.py:NAME)"),
-        ("--cells", "rnn,rnn", "each cell once"),
+        ("--cells", "rnn,rnn", "expected cells of different names, got rnn,rnn"),
         ("--cells", "", "no cell is called"),
         ("--tokens", "bytes", "invalid choice"),
         ("--detail", "all", "invalid choice"),

@@ -42,7 +42,7 @@ def test_text_shows_its_baselines(capsys, tmp_path):
     ("argv", "message"),
     [
         (["nothing"], "no task is called 'nothing'"),
-        (["text"], "give --data FILE"),
+        (["text"], "the task text needs data: the path of a file"),
         (["adding", "--length", "1"], "length of at least 2"),
         (["--length", "3"], "need a task"),
         (["text", "--data", "nowhere.txt"], "cannot read nowhere.txt"),

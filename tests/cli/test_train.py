@@ -158,7 +158,7 @@ def test_a_checkpoint_without_what_training_remembers_is_refused(capsys, here, p
         (["adding", "--lr", "0"], "lr must be"),
         (["adding", "--cell", "rnn", "--init", "chrono"], "rnn has none"),
         (["sine", "--cell", "bag"], "a bag sees"),
-        (["text"], "give --data FILE"),
+        (["text"], "the task text needs data: the path of a file"),
         (["text", "--data", "nowhere.txt"], "cannot read nowhere.txt: No such file"),
         (["text", "--data", "short.txt"], "has 5 characters"),
         (["adding", "--data", "short.txt"], "--data is for the tasks text"),

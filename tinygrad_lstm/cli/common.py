@@ -69,19 +69,18 @@ def cell(text: str, kinds: Collection[str] = KINDS) -> str:
 
 
 def cells(text: str) -> list[str]:
-    """An argument's type: such cells with commas between, each once."""
-    found = [cell(name) for name in text.split(",")]
-    if len(set(found)) < len(found):
-        raise argparse.ArgumentTypeError(f"expected each cell once, got {text!r}")
-    return found
+    """An argument's type: such cells with commas between."""
+    return [cell(name) for name in text.split(",")]
 
 
 def kinds_of(names: Sequence[str], input_size: int, hidden_size: int, forget_bias: float = 1.0) -> list[Kind]:
     """Names that are built in, and the classes of FILE.py:NAME, of which a cell of these sizes was built and tried.
 
-    Raises UserError for a --forget-bias that none of the cells would have.
+    Raises UserError for two cells of one name, and for a --forget-bias that none of the cells would have.
     """
     kinds: list[Kind] = [type(own_cell.make(k, input_size, hidden_size)) if ":" in k else k for k in names]
+    if len({kind_name(kind).lower() for kind in kinds}) < len(kinds):  # they name files
+        raise UserError(f"expected cells of different names, got {','.join(names)}")
     if forget_bias != 1 and not any(map(has_forget_bias, kinds)):
         raise UserError(f"--forget-bias {forget_bias:g}: {' and '.join(map(kind_name, kinds))} has none to set")
     return kinds
@@ -132,8 +131,6 @@ def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> di
     if args.step is not None and args.step > steps:
         raise UserError(f"--step {args.step}: there {'is 1 step' if steps == 1 else f'are {steps:,} steps'}")
     kinds = kinds_of(names, args.hidden, args.hidden, args.forget_bias)
-    if len({kind_name(kind).lower() for kind in kinds}) < len(kinds):  # they name files
-        raise UserError(f"two cells have one name in {','.join(names)}: rename the class of one")
     with told():
         sizes = args.hidden, args.hidden, args.forget_bias, args.seed
         made = {kind_name(kind): make_cell(kind, *sizes) for kind in kinds}

@@ -12,7 +12,6 @@ example:
 from __future__ import annotations
 
 import argparse
-from itertools import chain
 
 from ..train.sample import sample
 from .common import add_run, add_seed, load_run, told, within
@@ -30,14 +29,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the text as it is written, line by line."""
+    """Print the text."""
     checkpoint = load_run(args.checkpoint, args.cell)
     with told():
         characters = sample(checkpoint, args.prompt, args.length, args.temperature, args.seed)
-    line = ""
-    for c in chain(args.prompt, characters, "\n"):
-        if c != "\n":
-            line += c
-            continue
+        written = args.prompt + "".join(characters)
+    for line in written.split("\n"):
         print(safe(line.replace("\t", "    ")))
-        line = ""

@@ -53,10 +53,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def options(args: argparse.Namespace) -> dict[str, Any]:
-    """The options of a task that were given. Raises UserError for a file that is missing or has no use."""
-    if args.task in TASKS and TASKS[args.task].takes_data != (args.data is not None):
-        if args.data is None:
-            raise UserError(f"the task {args.task} needs a file: give --data FILE")
+    """The options of a task that were given. Raises UserError for a file that has no use."""
+    if args.data is not None and args.task in TASKS and not TASKS[args.task].takes_data:
         raise UserError(f"--data is for the tasks text and series: {args.task} makes its own sequences")
     return {k: getattr(args, k) for k in ("length", "data") if getattr(args, k) is not None}
 
