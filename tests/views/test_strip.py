@@ -261,7 +261,7 @@ def test_without_a_loss_the_last_state_is_the_root(svg):
     assert page.items["subtitle"].text.startswith("It begins at the last state; ")
 
 
-def test_a_long_name_of_what_is_differentiated_is_l_in_its_box(svg):
+def test_what_is_differentiated_is_l_in_its_box_and_by_its_name_above(svg):
     cell = tl.nn.RNNCell(3, 4)
     loss = cell([1.0] * 3, cell([1.0] * 3)).sum()
     loss.name = "squared error"

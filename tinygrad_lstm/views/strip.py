@@ -47,8 +47,8 @@ def layout_strip(
     )
     room = WIDTH - 2 * MARGIN
     sheet.words("headline", "title", (MARGIN, 31), answer.headline(rows), 16.5, room, None, bold=True)
-    root, name = _root(rows[0]), _root_name(rows[0])
-    how = answer.subtitle(rows, root if root == name else f"{name} ({root})")
+    name = theme.clip(theme.one_line(flows[0].root.name or "L"), 20)
+    how = answer.subtitle(rows, "L" if name == "L" else f"{name} (L)")
     sheet.words("subtitle", "note", (MARGIN, 54), how, 10.5, room)
     y = 80.0
     for k, row in enumerate(rows):
@@ -68,16 +68,6 @@ def _scale(rows: Sequence[Kept]) -> theme.Scale:
     shares = [share for row in rows for share in row.shares if share and math.isfinite(share)]
     low, high = math.log10(min(shares, default=1)), math.log10(max([1.0, *shares]))
     return theme.Scale(min(max(math.floor(low + 0.05), math.floor(high) - 12), -2), high, (1.2, 9.0))
-
-
-def _root(row: Kept) -> str:
-    """What was differentiated by its name, by L where that is too long for its box."""
-    name = _root_name(row)
-    return name if width(name, LEAST, bold=True) <= 25 else "L"
-
-
-def _root_name(row: Kept) -> str:
-    return theme.clip(theme.one_line(row.flow.root.name or ("L" if row.flow.traced else "out")), 20)
 
 
 class _Grid:
@@ -183,7 +173,7 @@ class _Row:
         lost = row.once and row.left is not None and row.left < 1
         said = [(f"{'left ' * lost}at the first step", theme.MUTED)] * (row.left is not None)
         if row.alone is not None and row.left is not None:
-            through = (", ".join(row.others) or "W") + f", {_root(row)}" * (not row.once)
+            through = (", ".join(row.others) or "W") + ", L" * (not row.once)
             said.append((f"{row.state} alone: {percent(row.alone)}", STATE_TEXT))
             if abs(row.alone - row.left) > 0.05 * row.left:
                 words = "rest: through" if row.alone < row.left else "less by way of"
@@ -371,7 +361,7 @@ class _Row:
                 html += font(" ×" + words, 9, STATE_TEXT) if state != row.state and len(words) < 5 else ""
                 sheet.text(f"{self.prefix}-{state}", "name", (right + 8, self.y(k, state)), html, 36)
         if read:
-            label, tooltip = Html(sized(_root(row), 14, 25, bold=True)), labels.tooltip(row.flow.root)
+            label, tooltip = Html(font("L", 14, bold=True)), labels.tooltip(row.flow.root)
             sheet.shape(f"{self.prefix}-loss", "loss", label, (right + 26, y), (28, 27), theme.LOSS, tooltip)
         for state, edges in read.items():
             direct, at = state in row.bands, self.y(k, state) if state in row.bands or self.weighs else y
@@ -388,6 +378,6 @@ class _Row:
         for j, position in enumerate(self.shown[:-1]):
             for state in row.read(position):
                 height = self.y(j, state if self.weighs or state in row.bands else row.bands[0])
-                place, label = (self.x(j, grid.joint + 4), height), Html(font(_root(row)[:1], 9))
+                place, label = (self.x(j, grid.joint + 4), height), Html(font("L", 9))
                 ident, tooltip = self.id(j, "read", state), f"{state} is read here"
                 sheet.shape(ident, "loss", label, place, (11, 13), theme.LOSS, tooltip)
