@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -33,7 +32,6 @@ DETAILS = ("auto", "ops", "cell", "step")
 _LARGE = 300  # shapes and arrows beyond which dot may take long: laid out in a child process
 _BACKWARD = 1000  # nodes of a graph and its backward pass
 _TIMEOUT = 30.0  # seconds
-_DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)  # on Windows no file can have these names
 
 
 def draw(
@@ -205,7 +203,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         The file appears whole or not at all. Raises ValueError for another suffix, or for .json of a drawing that shows
         no graph, `RendererMissing` where there is nothing to draw with, OSError where the file cannot be written.
         """
-        path = Path(directory or ".") / (filename or self._file_name())
+        path = Path(directory or ".") / (filename or "graph.gv")
         format = path.suffix.lower().lstrip(".")
         known = (*render.FORMATS, *render.TEXT_FORMATS, "json")
         if format not in known:
@@ -245,18 +243,13 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         if outfile is not None:
             path = self.save(outfile, directory)
         else:
-            source = Path(directory or ".") / (filename or self._file_name())
+            source = Path(directory or ".") / (filename or "graph.gv")
             path = self.save(f"{source}.{format or self.format}")
             if not cleanup:
                 write_atomically(source, self.source)
         if view:
             graphviz.view(path)
         return path
-
-    def _file_name(self) -> str:
-        """The title as a file name that every system takes."""
-        name = re.sub(r"[^A-Za-z0-9]+", "-", self.name).strip("-")[:80] or "graph"
-        return f"{name}-graph.gv" if _DEVICE.fullmatch(name) else f"{name}.gv"
 
     def _rendered(self, format: str) -> bytes:
         large = not self.picture.placed and len(self.picture.shapes) + len(self.picture.arrows) > _LARGE
