@@ -41,7 +41,7 @@ font-variant-numeric:tabular-nums;vertical-align:middle}
 </style>"""
 
 _MANY, _FIRST, _LAST = 10, 6, 3  # of more than so many rows or columns the first and the last are written
-_CURVES, _LEAVES = 6, 24
+_LEAVES = 24
 
 
 # ── the objects ────────────────────────────────────────────────────────────────────────────────
@@ -108,10 +108,7 @@ def _flow(shown: Flow) -> str:
     if not shown.traced:
         return _page(f"graph of {root}", [*notes, "not traced: no gradient was computed"], "")
     states = {"x", *(state for step in shown.cell_steps for state in step.scope.states)}
-    found = _by_step(nodes, states)
-    lines = dict(list(found.items())[:_CURVES])
-    if len(found) > len(lines):
-        notes.append(f"the first {len(lines)} of {len(found)} sequences are shown")
+    lines = _by_step(nodes, states)
     drawn = {
         theme.visible(label).replace("$", r"\$"): (list(norms), list(norms.values()))
         for label, norms in lines.items()
@@ -121,7 +118,7 @@ def _flow(shown: Flow) -> str:
         [n.name or n.kind, str(n.value.shape), theme.number(n.norm, 3), _heat(n.gradient, 8, 32)]
         for n in nodes
         if n.op is None and n.gradient is not None and (n.name or n.kind == "parameter")
-        if not (found and n.name in states)
+        if not (lines and n.name in states)
     ]
     title = "Norm of the gradient at every step"
     chart = _chart(lambda: charts.curves(drawn, title, "step", "norm (log scale)", log=True)) if drawn else ""

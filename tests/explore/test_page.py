@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cells import DrawnCell, Lines, cells
+from hypothesis import example, given, settings
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.explore import page
@@ -148,8 +150,8 @@ def test_what_the_page_holds_is_what_the_engine_measured() -> None:
         cell = make_cell(kind, hidden, hidden, bias, seed)
         flow = trace_sequence(cell, embed(tokens, hidden, seed), tokens, seed).flow
         held, want = data["cells"][label], measured(Program(cell), flow)
-        for given in held["fixed"]:
-            assert (array(given["data"]) == cell.state_dict()[given["name"]].ravel()).all()
+        for fixed in held["fixed"]:
+            assert (array(fixed["data"]) == cell.state_dict()[fixed["name"]].ravel()).all()
         assert held["engine"].keys() == want.keys() >= {"d x", "v h", "d h", "split"}
         for name, values in want.items():
             np.testing.assert_allclose(array(held["engine"][name]), values.ravel(), rtol=1e-12)
@@ -217,3 +219,46 @@ def test_what_no_page_can_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="size must be at least 1, got 0"):
         page("a b", hidden_size=0)
     assert "tokens" in page("a " * 200)
+
+
+LONG = [
+    (22, 24, 25, 1),
+    (14, 19, 10, 0),
+    (30, 15, 2, 0),
+    (32, 23, 5, 0),
+    (11, 26, 24, 0),
+    (4, 28, 11, 0),
+    (22, 26, 9, 1),
+]
+
+
+@settings(max_examples=30, deadline=None)
+@example(DrawnCell((2, 3), LONG, [8, 6, 8], 0))  # a sum is taken into a sum
+@given(cells())
+def test_the_wires_of_a_random_cell_carry_edges_of_its_program(cell: DrawnCell) -> None:
+    try:
+        held = data_of(page("a b", cells={"drawn": cell}))["cells"]["drawn"]
+    except ValueError:  # it cannot be explored
+        return
+    nodes, shapes = held["nodes"], held["picture"]["shapes"]
+    for wire in held["picture"]["wires"]:
+        assert {wire["from"], wire["to"]} <= {None, *range(len(shapes))}
+        assert all(slot < (len(nodes[k]["in"]) if k >= 0 else len(held["states"])) for k, slot in wire["edges"])
+
+
+def test_a_state_that_nothing_reads_has_no_split() -> None:
+    cell = Lines(lambda cell, x, h, c: {"h": tl.tanh(h @ cell.W + x), "c": 0.5 * c + x}, "hc", (3, 3), W=(3, 3))
+    held = data_of(page("a b", cells={"apart": cell}))["cells"]["apart"]
+    assert held["states"][held["main"]] == "c"
+    assert "split" not in held["engine"]
+    unread = Lines(lambda cell, x, h, c: {"h": tl.tanh(c @ cell.W), "c": c + x}, "hc", (3, 3), W=(3, 3))
+    with pytest.raises(ValueError, match="or leaves a state out"):
+        page("a b", cells={"unread": unread})
+
+
+def test_an_input_that_the_loss_never_reads_has_a_gradient_of_zeros() -> None:
+    cell = Lines(lambda cell, x, h, c: {"h": tl.tanh(c) + 0.1 * h, "c": x @ cell.W}, "hc", (3, 3), W=(3, 3))
+    held = data_of(page("a b", cells={"late": cell}))["cells"]["late"]
+    first, last = np.frombuffer(base64.b64decode(held["engine"]["d x"]), "<f8").reshape(2, 3)
+    assert first.all()
+    assert not last.any()

@@ -198,12 +198,12 @@ def measured(program: Program, flow: Flow) -> dict[str, Floats]:
     the first step.
     """
     steps, found = flow.cell_steps, {}
-    found["d x"] = np.array([flow.gradient(step.entering["x"]) for step in steps])
-    for name in program.cell.states:
-        states = flow.states.of(name)
-        found[f"v {name}"] = np.array([s.numpy() for s in states])
+    followed = {"x": [step.entering["x"] for step in steps]} | {s: flow.states.of(s) for s in program.cell.states}
+    for name, values in followed.items():
+        found[f"v {name}"] = np.array([value.numpy() for value in values])
         if name not in program.shared:
-            found[f"d {name}"] = np.array([flow.gradient(s) if flow.find(s) else 0 * s.numpy() for s in states])
+            gradients = [flow.gradient(value) if flow.find(value) else 0 * value.numpy() for value in values]
+            found[f"d {name}"] = np.array(gradients)
     for name in dict.fromkeys(program.names.values()):
         if name not in (*program.cell.states, *program.shared):
             found[f"v {name}"] = np.array([step.named[name].numpy() for step in steps if name in step.named])

@@ -185,7 +185,7 @@ class Program:
         chain = find_chain(flow)
         ends = {} if chain is None else {name: flow.tensor(node) for name, node in chain[0].after.items()}
         if chain is None or any(ends.get(name) is not x for name, x in zip(self.cell.states, after, strict=True)):
-            raise ValueError(f"{self.cell!r} cannot be explored: its step holds another cell's")
+            raise ValueError(f"{self.cell!r} cannot be explored: its step holds another cell's, or leaves a state out")
         elements = Elements(chain[0])
         every = [*elements.all, *elements.outs.values()]
         self.index = {e: k for k, e in enumerate(every)}
