@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .notation import Floats
 from .own_data import OwnData, pieces
-from .task import Baseline, Batch, Criterion, Exam, Predict
+from .task import Baseline, Batch, Exam, Predict
 
 MOST_HELD_OUT = 5_000  # values
 FURTHEST = float(np.sqrt(np.finfo(np.float32).max))  # standard deviations from the mean
@@ -33,10 +33,6 @@ class Series(OwnData):
     summary = "the next value of a series of numbers of your own, beside the persistence forecast"
     loss = "squared"
     inputs, outputs = 1, 1
-    criterion = Criterion(
-        "none is set: the held-out error is measured beside persistence's", "this project",
-        window=0, wrong=None, exam=True, stop=False,
-    )  # fmt: skip
 
     def read(self, text: str, name: str) -> tuple[Floats, Floats]:
         """The values in units of the training part's deviation from its mean."""

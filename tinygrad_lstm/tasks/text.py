@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .notation import one_hot
 from .own_data import OwnData, pieces
-from .task import Baseline, Batch, Criterion, Exam, Integers, Predict
+from .task import Baseline, Batch, Exam, Integers, Predict
 
 LEAST = 200  # characters
 MOST_HELD_OUT = 20_000  # characters
@@ -32,10 +32,6 @@ class Text(OwnData):
     summary = "the next character of a UTF-8 file of your own, beside unigram and bigram"
     loss = "classes"
     unit = "character"
-    criterion = Criterion(
-        "none is set: the held-out loss is measured beside the bigram's", "this project",
-        window=0, wrong=None, exam=True, stop=False,
-    )  # fmt: skip
 
     def read(self, text: str, name: str) -> tuple[Integers, Integers]:
         """The numbers of the characters."""
