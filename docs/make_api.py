@@ -112,7 +112,7 @@ SECTIONS = [
     Section(
         "Cells and layers",
         "tinygrad_lstm.nn",
-        ("Cell", "LSTMCell", "LSTMStep", "RNNCell", "LSTM", "RNN", "Linear", "Embedding"),
+        ("Cell", "LSTMCell", "RNNCell", "LSTM", "RNN", "Linear", "Embedding"),
         "A cell is one step, a layer the same cell over a whole sequence.",
     ),
     Section(

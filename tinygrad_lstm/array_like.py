@@ -18,25 +18,31 @@ from .messages import describe
 from .shown import Shown
 
 _NO_FLOAT = "a plain number has no gradient: use tl.tanh for math.tanh and so on, or .item() where none is wanted"
-_reading_refused: ContextVar[type[Exception] | None] = ContextVar("reading refused", default=None)
+_reading_refused: ContextVar[bool] = ContextVar("reading refused", default=False)
+
+
+class _Read(BaseException):
+    """No Exception: who catches those inside would go on in another way than without the refusal."""
 
 
 @contextmanager
 def without_reading(error: type[Exception]) -> Iterator[None]:
-    """Raise `error` inside where a value that needs a gradient is read: what is done with it would not be recorded."""
-    token = _reading_refused.set(error)
+    """Raise `error` where a value that needs a gradient is read inside: what is done with it would not be recorded."""
+    token = _reading_refused.set(True)
     try:
         yield
+    except _Read as read:
+        raise error(f"the values of {read} are read, and what is done with them is not in the graph") from read
     finally:
         _reading_refused.reset(token)
 
 
 def refuse_reading(*xs: Any) -> None:
-    """Raise where values are read that `without_reading` forbids."""
-    if (error := _reading_refused.get()) is not None:
+    """End what `without_reading` is round where values are read."""
+    if _reading_refused.get():
         for x in xs:
             if x.requires_grad:
-                raise error(f"the values of {describe(x)} are read, and what is done with them is not in the graph")
+                raise _Read(describe(x))
 
 
 def values_of(x: Any) -> Any:

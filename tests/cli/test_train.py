@@ -142,7 +142,7 @@ def test_a_checkpoint_without_what_training_remembers_is_refused(capsys, here, p
     capsys.readouterr()
     saved = load("run")
     kept = {name: array for name, array in saved.arrays.items() if not name.startswith(part)}
-    (here / "run" / "checkpoint.npz").write_bytes(type(saved)(kept, saved.about).to_bytes())  # its checksum is right
+    (here / "run" / "checkpoint.npz").write_bytes(type(saved)(kept, saved.about).to_bytes())
     assert main(["train", "--resume", "run"]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tinygrad_lstm import tasks
+from tinygrad_lstm.functions import softmax
 from tinygrad_lstm.tasks import continual_reber, reber
-from tinygrad_lstm.tasks.notation import softmax
 from tinygrad_lstm.tasks.own_data import read_text
 from tinygrad_lstm.tasks.task import Batch
 from tinygrad_lstm.tasks.text import ngram_losses
@@ -52,7 +52,7 @@ def loss_of(task, outputs, batch):
     if task.loss == "squared":
         return ((outputs - batch.y) ** 2).mean()
     if task.loss == "classes":
-        return -np.log(softmax(outputs)[np.arange(len(batch.y)), batch.y]).mean()
+        return -np.log(softmax(outputs.astype(float))[np.arange(len(batch.y)), batch.y]).mean()
     p = 1 / (1 + np.exp(-outputs))
     return -(batch.y * np.log(p) + (1 - batch.y) * np.log(1 - p)).mean()
 

@@ -384,7 +384,6 @@ def test_what_is_no_checkpoint_is_refused(run_dir, name):
 
 FORGED = [
     ({"format": "another"}, {}, "it is not in the format"),
-    ({"digest": "0" * 64}, {}, "its arrays are not those that were written"),
     ({"steps": "5"}, {}, "its steps cannot be '5'"),
     ({"steps": True}, {}, "its steps cannot be True"),
     ({"sequences": None}, {}, "its sequences cannot be None"),
@@ -414,7 +413,7 @@ def test_a_checkpoint_that_claims_what_no_run_writes_is_refused(about, arrays, s
     saved = trained(Trainer(settings("text", tmp_path)), 2).checkpoint()
     changed = {name: change(saved.arrays[name]) for name, change in arrays.items() if change}
     kept = {name: a for name, a in saved.arrays.items() if arrays.get(name, a) is not None}
-    forged = type(saved)(kept | changed, saved.about | about)  # its checksum is right
+    forged = type(saved)(kept | changed, saved.about | about)
     (tmp_path / "forged.npz").write_bytes(forged.to_bytes())
     with pytest.raises(CheckpointError, match=rf"forged\.npz is damaged or no checkpoint: .*{says}"):
         load(tmp_path / "forged.npz")

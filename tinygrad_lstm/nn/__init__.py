@@ -2,7 +2,7 @@
 
 from . import init, losses
 from .cell import Cell
-from .cells import LSTMCell, LSTMStep, RNNCell
+from .cells import LSTMCell, RNNCell
 from .layers import LSTM, RNN
 from .linear import Embedding, Linear
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse
@@ -15,7 +15,6 @@ __all__ = [
     "Cell",
     "Embedding",
     "LSTMCell",
-    "LSTMStep",
     "Linear",
     "Module",
     "NotCompiled",

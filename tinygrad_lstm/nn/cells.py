@@ -12,12 +12,11 @@ from ..functions import concat
 from ..primitives import sigmoid, tanh
 from ..scope import scope
 from ..tensor import Tensor
-from .cell import Cell, step_type
+from .cell import Cell
 from .init import chrono, uniform
 from .module import Parameter
 
 GATES = {"f": "forget gate", "i": "input gate", "g": "candidate", "o": "output gate"}
-LSTMStep = step_type("LSTMStep", ("f", "i", "g", "o", "c", "h"))
 
 
 class RNNCell(Cell):

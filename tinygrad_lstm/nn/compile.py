@@ -315,17 +315,16 @@ def compile(cell: Cell, batch: int = 1) -> Program:
     The text is the same for a `batch` of any size. Raises NotCompiled, with the reason, where the cell can only run
     operation by operation.
     """
-    as_size("batch", batch)
-    return compile_recording(cell, record_step(cell))
+    return compile_recording(cell, record_step(cell, as_size("batch", batch)))
 
 
 def compile_recording(cell: Cell, recording: Recording) -> Program:
-    """The program of a recording, held beside a second one: what differs in it was not recorded."""
+    """The program of a recording, held beside a second one of another batch: what differs in it was not recorded."""
+    again = record_step(cell, batch=2 + (len(recording.x) == 2), seed=1)
     try:
-        program = Program(RecordedStep(recording, names_in(cell)))
+        program = Program(RecordedStep(again, names_in(cell)))
     except (RecursionError, SyntaxError) as error:  # Python reads 200 brackets in each other, and no more
         raise NotCompiled("its step is too long a chain of operations for one expression") from error
-    again = record_step(cell, seed=1)
     if again.structure != recording.structure:
         raise NotCompiled("the operations of a step depend on values, on the batch or on chance")
     for a, b in zip(recording.fixed, again.fixed, strict=True):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
-from operator import attrgetter
+import random
+from functools import lru_cache
+from operator import attrgetter, is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,9 @@ from ..array_like import without_reading
 from ..autodiff import operations
 from ..tensor import Tensor, recording_anew
 from .cell import Cell
-from .module import Module, Parameter
+from .module import Parameter
+
+_MANY = 64  # values in a list that is data, and no state of a cell
 
 
 class NotCompiled(Exception):
@@ -35,45 +38,79 @@ class Recording(NamedTuple):
     named: dict[str, Tensor]
 
 
-def record_step(cell: Cell, seed: int = 0) -> Recording:
-    """Run one step on random numbers: three sequences, or with seed 1 two others, so that what depends on them shows.
+def record_step(cell: Cell, batch: int = 3, seed: int = 0) -> Recording:
+    """Run one step on a batch of random numbers, and leave the cell as it was.
 
-    Raises NotCompiled where values are read meanwhile, attributes of the cell change, or the step fails.
+    Raises NotCompiled where values are read meanwhile, random numbers are drawn, something of the cell or of what its
+    equations find around them changes, or the step fails.
     """
     sizes = {"x": cell.input_size, **dict.fromkeys(cell.states, cell.hidden_size)}
     x, *before = (
-        Tensor(_noise(3 - seed, n, seed + 7 * k), requires_grad=True, name=name, dtype=cell.dtype)
+        Tensor(_noise(batch, n, seed + 7 * k), requires_grad=True, name=name, dtype=cell.dtype)
         for k, (name, n) in enumerate(sizes.items())
     )
-    modules = [(m, vars(m).copy()) for _, m in cell.named_modules()]
+    own, around = _changeable(cell, chance=seed > 0)
+    before_it = [(thing, _contents(thing)) for thing in (*own, *around)]
     try:
         with recording_anew(), without_reading(NotCompiled), np.errstate(all="ignore"):
             step = cell.step(x, tuple(before))
     except NotCompiled:
         raise
     except Exception as error:  # numbers that the user never gave, and a batch of another size
-        failed = f"a step on {3 - seed} sequences of random numbers raises {type(error).__name__}: {error}"
+        failed = f"a step on {batch} sequences of random numbers raises {type(error).__name__}: {error}"
         raise NotCompiled(failed) from error
     finally:
-        changed = [_restored(m, attributes) for m, attributes in modules]
-    if any(changed):
-        raise NotCompiled(f"the equations change {' and '.join(filter(None, changed))} of the cell")
+        changed = [name for thing, held in before_it for name in _changes(thing, held)]
+        if changed:
+            for thing, held in before_it[: len(own)]:
+                _give_back(thing, held)
+    if changed:
+        raise NotCompiled(f"the equations change {' and '.join(changed)}")
     return read_step(x, tuple(before), tuple(getattr(step, s) for s in cell.states), step._asdict())
 
 
-@cache
+@lru_cache(64)
 def _noise(sequences: int, width: int, seed: int) -> npt.NDArray[Any]:
     return np.random.default_rng(seed).normal(size=(sequences, width))
 
 
-def _restored(module: Module, attributes: dict[str, Any]) -> str | None:
-    """The name of an attribute that has changed, None for none. All are given back, as if nothing had been recorded."""
-    now = vars(module)
-    changed = next((k for k in {*now, *attributes} if now.get(k) is not attributes.get(k)), None)
-    if changed is not None:
-        now.clear()
-        now.update(attributes)
-    return changed
+def _changeable(cell: Cell, chance: bool) -> tuple[list[Any], list[Any]]:
+    """What a step may change: of the cell, its attributes and what lists and generators there hold; and round it.
+
+    With `chance` Python's and NumPy's own random numbers too, which take as long to look at as all of a recording.
+    """
+    own: list[Any] = [vars(module) for _, module in cell.named_modules()]
+    held = [value for attributes in own for value in attributes.values()]
+    own += [v for v in held if isinstance(v, np.random.Generator) or (isinstance(v, list | dict) and len(v) < _MANY)]
+    names = getattr(type(cell).equations, "__globals__", {})
+    around = [names, *(value for value in names.values() if isinstance(value, np.random.Generator))]
+    return own, [*around, *([np.random, random] if chance else [])]
+
+
+def _contents(thing: Any) -> Any:
+    if isinstance(thing, list | dict):
+        return thing.copy()
+    if isinstance(thing, np.random.Generator):
+        return thing.bit_generator.state
+    return random.getstate() if thing is random else np.random.get_state()  # noqa: NPY002 - a user may draw so
+
+
+def _changes(thing: Any, before: Any) -> list[str]:
+    """What is no longer as before, in words."""
+    if isinstance(thing, dict):
+        return [str(name) for name in {**before, **thing} if thing.get(name) is not before.get(name)]
+    if isinstance(thing, list):
+        return [] if len(thing) == len(before) and all(map(is_, thing, before)) else ["a list"]
+    return [] if repr(_contents(thing)) == repr(before) else ["the random numbers that come next"]
+
+
+def _give_back(thing: Any, before: Any) -> None:
+    """As if nothing had been recorded."""
+    if isinstance(thing, np.random.Generator):
+        thing.bit_generator.state = before
+    else:
+        thing.clear()
+        (thing.extend if isinstance(thing, list) else thing.update)(before)
 
 
 def names_in(cell: Cell) -> dict[Tensor, str]:

@@ -60,7 +60,7 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
     if ends is not None:
         # What is beyond a sequence is as its last step: harmless, whatever it held.
         xs = xs[np.minimum(np.arange(len(xs))[:, None], ends - 1), np.arange(len(ends))]
-    program, recording = program_of(cell) if compiled else (None, None)
+    program, recording = program_of(cell, xs.shape[1]) if compiled else (None, None)
     if program is None or recording is None:
         hs, *last = _op_by_op(cell, xs, before, ends)
     else:
@@ -115,7 +115,7 @@ Found = tuple[Program | None, Recording | None]
 _known: WeakKeyDictionary[Cell, tuple[list[Any], Found]] = WeakKeyDictionary()  # with its attributes at the last call
 
 
-def program_of(cell: Cell) -> Found:
+def program_of(cell: Cell, batch: int = 3) -> Found:
     """The program of a cell as it is now, None where it has none, and the recording of its step.
 
     The step is recorded anew at each call, so that a program never outlives the cell it came from. For a cell whose
@@ -130,7 +130,7 @@ def program_of(cell: Cell) -> Found:
         return program, last
     recording: Recording | None = None
     with suppress(NotCompiled):
-        recording = record_step(cell)
+        recording = record_step(cell, batch)
         if last is None or recording.structure != last.structure:
             program = None
             program = compile_recording(cell, recording)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .notation import encoded, softmax
+from ..functions import softmax
+from .notation import encoded
 from .task import LSTM_1997, Baseline, Batch, Criterion, Integers, Judged, Task, at_end
 
 
@@ -42,5 +43,5 @@ class Classification(Task):
 
     def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> Judged:
         """The largest error of a class, and whether it is below 0.3."""
-        error = np.abs(softmax(outputs) - np.eye(self.outputs)[batch.y]).max(-1)
+        error = np.abs(softmax(outputs.astype(np.float64)) - np.eye(self.outputs)[batch.y]).max(-1)
         return error, error < 0.3

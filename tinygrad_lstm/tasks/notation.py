@@ -110,10 +110,3 @@ def one_hot(symbols: npt.NDArray[Any], count: int) -> Floats:
     out: Floats = np.eye(count, dtype=np.float32)[symbols]
     out[np.asarray(symbols) < 0] = 0
     return out
-
-
-def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The softmax over the last axis, in float64."""
-    z = logits.astype(np.float64)
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return np.asarray(e / e.sum(-1, keepdims=True))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..functions import log_softmax
 from .notation import one_hot
 from .own_data import OwnData, pieces
 from .task import Baseline, Batch, Exam, Integers, Predict
@@ -62,16 +63,10 @@ class Text(OwnData):
         warm = min(50, len(self.held_out) // 4)
         at, asked = pieces(len(self.held_out), warm, 200)
         outputs = predict(one_hot(self.held_out[at], self.inputs))
-        nats = nats_of(outputs.reshape(-1, self.outputs), self.held_out[at + 1].reshape(-1)).reshape(at.shape)
+        logs = log_softmax(outputs.astype(np.float64))
+        nats = -np.take_along_axis(logs, self.held_out[at + 1][..., None], -1)[..., 0]
         loss = float(nats[warm:][asked].mean())
         return Exam(loss < self.bigram, loss, {"held-out loss": loss, "unigram": self.unigram, "bigram": self.bigram})
-
-
-def nats_of(outputs: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """-ln of the probability that the logits (N, V) give to the classes y (N,)."""
-    z = outputs.astype(np.float64)
-    z -= z.max(-1, keepdims=True)
-    return np.asarray(np.log(np.exp(z).sum(-1)) - z[np.arange(len(y)), y])
 
 
 def ngram_losses(training: npt.NDArray[Any], held_out: npt.NDArray[Any], V: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from ..arguments import as_plain, as_size
 from ..flow.sequence import Floats, TracedSequence, check_memory, tokenize, trace_sequence
 from ..kinds import in_float64
 from ..tasks import TASKS, Notation
-from ..tasks.notation import Answer, softmax
+from ..tasks.notation import Answer
 from ..tensor import Tensor
 from .checkpoint import Checkpoint
 from .model import Network
@@ -121,7 +121,7 @@ class Explained:
     @property
     def probabilities(self) -> Floats | None:
         """The probability of each output, (outputs,), where one of them is right, else None."""
-        return softmax(self.outputs) if self.notation.loss == "classes" else None
+        return f.softmax(self.outputs) if self.notation.loss == "classes" else None
 
     @property
     def right(self) -> Answer | None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..arguments import as_size
-from ..tasks.notation import Floats, one_hot, softmax
+from ..functions import softmax
+from ..tasks.notation import Floats, one_hot
 from .checkpoint import Checkpoint
 
 
