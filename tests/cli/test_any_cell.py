@@ -125,16 +125,6 @@ def test_explain_shows_a_cell_of_ones_own_beside_the_built_in_ones(capsys: pytes
     )
 
 
-def test_json_has_the_norms_by_state(capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["explain", WORDS, "--cells", "mine.py:TwoCell", "--seed", "3", "--format", "dot", "--json"]
-    assert main(argv) == 0
-    (found,) = json.loads(capsys.readouterr().out)["cells"]
-    p = passage("TwoCell", seed=3)
-    assert (found["cell"], found["title"]) == ("TwoCell", "Two")
-    assert found["norms"] == {name: norms.tolist() for name, norms in p.norms.items()}
-    assert found["norms"]["b"][-1] == 0
-
-
 def test_draw_writes_the_picture_of_a_cell_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["draw", "mine.py:GRUCell", "--steps", "1"]) == 0
     assert capsys.readouterr().out == "GRUCell.svg: GRU, 1 step, hidden size 8, seed 0\n"

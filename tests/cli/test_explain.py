@@ -163,15 +163,6 @@ def test_every_format_is_written(form, start, here):
     assert len(os.listdir("out")) == 5
 
 
-def test_running_again_replaces_the_files_and_repeats_the_numbers(here):
-    explained(SENTENCE)
-    before = (here / "out/gradients.csv").read_bytes()
-    explained("short")
-    assert len(rows()) == 1
-    explained(SENTENCE)
-    assert (here / "out/gradients.csv").read_bytes() == before
-
-
 # For a program
 
 

@@ -109,6 +109,12 @@ def test_any_choice_of_cells_runs_over_the_shortest_lag(cells, capsys, bare):
     assert bool(rows("split.csv")) == (cells != "rnn")
 
 
+@needs_charts
+def test_where_no_cell_has_a_direct_path_there_is_no_chart_of_detours():
+    assert main(["flow", "--lag", "2", "--hidden", "2", "--seeds", "1", "--cells", "rnn"]) == 0
+    assert sorted(os.listdir("flow")) == sorted([*TABLES, *(f"{name}.svg" for name in CHARTS if name != "split")])
+
+
 def test_columns_stay_apart_where_numbers_are_long(capsys, bare):
     assert main(["flow", "--lag", "60", "--hidden", "2", "--seeds", "2", "--cells", "lstm-8,lstm-12.125,rnn"]) == 0
     out = capsys.readouterr().out

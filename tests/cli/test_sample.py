@@ -44,20 +44,10 @@ def test_seeds_and_temperatures(run):
         sample(checkpoint, "d", -1)
 
 
-def test_a_step_at_a_time_is_the_whole_prompt_at_once(run):
-    network = load(run).network()
-    x = np.eye(network.layer.input_size, dtype=np.float32)[np.random.default_rng(0).integers(0, 9, (12, 1))]
-    whole, _ = network.predict(x)
-    state, last = None, None
-    for step in x:
-        last, state = network.predict(step[None], state)
-    np.testing.assert_allclose(last[-1], whole[-1], atol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--prompt", "Zug"], "the network never saw 'Z', 'u'" if "u" not in TEXT else "the network never saw 'Z'"),
+        (["--prompt", "Zeit"], "the network never saw 'Z'"),
         (["--temperature", "-1"], "temperature must be"),
     ],
 )

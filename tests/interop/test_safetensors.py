@@ -72,22 +72,6 @@ def test_the_weights_of_a_module_come_back_to_the_bit(make: Any, dtype: str, tmp
     assert same(again.state_dict(), model.state_dict())
 
 
-class Own(Module):
-    """A user's class; its second matrix is a transposed view."""
-
-    def __init__(self, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        self.lstm = LSTM(4, 3, rng=rng)
-        self.mix = Parameter(rng.standard_normal((3, 5)).T, dtype=np.float32)
-
-
-def test_a_module_of_ones_own_is_saved_and_filled_again(tmp_path: Path) -> None:
-    model, other = Own(1), Own(2)
-    save(model, tmp_path / "own.safetensors")
-    other.load_state_dict(load_state_dict(tmp_path / "own.safetensors"))
-    assert same(other.state_dict(), model.state_dict())
-
-
 def test_weights_of_another_model_are_refused_by_name_and_shape(tmp_path: Path) -> None:
     state = load_state_dict(save(Linear(4, 3), tmp_path / "m.safetensors"))
     with pytest.raises(ValueError, match=r"W .*\(5, 3\).*\(4, 3\)"):
@@ -123,15 +107,6 @@ def test_any_layout_in_memory_comes_back_as_the_same_numbers(layout: str, tmp_pa
     assert back.dtype == given.dtype.newbyteorder("=")
     np.testing.assert_array_equal(back, given)
     np.testing.assert_array_equal(library.load_file(tmp_path / "a.safetensors")[layout], given)  # as others read it
-
-
-def test_what_is_read_can_be_written_to_and_the_original_is_untouched(tmp_path: Path) -> None:
-    given = BASE.T.copy()
-    save({"a": given}, tmp_path / "a.safetensors")
-    back = load_state_dict(tmp_path / "a.safetensors")
-    back["a"][:] = 0
-    assert (given == BASE.T).all()
-    assert (load_state_dict(tmp_path / "a.safetensors")["a"] == BASE.T).all()
 
 
 @pytest.mark.parametrize(
@@ -214,18 +189,14 @@ def other(**change: Any) -> dict[str, Any]:
     ("data", "says"),
     [
         (b"", "header too small"),
-        (b"\x80\x04\x95 pickled, by the look of it", "header too large"),
         ((2**40).to_bytes(8, "little") + b"{}", "header too large"),
-        (file_of(b"[]"), "invalid JSON in header"),
         (file_of(b"[" * 100_000), "invalid JSON in header"),
-        (file_of(b'{"a":'), "invalid JSON in header"),
         (file_of(b'{"\xff": {}}'), "invalid UTF-8"),
         (file_of(other(dtype="BF16", shape=[4]), bytes(8)), "NumPy has no numbers of type BF16"),
         (file_of(other(dtype="float32"), bytes(8)), "unknown variant"),
         (file_of(other(shape=[2**33, 2**33]), bytes(8)), "overflow"),
         (file_of(other(shape=[0, 2**62], data_offsets=[0, 0])), "too big"),
         (file_of(other(shape=[1] * 99 + [2]), bytes(8)), "dimension"),
-        (file_of(other(data_offsets=[0, 16]), bytes(8)), "."),
         (file_of({**ONE, "b": ONE["a"]}, bytes(8)), "invalid offset"),
         (file_of({"a\n\x1b[31mred": {**ONE["a"], "data_offsets": [0, 9]}}, bytes(9)), "."),
     ],

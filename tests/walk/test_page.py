@@ -208,7 +208,7 @@ def check_width(page: str) -> None:
 
 
 @pytest.mark.parametrize("notation", NOTATIONS)
-@pytest.mark.parametrize(("hidden", "inputs"), [(1, 1), (1, 9), (2, 2), (3, 4), (5, 3), (8, 8), (9, 9), (40, 60)])
+@pytest.mark.parametrize(("hidden", "inputs"), [(1, 1), (1, 9), (5, 3), (9, 9), (40, 60)])
 def test_the_page_fits_a_terminal(notation: str, hidden: int, inputs: int) -> None:
     rng = np.random.default_rng(0)
     for scale in (1, 1e-200):
@@ -269,15 +269,3 @@ def test_variants_are_walked_in_every_notation(notation: str, options: Any) -> N
     says = {"peephole": f"p_{letter}", "gate_layers": f"W_{letter}2", "forget_gate": f"W_{letter}", "bias": "σ(W_"}
     assert says[next(iter(options))] in page
     assert ("b_" in page) == ("bias" not in options)
-
-
-def test_f_is_1_and_i_is_0_and_the_page_says_that_c_is_kept_exactly() -> None:
-    cell = LSTMCell(4, 3, forget_bias=800)
-    assert "exactly in" not in lstm(LSTMCell(4, 3), "gamma")
-    assert cell.b_i is not None
-    cell.b_i.assign(np.full(3, -800.0))
-    page = lstm(cell, "gamma")
-    assert "   In this step c<t> = c<t-1> exactly.\n" in page
-    assert dict(rows(section(page, "Γ_f")))["Γ_f = σ(z_f)"] == ["1", "1", "1"]
-    assert dict(rows(section(page, "Γ_u")))["Γ_u = σ(z_u)"] == ["0", "0", "0"]
-    assert (matrix(page, "∂c<t>/∂c<t-1>") == np.eye(3)).all()
