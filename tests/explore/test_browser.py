@@ -604,6 +604,22 @@ def test_a_gru_is_told_in_its_own_words(opened: Callable[..., Any]) -> None:
     assert "forget" not in shown.page.inner_text("main").lower()
 
 
+def test_terms_are_written_in_the_derivative_tables_words(opened: Callable[..., Any]) -> None:
+    shown = opened(page_of_others())
+    shown.page.select_option("#cell", "ThreeStatesCell")
+    labels = {
+        role: shown.page.evaluate("(role) => Page.why({ row: 0, role, t: 3 }).terms.map((term) => term.label)", role)
+        for role in ("h", "e", "n")
+    }
+    assert labels["h"] == ["∂L/∂y × (where above 0) × (U × σ(m))ᵀ (step 4)", "∂L/∂h_{4} × 0.3", "∂L/∂c_{4}"]
+    assert labels["e"][1] == "∂L/∂n × 1 ÷ (2 + σ((w × k) V.W + V.b)) (step 3)"
+    assert labels["n"] == ["∂L/∂h_{3} × 0.5", "∂L/∂s_{3} × (−1) × (0.1 × c_{2})"]
+    shown.slide("#phase", 99)
+    assert re.search(
+        r"goes back through y and c\d; what comes to h\d, c\d, s\d and x\d is complete", shown.text("#inside-says")
+    )
+
+
 def test_the_rnns_panel_has_no_cell_state_and_no_gate(opened: Callable[..., Any]) -> None:
     shown = opened(page(TEXT))
     shown.page.click("#row")

@@ -29,7 +29,9 @@ const Sentences = (() => {
       }.`;
     else {
       const level = 2 * depth + 2 - phase, through = list(named(level).map((k) => own(k, t)));
-      says = `The gradient goes back through ${through}${level > 1 ? "" : ` to ${list([...before, x])}`}.`;
+      says = `The gradient goes back through ${through}${
+        level > 1 ? "" : `; what comes to ${list([...before, x])} is complete`
+      }.`;
     }
     return [html("b", {}, `${phase + 1} of ${model.phases}, ${phase <= depth ? "forward" : "back"}: `),
       ...richly(says)];

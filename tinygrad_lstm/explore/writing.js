@@ -139,7 +139,7 @@ const Writing = (() => {
   /** What one edge multiplies a gradient by on its way back; empty where it hands it on as it is. */
   function local(cell, N, k, slot, t) {
     const node = cell.nodes[k], out = node.name ? written(cell, N, k, t) : node.sign;
-    if (node.op === "affine") return `${written(cell, N, -1 - node.parts[slot][0], t)}ᵀ`;
+    if (node.op === "affine") return `${written(cell, N, -1 - node.parts[slot][0], t, { tight: 3 })}ᵀ`;
     const words = (node.words[slot] ?? node.words.at(-1)).replace(/\{(\w+)\}/g,
       (_, of) => of === "out" ? out : written(cell, N, node.in[of], t, { tight: 3 }));
     if (words[0] === "÷") return `1 ${words}`;
