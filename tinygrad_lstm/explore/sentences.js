@@ -29,9 +29,8 @@ const Sentences = (() => {
       }.`;
     else {
       const level = 2 * depth + 2 - phase, through = list(named(level).map((k) => own(k, t)));
-      says = `The gradient goes back through ${through}${
-        level > 1 ? "" : `; what comes to ${list([...before, x])} is complete`
-      }.`;
+      const done = level > 1 ? "" : `; what comes to ${list([...before, x])} is complete`;
+      says = `The gradient goes back through ${through}${done}.`;
     }
     return [html("b", {}, `${phase + 1} of ${model.phases}, ${phase <= depth ? "forward" : "back"}: `),
       ...richly(says)];

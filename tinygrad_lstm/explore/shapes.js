@@ -108,9 +108,7 @@ const Shapes = (() => {
     const paths = Array.from({ length: points.length / 2 }, (_, k) => points.slice(2 * k, 2 * k + 2));
     const [[ax, ay], [bx, by]] = paths.slice(-2), length = Math.hypot(bx - ax, by - ay) || 1, dx = (bx - ax) / length,
       dy = (by - ay) / length;
-    if (arrow) {
-      paths[paths.length - 1] = [bx - dx * tip * 0.8, by - dy * tip * 0.8];
-    }
+    if (arrow) paths[paths.length - 1] = [bx - dx * tip * 0.8, by - dy * tip * 0.8];
     let d = `M${paths[0].join(" ")}`;
     for (let k = 1; k < paths.length - 1; k++) {
       const [p, q, r] = [paths[k - 1], paths[k], paths[k + 1]];
