@@ -337,7 +337,6 @@ def test_two_cells_of_one_name_are_refused(capsys: pytest.CaptureFixture[str], h
         capsys, "explain", "a", "--cells", "mine.py:GRUCell,other.py:GRUCell"
     )
     assert "expected cells of different names" in refused(capsys, "flow", "--cells", "mine.py:GRUCell,other.py:GRUCell")
-    assert "--cell goes with --model" in refused(capsys, "explain", "a", "--cell", "mine.py:GRUCell")
 
 
 def test_what_was_meant_by_a_file_is_said(capsys: pytest.CaptureFixture[str], here: Path) -> None:

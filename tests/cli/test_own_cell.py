@@ -61,22 +61,11 @@ def test_a_cell_is_built_with_its_sizes_and_seed(tmp_path: Path) -> None:
     assert tl.anatomy(cell).gates.keys() == {"n"}
 
 
-def test_a_cell_without_a_seed_is_built_all_the_same(tmp_path: Path) -> None:
-    spec = write(tmp_path, HEAD + LEAKY.replace(", rng=0", "").replace("rng=rng", "rng=7")) + ":Leaky"
-    assert (make(spec, 2, 2, seed=1).state_dict()["new.W"] == make(spec, 2, 2, seed=2).state_dict()["new.W"]).all()
-
-
 @pytest.mark.parametrize("parameters", ["rng", "*, rng", "*, rng=0, depth=1", "bias=True, rng=None", "**options"])
 def test_a_seed_is_given_by_name_where_it_is_taken(tmp_path: Path, parameters: str) -> None:
     text = LEAKY.replace("rng=0", parameters).replace("rng=rng", "rng=rng" if "rng" in parameters else "rng=5")
     cell = make(write(tmp_path, HEAD + text) + ":Leaky", 4, 3, seed=5)
     assert (cell.state_dict()["new.W"] == tl.nn.Linear(7, 3, rng=5, dtype=np.float64).W.numpy()).all()
-
-
-def test_the_cells_of_the_examples_are_loaded_without_training_them(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("GRUCell", "CoupledLSTMCell"):
-        assert make(f"{EXAMPLES / 'own_cells.py'}:{name}", 3, 2).hidden_size == 2
-    assert capsys.readouterr().out == ""
 
 
 OPERATIONS = [

@@ -140,11 +140,6 @@ def test_a_refused_load_changes_nothing(change: dict[str, Any], error: type[Exce
     assert same(cell.state_dict(), before)
 
 
-def test_biases_for_a_cell_without_are_an_error() -> None:
-    with pytest.raises(KeyError, match="no parameter for bias_hh, bias_ih"):
-        pytorch.load_state_dict(LSTMCell(4, 3, bias=False), pytorch.state_dict(LSTMCell(4, 3)))
-
-
 @pytest.mark.parametrize("kind", ["LSTMCell", "RNNCell"])
 def test_torch_loads_ours_and_we_load_torchs(kind: str) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch itself reads and writes these layouts")

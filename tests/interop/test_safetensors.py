@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from tinygrad_lstm.interop import pytorch
-from tinygrad_lstm.nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, Parameter, RNNCell
+from tinygrad_lstm.nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
 from tinygrad_lstm.train import Network
 
 library = pytest.importorskip("safetensors.numpy", reason="files in the safetensors format")
@@ -142,18 +142,6 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(ImportError, match=r'pip install "tinygrad-lstm\[safetensors\]"'):
             job()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_parameters_in_lists_and_dicts_come_back(tmp_path: Path) -> None:
-    def make(seed: int) -> Module:
-        net = Module()
-        net.heads = {"a": Linear(1, 2, rng=seed), 3: Parameter([float(seed)])}  # type: ignore[attr-defined]
-        net.grid = [[Linear(2, 1, rng=seed)]]  # type: ignore[attr-defined]
-        return net
-
-    net, other = make(0), make(1)
-    other.load_state_dict(load_state_dict(save(net, tmp_path / "net.safetensors")))
-    assert same(other.state_dict(), net.state_dict())
 
 
 @pytest.mark.parametrize("what", [3, None, [np.ones(2)], np.ones(2)])
