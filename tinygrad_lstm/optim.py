@@ -23,12 +23,11 @@ class _Optimizer(ABC):
 
     remembered: tuple[str, ...] = ()
 
-    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: float) -> None:
         self.params = _listed(params)
         if not self.params:
             raise ValueError("an optimiser needs at least one parameter")
         self.lr = _at_least_0("lr", lr)
-        self.weight_decay = _at_least_0("weight_decay", weight_decay)
         self.steps = [0] * len(self.params)
         self.memory: dict[str, Array] = {}  # by what it is and the number of its parameter: "momentum.0"
 
@@ -48,8 +47,6 @@ class _Optimizer(ABC):
             grad = parameter.grad
             if grad is not None:
                 after.steps[k] += 1
-                if self.weight_decay:
-                    grad = np.asarray(grad + self.weight_decay * parameter.numpy())  # 0-d too
                 changes += parameter._assigned(parameter.numpy() - after._change(k, grad))
         return changes + becoming(self, after)
 
@@ -95,14 +92,13 @@ class _Optimizer(ABC):
 class SGD(_Optimizer):
     """Gradient descent: w <- w - lr v, with v <- momentum v + gradient (the gradient itself at the first step).
 
-    `weight_decay` times w is added to the gradient before. Equal to PyTorch's. Raises ValueError for no parameters or a
-    negative setting, TypeError for one that is no number.
+    Equal to PyTorch's. Raises ValueError for no parameters or a negative setting, TypeError for one that is no number.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.0) -> None:
         self.momentum = _at_least_0("momentum", momentum)
         self.remembered = ("momentum",) if self.momentum else ()
-        super().__init__(params, lr, weight_decay)
+        super().__init__(params, lr)
 
     def _change(self, k: int, grad: Array) -> Array:
         if not self.momentum:
@@ -117,8 +113,8 @@ class Adam(_Optimizer):
     """Steps of about lr, whatever the size of the gradient: w <- w - lr m / (sqrt(v) + eps).
 
     m and v are running means of the gradient and of its square, by `betas`, each divided by 1 - beta^step to undo
-    their start at 0. `weight_decay` times w is added to the gradient before. Equal to PyTorch's Adam. Raises ValueError
-    for no parameters or settings out of range, TypeError for one that is no number.
+    their start at 0. Equal to PyTorch's Adam. Raises ValueError for no parameters or settings out of range, TypeError
+    for one that is no number.
 
     Source: Kingma and Ba, Adam: a method for stochastic optimization, ICLR (2015), algorithm 1.
     """
@@ -126,14 +122,9 @@ class Adam(_Optimizer):
     remembered = ("mean", "square")
 
     def __init__(
-        self,
-        params: Iterable[Tensor],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        self, params: Iterable[Tensor], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
     ) -> None:
-        super().__init__(params, lr, weight_decay)
+        super().__init__(params, lr)
         if np.shape(betas) != (2,):
             raise ValueError(f"betas must be two numbers, got {betas!r}")
         self.betas = as_number("the first of betas", betas[0]), as_number("the second of betas", betas[1])

@@ -4,6 +4,7 @@ import argparse
 import inspect
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -395,3 +396,16 @@ def test_arrays_and_numpys_numbers_are_taken_as_lists_and_numbers() -> None:
 def test_what_is_no_list_of_seeds_or_cells_is_refused(given, error, message) -> None:
     with pytest.raises(error, match=message):
         study(**{"keys": ("rnn",), "lag": 2} | given)
+
+
+def test_a_cell_whose_state_goes_no_way_back_is_refused_in_words() -> None:
+    class Forgetful(tl.nn.Cell):
+        def __init__(self, inputs: int, hidden: int) -> None:
+            super().__init__(inputs, hidden)
+            self.U = tl.nn.Parameter(np.ones((inputs, hidden)))
+
+        def equations(self, x: Any, h: Any) -> Any:
+            return {"h": x @ self.U}
+
+    with pytest.raises(ValueError, match="no gradient comes back along h of Forgetful: the last is not made of those"):
+        study([Forgetful], 4, 3, 2, [0])

@@ -169,7 +169,7 @@ def test_a_direct_path_that_cannot_be_said_is_measured_all_the_same() -> None:
 
 
 def test_a_cell_that_computes_nothing_says_so() -> None:
-    with pytest.raises(ValueError, match="a step of Lines computes nothing"):
+    with pytest.raises(ValueError, match="a step of Lines computes no h, which it shows"):
         first_step(own.Lines(lambda cell, x, h: h, sizes=(3, 3)))
 
 

@@ -56,7 +56,7 @@ def test_what_cannot_be_traced_is_drawn_without_gradients(options):
         (0, {}, ValueError, "nothing to draw"),
         (1, {"detail": "all"}, ValueError, "one of auto, ops, cell, step, got 'all'"),
         (1, {"titles": ["a", "b"]}, ValueError, "2 titles for 1 graphs"),
-        (2, {}, ValueError, "one chain of a cell's steps"),
+        (2, {}, ValueError, "one chain of steps"),
     ],
 )
 def test_what_draw_refuses(small, arguments, options, error, words):

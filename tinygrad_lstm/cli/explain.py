@@ -268,7 +268,8 @@ def _left(words: Sequence[str], shown: Sequence[range], unit: str) -> list[str]:
 def _columns(p: TracedSequence, shown: Sequence[range], low: int, high: int) -> list[str]:
     """The columns of one cell: its norms and the bar."""
     size = NUMBER * len(p.norms) + 1 + BAR
-    lines = [fit(f"  {p.name}", size), fit("".join(f"{'dL/d' + name:>{NUMBER}}" for name in p.norms), size)]
+    heads = [fit(f"dL/d{name}", NUMBER - 1).rstrip() for name in p.norms]
+    lines = [fit(f"  {p.name}", size), fit("".join(f"{head:>{NUMBER}}" for head in heads), size)]
     for row in shown:
         if len(row) > 1:
             lines.append(" " * size)

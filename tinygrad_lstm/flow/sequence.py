@@ -185,7 +185,7 @@ def first_step(cell: Cell) -> Step:
     steps = find_steps(operations(shown)[::-1])
     if not steps:
         raise ValueError(
-            f"a step of {type(cell).__name__} computes nothing: its new state has to be made of the old one"
+            f"a step of {type(cell).__name__} computes no {cell.states[0]}, which it shows: it gives one that went in"
         )
     return steps[0]
 

@@ -214,6 +214,8 @@ def run(v: Variant, lag: int, hidden_size: int, input_size: int, seed: int) -> T
 def _measured(v: Variant, traced: TracedSequence) -> Run:
     flow = traced.flow
     states = flow.states.of(v.state)[::-1]  # from T back to 0
+    if any(flow.find(s) is None for s in states):
+        raise ValueError(f"no gradient comes back along {v.state} of {v.label}: the last is not made of those before")
     gradients = np.array([flow.gradient(s) for s in states])
     norms = np.array([norm(g) for g in gradients])
     if not np.isfinite(norms).all():

@@ -107,7 +107,7 @@ def draw(
                 layout_lanes(flows[0], chains[0], keep, scale(), name, title, labels or (), ops, notes), flows
             )
     if len(flows) > 1:
-        raise ValueError("several graphs are drawn together only when each is one chain of a cell's steps")
+        raise ValueError("drawn together is only what is one chain of steps, with all states read: draw each by itself")
     collapse = detail in ("cell", "step") or (detail == "auto" and len(flows[0].nodes) > STEPS)
     return Drawing(layout_graph(flows[0], scale(), name, heading, labels or (), values, collapse, notes), flows)
 

@@ -63,8 +63,9 @@ def study_reading(found: Study) -> str:
     """One paragraph of what the numbers of a study say."""
     back = f"{steps_of(found.lag)} back"
     sentences = [
-        f"L = u · h_T with |u| = 1; {conditions(found, found.seeds)}. Compared is the gradient of each cell's own "
-        f"state, {followed(found.cells)}.{' Numbers are medians over the seeds.' if len(found.seeds) > 1 else ''}",
+        f"L = u · h_T with |u| = 1, h what a cell shows; {conditions(found, found.seeds)}.",
+        f"Compared is the gradient of each cell's own state, {followed(found.cells)}.",
+        *["Numbers are medians over the seeds."] * (len(found.seeds) > 1),
         *_compared({c.variant.label: float(c.norms()[-1]) for c in found.cells}, f"{back} it"),
     ]
     for c in found.cells:
@@ -108,7 +109,7 @@ def _left(ends: Mapping[str, tuple[float, float]], unit: str) -> str:
     """What is left of each cell's gradient, of whose norms the last and the first are given."""
     of, parts = f" of its size at the last {unit}", []
     for label, (last, first) in ends.items():
-        kept = "no share that float64 holds"
+        kept = "nothing left, or less than float64 holds,"
         if min(last, first) >= TINY:
             kept, of = f"{percent(first / last)}{of}", ""
         parts.append(f"{kept} in {_named(label)}")
@@ -122,7 +123,9 @@ def _compared(norms: Mapping[str, float], where: str) -> list[str]:
     for label in others:
         ratio = norms[best] / norms[label] if norms[label] >= TINY else math.inf
         how = "about as much as" if ratio < 1.05 else f"{number(ratio)} times that"
-        parts.append(f"{how} in {_named(label)}" if ratio < math.inf else f"float64 holds none in {_named(label)}")
+        parts.append(
+            f"{how} in {_named(label)}" if ratio < math.inf else f"none, or less than float64 holds, in {_named(label)}"
+        )
     said = f"{where} is largest in {_named(best)}: {', '.join(parts)}."
     return [said] if parts and norms[best] >= TINY else []
 
