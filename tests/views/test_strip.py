@@ -80,7 +80,7 @@ def test_what_is_printed_at_each_step_is_its_norm_as_a_share_of_the_last(svg):
         assert page.items[f"{prefix}-left"].text == percent(shares[0])
     assert page.items["r0-left"].text == "13 %"
     assert page.items["r0-left1"].text == "c alone: 3.6 %"
-    assert page.items["r0-left2"].text == "rest: through h"
+    assert page.items["r0-left2"].text == "more by way of h"
     assert page.items["r0-pace"].text.split() == ["c", "alone", "×", "0.72"]
     share = flows[0].norms("c")[0] / flows[0].norms("c")[-1]
     assert page.items["r0-whole"].text.split() == ["in", "all", "×", number(share ** (1 / 10))]

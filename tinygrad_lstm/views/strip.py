@@ -176,7 +176,7 @@ class _Row:
             through = (", ".join(row.others) or "W") + ", L" * (not row.once)
             said.append((f"{row.state} alone: {percent(row.alone)}", STATE_TEXT))
             if abs(row.alone - row.left) > 0.05 * row.left:
-                words = "rest: through" if row.alone < row.left else "less by way of"
+                words = "more by way of" if row.alone < row.left else "less by way of"
                 said.append((f"{words} {through}", GRADIENT_TEXT))
         for k, (text, colour) in enumerate(said):
             at = (MARGIN, y + 16 + 12.5 * k)
