@@ -96,6 +96,14 @@ def test_what_the_user_typed_cannot_move_the_cursor(capsys):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("argv", [["explain", "--model"], ["train", "--resume"], ["train", "sine", "--out"]])
+def test_a_name_too_long_for_the_system_is_one_line(capsys, argv):
+    assert main([*argv, "x" * 3000]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert ": cannot " in err
+
+
 def test_a_long_mistake_is_cut_short(capsys):
     _, _, err = left(capsys, "explain", "a", "--seed", "1", *["b"] * 5000)
     assert len(err) < 400

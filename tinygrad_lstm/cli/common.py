@@ -117,7 +117,9 @@ def load_run(path: Path, cell: str | None) -> Checkpoint:
     from ..train.checkpoint import load, locate
 
     cls = None if cell is None else own_cell.load_cell_class(cell)
-    with told(f"read {locate(path)}"):
+    with told(f"read {path}"):
+        path = locate(path)
+    with told(f"read {path}"):
         try:
             return load(path, cls)
         except (OSError, ValueError):

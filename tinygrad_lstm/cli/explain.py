@@ -40,6 +40,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -108,7 +109,9 @@ class _Explained:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Write the drawings and the table, and print the table and its reading."""
-    if (form := args.out.suffix.lower()) in (".html", *(f".{name}" for name in FORMATS)) and not args.out.is_dir():
+    if (form := args.out.suffix.lower()) in (".html", *(f".{name}" for name in FORMATS)) and not os.path.isdir(
+        args.out
+    ):
         how = "take `explore` for one page" if form == ".html" else f"give --format {form[1:]} and a directory"
         raise UserError(f"--out names a directory, in which several files are written, not {args.out}: {how}")
     checkpoint = load_model(args, _UNTRAINED)

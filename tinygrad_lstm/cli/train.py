@@ -79,8 +79,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Train, and say how it went. With --json what is said goes to standard error."""
     say = partial(print, file=sys.stderr) if args.json else print
-    out: Path | None = args.out if args.resume is None else files.locate(args.resume).parent
     trainer = _new(args) if args.resume is None else _resumed(args)
+    out: Path | None = args.out if args.resume is None else files.locate(args.resume).parent
     task, settings = trainer.task, trainer.settings
     count = sum(p.size for p in trainer.parameters)
     say(safe(f"{settings.title()}: {count:,} parameters, length {task.length}, batch {settings.batch}"))
@@ -109,8 +109,6 @@ def _new(args: argparse.Namespace) -> Trainer:
     if args.task is None:
         raise UserError(f"name a task, or --resume RUN: the tasks are {', '.join(TASKS)}")
     given = {k: getattr(args, k) for k in (*_SETTINGS, "steps") if getattr(args, k) is not None}
-    if args.out is not None and (args.out / files.CURRENT).exists():
-        raise UserError(f"'{args.out}' already holds a run: go on with --resume, or give another --out")
     with told(f"read {args.data}"):
         task = make(args.task, **options(args))
         asked: dict[str, Any] = _DEFAULTS | given
@@ -118,6 +116,8 @@ def _new(args: argparse.Namespace) -> Trainer:
         trainer = Trainer(Settings(args.task, task.options(), **given | {"cell": kind}))
     if args.out is not None:
         with told(f"write into '{args.out}'"):
+            if (args.out / files.CURRENT).exists():
+                raise UserError(f"'{args.out}' already holds a run: go on with --resume, or give another --out")
             begin(args.out, trainer.checkpoint())
             save(args.out, trainer.checkpoint())
     return trainer
@@ -129,8 +129,8 @@ def _resumed(args: argparse.Namespace) -> Trainer:
     if given and given != ["cell"]:
         what = ", ".join(k if k == "task" else "--" + k.replace("_", "-") for k in given)
         raise UserError(f"--resume goes on with the run's own settings, it takes --steps only, not {what}")
-    path = files.locate(args.resume)
-    with told(f"read {path}"):
+    with told(f"read {args.resume}"):
+        path = files.locate(args.resume)
         trainer = resume(load_run(path, args.cell), args.steps)
     files.clean(path.parent)
     if args.steps is not None and args.steps <= trainer.steps:
