@@ -117,9 +117,7 @@ def load_run(path: Path, cell: str | None) -> Checkpoint:
     from ..train.checkpoint import load, locate
 
     cls = None if cell is None else own_cell.load_cell_class(cell)
-    with told(f"read {path}"):
-        path = locate(path)
-    with told(f"read {path}"):
+    with told(f"read {locate(path)}"):
         try:
             return load(path, cls)
         except (OSError, ValueError):

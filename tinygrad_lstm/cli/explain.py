@@ -68,7 +68,6 @@ HEAD, TAIL = 12, 12  # rows of a long table that are printed
 WORD, NUMBER, BAR = 12, 9, 6  # columns
 LISTED, TOKEN, PERCENT, ANSWER = 5, 10, 9, 20  # answers with their probability, and columns
 UNITS = {"words": "word", "chars": "character"}
-_UNTRAINED = ("cells", "tokens", "hidden", "forget_bias")  # options that a trained network has no use for
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +113,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     ):
         how = "take `explore` for one page" if form == ".html" else f"give --format {form[1:]} and a directory"
         raise UserError(f"--out names a directory, in which several files are written, not {args.out}: {how}")
-    checkpoint = load_model(args, _UNTRAINED)
+    checkpoint = load_model(args, ("cells", "tokens", "hidden", "forget_bias"))
     found = _of_text(args) if checkpoint is None else _of_model(checkpoint, args)
     with told(f"write into '{args.out}'"), all_or_nothing(args.out) as staging:
         files, notes = _write(found, staging, args)

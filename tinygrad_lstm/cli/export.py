@@ -46,9 +46,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the file, and say how to read it."""
     if args.out.suffix.lower() in (".pt", ".pth"):
         name = args.out.with_suffix("." + FORMATS[args.to])
-        raise UserError(
-            f"{args.out} would be a file that torch.load cannot read: take --out {name} and the lines then printed"
-        )
+        raise UserError(f"{args.out}: torch.load cannot read what this writes: take --out {name} and the lines printed")
     checkpoint = load_run(args.checkpoint, args.cell)
     network = checkpoint.best_network()
     if checkpoint.cell is not None and args.to in ("pytorch", "onnx"):

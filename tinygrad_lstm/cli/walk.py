@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from ..kinds import KINDS, make_cell
-from ..nn import Cell, LSTMCell, NotCompiled
+from ..nn import LSTMCell, NotCompiled
 from ..walk import NOTATIONS, Numbers, document, page
 from . import own_cell
 from .common import add_seed, bias
@@ -68,9 +68,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     texts = {name: " ".join(words) for name, words in (("x", args.x), ("h", args.h), ("c", args.c)) if words}
     texts |= dict(zip(states[::2], states[1::2], strict=True))
     given = {name: _vector(name, text) for name, text in texts.items()}
-    asked = args.cell, len(given.get("x", USUAL[0])), len(next((given[k] for k in given if k != "x"), USUAL[1]))
+    inputs, hidden = len(given.get("x", USUAL[0])), len(next((given[k] for k in given if k != "x"), USUAL[1]))
     try:
-        cell = _built(*asked, args.seed)
+        if not (1 <= inputs <= LARGEST and 1 <= hidden <= LARGEST):
+            raise ValueError(f"a walk shows 1 to {LARGEST} numbers, not input size {inputs} and hidden size {hidden}")
+        make = make_cell if args.cell in KINDS else own_cell.make
+        cell = make(args.cell, inputs, hidden, seed=args.seed)
         parameters = dict(cell.named_parameters())
         for name, value in {"b_f": args.forget_bias, "b_i": args.input_bias}.items():
             if value is not None and name not in parameters:
@@ -98,9 +101,3 @@ def _vector(name: str, text: str) -> Any:
         return np.array([float(word) for word in re.sub(r"[][(),]", " ", text).split()])
     except ValueError as error:
         raise UserError(f"--{name}: {str(error)[:80]}: write numbers such as 0.1,-0.2,0.3") from error
-
-
-def _built(kind: str, inputs: int, hidden: int, seed: int) -> Cell:
-    if not (1 <= inputs <= LARGEST and 1 <= hidden <= LARGEST):
-        raise ValueError(f"a walk shows 1 to {LARGEST} numbers, not input size {inputs} and hidden size {hidden}")
-    return make_cell(kind, inputs, hidden, seed=seed) if kind in KINDS else own_cell.make(kind, inputs, hidden, seed)

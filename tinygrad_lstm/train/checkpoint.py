@@ -158,7 +158,7 @@ def save(directory: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
 def locate(run: str | os.PathLike[str]) -> Path:
     """The checkpoint of a run: of its directory, or a file itself."""
     path = Path(run)
-    return path / CURRENT if path.is_dir() else path
+    return path / CURRENT if os.path.isdir(path) else path  # for a name too long too
 
 
 def load(run: str | os.PathLike[str], cell: type[Cell] | None = None) -> Checkpoint:
