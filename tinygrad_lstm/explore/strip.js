@@ -18,9 +18,8 @@ const Strip = (() => {
   const columnOf = (room, T) => Math.min(240, Math.max((room - LEFT - RIGHT) / T, NARROW));
 
   function strip(model, room) {
-    const { T } = model, column = columnOf(room, T),
-      open = column >= Math.max(...model.rows.map(({ cell }) => 3.2 * cell.picture.width)), end = LEFT + column * T,
-      drawn = [];
+    const { T } = model, column = columnOf(room, T), drawn = [],
+      open = column >= Math.max(...model.rows.map(({ cell }) => 3.2 * cell.picture.width)), end = LEFT + column * T;
     let y = 4;
     model.rows.forEach((row, index) => {
       const last = index === model.rows.length - 1, place = { y, column, end };
@@ -115,9 +114,10 @@ const Strip = (() => {
         ], false),
         places.map(([s, yy]) => {
           const role = cell.states[s], up = lane(cell, s), here = norm(at(back.d[cell.after[s]], t, cell.n)),
-            low = up ? yy - 29 : yy + 4, kind = `${up ? "t-lane" : "t-gradient"}${s === cell.main ? " bold" : ""} halo`;
-          return pick(model, { row: index, role, t }, [x + w - 60, low, 54, 24], said(model, row, role, t, here), [
-            text(x + w - 9, low + 17, number(here), `end 10.5 ${kind}`)
+            low = up ? yy - 29 : yy + 4, left = !up && xAt > x + w / 2, // on the side of x's arrow that has more room
+            kind = `${left ? "" : "end "}10.5 ${up ? "t-lane" : "t-gradient"}${s === cell.main ? " bold" : ""} halo`;
+          return pick(model, { row: index, role, t }, [left ? x + 6 : x + w - 60, low, 54, 24], said(model, row, role, t, here), [
+            text(left ? x + 9 : x + w - 9, low + 17, number(here), kind)
           ], false);
         }),
         model.everyStep && t < T ? text(x + w - 4, placeOf(0) - 8, "L", "end 10 bold") : null
