@@ -604,6 +604,19 @@ def test_a_gru_is_told_in_its_own_words(opened: Callable[..., Any]) -> None:
     assert "forget" not in shown.page.inner_text("main").lower()
 
 
+def test_a_name_that_ends_as_pythons_own_words_must(opened: Callable[..., Any]) -> None:
+    class Kept(tl.nn.Cell):
+        states = ("lambda_",)
+
+        def equations(self, x: Any, lambda_: Any) -> Any:  # type: ignore[override]
+            return {"lambda_": lambda_ * 0.5 + x}
+
+    shown = opened(new_page(TEXT, cells={"Kept": Kept(3, 3)}))
+    assert shown.text("#cuts label") == "lambda_ to lambda_"
+    assert "}" not in shown.page.inner_text("main")
+    assert "lambda_11 with |u| = 1" in shown.page.inner_text("main")
+
+
 def test_terms_are_written_in_the_derivative_tables_words(opened: Callable[..., Any]) -> None:
     shown = opened(page_of_others())
     shown.page.select_option("#cell", "ThreeStatesCell")

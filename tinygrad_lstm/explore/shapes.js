@@ -26,7 +26,7 @@ const Shapes = (() => {
 
   /** The parts of a name: [text, whether a subscript]. */
   const subscripted = (content) =>
-    content.split(/_(\{[^}]*\}|.)/).map((part, k) => [part.replace(/^\{|\}$/g, ""), k % 2 === 1]).filter(([part]) =>
+    content.split(/_(\{[^}]*\}|[^_\s.,;:])/).map((part, k) => [part.replace(/^\{|\}$/g, ""), k % 2 === 1]).filter(([part]) =>
       part
     );
 

@@ -161,7 +161,7 @@ const Writing = (() => {
   const direct = (cell, N, s) => cell.direct[s] && worded(cell, N, cell.direct[s]);
 
   /** A name as plain text, for screen readers. */
-  const plain = (text) => text.replace(/_\{([^}]*)\}/g, " $1").replace(/_(.)/g, " $1").replace(/[⟨⟩]/g, " ").trim();
+  const plain = (text) => text.replace(/_\{([^}]*)\}/g, " $1").replace(/_([^_\s.,;:])/g, " $1").replace(/[⟨⟩]/g, " ").trim();
 
   // prettier-ignore
   return { number, signed, percent, left, part, capital, times, thousands, steps, shown, clip, split, characters, name,
