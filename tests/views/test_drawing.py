@@ -254,3 +254,12 @@ def test_subgraphs_may_be_added_but_a_drawing_is_none(drawing):
     assert "more" in drawing.source
     with pytest.raises(ValueError, match="a part of another graph"):
         other.subgraph(drawing)
+
+
+def test_what_is_left_out_is_said_whole_beside_the_scale():
+    """A note that the legend of lanes has no room for would lose its middle."""
+    cell, drawn = tl.nn.LSTMCell(3, 64), np.random.default_rng(0).normal
+    for x, note in ((drawn(size=3), "long arrays"), (drawn(size=(2, 3)), "of a batch")):
+        picture = tl.draw(cell.step(x, (drawn(size=(*x.shape[:-1], 64)), drawn(size=(*x.shape[:-1], 64)))).h.sum())
+        assert any(said.startswith(note) for said in picture.picture.notes)
+        assert all(said.replace("'", "&#39;") in picture.source for said in picture.picture.notes)

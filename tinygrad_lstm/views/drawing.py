@@ -146,7 +146,7 @@ def _notes(flows: Sequence[Flow], cells: bool) -> list[str]:
         notes.append("a compiled sequence is one operation, scan: run it with compiled=False to see its steps")
     lengths = (n for v in values for n in (v.shape[-1], 0 if cells else v.size // v.shape[-1]))
     if any(sampled(n) > 1 for n in lengths):
-        notes.append("of a long array the largest of every few elements is shown; norms are of all")
+        notes.append("long arrays: of every few the largest; norms are of all")
     return notes
 
 
