@@ -29,6 +29,7 @@ PICTURES = LESSONS / "pictures"
 FABLES = LESSONS.parents[1] / "examples" / "fables.txt"
 EXTRAS = {"charts": "matplotlib", "torch": "torch"}
 
+RIGHT = "right\n"  # what a check prints
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -149,7 +150,7 @@ class Page:
         if block.printed is None:
             print(f'(line {block.line}: needs pip install ".[{block.needs}]")\n')
         elif block.printed:
-            print(block.printed)
+            print(f"{'the answer on the page: ' * (block.printed == RIGHT)}{block.printed}")
             if self.compare and not within_a_last_digit(block.shown, block.printed):
                 print(f"(line {block.line}: the page shows other numbers)\n")
         sys.stdout.flush()
