@@ -22,7 +22,7 @@ from ..shown import Shown
 from ..tensor import Tensor
 from .crossings import Link, Mark, as_marks, by_crossings
 from .jacobians import States, against_lag, direct
-from .steps import Step, edges_called, find_steps
+from .steps import FUSED, Step, edges_called, find_steps
 
 Array = npt.NDArray[Any]
 Cotangents = Mapping[int, Mapping[Tensor, Array]]  # of every edge, by its slot and its consumer
@@ -301,9 +301,8 @@ class Flow(Shown):
         found = [n for n in self.nodes if n.name == name and (within is None or within in (s.name for s in n.scopes))]
         if not found:
             known = ", ".join(sorted({n.name for n in self.nodes if n.name}))
-            raise KeyError(
-                f"nothing named {name!r}{f' within {within!r}' if within else ''} in the graph; named are: {known}"
-            )
+            where = f" within {within!r}" if within else ""
+            raise KeyError(f"nothing named {name!r}{where} in the graph; named are: {known} {FUSED}")
         return found
 
     def norms(self, name: str, within: str | None = None) -> npt.NDArray[np.float64]:
