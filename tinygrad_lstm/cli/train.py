@@ -1,7 +1,7 @@
 """Train a network on a sequence task, beside what a predictor without memory reaches.
 
 Each line says how many sequences have been learnt from, the loss beside the baseline, the error and the share of the
-last sequences that were right, the rate and the time left; of a text one more shows what the best network so far writes.
+last sequences that were right, the rate and the time left; of a text one more shows what the best one so far writes.
 Training stops when the criterion of the task's source is met, for text and series, which nothing solves, after --steps
 batches; the last line says what was reached, and where a run ends unsolved, what was measured to solve the task.
 `tinygrad-lstm tasks` lists the tasks; `tasks TASK` says what error and right mean there.
