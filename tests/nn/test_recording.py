@@ -67,6 +67,11 @@ def counted(s: Any, x: Any, h: Any) -> Any:
     return h + x if s.seen[0] < 4 else h - x
 
 
+def counted_last(s: Any, x: Any, h: Any) -> Any:
+    s.seen[1] += 1
+    return h + x if s.seen[1] < 4 else h - x
+
+
 def noted(s: Any, x: Any, h: Any) -> Any:
     s.seen["h"] = h
     return h + x
@@ -78,7 +83,8 @@ def listed(s: Any, x: Any, h: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("equations", "seen", "says"), [(counted, [0], "a list"), (listed, [], "a list"), (noted, {}, "change h")]
+    ("equations", "seen", "says"),
+    [(counted, [0], "a list"), (counted_last, [9, 0], "a list"), (listed, [], "a list"), (noted, {}, "change h")],
 )
 def test_what_an_attribute_holds_is_given_back(equations: Equations, seen: Any, says: str) -> None:
     own = cell(equations, seen=seen)
@@ -90,6 +96,25 @@ def test_what_an_attribute_holds_is_given_back(equations: Equations, seen: Any, 
     xs = np.ones((6, 2, 1))
     compiled, other = tl.scan(own, xs)[0], tl.scan(cell(equations, seen=before), xs, compiled=False)[0]
     np.testing.assert_array_equal(compiled.numpy(), other.numpy())
+
+
+def test_what_is_only_read_is_no_change() -> None:
+    own = cell(
+        lambda s, x, h: h * s.by["h"] + x * s.scales[1] * len(s.names),
+        by={"h": 0.5}, scales=[1.0, 2.0], names=["h"] * 99, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    assert "multiply" in tl.compile(own).source
+
+
+def test_what_is_drawn_where_nobody_looks_is_seen_by_its_numbers() -> None:
+    hidden = np.random.default_rng(0)
+
+    class Noisy(tl.nn.Cell):
+        def equations(self, x: Any, h: Any) -> dict[str, Any]:  # type: ignore[override]
+            return {"h": h + x * hidden.normal(size=3)}
+
+    with pytest.raises(NotCompiled, match="drawn by chance"):
+        tl.compile(Noisy(3, 3))
 
 
 def test_a_counter_in_the_file_is_seen() -> None:
