@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import sys
 from functools import lru_cache
 from operator import attrgetter, is_
 from typing import Any, NamedTuple
@@ -84,7 +84,7 @@ def _changeable(cell: Cell, chance: bool) -> tuple[list[Any], list[Any]]:
     own += [v for v in held if isinstance(v, np.random.Generator) or (isinstance(v, list | dict) and len(v) < _MANY)]
     names = getattr(type(cell).equations, "__globals__", {})
     around = [names, *(value for value in names.values() if isinstance(value, np.random.Generator))]
-    return own, [*around, *([np.random, random] if chance else [])]
+    return own, [*around, *([np.random, sys.modules.get("random", np.random)] if chance else [])]
 
 
 def _contents(thing: Any) -> Any:
@@ -92,7 +92,7 @@ def _contents(thing: Any) -> Any:
         return thing.copy()
     if isinstance(thing, np.random.Generator):
         return thing.bit_generator.state
-    return random.getstate() if thing is random else np.random.get_state()  # noqa: NPY002 - a user may draw so
+    return np.random.get_state() if thing is np.random else thing.getstate()  # noqa: NPY002 - a user may draw so
 
 
 def _changes(thing: Any, before: Any) -> list[str]:
