@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,20 @@ def test_what_is_only_read_is_no_change() -> None:
         by={"h": 0.5}, scales=[1.0, 2.0], names=["h"] * 99, rng=np.random.default_rng(0),
     )  # fmt: skip
     assert "multiply" in tl.compile(own).source
+
+
+def test_a_warning_of_the_equations_is_no_change() -> None:
+    """Python notes it in the file of who warns, the first time."""
+
+    def old(s: Any, x: Any, h: Any) -> Any:
+        warnings.warn("an old name", stacklevel=1)
+        return h + x
+
+    globals().pop("__warningregistry__", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        with pytest.warns(UserWarning, match="an old name"):
+            tl.compile(cell(old))
 
 
 def test_what_is_drawn_where_nobody_looks_is_seen_by_its_numbers() -> None:

@@ -80,9 +80,8 @@ class Program:
         self.blocks: dict[Group, list[tuple[Value, slice, slice]]] = {}  # packed by rows and columns
         self.around: dict[str, Any] = {"half": np.array(0.5, step.dtype), "copyto": np.copyto, "inf": np.inf}
         self.loops: dict[str, list[str]] = {}
-        functions = {"forward": self._forward, "coefficients": self._coefficients, "back": self._back}
-        functions["collect"] = self._collect
-        self.source = "\n".join(self._function(name, make()) for name, make in functions.items())
+        lines_of = self._forward, self._coefficients, self._back, self._collect
+        self.source = "\n".join(self._function(make.__name__.strip("_"), make()) for make in lines_of)
         self.compiled = builtins.compile(self.source, "<program>", "exec")
 
     # ── names and places ───────────────────────────────────────────────────────────────────────
@@ -312,8 +311,8 @@ class Program:
 def compile(cell: Cell, batch: int = 1) -> Program:
     """The program that `tl.scan` runs for a cell: `program.source` is its NumPy text, forward and back.
 
-    The text is the same for a `batch` of any size. Raises NotCompiled, with the reason, where the cell can only run
-    operation by operation.
+    Recorded is a step of `batch` sequences; the text is the same for any number of them, but for a cell whose equations
+    ask for it. Raises NotCompiled, with the reason, where the cell can only run operation by operation.
     """
     return compile_recording(cell, record_step(cell, as_size("batch", batch)))
 

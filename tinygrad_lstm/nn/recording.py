@@ -77,7 +77,8 @@ def _noise(sequences: int, width: int, seed: int) -> npt.NDArray[Any]:
 def _changeable(cell: Cell, chance: bool) -> tuple[list[Any], list[Any]]:
     """What a step may change: of the cell, its attributes and what lists and generators there hold; and round it.
 
-    With `chance` Python's and NumPy's own random numbers too, which take as long to look at as all of a recording.
+    With `chance` Python's and NumPy's own random numbers too, which take as long to look at as all of a recording; who
+    draws from Python's has imported it.
     """
     own: list[Any] = [vars(module) for _, module in cell.named_modules()]
     held = [value for attributes in own for value in attributes.values()]
@@ -98,7 +99,9 @@ def _contents(thing: Any) -> Any:
 def _changes(thing: Any, before: Any) -> list[str]:
     """What is no longer as before, in words."""
     if isinstance(thing, dict):
-        return [str(name) for name in {**before, **thing} if thing.get(name) is not before.get(name)]
+        # A warning given by the equations leaves a note of Python's own in their file.
+        names = {**before, **thing}.keys() - {"__warningregistry__"}
+        return [str(name) for name in names if thing.get(name) is not before.get(name)]
     if isinstance(thing, list):
         return [] if len(thing) == len(before) and all(map(is_, thing, before)) else ["a list"]
     return [] if repr(_contents(thing)) == repr(before) else ["the random numbers that come next"]
