@@ -688,3 +688,13 @@ def test_a_collector_that_is_off_stays_off() -> None:
     with without_collector():
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_whole_numbers_are_not_assigned_fractions() -> None:
+    with pytest.raises(TypeError, match="is int64 and cannot be assigned float64 values"):
+        tl.tensor(np.array([1, 2])).assign([1.5, 2.0])
+
+
+def test_a_plus_before_a_tensor_is_the_tensor() -> None:
+    x = tl.tensor([1.0])
+    assert +x is x

@@ -197,3 +197,11 @@ def test_a_cell_of_ones_own_is_studied_beside_the_built_in_ones(kind: Any) -> No
         assert cell.parts == ()
         assert cell.relative() is None
     assert "nan" not in study_reading(found)
+
+
+def test_what_has_no_dtype_of_its_own_is_copied_in_float64_too() -> None:
+    class Pair(tl.nn.Module):
+        def __init__(self) -> None:
+            self.first, self.second = (tl.nn.Linear(2, 2) for _ in range(2))
+
+    assert {p.dtype for p in in_float64(Pair()).parameters()} == {np.dtype(np.float64)}

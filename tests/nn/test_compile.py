@@ -11,6 +11,7 @@ from cells import OWN, GRUCell, Lines, MinimalCell, ThreeStatesCell
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.nn import LSTMCell, RNNCell
+from tinygrad_lstm.primitives import Primitive
 
 EVERY = [RNNCell, LSTMCell, *OWN]
 
@@ -112,3 +113,17 @@ def test_dtype_is_the_cells() -> None:
 def test_a_batch_is_a_size() -> None:
     with pytest.raises(ValueError, match="batch"):
         tl.compile(GRUCell(4, 3), batch=0)
+
+
+def test_two_rules_of_ones_own_by_one_name_have_no_program() -> None:
+    first, second = (
+        Primitive("twice", "2", forward, (lambda g, out, x: g * 2,), elementwise=True)
+        for forward in (lambda x: x * 2, lambda x: x + x)
+    )
+
+    class Both(tl.nn.Cell):
+        def equations(self, x: Any, h: Any) -> dict[str, Any]:  # type: ignore[override]
+            return {"h": first(x) + second(h)}
+
+    with pytest.raises(tl.nn.NotCompiled, match="two functions are called twice"):
+        tl.compile(Both(2, 2))

@@ -185,3 +185,8 @@ def test_a_reading_that_the_cell_catches_is_refused_all_the_same() -> None:
     with pytest.raises(NotCompiled, match=r"the values of tensor .x. .* are read"):
         tl.compile(own)
     assert tl.scan(own, xs)[0].numpy().ravel().tolist() == [-3.0, -6.0]
+
+
+def test_a_constant_may_be_read() -> None:
+    scale = tl.tensor([0.5])
+    assert "multiply" in tl.compile(cell(lambda s, x, h: h * float(scale.numpy()[0]) + x)).source

@@ -1,5 +1,7 @@
 """`explain`: the answer of a trained network, the gradient of it at every step, and what changes it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ import tinygrad_lstm as tl
 from tinygrad_lstm import tasks
 from tinygrad_lstm.nn.losses import cross_entropy
 from tinygrad_lstm.tasks import TASKS
-from tinygrad_lstm.train import Network, Settings, Trainer, explain, one_thread
+from tinygrad_lstm.train import Network, Settings, Trainer, explain, one_thread, sentences
 from tinygrad_lstm.train.explaining import answer
 
 TEXT = "der Käse\tliegt auf dem Tisch.\n" * 80
@@ -188,6 +190,15 @@ def test_a_memory_without_a_gradient(run):
     assert e.says(e.outputs) == e.right == e.sequence.tokens[0]
     assert e.says(outputs) == other != e.right
     assert L < 0 < e.L
+
+
+def test_a_single_step_and_a_gradient_of_nothing_are_told_plainly(run):
+    e = explain(run("latch"), "x")
+    assert "Of the sum" not in sentences.reading(e)
+    nothing = {name: 0 * norms for name, norms in e.trained.norms.items()}
+    silent = replace(e, trained=replace(e.trained, norms=nothing))
+    assert sentences.plainly(silent).endswith("Here it is 0 or too small for float64 at every step.")
+    assert "every norm of dL/dx is 0 or too small for float64" in sentences.reading(silent)
 
 
 # ── the answer ─────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from bench.table import _undisturbed
 
+import tinygrad_lstm as tl
 from tinygrad_lstm import tasks
 from tinygrad_lstm.train import CheckpointError, Diverged, Network, Settings, Trainer, load, one_thread, resume, save
 from tinygrad_lstm.train.checkpoint import CURRENT, METRICS, read_metrics
@@ -534,3 +535,16 @@ def test_ctrl_c_waits_until_processes_have_started_and_never_reaches_them():
     assert told == [b"True\n"]
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_cell_that_takes_a_dtype_and_does_not_give_it_on_is_told_so():
+    class Half(tl.nn.Cell):
+        def __init__(self, inputs, hidden, dtype=np.float64):
+            super().__init__(inputs, hidden, dtype)
+            self.W = tl.nn.Parameter(np.ones((inputs + hidden, hidden)))  # float64, whatever was asked
+
+        def equations(self, x, h):
+            return {"h": tl.nn.Linear(*self.W.shape, dtype=np.float64)(tl.concat([h, x], axis=-1))}
+
+    with pytest.raises(TypeError, match="a cell that takes a dtype, here float32, gives it to all its parts"):
+        Network(2, 1, Half, hidden=3)

@@ -263,3 +263,12 @@ def test_what_is_left_out_is_said_whole_beside_the_scale():
         picture = tl.draw(cell.step(x, (drawn(size=(*x.shape[:-1], 64)), drawn(size=(*x.shape[:-1], 64)))).h.sum())
         assert any(said.startswith(note) for said in picture.picture.notes)
         assert all(said.replace("'", "&#39;") in picture.source for said in picture.picture.notes)
+
+
+def test_a_detail_that_opens_steps_is_of_one_graph():
+    rnn = tl.nn.RNNCell(2, 2)
+    flows = [tl.trace_gradients(rnn(np.ones(2)).sum()) for _ in range(2)]
+    with pytest.raises(
+        ValueError, match="detail 'ops' opens the steps of one graph: draw each by itself, or as 'step'"
+    ):
+        tl.draw(*flows, detail="ops")

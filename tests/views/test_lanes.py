@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lstm as tl
 from tinygrad_lstm.flow import trace_gradients
+from tinygrad_lstm.steps import lanes
 from tinygrad_lstm.steps.chain import find_chain
 from tinygrad_lstm.steps.elements import Elements, NoLanes
 from tinygrad_lstm.views import theme
@@ -311,3 +312,52 @@ def test_what_stands_in_a_gate_has_room_in_it(name):
         lines = sum(int(high) for high in re.findall(r'HEIGHT="(11|15)"', gate.label))
         assert words + lines + values <= gate.size[1]
         assert not re.search("… …", re.sub("<[^>]+>", "", gate.label))
+
+
+class DiagonalCell(tl.nn.Cell):
+    """Its gate lies on the direct path, and no product enters it."""
+
+    def __init__(self, inputs, hidden):
+        super().__init__(inputs, hidden)
+        self.p = tl.nn.Parameter(np.linspace(0.5, 1, hidden))
+
+    def equations(self, x, h):
+        return {"h": tl.tanh(h * self.p + x)}
+
+
+class LearntStateCell(DiagonalCell):
+    """Its second state is a parameter: made of nothing that comes in."""
+
+    states = ("h", "c")
+
+    def equations(self, x, h, c):
+        return {"h": 0.5 * h + x + c, "c": self.p}
+
+
+def test_a_gate_on_the_direct_path_without_a_product():
+    step = DiagonalCell(3, 3).step(np.ones(3))
+    picture = tl.draw(step.h.sum()).picture
+    assert picture.placed
+    assert any("tanh" in shape.label for shape in picture.shapes)
+
+
+def test_a_state_that_is_made_of_nothing_that_comes_in_is_no_picture_in_lanes():
+    step = LearntStateCell(3, 3).step(np.ones(3))
+    (chain,) = find_chain(trace_gradients((step.h * step.c).sum()))
+    with pytest.raises(NoLanes, match="the next c depends on nothing that the step takes in"):
+        Elements(chain)
+    assert not tl.draw((step.h * step.c).sum()).picture.placed
+
+
+def test_a_root_of_several_numbers_has_no_value_beside_the_title():
+    picture = tl.draw(tl.nn.LSTMCell(3, 3).step(np.ones(3)).h).picture
+    titles = [shape.label for shape in picture.shapes if shape.css == "title"]
+    assert picture.placed
+    assert not any(" = " in label for label in titles)
+
+
+def test_a_wire_that_finds_no_way_makes_no_picture_in_lanes(monkeypatch):
+    tried = []
+    monkeypatch.setattr(lanes._Routes, "_route", lambda routes, *wire: tried.append(wire))
+    assert not tl.draw(tl.nn.RNNCell(2, 3).step(np.ones(2)).h.sum()).picture.placed
+    assert len(tried) > 6

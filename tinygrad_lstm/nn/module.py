@@ -101,8 +101,6 @@ class Module(Shown):
         for name, parameter in parameters.items():
             if arrays[name].shape != parameter.shape:
                 raise ValueError(f"{name} must have shape {parameter.shape}, got {arrays[name].shape}")
-            if not np.can_cast(arrays[name].dtype, parameter.dtype, "same_kind"):
-                raise TypeError(f"{name} is {parameter.dtype}, got {arrays[name].dtype}")
         for name, parameter in parameters.items():
             parameter.assign(arrays[name])
 
