@@ -13,7 +13,7 @@ tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, ch
 in_wheel = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
 package = {name for name in tracked if name.startswith("tinygrad_lstm/")}
 assert in_wheel == package, f"the wheel and the package differ: {sorted(in_wheel ^ package)}"
-data = {"tinygrad_lstm/py.typed", "tinygrad_lstm/views/graph.schema.json", "tinygrad_lstm/explore/page.html"}
+data = {"tinygrad_lstm/py.typed", "tinygrad_lstm/explore/page.html"}
 assert data <= in_wheel
 assert any(name.endswith("licenses/LICENSE") for name in zipfile.ZipFile(wheel).namelist())
 

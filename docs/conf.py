@@ -60,7 +60,7 @@ MENUS = {
             "howto/train-my-task",
             "howto/export-to-pytorch",
         ],
-        "Look up": ["api", "interop", "graph-json", "results", "design"],
+        "Look up": ["api", "interop", "results", "design"],
     },
     "lessons/README": {"": sorted(path.stem for path in (DOCS / "lessons").glob("[0-9]*.md"))},
 }

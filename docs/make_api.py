@@ -162,7 +162,7 @@ SECTIONS = [
     Section(
         "Drawings",
         "tinygrad_lstm.views",
-        ("draw", "Drawing", "gates", "graph_dict", "RenderError", "RendererMissing"),
+        ("draw", "Drawing", "gates", "RenderError", "RendererMissing"),
     ),
     Section("Charts of a study", "tinygrad_lstm.views.charts"),
     Section("The explorer's page", "tinygrad_lstm.explore"),

@@ -35,7 +35,7 @@ LONG = {  # jobs that take longer than the moment they are stopped at
     "explain": ["explain", " ".join(f"w{k}" for k in range(3000)), "--out", "new"],
     "explore": ["explore", " ".join(f"w{k}" for k in range(64)), "--out", "new/page.html"],
     "flow": ["flow", "--lag", "400", "--seeds", "20", "--out", "new"],
-    "draw": ["draw", "lstm", "--steps", "20000", "--detail", "ops", "--out", "new/lstm.json"],
+    "draw": ["draw", "lstm", "--steps", "20000", "--detail", "ops", "--out", "new/lstm.dot"],
     "draw svg": ["draw", "lstm", "--steps", "1900", "--detail", "step", "--out", "new/lstm.svg"],
     "train": ["train", "adding", "--steps", "1000000", "--out", "new"],
     "sample": ["sample", "run", "--length", "1000000"],

@@ -130,7 +130,7 @@ def test_draw_writes_the_picture_of_a_cell_of_ones_own(capsys: pytest.CaptureFix
     assert capsys.readouterr().out == "GRUCell.svg: GRU, 1 step, hidden size 8, seed 0\n"
     picture = Path("GRUCell.svg").read_text(encoding="utf-8")
     assert "update" in picture
-    assert main(["draw", "mine.py:TwoCell", "--steps", "3", "--out", "two.json"]) == 0
+    assert main(["draw", "mine.py:TwoCell", "--steps", "3", "--out", "two.dot"]) == 0
 
 
 def test_flow_compares_it_over_lags_and_splits_it(capsys: pytest.CaptureFixture[str]) -> None:

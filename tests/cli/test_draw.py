@@ -1,6 +1,5 @@
 """`draw`: a picture without a text."""
 
-import json
 import os
 
 import pytest
@@ -29,13 +28,6 @@ def test_options_and_suffix(capsys, here):
     assert main(["draw", "lstm", *options, "--out", "new/one.gv"]) == 0
     assert "digraph" in (here / "new/one.gv").read_text(encoding="utf-8")
     assert capsys.readouterr().out == "new/one.gv: LSTM, forget bias -1, 1 step, hidden size 2, seed 4\n"
-
-
-def test_json_is_the_whole_graph(capsys, here):
-    assert main(["draw", "lstm", "--steps", "2", "--detail", "step", "--out", "graph.json"]) == 0
-    (graph,) = json.loads((here / "graph.json").read_text(encoding="utf-8"))["graphs"]
-    assert [node["step"] for node in graph["nodes"] if node["name"] == "c"] == [1, 2]
-    assert capsys.readouterr().out.startswith("graph.json: LSTM")
 
 
 @pytest.mark.parametrize(

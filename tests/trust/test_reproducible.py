@@ -27,7 +27,7 @@ def test_the_same_seed_gives_the_same_bits_in_every_process_and_with_every_numbe
 
 
 @pytest.mark.parametrize(
-    "argv", [["explain", "a b c", "--hidden", "256", "--format", "dot"], ["draw", "lstm", "--out", "a.json"]]
+    "argv", [["explain", "a b c", "--hidden", "256", "--format", "dot"], ["draw", "lstm", "--out", "a.dot"]]
 )
 def test_every_command_computes_with_one_thread(argv: list[str], tmp_path: Path) -> None:
     written = []

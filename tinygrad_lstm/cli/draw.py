@@ -1,12 +1,11 @@
 """Draw an RNN, an LSTM or a cell of your own over random inputs, with the gradients of one number of its last state.
 
 Every cell and input is untrained and drawn from the seed; width and colour of an arrow are the norm of the gradient
-that came back along it. Ended in .json, the file holds the whole graph as data: nodes, edges, norms, scopes.
+that came back along it.
 
 examples:
   tinygrad-lstm draw lstm --steps 3 --out lstm.svg
   tinygrad-lstm draw rnn --steps 20 --detail step --out rnn.pdf
-  tinygrad-lstm draw lstm --steps 3 --out graph.json
   tinygrad-lstm draw my_cells.py:GRUCell --steps 1
 """
 
@@ -30,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("cell", type=cell, metavar="CELL", help=CELL)
     add("--steps", type=within(1, 100_000), default=3, metavar="N", help="time steps (default: 3)")
     add_cell_options(parser)
-    add("--out", type=Path, metavar="FILE", help="to write: .svg, .png, .pdf, .dot, .gv or .json (default: CELL.svg)")
+    add("--out", type=Path, metavar="FILE", help="to write: .svg, .png, .pdf, .dot or .gv (default: CELL.svg)")
 
 
 def run(args: argparse.Namespace) -> None:

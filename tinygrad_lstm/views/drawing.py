@@ -21,7 +21,6 @@ from . import render, theme
 from .dot import dot_text
 from .folding import STEPS
 from .graph import Picture
-from .json_graph import graph_dict, json_text
 from .labels import sampled
 from .layout_backward import layout_backward
 from .layout_graph import layout_graph
@@ -91,25 +90,23 @@ def draw(
         return theme.Scale.of([norm for norm in (edge.norm for edge in edges) if norm is not None])
 
     if backward and detail != "ops":
-        return Drawing(layout_backward(flows[0], scale(), name, heading, labels or (), values, notes), flows)
+        return Drawing(layout_backward(flows[0], scale(), name, heading, labels or (), values, notes))
     if cells:
         longest = max(map(len, chains))
         if labels is not None and len(labels) != longest:
             raise ValueError(f"{len(labels)} labels for {longest} steps")
         if detail == "step" or (detail == "auto" and longest + len(flows) > 2):
             others = [(flow, chain) for flow in beside if (chain := find_chain(flow)) is not None]
-            return Drawing(layout_strip(flows, chains, name, titles, labels, keep, others), flows)
+            return Drawing(layout_strip(flows, chains, name, titles, labels, keep, others))
         if len(flows) > 1:
             raise ValueError(f"detail {detail!r} opens the steps of one graph: draw each by itself, or as 'step'")
         title, ops = heading or chains[0][0].title, detail != "cell"
         with suppress(NoLanes):
-            return Drawing(
-                layout_lanes(flows[0], chains[0], keep, scale(), name, title, labels or (), ops, notes), flows
-            )
+            return Drawing(layout_lanes(flows[0], chains[0], keep, scale(), name, title, labels or (), ops, notes))
     if len(flows) > 1:
         raise ValueError("drawn together is only what is one chain of steps, with all states read: draw each by itself")
     collapse = detail in ("cell", "step") or (detail == "auto" and len(flows[0].nodes) > STEPS)
-    return Drawing(layout_graph(flows[0], scale(), name, heading, labels or (), values, collapse, notes), flows)
+    return Drawing(layout_graph(flows[0], scale(), name, heading, labels or (), values, collapse, notes))
 
 
 def _backward(targets: Sequence[Any]) -> Flow:
@@ -154,13 +151,12 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
     """A picture of a graph. To those who know it, a `graphviz.Digraph`: `source`, `pipe`, `render`, shown in notebooks.
 
     `picture` is the plain data it was made from. Nodes, edges, subgraphs and attributes may be added as to any Digraph;
-    what a shape or an arrow of the picture says of itself stays. `flows` are the graphs it shows: what `save` writes as
-    JSON.
+    what a shape or an arrow of the picture says of itself stays.
     """
 
-    def __init__(self, picture: Picture, flows: Sequence[Flow] = ()) -> None:
+    def __init__(self, picture: Picture) -> None:
         super().__init__(name=picture.title, format="svg")
-        self.picture, self.flows = picture, flows
+        self.picture = picture
         self._lines = dot_text(picture).splitlines(keepends=True)
 
     def __repr__(self) -> str:
@@ -187,7 +183,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
 
     def copy(self) -> Drawing:
         """Another drawing of the same picture."""
-        other = Drawing(self.picture, self.flows)
+        other = Drawing(self.picture)
         other.body, other.format = [*self.body], self.format
         for kind in ("graph_attr", "node_attr", "edge_attr"):
             getattr(other, kind).update(getattr(self, kind))
@@ -198,27 +194,17 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
     ) -> str:
         """Write the picture and return its path; the suffix decides: .svg .png .pdf .jpg, or .dot and .gv for the text.
 
-        .json writes the whole graph as data, also what the picture folds: see docs/graph-json.md.
-
-        The file appears whole or not at all. Raises ValueError for another suffix, or for .json of a drawing that shows
-        no graph, `RendererMissing` where there is nothing to draw with, OSError where the file cannot be written.
+        The file appears whole or not at all. Raises ValueError for another suffix, `RendererMissing` where there is
+        nothing to draw with, OSError where the file cannot be written.
         """
         path = Path(directory or ".") / (filename or "graph.gv")
         format = path.suffix.lower().lstrip(".")
-        known = (*render.FORMATS, *render.TEXT_FORMATS, "json")
+        known = (*render.FORMATS, *render.TEXT_FORMATS)
         if format not in known:
             suffixes = " ".join(f".{name}" for name in known)
             raise ValueError(f"cannot tell what to write from {path.name!r}: end it in one of {suffixes}")
-        if format == "json":
-            write_atomically(path, self._json())
-        else:
-            write_atomically(path, self.source if format in render.TEXT_FORMATS else self._rendered(format))
+        write_atomically(path, self.source if format in render.TEXT_FORMATS else self._rendered(format))
         return str(path)
-
-    def _json(self) -> str:
-        if not self.flows:
-            raise ValueError("this drawing shows no graph to write as JSON: draw the flow itself, as in tl.draw(flow)")
-        return json_text(graph_dict(*self.flows))
 
     def pipe(self, format: str | None = None, *_: Any, encoding: str | None = None, **__: Any) -> Any:
         """The picture as bytes (str when an encoding is given)."""
