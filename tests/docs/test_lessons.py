@@ -147,6 +147,7 @@ FORMS = {
     "Leaf": "leaf|leaves(?! you)",
     "Bias": "bias|biases",
     "Clipping": "clip|clips|clipped|clipping",
+    "Cell": r"cells?(?!\sstate)",
 }
 FORMS |= {"Batch": "batch|batches", "Forget bias": "forget bias|forget biases"}
 FORMS |= {"Loss": "loss|losses", "Step size": "step size|step sizes|learning rate|learning rates", "Lag": "lag|lags"}
@@ -171,7 +172,7 @@ def read_aloud(lesson: Lesson) -> str:
 
 def said(word: str, text: str) -> re.Match[str] | None:
     """The first place where a text says a word of the glossary, in any of its forms."""
-    forms = FORMS.get(word, word.lower() + "s?").replace(" ", r"\s")
+    forms = FORMS.get(word, word.lower() + "s?").replace(" ", r"\s+")
     return re.search(rf"\b(?:{forms})\b", text, re.IGNORECASE)
 
 
