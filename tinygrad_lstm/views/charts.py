@@ -13,7 +13,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,33 +23,27 @@ import numpy.typing as npt
 
 from ..arguments import as_number, as_words, real_array
 from ..files import write_atomically
-from ..flow.study import CellStudy, Part, Study
+from ..flow.study import CellStudy, Study
 from ..machine import free_in_forks
-from ..writing import SUPERSCRIPT, steps_of
+from ..writing import steps_of
 from . import theme
 from .render import card
 from .sentences import conditions, followed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 
 INSTALL = 'pip install "tinygrad-lstm[charts]"'
 FORMATS = ("svg", "png", "pdf")
-_WIDTH, _LEFT = 10.4, 0.8  # inches: of a figure, and left of its axes
-_ROOM = 2.75  # inches right of the axes for the labels at the ends of lines
-_SMALL, _SMALLEST, _PITCH = 8.5, 8.0, 12.5  # points: of labels, of notes, and from one label to the next
-_DASHED, _DOTTED = (0, (5, 3)), (0, (1, 2))
+_WIDTH = 10.4  # inches
+_ROOM = 2.75  # inches right of the axes for the names of curves
+_SMALL = 8.5  # points
+_KEY: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)}  # beside the axes
 _LAG = "lag (steps before the end, T)"
-_PARTS = (("along the direct path alone", theme.STATE), ("by k detours", theme.GRADIENT))
-_THREE: dict[str, dict[str, Any]] = {
-    "largest": {"linestyle": "-", "linewidth": 2.0},
-    "median": {"linestyle": (0, (6, 1.5)), "linewidth": 1.4},
-    "smallest": {"linestyle": (0, (1, 1.2)), "linewidth": 1.6},
-}
+_DASHED: dict[str, Any] = {"linestyle": (0, (5, 3)), "linewidth": 1.0, "zorder": 2}
 
 
 def available() -> bool:
@@ -73,7 +66,9 @@ def _style() -> Iterator[None]:
         "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": "#E5E7EB",
         "grid.linewidth": 0.6, "xtick.color": theme.CELL_BORDER, "ytick.color": theme.CELL_BORDER,
         "xtick.labelcolor": theme.INK, "ytick.labelcolor": theme.INK, "xtick.labelsize": _SMALL,
-        "ytick.labelsize": _SMALL, "lines.solid_capstyle": "round", "hatch.linewidth": 1.0,
+        "ytick.labelsize": _SMALL, "lines.linewidth": 1.8, "lines.markersize": 5,
+        "lines.markeredgecolor": theme.PAPER, "lines.markeredgewidth": 0.6, "legend.frameon": False,
+        "legend.fontsize": _SMALL, "legend.labelcolor": "linecolor",
         "svg.hashsalt": "tinygrad_lstm", "svg.fonttype": "path", "mathtext.default": "regular",
     }  # fmt: skip
     with _one_at_a_time, rc_context(look), warnings.catch_warnings():
@@ -129,16 +124,17 @@ def curves(
     log: bool = False,
     levels: Mapping[str, float] | None = None,
 ) -> Figure:
-    """A chart of one's own numbers: a curve for each name, y against 0, 1, 2, ... or a pair (x, y), named at its end.
+    """A chart of one's own numbers: a curve for each name, y against 0, 1, 2, ... or a pair (x, y).
 
-    `levels` are dashed across the whole width, such as a baseline. With `log` the axis of y counts powers of ten, and
-    what is not above 0 is left out, as NaN and infinity are. Raises ValueError for no curve, one that has no number to
-    show, x and y that differ in length, and numbers too far apart; TypeError for a name that is no string.
+    `levels` are dashed across the whole width, such as a baseline. With `log` the axis of y is logarithmic, and what is
+    not above 0 is left out, as NaN and infinity are. Raises ValueError for no curve, one that has no number to show, x
+    and y that differ in length, and numbers too far apart; TypeError for a name that is no string.
     """
     if not lines:
         raise ValueError("there is no curve to show: give at least one, as in curves({'loss': losses}, ...)")
     as_words("name", [*lines, *(levels or ())])
-    found = []
+    figure = _figure(title, 4.2, _ROOM)
+    axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel, xmargin=0, yscale="log" if log else "linear")
     for (name, given), look in zip(lines.items(), theme.looks(lines), strict=True):
         x, y = given if isinstance(given, tuple) else (np.arange(len(np.atleast_1d(real_array(given)))), given)
         x, y = real_array(x, float), real_array(y, float)
@@ -146,26 +142,17 @@ def curves(
             raise ValueError(f"{name}: x must be finite numbers")
         if x.ndim != 1 or x.shape != y.shape:
             raise ValueError(f"{name}: x and y must be lists of as many numbers, got shapes {x.shape} and {y.shape}")
-        y = _log10(y) if log else np.where(np.isfinite(y), y, np.nan)
+        y = _above_0(y) if log else np.where(np.isfinite(y), y, np.nan)
         if not np.isfinite(y).any():
             raise ValueError(f"{name}: there is no finite number{' above 0' if log else ''} to show")
-        found.append(_Curve(x, y, look, name))
-    first, last = min(curve.x.min() for curve in found), max(curve.x.max() for curve in found)
-    if first == last:
-        first, last = first - 0.5, last + 0.5
+        _plot(axes, x, y, look, name)
     for name, level in (levels or {}).items():
-        y = np.full(2, as_number(f"{name}, a level,", level))
-        found.append(_Curve(np.array([first, last]), _log10(y) if log else y, (theme.MUTED, ""), name))
-    figure = _figure(title, 4.2)
-    axes = _axes(figure, 0.62, 3.0)
-    axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(first, last))
-    _ticks(axes.xaxis, 6, whole=last - first > 2)
-    if log:
-        _decades(axes, *_limits([curve.y for curve in found]))
-    else:
-        axes.set_ylim(_around([curve.y for curve in found]))
-        _ticks(axes.yaxis, 7)
-    _curves(axes, found)
+        level = as_number(f"{name}, a level,", level)
+        axes.axhline(level, color=theme.MUTED, label=_fit(name), **_DASHED)
+    for low, high in axes.dataLim.get_points().T.tolist():
+        if not math.isfinite(2 * (high - low)):
+            raise ValueError(f"numbers from {low:g} to {high:g} are too far apart for one axis")
+    axes.legend(**_KEY)
     return figure
 
 
@@ -176,14 +163,15 @@ def curves(
 def norms(found: Study) -> Figure:
     """The gradient's norm against lag, log scale: medians as lines, all seeds as bands, closed forms dashed.
 
-    Norms that are exactly 0 have no place on a log axis: the line ends, and its label says so.
+    Norms that are exactly 0 have no place on a log axis: the line ends, and its name says so.
     """
     return _against_lag(
         found,
         [(c.norms(), [r.norms for r in c.runs], c.closed()) for c in found.cells],
         "How much gradient is left at each lag",
-        f"Norm of {followed(found.cells)}, through every path.{_spread(found)} Dashed: closed forms, for LSTMs of "
-        "the direct path alone at zero weights, dL/d$c_T$ · σ(b)ˡᵃᵍ; for the RNN its weights without tanh.",
+        f"Norm of {followed(found.cells)}, through every path. Dashed: closed forms, for LSTMs of the direct path "
+        "alone at zero weights, dL/d$c_T$ · σ(forget bias)ˡᵃᵍ, or 1ˡᵃᵍ without a forget gate; for the RNN its weights "
+        "without tanh.",
         "norm of the gradient (log scale)",
     )
 
@@ -196,7 +184,7 @@ def weights(found: Study) -> Figure:
         [(c.weights(), [r.weights for r in c.runs], None) for c in found.cells],
         "What each step contributes to dL/dW",
         "dL/dW is a sum over the steps. Norm of each step's term, all weight matrices of a cell together; lag 0 is the "
-        f"last step.{_spread(found)}",
+        "last step.",
         "norm of the step's term (log scale)",
     )
 
@@ -211,17 +199,13 @@ def singular(found: Study) -> Figure:
         f"∂$s_T$/∂s of one state s, {followed(found.cells, '')}, any other state held fixed. "
         "A line ends where float64 cannot tell its value from rounding (n · 2.2·10⁻¹⁶ of the largest).",
         "singular value (log scale)",
-        _LAG,
     )
-    shown = [_log10(c.singular) for c in found.cells]
-    low, high = _limits(shown)
-    for (axes, colour), values in zip(panels, shown, strict=True):
-        axes.axhline(0, color=theme.MUTED, linewidth=0.7, zorder=1)
-        for y, look in zip(values.T, _THREE.values(), strict=True):
-            axes.plot(y, color=colour, **look)
-        _lag_axis(axes, found.lag, axes.get_xlabel(), 5)
-        _decades(axes, low, high)
-    _key(figure, {name: look | {"color": theme.INK} for name, look in _THREE.items()})
+    for axes, cell, colour in panels:
+        axes.sharey(panels[0][0])
+        axes.set(xlabel=_LAG, xmargin=0, yscale="log")
+        for values, style in zip(_above_0(cell.singular).T, ("-", "--", ":"), strict=True):
+            axes.plot(values, color=colour, linestyle=style)
+    figure.legend(panels[0][0].lines, ["largest", "median", "smallest"], loc="upper right", ncols=3)
     return figure
 
 
@@ -238,104 +222,57 @@ def split(found: Study) -> Figure:
         found,
         cells,
         f"Detours through weights of the gradient {steps_of(found.lag)} back",
-        f"Signed share: of {followed(cells)} the part that crossed a weight k times, projected on the whole, "
-        "relative to it. The shares of a cell add up to 1, to rounding of the largest; where some are negative, parts "
-        "cancel.",
+        f"Signed share: of {followed(cells)} the part that crossed a weight k times, projected on the whole, relative "
+        "to it; k = 0 is the direct path alone, hatched are k and all above. The shares of a cell add up to 1, to "
+        "rounding of the largest; where some are negative, parts cancel.",
         "signed share of the whole",
-        "number of detours, k",
     )
-    for (axes, _), cell in zip(panels, cells, strict=True):
-        _bars(axes, cell.parts)
-    _key(figure, {name: {"color": colour, "linewidth": 6} for name, colour in _PARTS})
+    for axes, cell, _ in panels:
+        first, most = cell.parts[0], max(abs(p.share) for p in cell.parts)
+        if math.isnan(first.share):
+            lost = "lost" if any(p.norm for p in cell.parts) else "exactly 0"
+            axes.text(0.5, 0.5, f"the whole is {lost} in float64", transform=axes.transAxes, ha="center")
+            axes.set(xticks=[], yticks=[])
+            continue
+        last = [p.detours for p in cell.parts if abs(p.share) > 0.004 * most][-1]
+        for p in cell.parts[: last + 1]:
+            colour, hatch = theme.GRADIENT if p.detours else theme.STATE, "////" if p.more else None
+            axes.bar(p.detours, p.share, color=colour, hatch=hatch, edgecolor=theme.PAPER, linewidth=0)
+        axes.set_xlabel(f"number of detours, k (k = 0: cosine {theme.number(first.cosine)})")
     return figure
-
-
-def _bars(axes: Axes, parts: Sequence[Part]) -> None:
-    first = parts[0]
-    if math.isnan(first.share):
-        said = f"the whole is {'lost' if any(p.norm for p in parts) else 'exactly 0'} in float64"
-        axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", fontsize=_SMALL, color=theme.MUTED)
-        axes.set(xticks=[], yticks=[])
-        return
-    said = f"norm {theme.number(first.relative)} of the whole, cosine {theme.number(first.cosine)}"
-    said = f"k = 0: {said if first.norm else 'exactly 0'}"
-    axes.text(0, 1.04, said, transform=axes.transAxes, fontsize=_SMALL, color=theme.STATE)
-    most = max(abs(p.share) for p in parts)
-    last = [p for p in parts if abs(p.share) > 0.004 * most][-1]
-    axes.axhline(0, color=theme.MUTED, linewidth=0.8, zorder=1)
-    for p in parts[: last.detours + 1]:
-        colour, hatch = _PARTS[p.detours > 0][1], "////" if p.more else None
-        axes.bar(p.detours, p.share, width=0.78, color=colour, hatch=hatch, edgecolor=theme.PAPER, linewidth=0)
-    span = last.detours if last.more else max(last.detours, 4)
-    axes.set_xlim(-0.9, span + 0.9)
-    every = next(e for e in (1, 2, 5, 10, 20, 50) if span / e <= 8)
-    ticks = [k for k in range(span + 1) if k % every == 0 or (last.more and k == span)]
-    axes.set_xticks(ticks, [f"≥{k}" if last.more and k == span else str(k) for k in ticks])
-    axes.margins(y=0.1)
-    _ticks(axes.yaxis, 5, said=theme.number)  # parts that cancel can be far larger than the whole
 
 
 # ── how they are made ──────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, eq=False)
-class _Curve:
-    """A curve named at its end; with all seeds its band; without a marker thin and dashed: a closed form or a level."""
-
-    x: Floats
-    y: Floats
-    look: tuple[str, str]
-    label: str
-    seeds: Sequence[Floats] = ()
-
-
-def _figure(title: str, height: float, said: str = "", settings: str = "") -> Figure:
-    """An empty figure with its heading, and below it what was run."""
+def _figure(title: str, height: float, right: float, said: str = "", settings: str = "") -> Figure:
+    """An empty figure with its heading, and below it what was run; `right` of its axes are so many inches."""
     figure = _chart()(figsize=(_WIDTH, height), facecolor=theme.PAPER)
-    left = 0.2 / _WIDTH
+    left, lines = 0.2 / _WIDTH, textwrap.wrap(said, 138)
     figure.text(left, 1 - 0.36 / height, title, fontsize=14, fontweight="bold")
-    for k, line in enumerate(textwrap.wrap(said, 138)):
+    for k, line in enumerate(lines):
         figure.text(left, 1 - (0.62 + 0.18 * k) / height, line, fontsize=9, color=theme.MUTED)
     if settings:
         settings = f"{settings[0].upper()}{settings[1:]}; L = u · $h_T$, |u| = 1."
-        figure.text(left, 0.12 / height, settings, fontsize=_SMALLEST, color=theme.MUTED)
+        figure.text(left, 0.12 / height, settings, fontsize=_SMALL, color=theme.MUTED)
+    place = {"bottom": (0.85 if settings else 0.6) / height, "top": 1 - (0.85 + 0.18 * len(lines)) / height}
+    figure.subplots_adjust(0.9 / _WIDTH, right=1 - right / _WIDTH, wspace=0.2, hspace=0.45, **place)
     return figure
 
 
-def _axes(figure: Figure, bottom: float, height: float) -> Axes:
-    whole = figure.get_figheight()
-    return figure.add_axes((_LEFT / _WIDTH, bottom / whole, (_WIDTH - _LEFT - _ROOM) / _WIDTH, height / whole))
-
-
 def _panels(
-    found: Study, cells: Sequence[CellStudy], title: str, said: str, ylabel: str, xlabel: str
-) -> tuple[Figure, list[tuple[Axes, str]]]:
-    """Three panels a row, each with its cell's colour and under its name."""
+    found: Study, cells: Sequence[CellStudy], title: str, said: str, ylabel: str
+) -> tuple[Figure, list[tuple[Axes, CellStudy, str]]]:
+    """Three panels a row, each under its cell's name and in its colour."""
     rows = -(-len(cells) // 3)
-    height = 1.4 + 2.58 * rows
-    figure = _figure(title, height, said, conditions(found, found.seeds[:1]))
-    place = {"left": _LEFT / _WIDTH, "right": 1 - 0.25 / _WIDTH, "bottom": 0.81 / height, "top": 1 - 1.37 / height}
-    grid = figure.subplots(rows, 3, squeeze=False, gridspec_kw=place | {"wspace": 0.2, "hspace": 0.78 / 1.8}).ravel()
-    panels = []
-    for k, (axes, cell) in enumerate(zip(grid, cells, strict=False)):
-        colour, _ = _looks(found)[cell]
-        axes.set(xlabel=xlabel if k + 3 >= len(cells) else "", ylabel=ylabel if k % 3 == 0 else "")
-        axes.set_title(cell.variant.label.replace("-", "−"), {"color": colour}, "left", 18, size=10, weight="bold")
-        panels.append((axes, colour))
-    for axes in grid[len(cells) :]:
-        axes.remove()
+    figure, panels = _figure(title, 1.4 + 2.58 * rows, 0.25, said, conditions(found, found.seeds[:1])), []
+    for k, cell in enumerate(cells):
+        axes, (colour, _) = figure.add_subplot(rows, 3, k + 1), _looks(found)[cell]
+        axes.set_title(cell.variant.label.replace("-", "−"), {"color": colour}, "left", size=10, weight="bold")
+        axes.set_ylabel("" if k % 3 else ylabel)
+        axes.locator_params(axis="x", integer=True)
+        panels.append((axes, cell, colour))
     return figure, panels
-
-
-def _key(figure: Figure, looks: Mapping[str, Mapping[str, Any]]) -> None:
-    """What the lines of all panels are, above them at the right."""
-    from matplotlib.lines import Line2D
-
-    figure.legend(
-        [Line2D([], [], **look) for look in looks.values()], list(looks), ncols=len(looks), loc="upper right",
-        bbox_to_anchor=(1 - 0.25 / _WIDTH, 1 - 0.26 / figure.get_figheight()), frameon=False,
-        fontsize=_SMALL, handlelength=2.2, borderpad=0, borderaxespad=0, columnspacing=1.4,
-    )  # fmt: skip
 
 
 def _against_lag(
@@ -345,164 +282,50 @@ def _against_lag(
     said: str,
     ylabel: str,
 ) -> Figure:
-    """Medians with the band of all seeds, and closed forms, by their decimal logarithms: the smallest stay exact."""
-    figure = _figure(title, 6.4, said, conditions(found, found.seeds))
-    axes = _axes(figure, 0.98, 4.35)
-    curves, gone = [], []
+    """Medians with the band of all seeds, and closed forms."""
+    said += " Lines: medians; bands: all seeds; norms of exactly 0 are not drawn."
+    figure = _figure(title, 6.4, _ROOM, said, conditions(found, found.seeds))
+    axes = figure.add_subplot(xlabel=_LAG, ylabel=ylabel, xmargin=0, yscale="log")
+    axes.locator_params(axis="x", integer=True)
     for cell, (values, seeds, closed) in zip(found.cells, measured, strict=True):
-        look, lag = _looks(found)[cell], np.arange(float(len(values)))
+        lags, look, bands = np.arange(float(len(values))), _looks(found)[cell], [_above_0(s) for s in seeds]
+        # A norm of 0 is not on the chart, not even as the edge of a band.
+        axes.fill_between(lags, np.fmin.reduce(bands), np.fmax.reduce(bands), color=look[0], alpha=0.1, linewidth=0)
         if closed is not None:
-            curves.append(_Curve(lag, _log10(closed), (look[0], ""), _closed_said(cell)))
-        curves.append(_Curve(lag, _log10(values), look, _with_end(cell, values), [_log10(s) for s in seeds]))
-        if zeros := sum(s[-1] == 0 for s in seeds):
-            gone.append(f"{_name(cell)} in {zeros} of {len(seeds)}")
-    low, high = _limits([y for curve in curves for y in (curve.y, *curve.seeds)])
-    _decades(axes, low, high)
-    _lag_axis(axes, found.lag)
-    axes.set_ylabel(ylabel)
-    if gone:
-        note = f"exactly 0 at the whole lag, so not drawn: {', '.join(gone)} seeds"
-        place = 1 - 0.2 / _WIDTH, 0.3 / figure.get_figheight()
-        figure.text(*place, note, fontsize=_SMALLEST, color=theme.MUTED, ha="right")
-    _curves(axes, curves)
+            axes.plot(lags, _above_0(closed), color=look[0], **_DASHED)
+        _plot(axes, lags, _above_0(values), look, _with_end(cell, values))
+    axes.legend(**_KEY)
     return figure
 
 
-def _curves(axes: Axes, curves: Sequence[_Curve]) -> None:
-    """Curves with about eight markers each, shifted a little from those of others, and their names."""
-    for k, curve in enumerate(curves):
-        colour, marker = curve.look
-        if len(curve.seeds) > 1:  # a norm of 0 is not on the chart, not even as the edge of a band
-            band = np.fmin.reduce(curve.seeds), np.fmax.reduce(curve.seeds)
-            axes.fill_between(curve.x, *band, color=colour, alpha=0.1, linewidth=0)
-        if not marker:
-            axes.plot(curve.x, curve.y, color=colour, linewidth=1.0, linestyle=_DASHED, zorder=2)
-            continue
-        apart = max((len(curve.y) - 1) // 8, 1)
-        axes.plot(
-            curve.x, curve.y, color=colour, linewidth=1.8, zorder=3, marker=marker, markersize=5,
-            markeredgecolor=theme.PAPER, markeredgewidth=0.6, markevery=(k * apart // len(curves), apart),
-        )  # fmt: skip
-    _place_labels(axes, curves)
+def _plot(axes: Axes, x: Floats, y: Floats, look: tuple[str, str], name: str) -> None:
+    """A curve with about eight markers and its name for the key."""
+    (colour, marker), apart = look, max((len(y) - 1) // 8, 1)
+    axes.plot(x, y, color=colour, marker=marker, markevery=apart, label=_fit(name))
 
 
-def _place_labels(axes: Axes, curves: Sequence[_Curve]) -> None:
-    """Names right of the axes at the height where their lines end, moved apart where they would overlap."""
-    figure: Any = axes.figure
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    height = axes.get_position().height * figure.get_figheight() * 72
-    width = axes.get_position().width * figure.get_figwidth() * 72
-    ends = []
-    for curve in curves:
-        held = np.flatnonzero(np.isfinite(curve.y))
-        x, y = (curve.x[held[-1]], curve.y[held[-1]]) if held.size else (right, low)
-        ends.append(((x - left) / (right - left), min(max(float((y - low) / (high - low)), 0.0), 1.0)))
-    order = sorted(range(len(curves)), key=lambda k: (ends[k][1], curves[k].look[1] != ""))
-    for k, place in zip(order, _apart([ends[k][1] * height for k in order], _PITCH, height), strict=True):
-        (colour, marker), (end, at), x, y = curves[k].look, ends[k], 1 + 20 / width, place / height
-        axes.plot(
-            [end, 1, 1 + 14 / width, x], [at, at, y, y], color=colour, linewidth=0.8, linestyle=_DOTTED, marker=marker,
-            markersize=5, markevery=[3], transform=axes.transAxes, clip_on=False,
-        )  # fmt: skip
-        size = _SMALL if marker else _SMALLEST
-        axes.text(
-            x + 8 / width, y, theme.fit(curves[k].label, 72 * _ROOM - 42, size), transform=axes.transAxes,
-            va="center", color=colour, fontsize=size, fontweight="bold" if marker else "normal",
-        )  # fmt: skip
+def _fit(name: str) -> str:
+    return theme.fit(name, 72 * _ROOM - 45, _SMALL)
 
 
-def _apart(wanted: Sequence[float], least: float, room: float) -> list[float]:
-    """Rising places no less than `least` apart, at or above those wanted, and inside the room where they fit."""
-    places: list[float] = []
-    for place in wanted:
-        places.append(max(place, places[-1] + least) if places else place)
-    return [min(place, room - k * least) for k, place in zip(reversed(range(len(places))), places, strict=True)]
-
-
-def _decades(axes: Axes, low: float, high: float) -> None:
-    """An axis of decimal logarithms, labelled as powers of ten."""
-    axes.set_ylim(low, high)
-    _ticks(axes.yaxis, 8, whole=True, said=_power)
-
-
-def _power(k: float) -> str:
-    return {0.0: "1", 1.0: "10"}.get(k) or "10" + f"{k:.0f}".translate(SUPERSCRIPT)
-
-
-def _plain(x: float) -> str:
-    return f"{x:,.10g}".replace("-", "−")
-
-
-def _ticks(axis: Axis, count: int, whole: bool = False, said: Callable[[float], str] = _plain) -> None:
-    """Round numbers inside an axis's range."""
-    from matplotlib.ticker import MaxNLocator
-
-    low, high = sorted(axis.get_view_interval())
-    round_ones = MaxNLocator(count, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    places = [t for t in round_ones if low <= t <= high]
-    axis.set_ticks(places, [said(t) for t in places])
-
-
-def _lag_axis(axes: Axes, lag: int, words: str = _LAG, count: int = 6) -> None:
-    axes.set_xlim(0, lag)
-    axes.set_xlabel(words)
-    _ticks(axes.xaxis, count, whole=True)
-
-
-def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
-    """All finite logarithms with a little air; at least two decades."""
-    finite = np.concatenate([c[np.isfinite(c)] for c in map(np.ravel, curves)])
-    if not finite.size:
-        return -2.0, 0.5
-    low, high = float(finite.min()), float(finite.max())
-    air = max(0.03 * (high - low), 0.1)
-    return min(low - air, high + air - 2), high + air
-
-
-def _around(curves: Sequence[Floats]) -> tuple[float, float]:
-    """The range of all finite values with a little air; one that is nearly above 0 starts there."""
-    every = np.concatenate(curves)
-    low, high = float(np.nanmin(every)), float(np.nanmax(every))
-    if not math.isfinite(2 * (high - low)):
-        raise ValueError(f"numbers from {low:g} to {high:g} are too far apart for one axis")
-    air = 0.06 * (high - low) or max(abs(high), 1.0) / 2
-    return (0.0 if 0 <= low < (high - low) / 2 else low - air), high + air
-
-
-def _log10(values: Floats) -> Floats:
-    """The decimal logarithm; NaN, which is not drawn, where there is none."""
-    held = (values > 0) & np.isfinite(values)
-    return np.where(held, np.log10(np.where(held, values, 1.0)), np.nan)
+def _above_0(values: Floats) -> Floats:
+    """What a logarithmic axis has a place for; else NaN, which is not drawn."""
+    return np.where((values > 0) & np.isfinite(values), values, np.nan)
 
 
 def _with_end(cell: CellStudy, values: Floats) -> str:
     """The name with the last value, or from where on it is exactly 0."""
     if math.isnan(values[-1]):
-        return f"{_name(cell)}  lost"
-    if values[-1] > 0:
-        return f"{_name(cell)}  {theme.number(float(values[-1]))}"
-    return f"{_name(cell)}  0 from lag {max(np.flatnonzero(values > 0), default=-1) + 1:,}"
-
-
-def _closed_said(cell: CellStudy) -> str:
-    if cell.variant.state == "h":
-        return "without tanh"
-    if cell.variant.key == "lstm1997":
-        return "1ˡᵃᵍ"
-    bias = cell.variant.forget_bias
-    return f"σ({'b' if bias is None else f'{bias:g}'.replace('-', '−')})ˡᵃᵍ"
-
-
-def _spread(found: Study) -> str:
-    return " Lines: medians; bands: all seeds." if len(found.seeds) > 1 else ""
+        end = "lost"
+    elif values[-1] > 0:
+        end = theme.number(float(values[-1]))
+    else:
+        end = f"0 from lag {max(np.flatnonzero(values > 0), default=-1) + 1:,}"
+    return f"{theme.series(cell.variant.label)}  {end}"
 
 
 def _looks(found: Study) -> dict[CellStudy, tuple[str, str]]:
     return dict(zip(found.cells, theme.looks(c.variant.label for c in found.cells), strict=True))
-
-
-def _name(cell: CellStudy) -> str:
-    return theme.series(cell.variant.label)
 
 
 CHARTS: dict[str, Callable[[Study], Figure]] = {c.__name__: c for c in (norms, split, singular, weights)}
