@@ -148,7 +148,7 @@ def curves(
         _plot(axes, x, y, look, name)
     for name, level in (levels or {}).items():
         level = as_number(f"{name}, a level,", level)
-        axes.axhline(level, color=theme.MUTED, label=_fit(name), **_DASHED)
+        axes.axhline(level, color=theme.MUTED, label=_fit(f"{name}  {theme.number(level)}"), **_DASHED)
     for low, high in axes.dataLim.get_points().T.tolist():
         if not math.isfinite(2 * (high - low)):
             raise ValueError(f"numbers from {low:g} to {high:g} are too far apart for one axis")
@@ -299,9 +299,9 @@ def _against_lag(
 
 
 def _plot(axes: Axes, x: Floats, y: Floats, look: tuple[str, str], name: str) -> None:
-    """A curve with about eight markers and its name for the key."""
+    """A curve with about eight markers, seldom those of another's places, and its name for the key."""
     (colour, marker), apart = look, max((len(y) - 1) // 8, 1)
-    axes.plot(x, y, color=colour, marker=marker, markevery=apart, label=_fit(name))
+    axes.plot(x, y, color=colour, marker=marker, markevery=(len(axes.lines) % apart, apart), label=_fit(name))
 
 
 def _fit(name: str) -> str:
