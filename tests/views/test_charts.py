@@ -199,7 +199,8 @@ def test_curves_of_ones_own_are_drawn_as_given_with_levels_dashed():
     assert [first.get_xdata().tolist(), first.get_ydata().tolist()] == [steps, falling]
     assert [second.get_xdata().tolist(), second.get_ydata().tolist()] == [[0, 1], [3, 1]]
     assert {line.get_ydata()[0] for line in axes.lines if line.is_dashed()} >= {4.1, 2.4}
-    assert {"Loss", "step", "nats", "mine", "other", "ln V  4.1", "bigram  2.4", "5000"} <= {text for text, _ in boxes(figure)}
+    said = {text for text, _ in boxes(figure)}
+    assert {"Loss", "step", "nats", "mine", "other", "ln V  4.1", "bigram  2.4", "5000"} <= said
     for (text, box), (other, its) in combinations(boxes(figure), 2):
         apart = min(box.x1, its.x1) - max(box.x0, its.x0) < 1 or min(box.y1, its.y1) - max(box.y0, its.y0) < 2
         assert apart, (text, other)
