@@ -109,60 +109,47 @@ class _Adjoints:
     def __init__(self, step: RecordedStep, words: Words) -> None:
         self.step, self.words = step, words
         self.arrives = {seed: f"d{s.name}" for seed, s in zip(step.seeds, step.before, strict=True)}
-        self.several: set[Value] = set()  # of what arrives, the sums
-        self.sites: dict[Value, str] = {}
-        self.called: dict[Value, str] = {}  # cotangents: what is written alike may be computed twice
+        self.called: dict[Value, str] = {}  # cotangents
         for n in reversed(step.group_of):
-            self.sites[n] = _primed(self.words.name(n) or f"a_{self.words.fed_by(n)}", self.sites)
-            self.arrives[step.d_site[n]] = f"d{self.sites[n]}"
+            self.called[n] = self._unique(f"d{words.name(n) or f'a_{words.fed_by(n)}'}")
         self.lines: list[str] = []
-        sums = {d: n for n, d in step.d_site.items()}
-        for kind, *rest in step.body:
-            if kind == "sum":
-                self._sum(rest[0], rest[1], sums.get(rest[0]))
-            elif kind == "product":
-                g, q, base = rest
-                self.arrives[base] = self._through(g, q)
-                if sum(r is q for n in g.sites for r, *_ in n.parts) > 1:
-                    self.several.add(base)
-                if not self.words.name(q) and q not in step.d_sums:
-                    through, self.arrives[base] = self.arrives[base], self._cotangent(base, q)
-                    self.lines.append(f"{self.arrives[base]} = {through}")
-                    self.several.discard(base)
+        summed = {value for value, _, how in step.body if isinstance(how, dict)}
+        for value, base, how in step.body:
+            if isinstance(how, Group):
+                self.arrives[base] = self._through(how, value)
+                if value not in summed:  # else it stands in that sum
+                    self.lines.append(f"{self._cotangent(value)} = {self.arrives[base]}")
+                    self.arrives[base] = self.called[value]
             else:
-                self.lines.append(f"d{step.before[rest[0]].name}_prev = {self._form(rest[1])}")
+                self.arrives[base] = self._cotangent(value)
+                # At a state after the step something arrives under that name.
+                form = {b: c for b, c in how.items() if self.arrives[b] != self.arrives[base]}
+                self.lines.append(f"{self.arrives[base]} {'=' if len(form) == len(how) else '+='} {self._form(form)}")
         self._once()
 
-    def _cotangent(self, arrived: Value, value: Value) -> str:
-        """A name of its own for what arrived at a value: more may come by another product."""
-        name = self.called[arrived] = _primed(self.words.cotangent(value), self.called)
-        return name
+    def _unique(self, name: str) -> str:
+        """With a prime for each that is written alike."""
+        return name + "'" * sum(name == other.rstrip("'") for other in self.called.values())
 
-    def _sum(self, target: Value, form: Form, site: Value | None) -> None:
-        step = self.step
-        if site is None:
-            value = next(v for v, d in step.d_sums.items() if d is target)
-            name = self.arrives[target] = self._cotangent(target, value)
-            for seed in step.seeds:
-                if self.arrives[seed] == name:  # what arrives at a state under its own name
-                    self.lines.append(f"{name} += {self._form({b: c for b, c in form.items() if b is not seed})}")
-                    return
-        self.lines.append(f"{self.arrives[target]} = {self._form(form)}")
+    def _cotangent(self, value: Value) -> str:
+        if value not in self.called:
+            self.called[value] = self._unique(self.words.cotangent(value))
+        return self.called[value]
 
     def _form(self, form: Form) -> str:
         terms = []
         for base, c in form.items():
-            arrives, sign = self.arrives[base], "+"
+            sign = "+"
             if c.op is p.neg or (c.number is not None and c.number < 0):
                 sign, c = "-", -c
-            bound = f"({arrives})" if base in self.several and (c.number != 1 or sign == "-") else arrives
-            terms.append(f"{sign} {bound}" if c.number == 1 else f"{sign} {bound} * {self.words(c, 2)}")
+            factor = "" if c.number == 1 else f" * {self.words(c, 2)}"
+            terms.append(f"{sign} {self.arrives[base]}{factor}")
         return " ".join(terms).removeprefix("+ ") or "0"
 
     def _through(self, g: Group, q: Value) -> str:
         """What comes back to a piece through the products of its group."""
         parts = [(n, w, rows) for n in g.sites for r, w, rows in n.parts if r is q]
-        return " + ".join(f"d{self.sites[n]} @ {self._rows(w, q, rows)}^T" for n, w, rows in parts)
+        return " + ".join(f"{self.called[n]} @ {self._rows(w, q, rows)}^T" for n, w, rows in parts)
 
     def _rows(self, weight: Value, q: Value, rows: slice) -> str:
         whole = weight.tensor is not None and rows == slice(0, len(weight.tensor))
@@ -170,22 +157,19 @@ class _Adjoints:
 
     def _once(self) -> None:
         """What is one sum over all steps."""
-        step = self.step
+        step, collected = self.step, dict(self.step.collected)
         dx = [self._through(g, step.x) for g in step.groups if step.x in g.at]
-        self.lines.append(f"dx = {' + '.join(dx + ([self._form(step.d_x)] if step.d_x else [])) or '0'}")
-        for n, site in reversed(self.sites.items()):
+        dx += [self._form(collected.pop(step.x))] if step.x in collected else []
+        self.lines.append(f"dx = {' + '.join(dx) or '0'}")
+        for n in step.group_of:
             for pieces, weight in n.products:
                 if weight.trained:
-                    self.lines.append(f"{self.words.cotangent(weight)} += {self.words.joined(pieces, 5)}^T @ d{site}")
-            self.lines += [f"{self.words.cotangent(b)} += d{site}" for b in n.biases if b.trained]
-        for v, form in step.d_fixed.items():  # what one number receives may come from values of several widths
-            parts = [form] if v.width > 1 else [{base: c} for base, c in form.items()]
-            self.lines += [f"{self.words.cotangent(v)} += {self._form(part)}" for part in parts]
-
-
-def _primed(name: str, taken: dict[Value, str]) -> str:
-    """A name with a prime for each of these that is written alike."""
-    return name + "'" * sum(name == other.rstrip("'") for other in taken.values())
+                    met = self.words.joined(pieces, 5)
+                    self.lines.append(f"{self.words.cotangent(weight)} += {met}^T @ {self.called[n]}")
+            self.lines += [f"{self.words.cotangent(b)} += {self.called[n]}" for b in n.biases if b.trained]
+        for v, form in collected.items():
+            for base, c in form.items():
+                self.lines.append(f"{self.words.cotangent(v)} += {self._form({base: c})}")
 
 
 def anatomy(cell: Cell) -> Anatomy:

@@ -75,11 +75,13 @@ class Program:
         self._again: Counter[str] = Counter()
         self._taken |= {v.op.name for v in step.computed if isinstance(v.op, Primitive)}
         self.operands = {g: self._buffer(f"z{g.number}", g.height, "steps") for g in step.groups}
-        self.cotangents = {g: self._buffer(f"d{g.number}", g.width, "chunk") for g in step.groups}
+        # Where the cotangents of groups, their sites and the states before the step stand.
+        self.cotangents: dict[Any, str] = {g: self._buffer(f"d{g.number}", g.width, "chunk") for g in step.groups}
         self.halved: dict[Group, slice] = {}  # the rows of a product that a sigmoid replaces
         self.blocks: dict[Group, list[tuple[Value, slice, slice]]] = {}  # packed by rows and columns
         self.around: dict[str, Any] = {"half": np.array(0.5, step.dtype), "copyto": np.copyto, "inf": np.inf}
         self.loops: dict[str, list[str]] = {}
+        self.sums: dict[str, Value] = {}  # what collects for vectors
         lines_of = self._forward, self._coefficients, self._back, self._collect
         self.source = "\n".join(self._function(make.__name__.strip("_"), make()) for make in lines_of)
         self.compiled = builtins.compile(self.source, "<program>", "exec")
@@ -165,7 +167,7 @@ class Program:
         self.next = [self._view(f"next_{name}", self.places[name]._replace(later=1)) for name in names[1:]]
         for after, name in zip(step.after, self.next, strict=True):
             self.homes[after].append(self.places[name])
-        coefficients = [c for form in step.forms() for c in form.values()]
+        coefficients = [c for form in step.forms for c in form.values()]
         kept = {step.x, *step.before, *(v for v in step.computed if v.op not in _CHEAP or v in self.homes)}
         self.made = step.made_of(coefficients, without=kept)  # of these, for the way back
         self.needed |= kept & {*coefficients, *(i for v in self.made for i in v.inputs)}
@@ -217,7 +219,7 @@ class Program:
         result, cotangent = self._buffer(f"a{g.number}", g.width, kind), self.cotangents[g]
         for n, m in left.items():
             self.names[m] = self._view(self._called(m), Place(result, at[n]))
-            self.names[self.step.d_site[n]] = self._view(f"da_{self._called(m)}", Place(cotangent, at[n]))
+            self.cotangents[n] = self._view(f"da_{self._called(m)}", Place(cotangent, at[n]))
         self.blocks[g] = [(w, g.rows_of(pieces), at[n]) for n in at for pieces, w in n.products]
         self.blocks[g] += [(b, slice(g.rows, g.height), at[n]) for n in at for b in n.biases]
         name = self._unique(f"product{g.number}")
@@ -238,7 +240,7 @@ class Program:
     def _coefficients(self) -> list[str]:
         """Lines for what the loop back multiplies by, and for what stands in several of these."""
         lines: list[str] = []
-        in_loop = {c for kind, *_, form in self.step.body if kind != "product" for c in form.values()}
+        in_loop = {c for *_, how in self.step.body if isinstance(how, dict) for c in how.values()}
         parents = Counter(i for v in self.made for i in v.inputs)
         fixed = [c for c in in_loop if c.fixed and c.tensor is None and c.number is None]
         for v in self.made:
@@ -252,24 +254,24 @@ class Program:
 
     def _back(self) -> list[str]:
         step, lines = self.step, []
-        self.earlier = [self._buffer(f"d{self.words(s)}", s.width, "chunk") for s in step.before]
-        for seed, earlier in zip(step.seeds, self.earlier, strict=True):
+        for state, seed in zip(step.before, step.seeds, strict=True):
+            earlier = self.cotangents[state] = self._buffer(f"d{self.words(state)}", state.width, "chunk")
             self.names[seed] = self._view(seed.name or "d", self.places[earlier]._replace(later=1))
-        stored = {base for form in (step.d_x, *step.d_fixed.values()) for base in form}
-        for kind, *rest in step.body:
-            base = rest[-1] if kind == "product" else rest[0]
-            if kind != "next" and base not in self.names:
-                self.names[base] = self._buffer(base.name or "d", base.width, "chunk" if base in stored else "once")
-            if kind == "sum":
-                lines += self._sum(rest[1], self.names[base])
-            elif kind == "next":
-                # At the first state of every step something may arrive from outside: it is there already.
-                lines += self._sum(rest[1], self.earlier[base], "" if base else self.earlier[base])
+        stored = {base for form in step.collected.values() for base in form}
+        for value, base, how in step.body:
+            if value not in self.cotangents or isinstance(how, Group):
+                target = self._buffer(base.name or "d", base.width, "chunk" if base in stored else "once")
             else:
+                target = self.cotangents[value]
+            self.names[base] = target
+            if isinstance(how, Group):
                 name = self._unique(f"back{len(self.products)}")
-                g, q = self.products[name] = rest[0], rest[1]
-                text = f"through the weights that meet {self.words(q)}"
-                lines.append(f"{name}({self.cotangents[g]}, {self.names[base]})  # {text}")
+                self.products[name] = how, value
+                text = f"through the weights that meet {self.words(value)}"
+                lines.append(f"{name}({self.cotangents[how]}, {target})  # {text}")
+            else:
+                # At the first state of every step something may arrive from outside: it is there already.
+                lines += self._sum(how, target, target if value is step.before[0] else "")
         return lines
 
     def _sum(self, form: Form, target: str, have: str = "") -> list[str]:
@@ -294,18 +296,16 @@ class Program:
 
     def _collect(self) -> list[str]:
         """Lines for what x, and fixed vectors, receive beside products, over the steps of a chunk."""
-        step = self.step
-        self.sums = {self._unique(f"d_{self._called(v)}"): v for v in step.d_fixed}
-        lines = [f"dx[...] += {self._expression(step.d_x)}"] if step.d_x else []
-        for name, v in self.sums.items():
-            form, axes = step.d_fixed[v], "(0, 2)" if v.width > 1 else ""
-            # What one number receives may come from values of several widths.
-            for part in [form] if v.width > 1 else [{base: c} for base, c in form.items()]:
-                lines.append(f"{name}[...] += ({self._expression(part)}).sum({axes})")
+        lines = []
+        for v, form in self.step.collected.items():
+            if v is self.step.x:
+                name, total = "dx", ""
+            else:
+                name, total = self._unique(f"d_{self._called(v)}"), ".sum((0, 2))" if v.width > 1 else ".sum()"
+                self.sums[name] = v
+            for base, c in form.items():
+                lines.append(f"{name}[...] += ({self.names[base]} * {self.code(c, 2)}){total}")
         return lines
-
-    def _expression(self, form: Form) -> str:
-        return " + ".join(f"{self.names[base]} * {self.code(c, 2)}" for base, c in form.items())
 
 
 def compile(cell: Cell, batch: int = 1) -> Program:

@@ -113,9 +113,10 @@ def rows_of(values: Iterable[Value]) -> dict[Value, slice]:
 class RecordedStep:
     """A recording as values, and its backward pass: derived from the table, nothing typed.
 
-    `order` holds values and groups in the order they are computed. `body` is the step back, in order: ("sum", target,
-    form), ("product", group, piece, what arrives at the piece), ("next", k, form of the cotangent of state k).
-    `d_x` and `d_fixed` are the forms of what x and fixed vectors receive beside products.
+    `order` holds values and groups in the order they are computed. `seeds` are what arrives at the states after the
+    step. `body` is the step back, in order: a value, what arrives at it, and how: its form, or the group it comes back
+    through. It ends with the states before the step. `collected` are the forms of what x and fixed vectors receive
+    beside products.
     """
 
     def __init__(self, recording: Recording, names: dict[Tensor, str]) -> None:
@@ -244,7 +245,7 @@ class RecordedStep:
     def _plan(self) -> None:
         self.consumers: dict[Value, list[Value]] = defaultdict(list)
         needed = self.made_of(self.after)
-        order = self.made_of([v for t in self.recording.ops if (v := self.values[t]) in needed])
+        order = self.made_of(v for v in self.values.values() if v in needed)
         for value in order:
             for i in value.inputs:
                 self.consumers[i].append(value)
@@ -257,6 +258,8 @@ class RecordedStep:
         self.group_of = {n: g for g in self.groups for n in g.sites}
         firsts = {g.sites[0]: g for g in self.groups}
         self.order: list[Any] = [firsts.get(v, v) for v in self.computed if v in firsts or v.op != "affine"]
+        self.seeds = [Value(self, "arriving", name=f"d{s.name}", width=s.width) for s in self.before]
+        self.body: list[tuple[Value, Value, Form | Group]] = []
         self._pull_back()
 
     def made_of(self, roots: Iterable[Value], without: Container[Value] = ()) -> dict[Value, None]:
@@ -273,53 +276,38 @@ class RecordedStep:
 
     def _pull_back(self) -> None:
         one = self.number(1)
-
-        def arriving(name: str, like: Value) -> Value:
-            return Value(self, "arriving", name=name, width=like.width)
-
-        self.seeds = [arriving(f"d{s.name}", s) for s in self.before]
-        self.d_site = {n: arriving(f"d_{n.name or 'a'}", n) for g in self.groups for n in g.sites}
-        self.d_sums: dict[Value, Value] = {}
-        self.body: list[Any] = []
-        cotangents: dict[Value, Form] = defaultdict(dict)
+        forms: dict[Value, Form] = defaultdict(dict)
 
         def give(value: Value, form: Form, local: Value) -> None:
             for base, coefficient in form.items():
-                term = self.make(p.mul, coefficient, local)
-                before = cotangents[value].get(base)
-                cotangents[value][base] = term if before is None else self.make(p.add, before, term)
+                term, before = self.make(p.mul, coefficient, local), forms[value].get(base)
+                forms[value][base] = term if before is None else self.make(p.add, before, term)
+
+        def arriving(value: Value, how: Form | Group) -> Form:
+            base = Value(self, "arriving", name=f"d_{value.name or 'v'}", width=value.width)
+            self.body.append((value, base, how))
+            return {base: one}
 
         for value, seed in zip(self.after, self.seeds, strict=True):
             give(value, {seed: one}, one)
         for value in reversed(self.order):
             if isinstance(value, Group):
                 for site in value.sites:
-                    form = cotangents.pop(site, {})
-                    self.body.append(("sum", self.d_site[site], form))
+                    arriving(site, forms.pop(site, {}))
                 for piece in value.pieces:
                     if piece is not self.x:
-                        base = arriving(f"d_{piece.name or 'piece'}_{value.number}", piece)
-                        self.body.append(("product", value, piece, base))
-                        give(piece, {base: one}, one)
-                continue
-            form = cotangents.pop(value, {})
-            targets = [(slot, v) for slot, v in enumerate(value.inputs) if not v.fixed or v.trained]
-            if len(form) > 1 and len(targets) > 1:
-                total = self.d_sums[value] = arriving(f"d_{value.name or 'sum'}", value)
-                self.body.append(("sum", total, form))
-                form = {total: one}
-            for slot, v in targets:
-                give(v, form, self.local(value, slot))
-        for k, state in enumerate(self.before):
-            self.body.append(("next", k, cotangents.pop(state, {})))
-        self.d_x = cotangents.pop(self.x, {})
-        self.d_fixed = {v: form for v, form in cotangents.items() if v.trained}
-
-    def forms(self) -> Iterator[Form]:
-        """Every form of the step back."""
-        yield from (form for kind, *_, form in self.body if kind != "product")
-        yield self.d_x
-        yield from self.d_fixed.values()
+                        give(piece, arriving(piece, value), one)
+            else:
+                form = forms.pop(value, {})
+                if len(form) > 1:
+                    form = arriving(value, form)
+                for slot, v in enumerate(value.inputs):
+                    if not v.fixed or v.trained:
+                        give(v, form, self.local(value, slot))
+        for state in self.before:
+            arriving(state, forms.pop(state, {}))
+        self.collected = {v: form for v, form in forms.items() if v is self.x or v.trained}
+        self.forms = [how for *_, how in self.body if isinstance(how, dict)] + [*self.collected.values()]
 
 
 def _simplified(step: RecordedStep, op: Primitive, a: Value, b: Value | None = None, *_: Value) -> Value | None:

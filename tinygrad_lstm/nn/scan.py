@@ -272,7 +272,7 @@ class Run:
             dx = np.zeros((T, x.width, b.batch), b.dtype)
             sums = {name: np.zeros(v.width, b.dtype) for name, v in program.sums.items()}
             dW = {g: np.zeros((g.width, g.height), b.dtype) for g in program.step.groups}
-            states = [b.arrays[name] for name in program.earlier]
+            states = [b.arrays[program.cotangents[s]] for s in program.step.before]
             for d in states:
                 d[0] = 0
             for at, to_multiply, to_collect, steps in b.chunks:
