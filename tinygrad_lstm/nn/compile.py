@@ -260,7 +260,8 @@ class Program:
         stored = {base for form in step.collected.values() for base in form}
         for value, base, how in step.body:
             if value not in self.cotangents or isinstance(how, Group):
-                target = self._buffer(base.name or "d", base.width, "chunk" if base in stored else "once")
+                name = f"d_{value.name or self._called(value)}"
+                target = self._buffer(name, base.width, "chunk" if base in stored else "once")
             else:
                 target = self.cotangents[value]
             self.names[base] = target

@@ -284,7 +284,7 @@ class RecordedStep:
                 forms[value][base] = term if before is None else self.make(p.add, before, term)
 
         def arriving(value: Value, how: Form | Group) -> Form:
-            base = Value(self, "arriving", name=f"d_{value.name or 'v'}", width=value.width)
+            base = Value(self, "arriving", width=value.width)
             self.body.append((value, base, how))
             return {base: one}
 
