@@ -66,7 +66,7 @@ def kept(flow, title=""):
 
 def strip(*flows, titles=None, words=None, **options):
     picture = layout_strip(flows, [find_chain(flow) for flow in flows], "strip", titles, words, **options)
-    return Drawing(picture, flows)
+    return Drawing(picture)
 
 
 def test_what_is_printed_at_each_step_is_its_norm_as_a_share_of_the_last(svg):
