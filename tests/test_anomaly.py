@@ -50,7 +50,7 @@ def test_forward_without_a_scope_or_a_gradient(make: Any) -> None:
 
 def test_a_value_that_was_given_is_not_blamed_on_an_operation() -> None:
     x = tl.tensor([1.0, np.nan], requires_grad=True, name="x")
-    with tl.detect_anomaly(), pytest.raises(FloatingPointError, match=r"'x' of mul.* was given with nan at \[1\]"):
+    with tl.detect_anomaly(), pytest.raises(FloatingPointError, match=r"^x of mul.* was given with nan at \[1\]"):
         x * 2
     with tl.detect_anomaly():  # a mask of -inf is no error where what comes out is finite
         tl.softmax(tl.tensor([0.0, -np.inf]))
@@ -63,13 +63,18 @@ def test_backward_names_the_operation_and_its_step() -> None:
     with tl.detect_anomaly(), pytest.raises(FloatingPointError) as caught:
         y.sum().backward()
     assert str(caught.value) == (
-        "pow in rnn[7] made inf at [1] in the backward pass: the cotangent of x (2,) between 0 and 4, "
-        "from a cotangent between 1 and 1"
+        "pow in rnn[7] made inf at [1] in the backward pass, of the cotangent (2,) between 1 and 1, "
+        "x (2,) between 0 and 4"
     )
     assert x.grad is None
     with tl.detect_anomaly(), pytest.raises(FloatingPointError, match=r"pow.* in rnn\[7\] / ∂ made inf"):
         tl.grad(y.sum(), [x], create_graph=True)  # the backward pass is recorded: its operations are checked
-    with tl.detect_anomaly(), pytest.raises(FloatingPointError, match="started with nan"):
+    with (
+        tl.detect_anomaly(),
+        pytest.raises(
+            FloatingPointError, match=r"the cotangent of mul, .* was given with nan at \[0\] to the backward pass"
+        ),
+    ):
         (x * 1).backward([np.nan, 1.0])
 
 
@@ -100,7 +105,7 @@ def test_a_layer_names_the_weight_that_is_not_finite() -> None:
         model.cells[0].W_g.assign(weight)
         with (
             tl.detect_anomaly(),
-            pytest.raises(FloatingPointError, match=r"'cells.0.W_g' .* with nan at \[1, 2\]"),
+            pytest.raises(FloatingPointError, match=r"^cells.0.W_g of .* with nan at \[1, 2\]"),
         ):
             model(np.ones((5, 1, 2), np.float32))
 

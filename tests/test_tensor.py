@@ -568,19 +568,6 @@ def test_the_path_of_very_many_scopes() -> None:
     assert str(inner).startswith("s / s")
 
 
-def test_no_grad_without_its_parentheses_says_so() -> None:
-    with pytest.raises(TypeError, match=r"decorate with @no_grad\(\)"):
-
-        @tl.no_grad  # type: ignore[arg-type]
-        def evaluate() -> None: ...
-
-
-@pytest.mark.parametrize("what", [type("Model", (), {}), staticmethod(len), classmethod(len), property(len), 3])
-def test_no_grad_wraps_functions_alone(what: Any) -> None:
-    with pytest.raises(TypeError, match=r"no_grad\(\) wraps a function, got"):
-        tl.no_grad()(what)
-
-
 def test_a_cast_to_what_is_not_real_is_refused(x: tl.Tensor) -> None:
     with pytest.raises(TypeError, match="real numbers, and cannot be made complex128"):
         x.astype(complex)

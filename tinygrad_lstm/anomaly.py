@@ -27,32 +27,29 @@ class detect_anomaly(Block):
 
 def check_output(primitive: Any, inputs: Sequence[Any], array: Any) -> None:
     """Raise FloatingPointError where the output of an operation is not finite."""
-    if (found := _first(array)) is None:
-        return
-    for slot, x in enumerate(inputs):
-        if (given := _first(x._array)) is not None:
-            name = repr(x.name) if x.name else f"input {slot}"
-            raise FloatingPointError(
-                f"{name} of {primitive.name}{_where(current())}, of shape {x.shape}, was given with {given}: "
-                "mend the data or the weights, no operation inside detect_anomaly() made it"
-            )
-    sizes = ", ".join(f"{x.name or f'input {k}'} {x.shape} {_range(x._array)}" for k, x in enumerate(inputs))
-    raise FloatingPointError(f"{primitive.name}{_where(current())} made {found} in the forward pass, of {sizes}")
+    taken = [(x.name or f"input {k}", x._array) for k, x in enumerate(inputs)]
+    _check(array, primitive.name, current(), "forward", taken)
 
 
 def check_cotangent(node: Any, slot: int, g: Any, c: Any) -> None:
     """Raise FloatingPointError where the cotangent of an input is not finite; `g` is that of the output."""
-    if (found := _first(c)) is None:
-        return
-    if (given := _first(g)) is not None:
-        raise FloatingPointError(
-            f"the backward pass was started with {given} as the cotangent of {node.primitive.name}"
-        )
     x = node.inputs[slot]
-    raise FloatingPointError(
-        f"{node.primitive.name}{_where(node.scope)} made {found} in the backward pass: the cotangent of "
-        f"{x.name or f'input {slot}'} {x.shape} {_range(x._array)}, from a cotangent {_range(g)}"
-    )
+    taken = [("the cotangent", g), (x.name or f"input {slot}", x._array)]
+    _check(c, node.primitive.name, node.scope, "backward", taken)
+
+
+def _check(array: Any, name: str, made_in: scope | None, way: str, taken: Sequence[tuple[str, Any]]) -> None:
+    if (found := _first(array)) is None:
+        return
+    where = f"{name} in {made_in}" if made_in is not None else name
+    for what, values in taken:
+        if (given := _first(values)) is not None:
+            raise FloatingPointError(
+                f"{what} of {where}, of shape {np.shape(values)}, was given with {given} to the {way} pass: "
+                "mend the data or the weights, no operation inside detect_anomaly() made it"
+            )
+    sizes = ", ".join(f"{what} {np.shape(values)} {_range(values)}" for what, values in taken)
+    raise FloatingPointError(f"{where} made {found} in the {way} pass, of {sizes}")
 
 
 def what_counts(c: Any, primitive: p.Primitive, slot: int, operands: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -91,7 +88,3 @@ def _first(array: Any) -> str | None:
 def _range(array: Any) -> str:
     values = np.asarray(array)
     return f"between {values.min():.3g} and {values.max():.3g}" if values.size else "(empty)"
-
-
-def _where(made_in: scope | None) -> str:
-    return f" in {made_in}" if made_in is not None else ""

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import dis
 import sys
-from collections.abc import Iterator
 from contextvars import ContextVar
-from functools import cache
 from inspect import CO_GENERATOR
 from operator import index
-from types import CodeType, FrameType, TracebackType
+from types import FrameType, TracebackType
 from typing import Any, ClassVar, Self
 
 from .arguments import as_word
 
 
 class Block:
-    """What `scope` and `no_grad` share: a `with` block that holds in this thread (and asyncio task) alone.
+    """What `scope`, `no_grad` and `detect_anomaly` share: a `with` block that holds in this thread (and asyncio task).
 
-    Raises RuntimeError when one object is entered again before it was left, when blocks are left in another order than
-    the reverse of that in which they were entered, and round a `yield` of an ordinary generator: who takes the value
-    would be inside the block too. In a `@contextmanager` it belongs to the `with` statement that uses it.
+    Raises RuntimeError when one object is entered twice, when blocks are left in another order than the reverse of that
+    in which they were entered, and in an ordinary generator: who takes its values could be inside the block too. In a
+    `@contextmanager` it belongs to the `with` statement that uses it.
     """
 
     __slots__ = ("_before", "_entered")
 
     innermost: ClassVar[ContextVar[Any]]
-    once: ClassVar[bool] = False  # whether one object is for one `with` statement, which may be left since
 
     def __init__(self) -> None:
         self._entered = False
@@ -36,9 +32,11 @@ class Block:
     def __enter__(self) -> Self:
         if self._entered:
             raise RuntimeError(f"{self!r} was entered already: make a new {type(self).__name__}")
-        frame = sys._getframe(1)
-        if frame.f_code.co_flags & CO_GENERATOR or frame.f_globals is vars(contextlib):
-            _refuse_round_yield(frame, type(self).__name__)
+        if _in_generator(sys._getframe(1)):
+            raise RuntimeError(
+                f"with {type(self).__name__} in a generator could hold for what takes its values too: put it into a "
+                "function that the generator calls, or make a context manager with @contextlib.contextmanager"
+            )
         self._entered = True
         self._before = self.innermost.get()
         self.innermost.set(self)
@@ -51,34 +49,15 @@ class Block:
             raise RuntimeError(
                 f"this {type(self).__name__} block is left in another thread, or before one that was entered inside it"
             )
-        self._entered = self.once
         self.innermost.set(self._before)
 
 
-def _refuse_round_yield(frame: FrameType | None, name: str) -> None:
-    """Refuse a `with` statement whose body yields; what a context manager made of a generator is used for counts."""
+def _in_generator(frame: FrameType | None) -> bool:
+    """Whether a `with` statement stands in an ordinary generator; that of a context manager stands where it is used."""
     around = vars(contextlib)
     while frame and (frame.f_globals is around or (frame.f_back and frame.f_back.f_globals is around)):
         frame = frame.f_back
-    if frame and frame.f_code.co_flags & CO_GENERATOR and _yields_inside(frame.f_code, frame.f_lasti):
-        raise RuntimeError(
-            f"with {name} round a yield: what takes the value would be inside it too. Leave the block before each "
-            "yield, or make a context manager of the generator, with @contextlib.contextmanager"
-        )
-
-
-@cache
-def _yields_inside(code: CodeType, entered: int) -> bool:
-    """Whether the `with` statement that is entered by the instruction at an offset has a yield in its body."""
-    ranges = dis.Bytecode(code).exception_entries  # type: ignore[attr-defined]  # which typeshed lacks
-    after = min((e for e in ranges if e.start > entered), key=lambda e: e.start, default=None)
-
-    def handlers(at: int) -> Iterator[int]:  # of an error there, inside out: of each the handler round it
-        while entry := next((e for e in ranges if e.start <= at < e.end), None):
-            yield (at := entry.target)
-
-    yields = [i.offset for i in dis.get_instructions(code) if i.opname == "YIELD_VALUE"]
-    return after is not None and any(after.target in handlers(at) for at in yields)
+    return bool(frame and frame.f_code.co_flags & CO_GENERATOR)
 
 
 class scope(Block):
@@ -87,14 +66,12 @@ class scope(Block):
     Scopes nest. Each recorded operation keeps the innermost one; `path` reads from the outermost
     inwards. `step` is the time step, counted from 1.
 
-    Raises RuntimeError when one scope object is entered twice: its operations would move; TypeError for a name that
-    is no string, or a step that is no whole number.
+    Raises TypeError for a name that is no string, or a step that is no whole number; RuntimeError as `Block` does.
     """
 
     __slots__ = ("name", "step")
 
     innermost = ContextVar("innermost scope", default=None)
-    once = True
 
     def __init__(self, name: str, step: int | None = None) -> None:
         super().__init__()

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +29,6 @@ from .whole import Change, set_all
 
 _clock = itertools.count(1)
 _adding = free_in_forks(threading.Lock())  # threads may share leaves, and `+=` reads before it writes
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _operator(primitive: Primitive) -> Iterator[Callable[[Tensor, Any], Tensor]]:
@@ -255,35 +252,11 @@ def tensor(
 
 
 class no_grad(Block):
-    """Do not record inside: `with no_grad(): ...`, or `@no_grad()` on a function.
-
-    Holds for this thread (and this asyncio task) only: see `Block`.
-    """
+    """Do not record inside: `with no_grad(): ...`. Holds for this thread (and this asyncio task) only: see `Block`."""
 
     __slots__ = ()
 
     innermost = ContextVar("no_grad", default=None)
-
-    def __init__(self, function: None = None) -> None:
-        if function is not None:
-            raise TypeError("no_grad takes no function: decorate with @no_grad(), with its parentheses")
-        super().__init__()
-
-    def __call__(self, function: _Function) -> _Function:
-        """The function without recording. Raises TypeError for a generator, an async one, and what is no function."""
-        kinds = inspect.isclass, inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction
-        if not callable(function) or isinstance(function, staticmethod) or any(kind(function) for kind in kinds):
-            raise TypeError(
-                f"no_grad() wraps a function, got {function!r}: decorate the functions of a class, and write "
-                "`with no_grad():` inside a generator or an async function"
-            )
-
-        @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            with no_grad():
-                return function(*args, **kwargs)
-
-        return wrapper  # type: ignore[return-value]
 
 
 _NO_PARAMS: dict[str, Any] = {}

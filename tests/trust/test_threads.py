@@ -137,16 +137,19 @@ BLOCKS: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_a_generator_pulled_by_many_threads_in_turn(kind: str) -> None:
-    """As a loader is: its block, left before each yield, holds for nobody but itself, whoever pulls."""
+    """As a loader is: the block of a function that it calls holds for nobody else, whoever pulls."""
     taking = threading.Lock()
+
+    def load() -> None:
+        with BLOCKS[kind]() as block:
+            time.sleep(1e-5)
+            assert type(block).innermost.get() is block
 
     def batches() -> Iterator[float]:
         k = 0.0
         while True:
-            with BLOCKS[kind]() as block:
-                time.sleep(1e-5)
-                assert type(block).innermost.get() is block
-                k += 1
+            load()
+            k += 1
             yield k
 
     source = batches()
