@@ -110,7 +110,11 @@ class Cell(Module):
 
         Raises ValueError for a shape and TypeError for a dtype that does not fit, given or computed.
         """
-        x = self._input(x)
+        x = given(self, x, "x")
+        if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
+            raise ValueError(
+                f"{self!r} takes x of shape (batch, {self.input_size}) or ({self.input_size},), got {describe(x)}"
+            )
         before = tuple(
             _recorded(self._state(s, name, x.shape), f"{name}0")
             for s, name in zip(self.given_states(state), self.states, strict=True)
@@ -133,7 +137,7 @@ class Cell(Module):
             return (state,)
         if not isinstance(state, (tuple, list)) or len(state) != len(self.states):
             names, what = ", ".join(self.states), {1: "one Tensor", 2: "a pair"}.get(len(self.states), "a tuple")
-            raise TypeError(f"the state of {self._label} is {what} ({names}), got {type(state).__name__}")
+            raise TypeError(f"the state of {self!r} is {what} ({names}), got {type(state).__name__}")
         return state
 
     def _check_results(self, values: Any, before: tuple[Tensor, ...]) -> None:
@@ -153,32 +157,15 @@ class Cell(Module):
                     f"{old.shape} {old.dtype}, got {new.shape} {new.dtype}"
                 )
 
-    def _input(self, x: Any) -> Tensor:
-        x = given(x, self.dtype, "x")
-        if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
-            raise ValueError(
-                f"{self._label} takes x of shape (batch, {self.input_size}) or ({self.input_size},), got {describe(x)}"
-            )
-        return self._checked(x)
-
-    def _state(self, s: Any, name: str, x_shape: tuple[int, ...]) -> Tensor:
+    def _state(self, s: Any, name: str, x_shape: tuple[int, ...]) -> Any:
         shape = (*x_shape[:-1], self.hidden_size)
-        s = given(np.zeros(shape, self.dtype) if s is None else s, self.dtype, f"{name}0")
+        s = given(self, np.zeros(shape, self.dtype) if s is None else s, f"{name}0")
         if s.shape != shape:
             raise ValueError(
-                f"{self._label} takes {name} of shape {shape} beside x of shape {x_shape}, got {describe(s)}: "
+                f"{self!r} takes {name} of shape {shape} beside x of shape {x_shape}, got {describe(s)}: "
                 "a state is not broadcast, give every sequence of the batch its own"
             )
-        return self._checked(s)
-
-    def _checked(self, x: Tensor, label: str | None = None) -> Tensor:
-        if x.dtype != self.dtype:
-            other = f" or build it with dtype=np.{x.dtype}" if x.dtype.kind == "f" else ""
-            raise TypeError(
-                f"{label or self._label} computes in {self.dtype}, got {describe(x)} in {x.dtype}: convert it with "
-                f".astype(np.{self.dtype}){other}"
-            )
-        return x
+        return s
 
     def _scope(self, x: Tensor, before: tuple[Tensor, ...]) -> StepScope:
         """The scope of this step: numbered one on from the step that made the state, unless the user numbers."""
@@ -188,13 +175,9 @@ class Cell(Module):
             step = 1 + (made.step or 0 if made is not None and made.name == name else 0)
         return StepScope(name, step, self.states, x, before)
 
-    @property
-    def _label(self) -> str:
-        return f"{type(self).__name__}({self.input_size}, {self.hidden_size})"
-
     def __repr__(self) -> str:
         count = sum(p.size for p in self.parameters())
-        return f"{self._label[:-1]}, {count} parameters, {self.dtype})"
+        return f"{type(self).__name__}({self.input_size}, {self.hidden_size}, {count} parameters, {self.dtype})"
 
 
 def _recorded(before: Tensor, name: str) -> Tensor:
@@ -214,13 +197,5 @@ class Step(Shown):
 @cache
 def step_type(name: str, fields: tuple[str, ...]) -> Any:
     """The named tuple of a step: one type for all steps of a cell."""
-
-    class Named(Step, namedtuple(name, fields)):  # type: ignore[misc]
-        __slots__ = ()
-        __doc__ = f"""Every value of one step: {", ".join(fields)}.
-
-        Tensors of shape (batch, hidden) or (hidden,); None for a value that the cell does without.
-        """
-
-    Named.__name__ = Named.__qualname__ = name
-    return Named
+    doc = f"Every value of one step: {', '.join(fields)}. None for one that the cell does without."
+    return type(name, (Step, namedtuple(name, fields)), {"__slots__": (), "__doc__": doc})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import numpy.typing as npt
 
@@ -113,18 +111,24 @@ class LSTMCell(Cell):
         self.gates = tuple(k for k in GATES if forget_gate or k != "f")
         hidden, dtype, generator = self.hidden_size, self.dtype, np.random.default_rng(rng)
         for k in self.gates:
-            for layer in range(1, self.gate_layers + 1):
-                rows = hidden + self.input_size if layer == 1 else hidden
-                setattr(self, _name("W", k, layer), Parameter(uniform((rows, hidden), generator), dtype=dtype))
-                setattr(self, _name("b", k, layer), Parameter(np.zeros(hidden), dtype=dtype) if bias else None)
+            for layer in self._layers:
+                rows = hidden if layer else hidden + self.input_size
+                setattr(self, f"W_{k}{layer}", Parameter(uniform((rows, hidden), generator), dtype=dtype))
+                setattr(self, f"b_{k}{layer}", Parameter(np.zeros(hidden), dtype=dtype) if bias else None)
             if self.peephole and k != "g":
                 setattr(self, f"p_{k}", Parameter(uniform((hidden,), generator), dtype=dtype))
+        last = self._layers[-1]
         if T_max is not None:  # init="chrono"
             b_f = chrono(hidden, T_max, generator)
-            getattr(self, _name("b", "f", self.gate_layers)).assign(b_f)
-            getattr(self, _name("b", "i", self.gate_layers)).assign(-b_f)
+            getattr(self, f"b_f{last}").assign(b_f)
+            getattr(self, f"b_i{last}").assign(-b_f)
         elif bias and forget_gate:
-            getattr(self, _name("b", "f", self.gate_layers)).assign(np.full(hidden, forget_bias))
+            getattr(self, f"b_f{last}").assign(np.full(hidden, forget_bias))
+
+    @property
+    def _layers(self) -> list[int | str]:
+        """What is written behind the names of each layer of a gate: W_f, W_f2, W_f3."""
+        return ["", *range(2, self.gate_layers + 1)]
 
     def equations(self, x: Tensor, h: Tensor, c: Tensor) -> dict[str, Tensor | None]:  # type: ignore[override]
         """The gates f (None without a forget gate), i, g, o and the states c, h."""
@@ -139,19 +143,14 @@ class LSTMCell(Cell):
     def _gate(self, k: str, z: Tensor, c: Tensor) -> Tensor:
         with scope(GATES[k]):
             a = z
-            for layer in range(1, self.gate_layers + 1):
-                a = (a if layer == 1 else tanh(a)) @ getattr(self, _name("W", k, layer))
-                b = getattr(self, _name("b", k, layer))
+            for layer in self._layers:
+                a = (tanh(a) if layer else a) @ getattr(self, f"W_{k}{layer}")
+                b = getattr(self, f"b_{k}{layer}")
                 if b is not None:
                     a = a + b
             if self.peephole and k != "g":
                 a = a + c * getattr(self, f"p_{k}")
             return tanh(a) if k == "g" else sigmoid(a)  # type: ignore[no-any-return]
-
-
-@cache
-def _name(letter: str, gate: str, layer: int) -> str:
-    return f"{letter}_{gate}" + (str(layer) if layer > 1 else "")
 
 
 def _check_options(bias: bool, forget_gate: bool, init: str, T_max: int | None) -> None:

@@ -16,7 +16,7 @@ from ..scope import scope
 from ..tensor import Tensor
 from .cells import LSTMCell, RNNCell
 from .module import Module, given
-from .scan import Lengths, lengths_of, scan
+from .scan import Lengths, lengths_of, scan, sequences
 
 
 class OverTime(Module):
@@ -70,7 +70,10 @@ class OverTime(Module):
         With `lengths`, one for each sequence of the batch, steps beyond them do not count: out is 0 there, the last
         states are those of each sequence's own last step, and the reverse direction starts there.
         """
-        xs = self._sequences(given(xs, self.dtype))
+        xs = sequences(self, xs, "batch, T" if self.batch_first else "T, batch")
+        swapped = self.batch_first and xs.ndim == 3
+        if swapped:
+            xs = xs.transpose(1, 0, 2)
         T, *batch, _ = xs.shape
         ends = lengths_of(lengths, T, batch)
         names = self.cells[0].states
@@ -89,7 +92,7 @@ class OverTime(Module):
                     lasts.append([last] if len(names) == 1 else last)
             xs = outs[0] if len(outs) == 1 else f.concat(outs, axis=-1)
         together = [f.stack(s) for s in zip(*lasts, strict=True)]
-        if self.batch_first and batch:
+        if swapped:
             xs = xs.transpose(1, 0, 2)
         return xs, (together[0] if len(names) == 1 else tuple(together))
 
@@ -97,35 +100,20 @@ class OverTime(Module):
         layer, direction = divmod(k, self.directions)
         return f"layer {layer + 1}" + (" reverse" if direction else "")
 
-    def _sequences(self, xs: Tensor) -> Tensor:
-        """xs as (T, batch, input), or (T, input) for one sequence."""
-        if xs.ndim not in (2, 3) or xs.shape[-1] != self.input_size or 0 in xs.shape:
-            axes = f"(batch, T, {self.input_size})" if self.batch_first else f"(T, batch, {self.input_size})"
-            raise ValueError(
-                f"{self._label} takes xs of shape {axes} or (T, {self.input_size}), T and batch at least 1, "
-                f"got {describe(xs)}"
-            )
-        self.cells[0]._checked(xs, self._label)
-        return xs.transpose(1, 0, 2) if self.batch_first and xs.ndim == 3 else xs
-
     def _states(self, state: Any, name: str, batch: Sequence[int]) -> list[Any]:
         """A state (layers * directions, *batch, hidden) cut into those of the cells."""
         if state is None:
             return [None] * len(self.cells)
-        state = given(state, self.dtype)
+        state = given(self, state)
         shape = (len(self.cells), *batch, self.hidden_size)
         if state.shape != shape:
-            raise ValueError(f"{self._label} takes {name} of shape {shape}, got {describe(state)}")
-        return list(self.cells[0]._checked(state, self._label))
-
-    @property
-    def _label(self) -> str:
-        return f"{type(self).__name__}({self.input_size}, {self.hidden_size})"
+            raise ValueError(f"{self!r} takes {name} of shape {shape}, got {describe(state)}")
+        return list(state)
 
     def __repr__(self) -> str:
-        count = sum(p.size for p in self.parameters())
-        both = ", bidirectional" if self.bidirectional else ""
-        return f"{self._label[:-1]}, num_layers={self.num_layers}{both}, {count} parameters, {self.dtype})"
+        layers = f"num_layers={self.num_layers}{', bidirectional' if self.bidirectional else ''}"
+        sizes, count = f"{self.input_size}, {self.hidden_size}", sum(p.size for p in self.parameters())
+        return f"{type(self).__name__}({sizes}, {layers}, {count} parameters, {self.dtype})"
 
 
 class RNN(OverTime):

@@ -39,15 +39,10 @@ class Linear(Module):
 
     def __call__(self, x: Any) -> Tensor:
         """x @ W + b over the last axis of x."""
-        x = given(x, self.dtype)
+        x = given(self, x)
         if x.ndim < 1 or x.shape[-1] != self.in_features:
             raise ValueError(f"{self!r} takes x of shape (..., {self.in_features}), got {describe(x)}")
-        if x.dtype != self.dtype:
-            fix = f"build it with dtype={str(x.dtype)!r}, or convert with .astype"
-            raise TypeError(f"{self!r} computes in {self.dtype}, got {describe(x)} in {x.dtype}: {fix}")
-        rows: Tensor = (
-            x if x.ndim <= 2 else x.reshape(-1, self.in_features)
-        )  # one product, not one for each leading index
+        rows = x if x.ndim <= 2 else x.reshape(-1, self.in_features)  # one product, not one for each leading index
         y: Tensor = rows @ self.W
         if self.b is not None:
             y = y + self.b

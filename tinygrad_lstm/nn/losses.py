@@ -15,8 +15,7 @@ from .. import functions as f
 from ..arguments import as_whole
 from ..messages import describe
 from ..primitives import put, softplus, where
-from ..tensor import Tensor
-from .module import given
+from ..tensor import Tensor, tensor
 
 _or_inf = np.errstate(over="ignore")
 
@@ -89,19 +88,14 @@ def _weighed(weight: Tensor, x: Tensor) -> Tensor:
 
 
 def _reduced(losses: Tensor, reduction: str) -> Tensor:
-    match reduction:
-        case "mean":
-            return losses.mean()
-        case "sum":
-            return losses.sum()
-        case "none":
-            return losses
-    raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    return losses if reduction == "none" else getattr(losses, reduction)()
 
 
 def _beside(output: Tensor, target: Any) -> Tensor:
     """The target in the output's dtype. Its shape must be the output's: broadcasting would hide a missing axis."""
-    wanted = given(target, output.dtype)
+    wanted = target if isinstance(target, Tensor) else tensor(target, dtype=output.dtype)
     if wanted.shape != output.shape:
         raise ValueError(f"the target of {describe(output)} must have its shape, got {wanted.shape}")
     return wanted if wanted.dtype == output.dtype else wanted.astype(output.dtype)

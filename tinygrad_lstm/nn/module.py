@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import real_array
+from ..messages import describe
 from ..shown import Shown
 from ..tensor import Tensor, tensor
 
@@ -76,9 +77,8 @@ class Module(Shown):
 
     def zero_grad(self) -> None:
         """Forget the gradients: `.grad` of every parameter becomes None."""
-        for _, found in self._walk("", set()):
-            if isinstance(found, Parameter):
-                found.grad = None
+        for parameter in self.parameters():
+            parameter.grad = None
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
         """The values of every parameter by name, as C-contiguous copies."""
@@ -111,14 +111,22 @@ def _call(found: Module | Parameter, path: str) -> None:
         found.name = found._path = path
 
 
-def given(x: Any, dtype: npt.DTypeLike, name: str | None = None) -> Tensor:
-    """What a layer was given as a Tensor: an array keeps its dtype, in native byte order; a list takes `dtype`.
+def given(taker: Any, x: Any, name: str | None = None) -> Any:
+    """What a module was given as a Tensor of its dtype; what is no Tensor yet is called `name`.
 
-    What is no Tensor yet is called `name`.
+    Raises TypeError for an array or a Tensor of another dtype; byte order does not matter.
     """
     if isinstance(x, np.ndarray):
         x = x.astype(x.dtype.newbyteorder("="), copy=False)
-    return x if isinstance(x, Tensor) else tensor(x, name=name, dtype=None if hasattr(x, "dtype") else dtype)
+    if not isinstance(x, Tensor):
+        x = tensor(x, name=name, dtype=None if hasattr(x, "dtype") else taker.dtype)
+    if x.dtype != taker.dtype:
+        other = f" or build it with dtype=np.{x.dtype}" if x.dtype.kind == "f" else ""
+        raise TypeError(
+            f"{taker!r} computes in {taker.dtype}, got {describe(x)} in {x.dtype}: convert it with "
+            f".astype(np.{taker.dtype}){other}"
+        )
+    return x
 
 
 _PLAIN = {int, float, bool, str, type(None)}  # passed over at once: a list of numbers may be long
@@ -134,9 +142,5 @@ def _held(prefix: str, within: Any, around: frozenset[int] = frozenset()) -> Ite
             yield name, item
         elif isinstance(item, (list, tuple, deque, Mapping)):
             yield from _held(name, item, around | {id(item)})
-        elif isinstance(item, (Set, ValuesView)) or (isinstance(item, np.ndarray) and item.dtype == object):
-            for _, held in _held(name, item.flat if isinstance(item, np.ndarray) else item, around | {id(item)}):
-                raise TypeError(
-                    f"{name} is a {type(item).__name__} with a {type(held).__name__} in it, which has no name there: "
-                    "use a list or a dict"
-                )
+        elif isinstance(item, (Set, ValuesView)) and any(_held(name, item)):
+            raise TypeError(f"{name} is a {type(item).__name__} of what has no name there: use a list or a dict")

@@ -46,13 +46,7 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
 
     Raises ValueError for a shape, TypeError for a dtype that does not fit.
     """
-    xs = given(xs, cell.dtype)
-    if xs.ndim not in (2, 3) or xs.shape[-1] != cell.input_size or 0 in xs.shape:
-        raise ValueError(
-            f"{cell._label} runs along xs of shape (T, batch, {cell.input_size}) or (T, {cell.input_size}), T and "
-            f"batch at least 1, got {describe(xs)}"
-        )
-    cell._checked(xs)
+    xs = sequences(cell, xs)
     before = [cell._state(s, name, xs.shape[1:]) for s, name in zip(cell.given_states(state), cell.states, strict=True)]
     ends, alone = lengths_of(lengths, len(xs), xs.shape[1:-1]), xs.ndim == 2
     if alone:
@@ -72,6 +66,15 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
     if alone:
         hs, last = hs.reshape(len(hs), -1), [s.reshape(-1) for s in last]
     return hs, (last[0] if len(last) == 1 else tuple(last))
+
+
+def sequences(taker: Any, xs: Any, axes: str = "T, batch") -> Any:
+    """What a cell or a layer was given as sequences. Raises ValueError for a shape that does not fit."""
+    xs, n = given(taker, xs), taker.input_size
+    if xs.ndim not in (2, 3) or xs.shape[-1] != n or 0 in xs.shape:
+        shapes = f"({axes}, {n}) or (T, {n}), T and batch at least 1"
+        raise ValueError(f"{taker!r} runs along xs of shape {shapes}, got {describe(xs)}")
+    return xs
 
 
 def lengths_of(given: Any, T: int, batch: Sequence[int]) -> Lengths:
