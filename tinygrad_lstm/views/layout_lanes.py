@@ -96,7 +96,7 @@ class _Drawing:
         margin = 16.0 if self.few else 8.0
         room = (WIDTH - 2 * PAD - self.side * (len(elements) + 1)) / len(elements) - margin
         self.pitch = min(44.0, room / (lanes.width - 1))
-        if self.pitch < (_PITCH if self.few else 7.5):
+        if self.pitch < (_PITCH if self.few else 7.1):
             raise NoLanes("the columns would be too narrow")
         self.inner = self.pitch * (lanes.width - 1) + margin
         self.inset = margin / 2
