@@ -64,16 +64,10 @@ def test_a_cell_with_states_of_other_names(tmp_path: Path, capsys: pytest.Captur
         "    def equations(self, x, a, b, s):\n        return {'a': 0.5 * a + x, 'b': tl.tanh(b) * s, 's': s + a}\n"
     )
     spec = f"{file}:Three"
-    for state in (
-        ["--state", "s=1,2", "--state", "a=3", "4"],
-        ["--state", "s=1,2", "a=3", "4"],
-        ["--state", "a =", "3,4", "s = 1 2"],
-    ):
-        text = page_of(capsys, "--cell", spec, *state, "--x", "1", "2", "--only", "b")
+    for state in (["--state", "s=1,2", "a=3,4"], ["--state", "a=(3,4)", "s=1 2"]):
+        text = page_of(capsys, "--cell", spec, *state, "--x", "1,2", "--only", "b")
         assert re.search(r"^   s_prev +1 +2$", text, re.MULTILINE)
         assert re.search(r"^   b_prev +0\.400 +0\.500$", text, re.MULTILINE)
-    with pytest.raises(UserError, match="--state 1,2: write NAME=NUMBERS, such as"):
-        walk.run(options("--cell", spec, "--state", "1,2"))
     assert "0.5 * a_prev + x" in page_of(capsys, "--cell", spec, "--x", "1,2,3", "--only", "a")
     with pytest.raises(UserError, match=r"has no state h, only a, b, s"):
         walk.run(options("--cell", spec, "--h", "1,2", "--x", "1,2"))
@@ -95,13 +89,10 @@ def test_sizes_follow_from_the_vectors(
     assert f"hidden size {sizes[0]}, input size {sizes[1]}," in page_of(capsys, *argv)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [["1,-2,3"], ["1 -2 3"], ["(1,-2,3)"], ["1", "-2", "3"], ["[1,", "-2,", "3]"], ["1", ",", "-2", ",3,"]],
-)  # fmt: skip
-def test_vectors_are_understood_with_spaces(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+@pytest.mark.parametrize("text", ["1,-2,3", "1 -2 3", "(1, -2, 3)"])
+def test_vectors_are_understood_with_spaces(capsys: pytest.CaptureFixture[str], text: str) -> None:
     vector = np.array([1.0, -2.0, 3.0])
-    assert page_of(capsys, "--h", *words, "--c", *words) == expected(LSTMCell(4, 3), state=(vector, vector))
+    assert page_of(capsys, "--h", text, "--c", text) == expected(LSTMCell(4, 3), state=(vector, vector))
 
 
 def test_the_biases_show_a_cell_state_that_is_kept_exactly(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,12 +110,8 @@ def test_the_biases_show_a_cell_state_that_is_kept_exactly(capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["--h", "1,2", "--c", "1,2,3"], "--c has 3 numbers, but the cell takes 2"),
-        (["--h", ""], "1 to 256 numbers, not input size 4 and hidden size 0"),
-        (["--c", "1,two,3"], "--c: could not convert string to float: 'two': write numbers such as 0.1,-0.2,0.3"),
+        (["--h", "1,2", "--c", "1,2,3"], r"takes c of shape \(1, 2\) .*, got tensor 'c' of shape \(1, 3\)"),
         (["--c", "1,nan,2"], "finite numbers, c holds NaN or infinity"),
-        (["--x", "x" * 1000], "--x: could not convert string to float"),
-        (["--h", "1," * 1000], "1 to 256 numbers, not input size 4 and hidden size 1000"),
         (["--only", "nothing"], "no section is called 'nothing'"),
         (["--cell", "gru"], "no cell is called 'gru': one of your own is written FILE.py:NAME"),
         (["--cell", "rnn", "--forget-bias", "2"], "rnn has no bias b_f that could be 2"),
@@ -142,11 +129,23 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], argv: list[st
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("argv", [["--forget-bias", "nan"], ["--input-bias", "1e9"], ["--seed", "-1"], ["--x"]])
-def test_what_the_parser_refuses(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--forget-bias", "nan"], ""),
+        (["--input-bias", "1e9"], ""),
+        (["--seed", "-1"], ""),
+        (["--x"], "expected one argument"),
+        (["--h", ""], "expected 1 to 256 numbers, such as 0.1,-0.2,0.3, got ''"),
+        (["--h", "1," * 1000], "expected 1 to 256 numbers"),
+        (["--c", "1,two,3"], "got '1,two,3'"),
+        (["--state", "1,2"], "expected 1 to 256 numbers, such as 0.1,-0.2,0.3, got ''"),
+    ],
+)
+def test_what_the_parser_refuses(argv: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         options(*argv)
-    assert argv[0] in capsys.readouterr().err
+    assert re.search(rf"error: argument {argv[0]}: .*{re.escape(says)}", capsys.readouterr().err)
 
 
 def test_a_cell_that_cannot_be_read_says_why(tmp_path: Path) -> None:

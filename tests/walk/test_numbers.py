@@ -47,13 +47,34 @@ def check_values(n: Numbers) -> None:
         np.testing.assert_allclose(n.vector(v), again[name].numpy().reshape(-1), rtol=1e-12, atol=1e-14, err_msg=name)
 
 
+def written_with(n: Numbers, value: Value) -> list[Value]:
+    """The operations that a value is written with, where a sum of products is one value."""
+    found: dict[Value, None] = {}
+    inside = set(n.within(value))
+
+    def visit(v: Value) -> None:
+        if v in inside and v.op != "affine" and v not in found:
+            for i in v.inputs:
+                visit(i)
+            found[v] = None
+
+    visit(value)
+    return [*found]
+
+
+def leaves_of(n: Numbers, value: Value) -> list[Value]:
+    """What the equation of a value reads."""
+    between = written_with(n, value)
+    return list(dict.fromkeys(i for v in between for i in v.inputs if i not in set(between)))
+
+
 def check_partials(n: Numbers) -> None:
     """Every local derivative is what autodiff gives where all else that the equation reads is held."""
     known = tensors(n)
     for name, v in n.named.items():
         if v.fixed or v not in known:
             continue
-        leaves = [i for i in n.inputs(v) if i not in set(n.between(v)) and i in known]
+        leaves = [i for i in leaves_of(n, v) if i in known]
         partials = n.partials(v)
         assert set(partials) <= set(leaves)
         (output, *_) = known[v]
@@ -74,8 +95,8 @@ def check_partials(n: Numbers) -> None:
 def check_written(n: Numbers) -> None:
     """The equation of each value, computed as it is written, gives the value; its differences the local derivatives."""
     for name, v in n.named.items():
-        between = n.between(v)
-        arrays = {i: n.step.array(i).astype(np.float64) for i in n.inputs(v) if i not in set(between)}
+        between = written_with(n, v)
+        arrays = {i: n.step.array(i).astype(np.float64) for i in leaves_of(n, v)}
 
         def written(moved: Value | None = None, by: float = 0.0, v=v, between=between, arrays=arrays) -> Any:  # type: ignore[no-untyped-def]
             found = {i: a + by if i is moved else a for i, a in arrays.items()}
@@ -141,7 +162,7 @@ def test_every_number_is_that_of_the_textbooks_equations(cell: LSTMCell, by_hand
     n, expected = Numbers(cell, X, (H, C)), by_hand(cell, H, C, X)
     found: dict[str, Any] = {k: n.vector(n.named[k]) for k in "figoch"}
     for k in "figo":
-        (total,) = n.sums(n.named[k])
+        (total,) = (v for v in n.within(n.named[k]) if v.op == "affine")
         (local,) = n.partials(n.named[k]).values()
         found |= {f"a_{k}": n.vector(total), f"slope_{k}": n.vector(local)}
     found |= {f"d{a}_d{b}": n.derivative(a, b) for a in "hc" for b in "hc"}

@@ -2,17 +2,17 @@
 
 examples:
   tinygrad-lstm walk
-  tinygrad-lstm walk --h 0.1, 0.2, 0.3 --c 4 5 6 --x 1 0 0 0 --notation gamma
+  tinygrad-lstm walk --h 0.1,0.2,0.3 --c 4,5,6 --x 1,0,0,0 --notation gamma
   tinygrad-lstm walk --forget-bias 800 --input-bias -800 --only direct
   tinygrad-lstm walk --cell rnn --only gates
   tinygrad-lstm walk --cell my_cells.py:GRUCell --state h=0.1,0.2
   tinygrad-lstm walk --seed 3 --notation separate
   tinygrad-lstm walk --json
 
-notations of the LSTM; other cells are written as their equations are:
-  gates      f_t, i_t, C~_t, o_t, C_t, h_t         W · [h, x] + b
-  gamma      Γ_f, Γ_u, c~<t>, Γ_o, c<t>, a<t>      W · [a, x] + b; Γ_u is the input gate
-  separate   f_t, i_t, g_t, o_t, c_t, s_t          W s + U x + b
+notations of the LSTM, with a line on how W relates; other cells are written as their equations are:
+  gates      f_t, i_t, C~_t, o_t, C_t, h_t
+  gamma      Γ_f, Γ_u, c~<t>, Γ_o, c<t>, a<t>; Γ_u is the input gate
+  separate   f_t, i_t, g_t, o_t, c_t, s_t
 
 --json:
   before     x and the states before the step
@@ -36,7 +36,7 @@ from ..kinds import KINDS, make_cell
 from ..nn import LSTMCell, NotCompiled
 from ..walk import NOTATIONS, Numbers, document, page
 from . import own_cell
-from .common import add_seed, bias
+from .common import add_seed, bias, told
 from .errors import UserError
 from .terminal import safe
 
@@ -45,59 +45,61 @@ LARGEST = 256  # numbers in a vector: the weights of a larger cell are no longer
 USUAL = ((1.0, 0.0, -1.0, 0.5), (0.1, -0.2, 0.3), (0.4, 0.5, 0.6))
 
 
+def vector(text: str) -> Any:
+    """An argument's type: numbers with commas or spaces between, in brackets or without."""
+    try:
+        found = [float(word) for word in re.sub(r"[][(),]", " ", text).split()]
+    except ValueError:
+        found = []
+    if not 1 <= len(found) <= LARGEST:
+        raise argparse.ArgumentTypeError(f"expected 1 to {LARGEST} numbers, such as 0.1,-0.2,0.3, got {text!r:.60}")
+    return np.array(found)
+
+
+def state(text: str) -> tuple[str, Any]:
+    """An argument's type: NAME=NUMBERS."""
+    name, _, numbers = text.partition("=")
+    return name, vector(numbers)
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `tinygrad-lstm walk`."""
+    add = parser.add_argument
     # By default argparse takes -0.1,0.2 for an option, because only a single number may be negative.
     parser._negative_number_matcher = re.compile(r"-[.\d]")
-    parser.add_argument("--cell", default="lstm", help=f"{', '.join(KINDS)} or FILE.py:NAME (default: lstm)")
+    add("--cell", default="lstm", help=f"{', '.join(KINDS)} or FILE.py:NAME (default: lstm)")
     for name, what in {"x": "input of the step", "h": "hidden state before it", "c": "cell state before it"}.items():
-        parser.add_argument(f"--{name}", nargs="+", metavar="NUMBER", help=f"{what}, such as 0.1,-0.2,0.3")
-    parser.add_argument("--state", nargs="+", action="extend", help="any states before the step, as h=0.1,0.2 c=3,4")
-    parser.add_argument("--notation", choices=NOTATIONS, help="how to write an LSTM (default: gates)")
-    parser.add_argument("--only", metavar="SECTION", help="one section: its number, or a name such as gates, f, direct")
-    parser.add_argument("--forget-bias", type=bias, metavar="B", help="all of b_f (default: 1)")
-    parser.add_argument("--input-bias", type=bias, metavar="B", help="all of b_i (default: 0)")
+        add(f"--{name}", type=vector, metavar="NUMBERS", help=f"{what}, such as 0.1,-0.2,0.3")
+    add("--state", type=state, nargs="+", default=[], metavar="NAME=NUMBERS", help="any states before the step")
+    add("--notation", choices=NOTATIONS, help="how to write an LSTM (default: gates)")
+    add("--only", metavar="SECTION", help="one section: its number, or a name such as gates, f, direct")
+    add("--forget-bias", type=bias, metavar="B", help="all of b_f (default: 1)")
+    add("--input-bias", type=bias, metavar="B", help="all of b_i (default: 0)")
     add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print the page. Raises UserError for vectors, options, a cell or a file that do not fit."""
-    before, *states = re.split(r"(\w+) *=", " ".join(args.state or ()))
-    if before.strip():
-        raise UserError(f"--state {before.strip()}: write NAME=NUMBERS, such as h=0.1,-0.2,0.3")
-    texts = {name: " ".join(words) for name, words in (("x", args.x), ("h", args.h), ("c", args.c)) if words}
-    texts |= dict(zip(states[::2], states[1::2], strict=True))
-    given = {name: _vector(name, text) for name, text in texts.items()}
-    inputs, hidden = len(given.get("x", USUAL[0])), len(next((given[k] for k in given if k != "x"), USUAL[1]))
-    try:
-        if not (1 <= inputs <= LARGEST and 1 <= hidden <= LARGEST):
-            raise ValueError(f"a walk shows 1 to {LARGEST} numbers, not input size {inputs} and hidden size {hidden}")
-        make = make_cell if args.cell in KINDS else own_cell.make
-        cell = make(args.cell, inputs, hidden, seed=args.seed)
-        parameters = dict(cell.named_parameters())
-        for name, value in {"b_f": args.forget_bias, "b_i": args.input_bias}.items():
-            if value is not None and name not in parameters:
-                raise UserError(f"{args.cell} has no bias {name} that could be {value:g}")
-            if value is not None:
-                parameters[name].assign(np.full_like(parameters[name].numpy(), value))
-        if unknown := given.keys() - {"x", *cell.states}:
-            raise UserError(f"{args.cell} has no state {', '.join(sorted(unknown))}, only {', '.join(cell.states)}")
-        for k, name in enumerate(("x", *cell.states)):
-            size = cell.hidden_size if k else cell.input_size
-            if len(given.setdefault(name, np.resize(USUAL[k and 2 - k % 2], size))) != size:
-                raise UserError(f"--{name} has {len(given[name])} numbers, but the cell takes {size}")
-        numbers = Numbers(cell, given["x"], tuple(given[s] for s in cell.states))
+    given = {name: v for name, v in (("h", args.h), ("c", args.c), *args.state) if v is not None}
+    x = np.array(USUAL[0]) if args.x is None else args.x
+    hidden = len(next(iter(given.values()), USUAL[1]))
+    make = make_cell if args.cell in KINDS else own_cell.make
+    cell = make(args.cell, len(x), hidden, seed=args.seed)
+    parameters = dict(cell.named_parameters())
+    for name, value in {"b_f": args.forget_bias, "b_i": args.input_bias}.items():
+        if value is not None and name not in parameters:
+            raise UserError(f"{args.cell} has no bias {name} that could be {value:g}")
+        if value is not None:
+            parameters[name].assign(np.full_like(parameters[name].numpy(), value))
+    if unknown := given.keys() - {*cell.states}:
+        raise UserError(f"{args.cell} has no state {', '.join(sorted(unknown))}, only {', '.join(cell.states)}")
+    before = (given.get(name, np.resize(USUAL[1 + k % 2], hidden)) for k, name in enumerate(cell.states))
+    with told():
+        try:
+            numbers = Numbers(cell, x, tuple(before))
+        except NotCompiled as error:
+            raise UserError(f"no walk: {error}") from error
         notation = args.notation or ("gates" if type(cell) is LSTMCell else None)
         text = page(numbers, notation, f"weights from seed {args.seed}", args.only)
-        print("\n".join(map(safe, text.split("\n"))))
-        return document(numbers)
-    except (ValueError, NotCompiled) as error:
-        raise UserError(str(error) if isinstance(error, ValueError) else f"no walk: {error}") from error
-
-
-def _vector(name: str, text: str) -> Any:
-    """The numbers of an option, with commas or spaces between, in brackets or without."""
-    try:
-        return np.array([float(word) for word in re.sub(r"[][(),]", " ", text).split()])
-    except ValueError as error:
-        raise UserError(f"--{name}: {str(error)[:80]}: write numbers such as 0.1,-0.2,0.3") from error
+    print("\n".join(map(safe, text.split("\n"))))
+    return document(numbers)

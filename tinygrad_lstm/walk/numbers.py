@@ -47,43 +47,28 @@ class Numbers:
         for v, a in step.arrays.items():
             if not np.isfinite(a).all():
                 raise ValueError(f"a walk shows finite numbers, {v.name or 'a value'} holds NaN or infinity")
-        order = {v: k for k, v in enumerate((*step.fixed, *step.computed))}
-        known = [(name, v) for name, v in step.named.items() if v in order or v.op in ("state", "x")]
-        self.named = dict(sorted(known, key=lambda item: order.get(item[1], len(order))))
+        names = [line.split(" = ")[0] for line in self.anatomy.equations]
+        self.named = {name: step.named[name] for name in names}
 
     def vector(self, value: Value, width: int | None = None) -> Array:
         """The numbers of a value, repeated to the width where it is one number."""
         with np.errstate(all="ignore"):
             return np.broadcast_to(np.ravel(self.step.array(value)), width or value.width)
 
-    def between(self, value: Value) -> list[Value]:
-        """The operations without a name that a value is written with, inputs first, and at last the value itself."""
-        found: dict[Value, None] = {}
-        stack, named = [(value, False)], set(self.named.values()) - {value}
-        while stack:
-            v, ready = stack.pop()
-            if ready:
-                found[v] = None
-            elif v not in found and v not in named and not v.fixed and v.inputs and v.op != "affine":
-                stack += [(v, True), *((i, False) for i in reversed(v.inputs))]
-        return list(found)
-
-    def sums(self, value: Value) -> list[Value]:
-        """The sums of products and biases without a name of their own in the equation of a value, or the value, one."""
-        if value.op == "affine":
-            return [value]
-        named = set(self.named.values())
-        return [i for i in self.inputs(value) if i.op == "affine" and i not in named]
-
-    def inputs(self, value: Value) -> list[Value]:
-        """What the operations of `between` take, in order."""
-        return list(dict.fromkeys(i for v in self.between(value) for i in v.inputs))
+    def within(self, value: Value) -> list[Value]:
+        """The operations without a name that a value is computed from, inputs first, and at last the value itself."""
+        named = {*self.named.values()} - {value}
+        return [v for v in self.step.made_of([value], named) if v.inputs]
 
     def partials(self, value: Value) -> dict[Value, Value]:
-        """The local derivative of a value by each value that it is written with, an expression, where it is not 0."""
-        found = self.step.derivatives(value, self.between(value))
-        taken = [i for i in self.inputs(value) if i in found and (not i.fixed or i.trained)]
-        return {i: found[i] for i in taken if found[i].number != 0}
+        """The local derivative of a value by each that its equation reads, an expression, where it is not 0.
+
+        A sum of products is read as one value.
+        """
+        through = [v for v in self.within(value) if v.op != "affine"]
+        found = self.step.derivatives(value, through)
+        read = dict.fromkeys(i for v in through for i in v.inputs if i in found and (i.trained or not i.fixed))
+        return {i: found[i] for i in read if found[i].number != 0}
 
     def derivative(self, after: str, before: str) -> Array:
         """The derivative of a state after the step by one before it, through every path; row: output, column: input."""

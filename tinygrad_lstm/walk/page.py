@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 from ..nn import LSTMCell
 from ..nn.cell import StepScope
 from ..nn.recorded import Value
-from .notation import CODE, NOTATIONS, Notation, Shapes, Spelling
+from ..nn.words import Words
+from .notation import CODE, NOTATIONS, Notation
 from .numbers import Array, Numbers
-from .text import LABEL, WIDTH, Block, matrix, paragraphs, table, wrapped
+from .text import WIDTH, matrix, table, wrapped
 
-Section = tuple[tuple[str, ...], str, Block]  # the names it can be asked for by, its title, its lines
+Section = tuple[tuple[str, ...], str, list[str]]  # the names it can be asked for by, its title, its blocks of text
 
 
 def page(numbers: Numbers, notation: str | None = None, source: str = "", only: str | None = None) -> str:
@@ -28,15 +30,15 @@ def page(numbers: Numbers, notation: str | None = None, source: str = "", only: 
     if notation is not None and not (notation in NOTATIONS and isinstance(numbers.cell, LSTMCell)):
         raise ValueError(f"the notations of an LSTM are {', '.join(NOTATIONS)}, got {notation!r} for {numbers.cell!r}")
     made = _Page(numbers, NOTATIONS[notation] if notation else CODE)
-    lines, known = made.opening(source) if only is None else [], {"a number": None}
-    for k, (names, title, body) in enumerate(made.sections(), 1):
-        known |= dict.fromkeys(names)
+    sections = [*made.sections()]
+    shown = [made.opening(source)] if only is None else []
+    for k, (names, title, blocks) in enumerate(sections, 1):
         if only is None or only in (str(k), *names):
-            head = f"── {k}  {title} ".ljust(WIDTH, "─")[:WIDTH]
-            lines = paragraphs(lines, [head], ["   " + line for line in body])
-    if not lines:
-        raise ValueError(f"no section is called {only!r} (choose from {', '.join(known)})")
-    return "\n".join(line.rstrip() for line in lines)
+            shown += [f"── {k}  {title} ".ljust(WIDTH, "─")[:WIDTH], _indented(blocks)]
+    if not shown:
+        known = dict.fromkeys(name for names, *_ in sections for name in names)
+        raise ValueError(f"no section is called {only!r} (choose from a number, {', '.join(known)})")
+    return "\n\n".join(shown)
 
 
 def document(numbers: Numbers) -> dict[str, Any]:
@@ -56,115 +58,100 @@ def document(numbers: Numbers) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _indented(blocks: list[str]) -> str:
+    return textwrap.indent("\n\n".join(filter(None, blocks)), "   ")
+
+
 class _Page:
     def __init__(self, numbers: Numbers, notation: Notation) -> None:
         self.n, self.notation, step = numbers, notation, numbers.step
-        plain, self.words, self.short = (Spelling(step, how) for how in (CODE, notation, notation))
-        self.shapes = Shapes(step, notation)
+        plain, self.words, self.short = (Words(step, dict.fromkeys(numbers.cell.states, "{}_prev")) for _ in range(3))
+        for words in (self.words, self.short):
+            words.names = {v: notation.values.get(name, name) for v, name in words.names.items()}
+            words.names |= {v: notation.parameter(v.name) for v in step.fixed if v.name and v not in words.names}
         self.after = {name: notation.values.get(name, name) for name in (*numbers.named, *numbers.cell.states)}
         self.before = {v.name or "": self.words(v) for v in step.before}
-        for v in dict.fromkeys(v for named in numbers.named.values() for v in self._sums(named)):
-            if self.words.name(v) is None:  # in short, a sum has a name, in code that of the adjoints
-                name = notation.parameter(f"{'z' if notation.book else 'a'}_{plain.fed_by(v)}")
+        self.joined: set[tuple[Value, ...]] = set()
+        for v in (v for named in numbers.named.values() for v in numbers.within(named)):
+            if v.op == "affine" and self.short.name(v) is None:  # in short, a sum has the name that adjoints give it
+                name = notation.parameter(f"{notation.sums}_{plain.fed_by(v)}")
                 while name in self.short.names.values():
                     name += "'"
                 self.short.names[v] = name
 
-    def opening(self, source: str) -> Block:
+    def opening(self, source: str) -> str:
         cell, step = self.n.cell, self.n.step
         sizes = f"hidden size {cell.hidden_size}, input size {cell.input_size}"
-        head = wrapped(f"One step of {type(cell).__name__}, number by number")
-        rows = table((self.words(v), self.n.vector(v)) for v in (*step.before, step.x))
+        head = [f"One step of {type(cell).__name__}, number by number", f"{sizes}, {source}" if source else sizes]
         says = ["Numbers are rounded to 3 decimals; those without decimals are exact.", *self.notation.remarks]
-        body = ["", *("   " + line for line in paragraphs(rows, says))]
-        return [*head, *wrapped(f"{sizes}, {source}" if source else sizes), *body]
+        vectors = table((self.words(v), self.n.vector(v)) for v in (*step.before, step.x))
+        return "\n".join([*map(wrapped, head), "", _indented([vectors, "\n".join(says)])])
 
     def sections(self) -> Iterator[Section]:
-        """Each named value after what stands side by side in its equation, then the step as a whole."""
-        joins: set[tuple[Value, ...]] = set()
+        """Each named value, then the step as a whole."""
         for name, value in self.n.named.items():
-            for pieces, *_ in (product for v in self._sums(value) for product in self.words.products(v)):
-                if len(pieces) > 1 and pieces not in joins:
-                    joins.add(pieces)
-                    yield self._join(pieces)
             yield self._equation(name, value)
         yield from (self._direct(), self._reads(), self._derivative(), self._parameters())
 
     # ── the equations ──────────────────────────────────────────────────────────────────────────
-
-    def _sums(self, value: Value) -> Iterator[Value]:
-        """Every sum in the equation of a value, those inside another first."""
-        for v in self.n.sums(value):
-            for piece in v.inputs:
-                if not self.words.name(piece):
-                    yield from self._sums(piece)
-            yield v
-
-    def _join(self, pieces: tuple[Value, ...]) -> Section:
-        joined, widths = self.words.joined(pieces), [q.width for q in pieces]
-        says = f"{' + '.join(map(str, widths))} = {sum(widths)} numbers, side by side."
-        tables = [*map(self._piece, pieces), table([(joined, self._side_by_side(pieces))]), [says]]
-        return ("join", joined), f"Join: {joined}", paragraphs(*tables)
-
-    def _side_by_side(self, pieces: tuple[Value, ...]) -> Array:
-        return np.concatenate([self.n.vector(q) for q in pieces])
 
     def _equation(self, name: str, value: Value) -> Section:
         spelled, scope = self.after[name], self.n.tensors[name].scope
         inside = scope is not None and not isinstance(scope, StepScope)  # of one that the equations opened
         what = f", the {scope.name}" if inside else ", a state" * (name in self.before)
         kinds = ["gates"] * (name in self.n.anatomy.gates) + ["states"] * (name in self.before)
-        if value.op in ("state", "x") or self.words(value) != spelled:  # a value that has another name already
-            body = paragraphs(wrapped(f"{spelled} = {self.words(value)}"), table([(spelled, self.n.vector(value))]))
-        else:
-            shapes = f"shapes: {self.shapes.written(value)} = {self.shapes.vector(value.width)}"
-            body = wrapped(f"{spelled} = {self.words.written(value)}") + wrapped(shapes)
-            body = paragraphs(body, self._computed(value, spelled))
-        return (name, spelled, *kinds), spelled + what, body
+        within = self.n.within(value) if self.words(value) == spelled else []  # a value may have another name already
+        written = self.words.written(value) if within else self.words(value)
+        blocks = [
+            wrapped(f"{spelled} = {written}"),
+            *(b for v in within if v.op == "affine" for b in self._products(v)),
+        ]
+        blocks += [table(self._rows(value, within) if within else [(spelled, self.n.vector(value))])]
+        inside = {*within}
+        pieces = [q for v in within if v.op == "affine" for q in v.inputs if q in inside]
+        return (name, spelled, *kinds), spelled + what, blocks + [self._local(v) for v in (*pieces, value)]
 
-    def _piece(self, piece: Value) -> Block:
-        """How a value without a name that meets a weight is computed."""
-        return [] if self.words.name(piece) else self._computed(piece, f"({self.short(piece)})")
-
-    def _computed(self, value: Value, name: str) -> Block:
-        """The weights, the numbers one after another, and the local derivatives."""
-        blocks: list[Block] = []
-        for product in (product for v in self.n.sums(value) for product in self.words.products(v)):
-            pieces, weight, rows = product
-            W = self.n.step.array(weight)[rows]
-            blocks += [self._piece(pieces[0])] if len(pieces) == 1 else []
-            blocks += [matrix(self.words.weight(product), W.T if self.notation.book else W)]
-        local = [(f"∂{name}/∂{self.short(i, 5)} = {self.short(local)}", self.n.vector(local, value.width))
-                 for i, local in self.n.partials(value).items()]  # fmt: skip
-        return paragraphs(*blocks, table(self._rows(value, name)), table(local))
-
-    def _rows(self, value: Value, name: str) -> Iterator[tuple[str, Array]]:
-        """What a value is computed from, and each operation on it, in order."""
-        if value.op == "affine":
-            yield from self._sum(value, name)
-        seen = set(between := self.n.between(value))
-        for v in between:
-            for i in (i for i in v.inputs if i not in seen and i.number is None):
-                seen.add(i)
-                if i.op == "affine" and not self.words.name(i):
-                    yield from self._sum(i, self.short(i))
-                else:
-                    yield self.short(i), self.n.vector(i, value.width)
-            text = self.short.written(v)
-            if v is value and f"({text})" != name:
-                text = f"{name} = {text}" if len(f"{name} = {text}") <= LABEL else f"= {name}"
-            yield text, self.n.vector(v, value.width)
-
-    def _sum(self, value: Value, name: str) -> Iterator[tuple[str, Array]]:
-        """The products and biases of a sum, and their total."""
-        terms = []
+    def _products(self, value: Value) -> Iterator[str]:
+        """What stands side by side in a sum, where it was not shown before, and its weights, with shapes."""
         for product in self.words.products(value):
-            pieces, weight, rows = product
-            terms += [(self.words.product(product), self._side_by_side(pieces) @ self.n.step.array(weight)[rows])]
-        terms += [(self.words(b, 1), self.n.vector(b, value.width)) for b in value.biases]
-        if len(terms) > 1:
-            yield from ((f"+ {text}" if k else text, vector) for k, (text, vector) in enumerate(terms))
-        yield f"= {name}" if len(terms) > 1 else f"{name} = {terms[0][0]}", self.n.vector(value)
+            pieces, weight, _ = product
+            W = self.n.step.array(weight)
+            if len(pieces) > 1 and pieces not in self.joined:
+                self.joined.add(pieces)
+                yield table([(self.words.joined(pieces), self._side_by_side(pieces))])
+            a, b = W.shape
+            yield matrix(f"{self.words.weight(product)}: ({a}) @ ({a}×{b}) = ({b})", W)
+
+    def _side_by_side(self, pieces: tuple[Value, ...]) -> Array:
+        return np.concatenate([self.n.vector(q) for q in pieces])
+
+    def _rows(self, value: Value, within: list[Value]) -> Iterator[tuple[str, Array]]:
+        """What a value is computed from, and each operation on it, in order."""
+        seen = {*within}
+        for v in within:
+            if v.op == "affine":
+                terms = [*self._terms(v)]
+                yield from terms if len(terms) > 1 else []
+            for i in (i for i in v.inputs if v.op != "affine" and i not in seen and i.number is None):
+                seen.add(i)
+                yield self.short(i), self.n.vector(i, v.width)
+            name, text = self.short.name(v), self.short.written(v)
+            yield f"{name} = {text}" if name else text, self.n.vector(v, v.width)
+
+    def _terms(self, value: Value) -> Iterator[tuple[str, Array]]:
+        """The products and biases of a sum."""
+        for product in self.short.products(value):
+            pieces, weight, _ = product
+            yield self.short.product(product), self._side_by_side(pieces) @ self.n.step.array(weight)
+        for bias in value.biases:
+            yield self.short(bias, 1), self.n.vector(bias, value.width)
+
+    def _local(self, value: Value) -> str:
+        """The local derivatives of a value."""
+        return table(
+            (f"∂{self.short(value, 5)}/∂{self.short(i, 5)} = {self.short(local)}", self.n.vector(local, value.width))
+            for i, local in self.n.partials(value).items()
+        )
 
     # ── the step as a whole ────────────────────────────────────────────────────────────────────
 
@@ -176,29 +163,29 @@ class _Page:
                 if factor.number != 0:
                     rows += [(f"∂{self.after[out]}/∂{before} = {self.words(factor)}", self.n.direct(out, state))]
                 elif out == state:
-                    says += wrapped(f"No way from {before} to {self.after[out]} goes without a weight.")
+                    says += [f"No way from {before} to {self.after[out]} goes without a weight."]
             if (self.n.after[k].numpy() == self.n.before[k].numpy()).all():
-                says += wrapped(f"In this step {self.after[state]} = {before} exactly.")
-        why = ["Without crossing a weight, each unit depends on itself alone."]
-        return ("direct",), "The direct path", paragraphs(why, table(rows), says)
+                says += [f"In this step {self.after[state]} = {before} exactly."]
+        why = "Without crossing a weight, each unit depends on itself alone."
+        return ("direct",), "The direct path", [why, table(rows), *map(wrapped, says)]
 
     def _reads(self) -> Section:
-        lines: Block = []
-        for state, weight, gate in self.n.anatomy.reads:
-            enters = f"{self.before[state]} enters {self.after.get(gate, gate)}"
-            lines += wrapped(f"{enters} through {self.notation.parameter(weight)}")
-        why = ["A read multiplies by its weight, the same at every step."]
-        return ("reads",), "The reads of the step", paragraphs(lines or ["No state meets a weight."], why)
+        lines = [
+            f"{self.before[state]} enters {self.after.get(gate, gate)} through {self.notation.parameter(weight)}"
+            for state, weight, gate in self.n.anatomy.reads
+        ]
+        why = "A read multiplies by its weight, the same at every step."
+        return ("reads",), "The reads of the step", ["\n".join(map(wrapped, lines)) or "No state meets a weight.", why]
 
     def _derivative(self) -> Section:
-        why = ["Through every path, one state moved and the others held.",
-               "Row: the number that answers; column: the number moved."]  # fmt: skip
+        why = ("Through every path, one state moved and the others held.\n"
+               "Row: the number that answers; column: the number moved.")  # fmt: skip
         blocks = [matrix(f"∂{self.after[out]}/∂{before}", self.n.derivative(out, state))
                   for out in self.before for state, before in self.before.items()]  # fmt: skip
-        return ("derivative",), "The whole derivative of the step", paragraphs(why, *blocks)
+        return ("derivative",), "The whole derivative of the step", [why, *blocks]
 
     def _parameters(self) -> Section:
         parameters = dict(self.n.cell.named_parameters())
         lines = [f"cell.{name} ({'×'.join(map(str, p.shape))}): {p.size}" for name, p in parameters.items()]
         total = sum(p.size for p in parameters.values())
-        return ("parameters",), f"Count the parameters: {total}", [part for line in lines for part in wrapped(line)]
+        return ("parameters",), f"Count the parameters: {total}", ["\n".join(map(wrapped, lines))]
