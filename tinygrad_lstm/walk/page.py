@@ -107,8 +107,8 @@ class _Page:
             *(b for v in within if v.op == "affine" for b in self._products(v)),
         ]
         blocks += [table(self._rows(value, within) if within else [(spelled, self.n.vector(value))])]
-        inside = {*within}
-        pieces = [q for v in within if v.op == "affine" for q in v.inputs if q in inside]
+        unnamed = {*within}
+        pieces = [q for v in within if v.op == "affine" for q in v.inputs if q in unnamed]
         return (name, spelled, *kinds), spelled + what, blocks + [self._local(v) for v in (*pieces, value)]
 
     def _products(self, value: Value) -> Iterator[str]:
