@@ -18,26 +18,29 @@ X = np.arange(24.0).reshape(2, 3, 4) / 7
 SAME_AS_NUMPY: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "sum": (tl.sum, np.sum),
     "sum axis": (lambda x: tl.sum(x, 1), lambda x: np.sum(x, 1)),
-    "sum axes": (lambda x: tl.sum(x, (0, -1), True), lambda x: np.sum(x, (0, -1), keepdims=True)),
+    "sum axes": (lambda x: tl.sum(x, (0, -1), keepdims=True), lambda x: np.sum(x, (0, -1), keepdims=True)),
     "sum no axis": (lambda x: tl.sum(x, ()), lambda x: np.sum(x, ())),
     "mean": (tl.mean, np.mean),
     "mean axis": (lambda x: tl.mean(x, -1, keepdims=True), lambda x: np.mean(x, -1, keepdims=True)),
     "mean axes": (lambda x: tl.mean(x, [0, 2]), lambda x: np.mean(x, (0, 2))),
     "var": (tl.var, np.var),
-    "var of a sample": (lambda x: tl.var(x, (0, 2), 1, True), lambda x: np.var(x, (0, 2), ddof=1, keepdims=True)),
+    "var of a sample": (
+        lambda x: tl.var(x, (0, 2), ddof=1, keepdims=True),
+        lambda x: np.var(x, (0, 2), ddof=1, keepdims=True),
+    ),
     "std": (lambda x: tl.std(x, -1, ddof=1.5), lambda x: np.std(x, -1, ddof=1.5)),
     "prod": (tl.prod, np.prod),
-    "prod axes": (lambda x: tl.prod(x + 1, (0, -1), True), lambda x: np.prod(x + 1, (0, -1), keepdims=True)),
+    "prod axes": (lambda x: tl.prod(x + 1, (0, -1), keepdims=True), lambda x: np.prod(x + 1, (0, -1), keepdims=True)),
     "cumsum": (tl.cumsum, np.cumsum),
     "cumsum axis": (lambda x: tl.cumsum(x, -2), lambda x: np.cumsum(x, -2)),
     "min": (tl.min, np.min),
-    "min axes": (lambda x: tl.min(x, (1, -1), True), lambda x: np.min(x, (1, -1), keepdims=True)),
+    "min axes": (lambda x: tl.min(x, (1, -1), keepdims=True), lambda x: np.min(x, (1, -1), keepdims=True)),
     "clip": (lambda x: tl.clip(x, 0.2, 0.4), lambda x: np.clip(x, 0.2, 0.4)),
     "clip below": (lambda x: tl.clip(x, np.full((2, 1, 1), 0.2)), lambda x: np.clip(x, np.full((2, 1, 1), 0.2), None)),
     "clip above": (lambda x: tl.clip(x, max=0.2), lambda x: np.clip(x, None, 0.2)),
     "logsumexp": (tl.logsumexp, lambda x: np.log(np.exp(x).sum())),
     "logsumexp axes": (
-        lambda x: tl.logsumexp(x, (0, 2), True),
+        lambda x: tl.logsumexp(x, (0, 2), keepdims=True),
         lambda x: np.log(np.exp(x).sum((0, 2), keepdims=True)),
     ),
     "flatten": (lambda x: tl.reshape(x, np.int64(-1)), np.ravel),
@@ -70,10 +73,10 @@ def test_functions_take_what_numpy_takes(name: str) -> None:
 
 def test_methods_are_the_functions() -> None:
     x = tl.tensor(X, requires_grad=True)
-    np.testing.assert_array_equal(x.sum(0, True).numpy(), X.sum(0, keepdims=True))
+    np.testing.assert_array_equal(x.sum(0, keepdims=True).numpy(), X.sum(0, keepdims=True))
     np.testing.assert_array_equal(x.mean(axis=1).numpy(), X.mean(1))
     np.testing.assert_array_equal(x.max(axis=1).numpy(), X.max(1))
-    np.testing.assert_array_equal(x.min(0, True).numpy(), X.min(0, keepdims=True))
+    np.testing.assert_array_equal(x.min(0, keepdims=True).numpy(), X.min(0, keepdims=True))
     np.testing.assert_allclose(x.var(1, ddof=1).numpy(), X.var(1, ddof=1), rtol=1e-15)
     np.testing.assert_allclose(x.std((0, 1), keepdims=True).numpy(), X.std((0, 1), keepdims=True), rtol=1e-15)
     np.testing.assert_allclose((x + 1).prod(-1).numpy(), (X + 1).prod(-1), rtol=1e-15)
@@ -107,19 +110,19 @@ def test_a_tensor_is_a_sequence_of_its_rows() -> None:
     [
         (lambda x: tl.concat([]), ValueError, "concat needs at least one input"),
         (lambda x: tl.stack([]), ValueError, "stack needs at least one input"),
-        (lambda x: tl.concat([x.sum(), x.sum()]), ValueError, "a 0-d array has no axis"),
-        (lambda x: tl.concat([x, x], axis=2), ValueError, r"axis 2 is out of range .* \(use -2 to 1\)"),
+        (lambda x: tl.concat([x.sum(), x.sum()]), ValueError, "axis 0 is out of bounds for array of dimension 0"),
+        (lambda x: tl.concat([x, x], axis=2), ValueError, "axis 2 is out of bounds for array of dimension 2"),
         (lambda x: tl.concat([x, x[0]]), ValueError, r"concat cannot take x \(2, 3\), input 1 \(3,\)"),
         (lambda x: tl.stack([x, x.T]), ValueError, "all shapes must be equal"),
-        (lambda x: tl.sum(x, axis=5), ValueError, "axis 5 is out of range"),
-        (lambda x: tl.sum(x, axis=(0, -2)), ValueError, "twice"),
+        (lambda x: tl.sum(x, axis=5), ValueError, "axis 5 is out of bounds"),
+        (lambda x: tl.sum(x, axis=(0, -2)), ValueError, "repeated axis"),
         (lambda x: tl.reshape(x, 5), ValueError, "number of elements must stay the same"),
         (lambda x: tl.transpose(x, 0), ValueError, "name every axis once"),
-        (lambda x: tl.softmax(x, axis=2), ValueError, "axis 2 is out of range"),
-        (lambda x: x[:, :0].max(), ValueError, r"max over nothing: shape \(2, 0\) has no element along \(0, 1\)"),
-        (lambda x: x[:0].min(0), ValueError, r"min over nothing: shape \(0, 3\) has no element along \(0,\)"),
-        (lambda x: np.max(x.numpy()[:0] * x[:0], 0), ValueError, "max over nothing"),
-        (lambda x: x.cumsum(2), ValueError, "axis 2 is out of range"),
+        (lambda x: tl.softmax(x, axis=2), ValueError, "axis 2 is out of bounds"),
+        (lambda x: x[:, :0].max(), ValueError, r"max cannot take input 0 \(2, 0\) .* zero-size"),
+        (lambda x: x[:0].min(0), ValueError, r"min cannot take input 0 \(0, 3\) .* zero-size"),
+        (lambda x: np.max(x.numpy()[:0] * x[:0], 0), ValueError, "max cannot take .* zero-size"),
+        (lambda x: x.cumsum(2), ValueError, "axis 2 is out of bounds"),
         (lambda x: x.clip(np.zeros(2)), ValueError, "clip cannot take"),
         (lambda x: tl.prod([x, x]), TypeError, "use tl.stack or tl.concat"),
         (lambda x: tl.sum([x, x]), TypeError, "use tl.stack or tl.concat"),
@@ -249,16 +252,21 @@ def test_what_is_no_rule_is_refused_where_it_is_defined(define: Any, error: type
 @pytest.mark.parametrize(
     ("forward", "rule", "error", "words"),
     [
-        (lambda x: None, G, TypeError, "the forward of own must give an array of real numbers, got NoneType"),
+        (lambda x: None, G, TypeError, "what the forward of own gives must hold real numbers, got NoneType"),
         (lambda a, b: a, G, TypeError, r"own cannot take .* argument: 'b'"),
         (lambda: 0, G, TypeError, r"own cannot take .* 0 positional arguments"),
         (lambda x: x, lambda g, x: g, TypeError, "2 positional arguments but 3 were given"),
         (lambda x: x, lambda g, out, x, y: g, TypeError, "argument: 'y'"),
         (lambda x, *, k: x, G, TypeError, "argument: 'k'"),
-        (lambda x: x * 1j, G, TypeError, "the forward of own must give .* got ndarray of complex128"),
-        (lambda x: tl.tensor(x), G, TypeError, "the forward of own must give .* got Tensor"),
+        (lambda x: x * 1j, G, TypeError, "what the forward of own gives must hold .* got ndarray of dtype complex128"),
+        (lambda x: tl.tensor(x), G, TypeError, "the forward of own must give an array, got a Tensor"),
         (lambda x: np.negative(x, x), G, ValueError, "read-only"),
-        (lambda x: -x, lambda g, out, x: None, TypeError, "the rule of input 0 of own must give .* got NoneType"),
+        (
+            lambda x: -x,
+            lambda g, out, x: None,
+            TypeError,
+            "what the rule of input 0 of own gives must",
+        ),
         (lambda x: -x, lambda g, out, x: g.sum(), ValueError, r"must give its shape \(2, 3\), .* got \(\)"),
         (lambda x: -x, lambda g, out, x: tl.stack([g, g]), ValueError, r"must give its shape .* got \(2, 2, 3\)"),
         (lambda x: x.sum(1), G, ValueError, r"its shape \(2, 3\), or where it was broadcast \(2,\), got \(2,\)"),

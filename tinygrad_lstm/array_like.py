@@ -71,7 +71,6 @@ class ArrayLike(Shown):
     requires_grad: bool
     scope: Any
     _constant: Callable[[Any], Any]
-    _given_away: Callable[[], Any]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -149,33 +148,20 @@ class ArrayLike(Shown):
     __rand__, __ror__, __rxor__, __invert__ = __and__, __or__, __xor__, _asked(np.invert)
 
     def _answer(self, question: Callable[..., Any], operands: Sequence[Any]) -> Any:
-        arrays = [values_of(x) for x in operands]
-        kinds = [np.asarray(x).dtype for x in arrays]
-        if question in n.BITWISE and any(kind.kind not in "iub" for kind in kinds):
-            raise TypeError(
-                f"& | ^ ~ are of comparisons, not of {' and '.join(map(str, kinds))}: put each comparison in brackets, "
-                "(x > 0) & (x < 1)"
-            )
-        return self._constant(question(*arrays))
+        return self._constant(question(*map(values_of, operands)))
 
     # ── NumPy's own functions ──────────────────────────────────────────────────────────────────
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """The values for `np.asarray`, which cannot record.
-
-        Raises TypeError where that would lose a gradient: of a tensor that needs one, outside `no_grad`.
-        """
-        return np.array(self._given_away(), dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options:
             if ufunc in n.UFUNCS:
                 return n.UFUNCS[ufunc](*inputs)
-            if ufunc in n.COMPARISONS or ufunc in n.BITWISE:
+            if ufunc in n.COMPARISONS:
                 return self._answer(ufunc, inputs)
             if ufunc in n.QUESTIONS:
                 return ufunc(*map(values_of, inputs))
-        raise n.refusal(ufunc.__name__ + ("" if method == "__call__" else f".{method}"), list(options))
+        call = ufunc.__name__ + ("" if method == "__call__" else f".{method}")
+        raise n.refusal(f"{call} with {', '.join(options)}" if options else call)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if function in n.FUNCTIONS:

@@ -12,9 +12,10 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from . import primitives as p
-from .arguments import check_array
+from .arguments import check_array, real_array
 from .forwards import is_basic_index, wide
 from .primitives import Primitive
 
@@ -26,22 +27,7 @@ def axes_of(x: Any, axis: Axis) -> tuple[int, ...]:
 
     Raises ValueError for one that is not there or named twice.
     """
-    if axis is None:
-        return tuple(range(x.ndim))
-    given = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
-    axes = tuple(_axis(k, x.ndim) for k in given)
-    if len(set(axes)) != len(axes):
-        raise ValueError(f"axis {axis} names an axis of shape {x.shape} twice")
-    return axes
-
-
-def _axis(axis: int, ndim: int) -> int:
-    k = operator.index(axis)
-    if not ndim:
-        raise ValueError(f"a 0-d array has no axis, and so none numbered {k}")
-    if not -ndim <= k < ndim:
-        raise ValueError(f"axis {k} is out of range for an array of {ndim} dimensions (use {-ndim} to {ndim - 1})")
-    return k % ndim
+    return tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
 
 
 def _arrays(x: Any) -> Any:
@@ -58,24 +44,75 @@ def concat(inputs: Sequence[Any], axis: int = 0) -> Any:
     All shapes equal but for that axis. Raises ValueError for an empty list, for scalars and for shapes that do
     not fit.
     """
-    inputs = [_arrays(x) for x in inputs]
-    if not inputs:
-        raise ValueError("concat needs at least one input, got an empty list")
-    return p.concat_along(*inputs, axis=_axis(axis, inputs[0].ndim))
+    inputs = _several("concat", inputs)
+    return p.concat_along(*inputs, axis=normalize_axis_index(axis, inputs[0].ndim))
 
 
 def stack(inputs: Sequence[Any], axis: int = 0) -> Any:
     """Join arrays of one shape along a new axis: T arrays (batch, hidden) to (T, batch, hidden)."""
-    inputs = [_arrays(x) for x in inputs]
-    if not inputs:
-        raise ValueError("stack needs at least one input, got an empty list")
-    return p.stack_along(*inputs, axis=_axis(axis, inputs[0].ndim + 1))
+    inputs = _several("stack", inputs)
+    return p.stack_along(*inputs, axis=normalize_axis_index(axis, inputs[0].ndim + 1))
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The sum over all elements, one axis or several; its gradient is the cotangent, repeated."""
+def _several(name: str, inputs: Sequence[Any]) -> list[Any]:
+    if not len(inputs):
+        raise ValueError(f"{name} needs at least one input, got an empty list")
+    return [_arrays(x) for x in inputs]
+
+
+# ── reductions: over all elements, one axis or several ─────────────────────────────────────────
+
+
+def _over(reduction: Primitive, x: Any, axis: Axis, **keepdims: bool) -> Any:
     x = _arrays(x)
-    return p.sum_over(x, axis=axes_of(x, axis), keepdims=keepdims)
+    return reduction(x, axis=axes_of(x, axis), **keepdims)
+
+
+def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The sum over all elements, one axis or several; its gradient is the cotangent, repeated."""
+    return _over(p.sum_over, x, axis, keepdims=keepdims)
+
+
+def prod(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The product over all elements, one axis or several; its gradient holds where elements are 0."""
+    return _over(p.prod_over, x, axis, keepdims=keepdims)
+
+
+def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The largest element over all, one axis or several; equal ones share the gradient evenly.
+
+    Raises ValueError where there is none.
+    """
+    return _over(p.max_over, x, axis, keepdims=keepdims)
+
+
+def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The smallest element over all, one axis or several; equal ones share the gradient evenly.
+
+    Raises ValueError where there is none.
+    """
+    return _over(p.min_over, x, axis, keepdims=keepdims)
+
+
+def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """log of the sum of exp(x) over all elements, one axis or several: a smooth maximum. Never overflows."""
+    return _over(p.logsumexp, x, axis, keepdims=keepdims)
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """exp(x) over its sum along an axis: positive, adding up to 1. Never overflows."""
+    return _over(p.softmax, x, axis)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """log of the softmax along an axis, exact where the softmax itself rounds to 0."""
+    return _over(p.log_softmax, x, axis)
+
+
+def cumsum(x: Any, axis: int | None = None) -> Any:
+    """The sum of each element and all before it along an axis; of the elements in a row where none is given."""
+    x = flatten(x) if axis is None else _arrays(x)
+    return p.cumsum_along(x, axis=normalize_axis_index(axis or 0, x.ndim))
 
 
 def _in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,60 +126,27 @@ def _in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_in_float32
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """The sum over all elements, one axis or several, divided by their number."""
-    return sum(x, axis, keepdims) / math.prod(x.shape[k] for k in axes_of(x, axis))
+    return sum(x, axis, keepdims=keepdims) / math.prod(x.shape[k] for k in axes_of(x, axis))
 
 
 @_in_float32
-def var(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
+def var(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     """The variance over all elements, one axis or several: the sum of (x - mean)^2 by their number less `ddof`."""
     off = x - mean(x, axis, keepdims=True)
     count = math.prod(x.shape[k] for k in axes_of(x, axis)) - ddof
-    return sum(off * off, axis, keepdims) / (count if count > 0 else 0)
+    return sum(off * off, axis, keepdims=keepdims) / (count if count > 0 else 0)
 
 
 @_in_float32
-def std(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
+def std(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     """The square root of the variance; its gradient is 0 where all elements are equal, as in PyTorch."""
-    v = var(x, axis, ddof, keepdims)
+    v = var(x, axis, ddof=ddof, keepdims=keepdims)
     return p.where(v == 0, 1, v) ** 0.5 * (v != 0)
 
 
-def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The product over all elements, one axis or several; its gradient holds where elements are 0."""
-    x = _arrays(x)
-    return p.prod_over(x, axis=axes_of(x, axis), keepdims=keepdims)
-
-
-def cumsum(x: Any, axis: int | None = None) -> Any:
-    """The sum of each element and all before it along an axis; of the elements in a row where none is given."""
-    x = reshape(x, -1) if axis is None else _arrays(x)
-    return p.cumsum_along(x, axis=_axis(axis or 0, x.ndim))
-
-
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The largest element over all, one axis or several; equal ones share the gradient evenly.
-
-    Raises ValueError where there is none.
-    """
-    return _one_of(p.max_over, x, axis, keepdims)
-
-
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The smallest element over all, one axis or several; equal ones share the gradient evenly.
-
-    Raises ValueError where there is none.
-    """
-    return _one_of(p.min_over, x, axis, keepdims)
-
-
-def _one_of(reduction: Primitive, x: Any, axis: Axis, keepdims: bool) -> Any:
-    x = _arrays(x)
-    axes = axes_of(x, axis)
-    if not all(x.shape[k] for k in axes):
-        raise ValueError(f"{reduction.name} over nothing: shape {x.shape} has no element along {axes}")
-    return reduction(x, axis=axes, keepdims=keepdims)
+# ── elements, and where they stand ─────────────────────────────────────────────────────────────
 
 
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
@@ -169,8 +173,8 @@ def flatten(x: Any) -> Any:
 def transpose(x: Any, *axes: int | Sequence[int]) -> Any:
     """The axes in another order; reversed when none is given."""
     x = _arrays(x)
-    order = _shape(axes) if axes and axes[0] is not None else tuple(reversed(range(x.ndim)))
-    return p.transpose(x, axes=tuple(_axis(k, x.ndim) for k in order))
+    order = _shape(axes) if axes and axes[0] is not None else range(x.ndim)[::-1]
+    return p.transpose(x, axes=axes_of(x, order))
 
 
 def take(x: Any, index: Any) -> Any:
@@ -197,24 +201,6 @@ def _frozen(index: Any) -> Any:
 def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
     """The array repeated to `shape` by NumPy's rules; its gradient is the sum over the repeats."""
     return p.broadcast_to(_arrays(x), shape=_shape((shape,)))
-
-
-def softmax(x: Any, axis: int = -1) -> Any:
-    """exp(x) over its sum along an axis: positive, adding up to 1. Never overflows."""
-    x = _arrays(x)
-    return p.softmax(x, axis=(_axis(axis, x.ndim),))
-
-
-def log_softmax(x: Any, axis: int = -1) -> Any:
-    """log of the softmax along an axis, exact where the softmax itself rounds to 0."""
-    x = _arrays(x)
-    return p.log_softmax(x, axis=(_axis(axis, x.ndim),))
-
-
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log of the sum of exp(x) over all elements, one axis or several: a smooth maximum. Never overflows."""
-    x = _arrays(x)
-    return p.logsumexp(x, axis=axes_of(x, axis), keepdims=keepdims)
 
 
 def _shape(given: tuple[Any, ...]) -> tuple[int, ...]:
@@ -249,7 +235,10 @@ def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Calla
         raise TypeError(f"{name} takes a forward and then a rule, or None, for each input: functions all")
 
     def value(*inputs: Any, **params: Any) -> Any:
-        return _numbers(f"the forward of {name}", forward(*map(_read_only, inputs), **params))
+        found = forward(*map(_read_only, inputs), **params)
+        if hasattr(found, "__primitive__"):
+            raise TypeError(f"the forward of {name} must give an array, got a {type(found).__name__}")
+        return real_array(found, name=f"what the forward of {name} gives")
 
     def checked(k: int, rule: Callable[..., Any]) -> Callable[..., Any]:
         what = f"the rule of input {k} of {name}"
@@ -260,10 +249,10 @@ def primitive(name: str, symbol: str, forward: Callable[..., Any], *rules: Calla
             except Exception as error:
                 error.add_note(f"This was in {what}, which takes g, out, the inputs, and params by name.")
                 raise
-            if not hasattr(c, "__primitive__"):
-                if hasattr(g, "__primitive__"):
-                    raise TypeError(f"{what} lost the graph: write it with operators and functions of tl")
-                c = _numbers(what, c)
+            if not hasattr(g, "__primitive__"):
+                c = real_array(c, name=f"what {what} gives")
+            elif not hasattr(c, "__primitive__"):
+                raise TypeError(f"{what} lost the graph: write it with operators and functions of tl")
             shape = inputs[k].shape
             if c.shape != shape and not (c.shape == g.shape and _broadcasts(shape, c.shape)):
                 raise ValueError(
@@ -285,14 +274,6 @@ def _read_only(x: Any) -> Any:
     view = np.asarray(x).view()
     view.flags.writeable = False
     return view
-
-
-def _numbers(what: str, value: Any) -> Any:
-    array = np.array(None) if hasattr(value, "__primitive__") else np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        kind = type(value).__name__ + (f" of {array.dtype}" if isinstance(value, np.ndarray) else "")
-        raise TypeError(f"{what} must give an array of real numbers, got {kind}")
-    return array
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

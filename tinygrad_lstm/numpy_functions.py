@@ -1,4 +1,4 @@
-"""NumPy's own functions on Tensors: which of them record, which only answer, and what to use for the rest.
+"""NumPy's own functions on Tensors: which of them record, and which only answer.
 
 `np.tanh(x)` or `np.concatenate([h, x])` comes here when an input is a Tensor. A function records where primitives are
 behind it, with NumPy's names and order of arguments; every other one is refused by name, never run on an array of
@@ -16,56 +16,23 @@ import numpy as np
 from . import functions as f
 from . import primitives as p
 
-_HINTS = {
-    "copy": "the tensor itself, which nothing changes",
-    "einsum": "@ and *, with reshape, transpose and sum",
-    "full_like": "np.full(x.shape, value, x.dtype)",
-    "inner": "a @ b.T, for a b of one or two dimensions",
-    "linalg.norm": "tl.where(s == 0, 1, s) ** 0.5 * (s != 0) with s = (x * x).sum()",
-    "outer": "a.reshape(-1, 1) * b.reshape(-1)",
-    "repeat": "x.flatten()[np.repeat(np.arange(x.size), repeats)]",
-    "tensordot": "@ with reshape and transpose",
-    "tile": "tl.concat([x] * times, axis=-1)",
-    **{f"{name}_like": f"np.{name}(x.shape, x.dtype)" for name in ("empty", "ones", "zeros")},
-}
 
-_INSTEAD = {  # of an option
-    "correction": "ddof",
-    "dtype": "x.astype(dtype) first",
-    "initial": "+, *, np.maximum or np.minimum with it afterwards",
-    "order": "x.T first",
-    "where": "x[where] first",
-}
-
-
-def refusal(call: str, options: Sequence[str] = ()) -> TypeError:
-    """The error for a call that would lose its graph, with what to write in its place."""
-    given = f" with {', '.join(options)}" if options else ""
-    instead = _HINTS.get(call, "the functions of tl, or your own (tl.primitive)")
-    if options:
-        instead = ", ".join([*(_INSTEAD[option] for option in options if option in _INSTEAD), "the call without it"])
+def refusal(call: str) -> TypeError:
+    """The error for a call that would lose its graph."""
     return TypeError(
-        f"np.{call}{given} cannot record on a Tensor: use {instead}, or tensor.numpy() where no gradient is wanted"
+        f"np.{call} cannot record on a Tensor: use the functions of tl, or your own (tl.primitive), "
+        "or tensor.numpy() where no gradient is wanted"
     )
 
 
 def recorded(function: Any, args: Any, kwargs: Any) -> Any:
-    """Call what stands for a function of NumPy's. The first argument is its own, the others go by NumPy's names.
-
-    Those that ours does not have are refused where they are given and not what NumPy takes for them anyway.
-    """
+    """Call what stands for a function of NumPy's; what that takes and ours does not is refused."""
     ours = FUNCTIONS[function]
-    known = inspect.signature(ours).parameters
-    all_taken = any(x.kind is x.VAR_POSITIONAL for x in known.values())
-    call = inspect.signature(_TAKEN.get(function, function)).bind(*args, **kwargs)
-    options = call.arguments.pop("kwargs", {})
-    for name, value in [*call.arguments.items()][1:]:
-        if name not in known and not all_taken:
-            del call.arguments[name]
-            options |= {} if value is None or value is call.signature.parameters[name].default else {name: value}
-    if options:
-        raise refusal(function.__name__, list(options))
-    return ours(*call.args, **call.kwargs)
+    try:
+        inspect.signature(ours).bind(*args, **kwargs)
+    except TypeError as error:
+        raise refusal(f"{function.__name__} with such arguments ({error})") from None
+    return ours(*args, **kwargs)
 
 
 # ── functions that record, with NumPy's names of arguments ─────────────────────────────────────
@@ -75,26 +42,8 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max:
     return f.clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
-def _where(condition: Any, *either: Any) -> Any:
-    return p.where(condition, *either) if either else np.nonzero(condition)
-
-
 def _concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     return f.concat(arrays, axis) if axis is not None else f.concat([f.reshape(x, -1) for x in arrays])
-
-
-def _hstack(tup: Sequence[Any]) -> Any:
-    parts = [_at_least(1, x) for x in tup]
-    return f.concat(parts, axis=0 if parts and parts[0].ndim == 1 else 1)
-
-
-def _vstack(tup: Sequence[Any]) -> Any:
-    return f.concat([_at_least(2, x) for x in tup], axis=0)
-
-
-def _at_least(ndim: int, x: Any) -> Any:
-    x = f._arrays(x)
-    return f.reshape(x, (1,) * (ndim - x.ndim) + x.shape)
 
 
 def _dot(a: Any, b: Any) -> Any:
@@ -111,12 +60,7 @@ def _dot(a: Any, b: Any) -> Any:
 
 def _reshaped(function: Callable[..., Any]) -> Callable[..., Any]:
     """In the shape that NumPy gives it."""
-    return lambda a, *how: f.reshape(a, function(np.broadcast_to(0, a.shape), *how).shape)
-
-
-def _permuted(function: Callable[..., Any]) -> Callable[..., Any]:
-    """With its axes where NumPy puts them, told by axes of lengths 0, 1, 2, ..."""
-    return lambda a, *how: f.transpose(a, function(np.empty(range(a.ndim)), *how).shape)
+    return lambda a, *how, **named: f.reshape(a, function(np.broadcast_to(0, a.shape), *how, **named).shape)
 
 
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
@@ -130,55 +74,36 @@ def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     **{line.forward: line for line in p.TABLE.values() if isinstance(line.forward, np.ufunc)},
     np.matmul: p.matmul,
-    np.fabs: p.abs,
     np.positive: lambda x: x,
     np.square: lambda x: x * x,
     np.sqrt: lambda x: x**0.5,
     np.reciprocal: lambda x: 1 / x,
 }
+_SAME = ("sum", "prod", "mean", "var", "std", "max", "min", "cumsum", "stack", "broadcast_to")
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    np.where: _where,
+    **{getattr(np, name): getattr(f, name) for name in _SAME},
+    np.where: p.where,
     np.concatenate: _concatenate,
-    np.stack: f.stack,
-    np.hstack: _hstack,
-    np.vstack: _vstack,
+    np.hstack: lambda tup: f.concat(tup, axis=0 if np.ndim(tup[0]) < 2 else 1),
+    np.vstack: lambda tup: f.concat([x if np.ndim(x) > 1 else f.reshape(x, 1, -1) for x in tup]),
     np.split: _split,
     np.dot: _dot,
-    np.sum: f.sum,
-    np.prod: f.prod,
-    np.mean: f.mean,
-    np.var: f.var,
-    np.std: f.std,
-    **dict.fromkeys((np.max, np.amax), f.max),
-    **dict.fromkeys((np.min, np.amin), f.min),
-    np.cumsum: f.cumsum,
     np.clip: _clip,
+    np.ravel: f.flatten,
     np.reshape: lambda a, shape: f.reshape(a, shape),
-    np.ravel: lambda a: f.reshape(a, -1),
+    np.transpose: lambda a, axes=None: f.transpose(a, axes),
     np.expand_dims: _reshaped(np.expand_dims),
     np.squeeze: _reshaped(np.squeeze),
-    np.transpose: lambda a, axes=None: f.transpose(a, axes),
-    np.swapaxes: _permuted(np.swapaxes),
-    np.moveaxis: _permuted(np.moveaxis),
-    np.broadcast_to: f.broadcast_to,
-}
-
-# What functions take that do not say so, being written in C, and one that NumPy 2.0 gives another name.
-_TAKEN: dict[Any, Callable[..., None]] = {
-    np.concatenate: lambda arrays, axis=0, out=None, *, dtype=None, casting="same_kind": None,
-    np.dot: lambda a, b, out=None: None,
-    np.reshape: lambda a, shape, order="C", *, copy=None: None,
-    np.where: lambda condition, *either: None,
 }
 
 # The answer has no derivative: whole numbers, or yes and no. Comparisons answer as a Tensor, like `<` and its kin.
 COMPARISONS = {
     np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
     np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
+    np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert,
 }  # fmt: skip
-BITWISE = {np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert}
 QUESTIONS = {
     np.shape, np.ndim, np.size, np.isnan, np.isfinite, np.isinf, np.signbit, np.all, np.any, np.argmax, np.argmin,
     np.argsort, np.count_nonzero, np.nonzero, np.allclose, np.isclose, np.array_equal, np.result_type, np.array2string,
-    np.array_repr, np.array_str,
+    np.array_repr, np.array_str, np.zeros_like, np.ones_like,
 }  # fmt: skip

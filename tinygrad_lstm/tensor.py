@@ -231,14 +231,14 @@ class Tensor(ArrayLike):
         out = record(p.as_dtype, (self,), {"dtype": kind})
         return out if kind.kind == "f" else out.detach()
 
-    def _given_away(self) -> npt.NDArray[Any]:
-        """The values for one who cannot record. Raises TypeError where that would lose a gradient."""
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The values for `np.asarray`, which cannot record. Raises TypeError where that would lose a gradient."""
         if self.requires_grad and _no_grad() is None:
             raise TypeError(
                 f"{describe(self)} needs a gradient, and a plain array would lose it: use the functions of "
                 "tinygrad_lstm, as tl.stack for a list of Tensors, or .numpy() or .detach() where no gradient is wanted"
             )
-        return self.numpy()
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
 
 def tensor(
