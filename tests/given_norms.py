@@ -36,4 +36,4 @@ def passage(of: Cell, x: Any, c: Any = None, direct: float = 1.0) -> TracedSeque
     words = "f" if "f" in getattr(of, "gates", ()) else "1"
     paths = {"c": Path(words, 0.5, direct)} if "c" in of.states else {}
     flow: Any = None
-    return TracedSequence(of, tuple("abc"), 0, flow, norms, paths, cell_name(of), "")
+    return TracedSequence(of, tuple("abc"), 0, flow, norms, paths, cell_name(of), cell_name(of))

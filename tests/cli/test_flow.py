@@ -95,7 +95,7 @@ def test_what_is_printed_is_this_study_in_99_columns(capsys, bare):
     assert max(map(width, out.splitlines())) <= 99
     assert study_reading(found) in " ".join(out.split())
     for cell in found.cells:
-        row = next(line for line in out.splitlines() if line.startswith(cell.variant.label))
+        row = next(line for line in out.splitlines() if re.match(rf"{cell.variant.label} +dL/d", line))
         numbers = re.findall(r"\d+\.?\d*(?:e[+-]\d+)?", row.removeprefix(cell.variant.label).replace("dL/d", ""))
         assert float(numbers[1]) == pytest.approx(cell.norms()[-1], rel=0.06)
     assert [*dict.fromkeys(row["cell"] for row in rows("lags.csv"))] == list(VARIANTS)

@@ -165,7 +165,7 @@ def test_a_direct_path_that_cannot_be_said_is_measured_all_the_same() -> None:
     assert words is None
     assert mean == pytest.approx(0.5, rel=1e-12)
     assert part == pytest.approx(0.5**3, rel=1e-12)
-    assert "In the Lines what crossed no weight has" in reading([p])
+    assert "In the Lines one step back along h is × ..., 0.5 on average; what crossed no weight has" in reading([p])
 
 
 def test_a_cell_that_computes_nothing_says_so() -> None:

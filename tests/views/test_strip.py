@@ -142,13 +142,11 @@ def test_with_a_loss_at_every_step_the_direct_path_begins_at_the_last():
     gates = np.prod([node.value for node in flow.named("f")[1:]], axis=0)
     np.testing.assert_allclose(row.alone, norm(row.nodes[-1].gradient * gates) / row.end)
     assert row.reads == list(range(6))
-    assert headline([row]) == f"LSTM: {percent(row.left)} of the last gradient 5 steps back"
+    assert headline([row]) == f"LSTM (at c): {percent(row.left)} of the last gradient 5 steps back"
     other = kept(unroll(tl.nn.RNNCell(3, 4, rng=0)))
-    assert headline([row, other]).startswith("Of the last gradient, 5 steps back: LSTM ")
-    named = [kept(flow, 30 * name) for flow, name in ((row.flow, "A"), (other.flow, "B"))]
-    assert "Percent: its norm at the state of each row, of" in subtitle(named, "L")
-    assert "Percent: its norm at c, of" in subtitle([row, row, row], "L")
-    assert subtitle([row], "L").startswith("L is read after every step; ")
+    assert headline([row, other]).startswith(headline([row]) + "; RNN (at h): ")
+    assert "Percent: its norm at c or h, of" in subtitle([row, other, row], "L")
+    assert subtitle([row], "L").startswith("L is read after several steps; ")
 
 
 def test_a_state_that_is_handed_on_is_not_read_by_the_loss():
@@ -158,11 +156,11 @@ def test_a_state_that_is_handed_on_is_not_read_by_the_loss():
 # ── sentences ──────────────────────────────────────────────────────────────────────────────────
 
 TITLES = {
-    -2: "Why the LSTM’s gradient vanishes more: a step back along c is × f, and f is 0.14",
-    0: "The LSTM’s gradient vanishes less, but not by c alone: f is 0.51",
+    -2: "Why the LSTM’s gradient vanishes more: a step back along c is × f, 0.14 on average",
+    0: "The LSTM’s gradient vanishes less, but not by c alone: × f, 0.51 on average",
     1: "Why the LSTM’s gradient vanishes less: a step back along c is only × f",
-    3: "Why the LSTM’s gradient does not vanish: a step back along c is × f, and f is 0.95",
-    5: "Why the LSTM’s gradient does not vanish: a step back along c is × f, and f is 0.99",
+    3: "Why the LSTM’s gradient does not vanish: a step back along c is × f, 0.95 on average",
+    5: "Why the LSTM’s gradient does not vanish: a step back along c is × f, 0.99 on average",
 }
 
 
@@ -178,31 +176,23 @@ def test_the_title_is_chosen_by_the_numbers(bias):
 
 def test_other_titles():
     lstm, rnn, gru = kept(run("lstm")), kept(run("rnn")), kept(unroll(cells.GRUCell(3, 4), 11))
-    assert headline([lstm]) == "LSTM: 13 % of the gradient is left 10 steps back; a step along c is × f"
-    assert headline([rnn]) == "RNN: 0.36 % of the gradient is left 10 steps back"
-    assert headline([rnn, lstm]) == "Of the last gradient, 10 steps back: RNN 0.36 %, LSTM 13 %"
-    assert headline([lstm, lstm]) == "; ".join(["LSTM: 13 % of the gradient is left 10 steps back"] * 2)
-    assert (
-        headline([kept(run("lstm"), "A"), kept(run("lstm"), "B")])
-        == "Of the last gradient, 10 steps back: A 13 %, B 13 %"
-    )
+    left = "of the last gradient 10 steps back"
+    assert headline([lstm]) == f"LSTM (at c): 13 % {left}"
+    assert headline([rnn, lstm]) == f"RNN (at h): 0.36 % {left}; LSTM (at c): 13 % {left}"
+    assert headline([lstm, lstm, rnn]) == "; ".join([sentence([lstm])] * 2 + [sentence([rnn])])  # which LSTM?
+    assert headline([kept(run("lstm"), "A"), kept(run("lstm"), "B")]) == f"A (at c): 13 % {left}; B (at c): 13 % {left}"
     alike = [
         kept(run("lstm", bias=bias), f"LSTM, {said}") for bias, said in ((3, "trained on latch"), (1, "untrained"))
     ]
-    assert headline(alike) == "Of the last gradient, 10 steps back: trained on latch 140 %, untrained 13 %"
+    assert headline(alike) == f"LSTM, trained on latch (at c): 140 % {left}; LSTM, untrained (at c): 13 % {left}"
     short = kept(run("rnn", WORDS[:2]))
-    assert headline([lstm, short]) == (
-        "LSTM: 13 % of the gradient is left 10 steps back; RNN: 67 % of the gradient is left 1 step back"
+    assert headline([lstm, short]) == f"LSTM (at c): 13 % {left}; RNN (at h): 67 % of the last gradient 1 step back"
+    assert headline([short, kept(run("lstm", ["a"]))]).endswith(
+        "one step, no step back on which a gradient could vanish"
     )
-    assert headline([kept(run("lstm", ["a"])), kept(run("rnn", ["a"]))]) == (
-        "One step: no step back yet, on which a gradient could vanish"
-    )
-    assert headline([short, kept(run("lstm", ["a"]))]).endswith("LSTM: one step, no step back")
-    assert headline([gru]).endswith("; a step along h is × (1 − u)")
+    assert headline([gru]).startswith("GRU (at h): ")
     between = [kept(run("lstm"), "A"), kept(run("rnn"), "B"), kept(run("lstm", bias=3), "C")]
-    assert headline(between) == "Of the last gradient, 10 steps back: A 13 %, B 0.36 %, C 140 %"
-    middle = [kept(run("lstm"), "A"), rnn, kept(run("lstm", bias=2), "C")]
-    assert headline(middle).startswith("Of the last gradient, 10 steps back: A 13 %, RNN 0.36 %, C ")
+    assert headline(between) == sentence(between)
     assert headline([between[2], lstm, rnn]).startswith("Why the C’s gradient does not vanish")
 
 
@@ -226,22 +216,22 @@ def test_cells_without_weights_and_without_nonlinearities(svg):
 
 def test_gradients_that_are_0_nan_lost_or_not_computed(svg):
     nothing = kept(unroll(tl.nn.LSTMCell(3, 4, rng=0), scale=0.0))
-    assert headline([nothing]) == "LSTM: the gradient is 0 at the last step already"
+    assert headline([nothing]) == "LSTM (at c): the gradient is 0 at the last step already"
     nan = kept(unroll(tl.nn.LSTMCell(3, 4, rng=0), scale=np.nan))
-    assert headline([nan]) == "LSTM: the gradient is no finite number"
+    assert headline([nan]) == "LSTM (at c): the gradient is no finite number"
     assert svg(strip(nan.flow)).items["r0-left"].text == "NaN"
     lost = kept(unroll(tl.nn.RNNCell(3, 4, rng=0), 30, scale=1e-305))
     assert lost.shares[-1] == 1
     assert percent(lost.left) == "≈ 0 %"
-    assert headline([lost]) == "RNN: nothing measurable is left of the gradient 29 steps back"
+    assert headline([lost]) == "RNN (at h): ≈ 0 % of the last gradient 29 steps back"
     zero = kept(unroll(tl.nn.RNNCell(3, 4, rng=0), 2000))
-    assert headline([zero]) == "RNN: nothing measurable is left of the gradient 1,999 steps back"
+    assert headline([zero]) == "RNN (at h): ≈ 0 % of the last gradient 1,999 steps back"
     assert 0.1 < zero.pace < 0.9  # over the steps where there is something to measure
     cell = tl.nn.LSTMCell(3, 4)
     h, _ = cell([1.0] * 3, cell([1.0] * 3))
     flow = read_graph((h * 2).sum())
     page = svg(strip(flow))
-    assert headline([kept(flow)]) == "2 steps through LSTM: gradients were not computed"
+    assert headline([kept(flow)]) == "LSTM (at c): the gradient was not computed"
     assert page.items["r0-left"].text == "not computed"
     assert page.items["r0-s1-norm"].text == "–"
     assert page.items["r0-pace"].text.split()[:2] == ["on", "average"]
@@ -274,9 +264,9 @@ def test_it_says_itself_to_those_who_cannot_see_it(svg):
     flows = run("lstm"), run("rnn")
     said = svg(strip(*flows, words=WORDS)).of("graph")[0].tooltip
     assert said == sentence([kept(flow) for flow in flows])
-    assert said == (
-        "11 steps through LSTM and RNN. LSTM, followed along c: 13 % of the gradient is left 10 steps back; "
-        "RNN, followed along h: 0.36 % of the gradient is left 10 steps back."
+    assert (
+        said
+        == "LSTM (at c): 13 % of the last gradient 10 steps back; RNN (at h): 0.36 % of the last gradient 10 steps back"
     )
 
 
@@ -411,7 +401,7 @@ def test_thousands_of_steps_are_quick():
 def test_marks_where_earlier_steps_are_read(svg):
     page = svg(strip(unroll(tl.nn.LSTMCell(3, 4, rng=0), 4, loss="all")))
     assert [i.id for i in page.of("loss")] == ["r0-loss", "r0-s1-read-h", "r0-s2-read-h", "r0-s3-read-h"]
-    assert "L is read after every step" in page.text
+    assert "L is read after several steps" in page.text
 
 
 def a_sum(cell, x, h):

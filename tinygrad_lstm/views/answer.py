@@ -43,56 +43,24 @@ def formula(row: Kept) -> str:
     return "" if "…" in text else f"new {row.state} = {text}"
 
 
+def times(by: str, mean: float | None) -> str:
+    """What one step back multiplies by, and its mean where it is not a number itself: "× f, 0.95 on average"."""
+    number_itself = by.removeprefix("× ").replace(".", "").isdigit()
+    return by if mean is None or number_itself else f"{by}, {number(mean)} on average"
+
+
 def headline(rows: Sequence[Kept]) -> str:
     """The title of a strip: what its numbers show, and nothing that they do not."""
-    first, *others = rows
-    if all(row.end is None for row in rows):
-        return f"{steps_of(len(first.steps))} through {' and '.join(_names(rows))}: gradients were not computed"
-    if not any(row.back for row in rows):
-        return "One step: no step back yet, on which a gradient could vanish"
-    lefts = [row.left for row in rows if row.left is not None and math.isfinite(row.left)]
-    names, once = _apart(rows), all(row.once for row in rows)
-    alike = len(set(names)) == len(rows) == len(lefts) and len({row.back for row in rows}) == 1
-    if not others and alike and once and first.direct and lefts[0]:
-        return f"{first.name}: {_one(first)}; a step along {first.state} is {factor(first)}"
-    if others and alike and once and names[0] == first.name and (said := _compared(first, lefts[0], lefts[1:])):
-        return said
-    if others and alike and min(lefts):
-        shares = ", ".join(f"{name} {percent(row.left)}" for name, row in zip(names, rows, strict=True))
-        return f"Of the last gradient, {steps_of(first.back)} back: {shares}"
-    return "; ".join(f"{name}: {_one(row)}" for name, row in zip(names, rows, strict=True))
+    return _compared(*rows) or sentence(rows)
 
 
-def _apart(rows: Sequence[Kept]) -> list[str]:
-    """What tells rows apart: their names, or of rows of one name what their titles say beside it."""
-    names = [row.name for row in rows]
-    return names if len(set(names)) == len(names) else [row.more or row.name for row in rows]
+def sentence(rows: Sequence[Kept]) -> str:
+    """The strip in one sentence, also for those who cannot see it."""
+    titles = [", ".join(filter(None, (row.name, row.more))) for row in rows]
+    return "; ".join(f"{title} (at {row.state}): {_left(row)}" for title, row in zip(titles, rows, strict=True))
 
 
-def _compared(first: Kept, left: float, theirs: Sequence[float]) -> str:
-    """Why more or less is left in the first row than in the others; "" where no sentence says it."""
-    most, least, alone = max(theirs), min(theirs), first.alone
-    name, step = f"{first.name}’s gradient", f"a step back along {first.state} is"
-    if not left or most >= 1 or any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
-        return ""
-    if alone is not None and min(left, alone) > most:
-        less = f"vanishes less: {step} only {factor(first)}" if left < 1 else f"does not vanish: {step} {_is(first)}"
-        return f"Why the {name} {less}"
-    if alone is not None and max(left, alone) < least:
-        return f"Why the {name} vanishes more: {step} {_is(first)}"
-    if alone is not None and most < left < 1:
-        return f"The {name} vanishes less, but not by {first.state} alone: {_is(first).rpartition(', and ')[2]}"
-    return ""
-
-
-def _is(row: Kept) -> str:
-    """The factor of a direct path, and how large it is where that is not a number already: × f, and f is 0.73."""
-    by, mean = factor(row), row.mean_factor()
-    words = by.removeprefix("× ")
-    return by if mean is None or words.replace(".", "").isdigit() else f"{by}, and {words} is {number(mean)}"
-
-
-def _one(row: Kept) -> str:
+def _left(row: Kept) -> str:
     """What is left in one row."""
     if row.end is None or row.left is None:
         return "the gradient was not computed"
@@ -100,34 +68,39 @@ def _one(row: Kept) -> str:
         return "the gradient is 0 at the last step already"
     if not math.isfinite(row.left):
         return "the gradient is no finite number"
-    if not row.left:
-        return f"nothing measurable is left of the gradient {steps_of(row.back)} back"
     if not row.back:
-        return "one step, no step back"
-    what = "gradient is left" if row.left < 1 and row.once else "last gradient"
-    return f"{percent(row.left)} of the {what} {steps_of(row.back)} back"
+        return "one step, no step back on which a gradient could vanish"
+    return f"{percent(row.left)} of the last gradient {steps_of(row.back)} back"
 
 
-def _names(rows: Sequence[Kept]) -> list[str]:
-    return list(dict.fromkeys(row.name for row in rows))
+def _compared(first: Kept, *others: Kept) -> str:
+    """Why more or less is left in the first row than in the others; "" where no sentence says it."""
+    left, alone = first.left, first.alone
+    theirs = [row.left for row in others if row.left is not None and row.left < 1 and row.back == first.back]
+    alike = len({first.name, *(row.name for row in others)}) < 1 + len(others)
+    once = all(row.once for row in (first, *others))
+    if not left or alone is None or not 0 < len(theirs) == len(others) or alike or not once:
+        return ""
+    if any(abs(left - other) <= 0.05 * max(left, other) for other in theirs):
+        return ""
+    name, step = f"{first.name}’s gradient", f"a step back along {first.state} is"
+    by = times(factor(first), first.mean_factor())
+    if min(left, alone) > max(theirs):
+        less = f"vanishes less: {step} only {factor(first)}" if left < 1 else f"does not vanish: {step} {by}"
+        return f"Why the {name} {less}"
+    if max(left, alone) < min(theirs):
+        return f"Why the {name} vanishes more: {step} {by}"
+    return f"The {name} vanishes less, but not by {first.state} alone: {by}" if max(theirs) < left < 1 else ""
 
 
 def subtitle(rows: Sequence[Kept], root: str) -> str:
     """How to read the strip, in one line."""
     if all(row.end is None for row in rows):
         return "No gradient was computed: every line is dashed, and there is no share to print."
-    most = max(rows, key=lambda row: len(row.reads))
-    reads, count = most.reads, len(most.steps)
-    read = f"{root} is read after the last step" if reads else "It begins at the last state"
-    if len(reads) > 1:
-        read = f"{root} is read after {'every step' if len(reads) == count else f'{len(reads):,} of {count:,} steps'}"
-    names = dict.fromkeys(f"{row.state} ({row.name})" for row in rows)
-    of = ", ".join(names) if len({row.state for row in rows}) > 1 else rows[0].state
-    of = of if len(of) < 45 else "the state of each row"
-    return f"{read}; the gradient goes back, right to left. Percent: its norm at {of}, of that at the last step."
-
-
-def sentence(rows: Sequence[Kept]) -> str:
-    """The strip in one sentence, for those who cannot see it."""
-    parts = [f"{row.name}, followed along {row.state}: {_one(row)}" for row in rows]
-    return f"{steps_of(len(rows[0].steps))} through {' and '.join(_names(rows))}. {'; '.join(parts)}."
+    reads = max((row.reads for row in rows), key=len)
+    when = f"{root} is read after {'the last step' if len(reads) == 1 else 'several steps'}"
+    states = " or ".join(dict.fromkeys(row.state for row in rows))
+    return (
+        f"{when if reads else 'It begins at the last state'}; the gradient goes back, right to left. "
+        f"Percent: its norm at {states}, of that at the last step."
+    )
