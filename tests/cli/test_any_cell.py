@@ -342,5 +342,7 @@ def test_two_cells_of_one_name_are_refused(capsys: pytest.CaptureFixture[str], h
 def test_what_was_meant_by_a_file_is_said(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     (here / "book.txt").write_text("a b", encoding="utf-8")
     assert "'book.txt' is a file: to read what is in it give --file" in refused(capsys, "explain", "book.txt")
-    assert "not page.html: take `explore` for one page" in refused(capsys, "explain", "a", "--out", "page.html")
-    assert "not a.png: give --format png and a directory" in refused(capsys, "explain", "a", "--out", "a.png")
+    assert "directory for several files, not page.html: --format says" in refused(
+        capsys, "explain", "a", "--out", "page.html"
+    )
+    assert "directory for several files, not a.png: --format says" in refused(capsys, "explain", "a", "--out", "a.png")

@@ -14,7 +14,7 @@ import pytest
 from reading import Reading
 
 from tinygrad_lstm.cli import explain, main
-from tinygrad_lstm.cli.terminal import bar, fit, safe, width
+from tinygrad_lstm.cli.terminal import number, safe, table
 from tinygrad_lstm.flow.sequence import embed, trace_sequence
 from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.views.sentences import reading
@@ -95,10 +95,14 @@ def test_what_is_printed_is_the_reading_of_these_numbers(capsys, bias):
     out = capsys.readouterr().out
     traced = passages(SENTENCE.split(), float(bias))
     assert reading(traced) in " ".join(out.split())
+    lines = out.splitlines()
+    assert lines[lines.index("") + 1].split() == ["step", "lstm_c", "lstm_h", "lstm_x", "rnn_h", "rnn_x", "word"]
     for t, word in enumerate(SENTENCE.split()):
-        row = next(line for line in out.splitlines() if re.match(rf" *{t + 1} {word} ", line))
-        printed = [float(v) for v in re.findall(r"\d\.\de[+-]\d+", row)]
-        assert printed == pytest.approx([v[t] for p in traced for v in p.norms.values()], rel=0.05)
+        _, *printed, last = next(line for line in lines if re.match(rf" *{t + 1}  .*  {word}$", line)).split()
+        assert last == word
+        assert [*map(float, printed)] == pytest.approx([v[t] for p in traced for v in p.norms.values()], rel=0.05)
+    factors = next(line for line in lines if line.endswith("× a step, a geometric mean")).split()[:5]
+    assert factors == [number(p.factor(name)) for p in traced for name in p.norms]
 
 
 def test_options_reach_the_cells():
@@ -113,9 +117,7 @@ def test_cells_are_drawn_in_the_order_given(capsys):
     drawn = ["compare.dot", "gates.dot", "gates_lstm.dot", "lstm.dot", "lstm1997.dot", "rnn.dot"]
     assert sorted(os.listdir("out")) == sorted([*drawn, "gradients.csv"])
     assert list(rows()[0])[2:6] == ["lstm1997_c", "lstm1997_h", "lstm1997_x", "rnn_h"]
-    lines = capsys.readouterr().out.splitlines()
-    assert max(map(width, lines[:-1])) <= 80
-    assert "written into" in lines[-1]
+    assert "written into" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_the_opened_steps_of_one_run_have_one_scale(here):
@@ -194,9 +196,10 @@ def test_one_word(capsys):
 
 def test_a_text_without_spaces_is_one_word_and_says_how_to_have_more(capsys):
     assert main(["explain", "学习很有意思"]) == 0
-    assert capsys.readouterr().err == "one word is one step: --tokens chars makes each of its characters one\n"
+    note = "\n\nOne word is one step: --tokens chars makes each of its characters one.\n\n"
+    assert note in capsys.readouterr().out
     assert main(["explain", "a"]) == main(["explain", "学习", "--tokens", "chars"]) == 0
-    assert capsys.readouterr().err == ""
+    assert note not in capsys.readouterr().out
 
 
 def test_three_hundred_words_are_elided_on_the_terminal_and_whole_in_the_file(capsys):
@@ -204,10 +207,9 @@ def test_three_hundred_words_are_elided_on_the_terminal_and_whole_in_the_file(ca
     explained(*words, form="svg")
     assert [r["word"] for r in rows()] == words
     out = capsys.readouterr().out
-    assert " 276 more " in out
-    assert "  12 w12 " in out
-    assert " 13 w13 " not in out
-    assert " 289 w289 " in out
+    assert "  276 more\n" in out
+    shown = re.findall(r"^ *(\d+)  .*  w(\d+)$", out, re.MULTILINE)
+    assert shown == [(str(k), str(k)) for k in (*range(1, 13), *range(289, 301))]
     assert len(out.splitlines()) < 60
 
 
@@ -224,8 +226,7 @@ def test_a_thousand_words_take_a_few_seconds(monkeypatch):
 def test_norms_below_what_float64_holds_are_marked(capsys):
     explained("a b " * 160, "--forget-bias", "-8", "--cells", "lstm", "--hidden", "2")
     out = capsys.readouterr().out
-    assert "0 or too small" in out or "too small for float64" in " ".join(out.split())
-    assert re.search(r" 1 a +│ +(0|<2e-308) +(0|<2e-308) +(0|<2e-308)", out)
+    assert re.search(r"^ *1 +(0|<2e-308) +(0|<2e-308) +(0|<2e-308) +a$", out, re.MULTILINE)
     assert float(rows()[0]["lstm_x"]) < 2.3e-308
 
 
@@ -233,7 +234,7 @@ def test_characters(capsys):
     explained("a b", "--tokens", "chars")
     assert [r["word"] for r in rows()] == ["a", " ", "b"]
     out = capsys.readouterr().out
-    assert "2 ' ' " in out
+    assert re.search(r"^ *2 .*  ' '$", out, re.MULTILINE)
     assert "at the last character" in " ".join(out.split())
 
 
@@ -266,8 +267,6 @@ def test_any_sign_is_written_as_it_is_and_printed_safely(capsys):
     assert "a\\x1b[31mred" in out
     assert "\\u202eevil" in out
     assert "<b>&amp;</b>" in out
-    table = [line for line in out.splitlines() if "│" in line]
-    assert len({width(line[: line.index("│")]) for line in table}) == 1  # wide and combining signs keep the columns
 
 
 # Failures: one line, status 2, nothing written
@@ -397,29 +396,16 @@ def test_a_drawing_that_fails_is_one_line(capsys, monkeypatch):
 # The parts of the table
 
 
-def test_width_and_fit_count_columns():
-    assert width("日本") == 4
-    assert width("e\u0301") == 1
-    assert fit("日本語", 5) == "日本…"
-    assert fit("日本語", 4) == "日… "
-    assert fit("e\u0301e\u0301e\u0301", 2) == "e\u0301…"
-    assert fit("ab", 1) == "…"
-    assert fit("ab", 4) == "ab  "
+def test_a_table_is_aligned_whatever_its_last_column_holds():
+    rows = [["step", "a", "word"], ["1", "0.5", "日本語"], ["10", "", "e\u0301"]]
+    assert table(rows) == ["step    a  word", "   1  0.5  日本語", "  10       e\u0301"]
+
+
+def test_numbers_that_have_no_digits_are_given_none():
+    found = [number(v) for v in (None, np.nan, 0.0, 1e-308, 0.5, 1e-5, 1234.5)]
+    assert found == ["·", "lost", "0", "<2e-308", "0.5", "1.0e-05", "1.2e+03"]
 
 
 def test_safe_escapes_what_moves_the_cursor_and_keeps_words():
     assert safe("a\n\x1b\x9b\u2028\u2066\ud800") == "a\\n\\x1b\\x9b\\u2028\\u2066\\ud800"
     assert safe("می\u200cخواهم é 日本 👍") == "می\u200cخواهم é 日本 👍"
-
-
-@pytest.mark.parametrize(("share", "shown"), [(0, "    "), (1, "████"), (0.5, "██  "), (2, "████"), (1 / 32, "▏   ")])
-def test_bar(share, shown):
-    assert bar(share, 4) == shown
-
-
-def test_bars_are_on_one_log_scale():
-    lines = explain.table(passages(SENTENCE.split()))
-    low, high = (int(v) for v in re.search(r"1e(\S+) \(empty\) to 1e(\S+) \(full\)", "\n".join(lines)).groups())
-    values = np.concatenate([p.x for p in passages(SENTENCE.split())])
-    assert 10.0**low <= values.min() < 10.0 ** (low + 1)
-    assert 10.0 ** (high - 1) < values.max() <= 10.0**high

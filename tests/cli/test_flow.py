@@ -3,14 +3,11 @@
 import csv
 import math
 import os
-import re
 import sys
 
 import pytest
 
 from tinygrad_lstm.cli import flow, main
-from tinygrad_lstm.cli.terminal import width
-from tinygrad_lstm.flow.sequence import TINY
 from tinygrad_lstm.flow.study import VARIANTS, study
 from tinygrad_lstm.views import charts
 from tinygrad_lstm.views.sentences import study_reading
@@ -88,16 +85,14 @@ def test_the_tables_hold_the_numbers_of_the_study_in_full(bare):
         assert [int(row["detours"]) for row in mine] == [p.detours for p in cell.parts]
 
 
-def test_what_is_printed_is_this_study_in_99_columns(capsys, bare):
+def test_what_is_printed_is_this_study(capsys, bare):
     assert main(["flow", "--lag", "20", "--seeds", "3"]) == 0
     out = capsys.readouterr().out
     found = study(lag=20, seeds=range(3))
-    assert max(map(width, out.splitlines())) <= 99
     assert study_reading(found) in " ".join(out.split())
     for cell in found.cells:
-        row = next(line for line in out.splitlines() if re.match(rf"{cell.variant.label} +dL/d", line))
-        numbers = re.findall(r"\d+\.?\d*(?:e[+-]\d+)?", row.removeprefix(cell.variant.label).replace("dL/d", ""))
-        assert float(numbers[1]) == pytest.approx(cell.norms()[-1], rel=0.06)
+        row = next(line for line in out.splitlines() if line.endswith(f" of {cell.variant.label}"))
+        assert float(row.split()[1]) == pytest.approx(cell.norms()[-1], rel=0.06)
     assert [*dict.fromkeys(row["cell"] for row in rows("lags.csv"))] == list(VARIANTS)
 
 
@@ -119,21 +114,17 @@ def test_columns_stay_apart_where_numbers_are_long(capsys, bare):
     assert main(["flow", "--lag", "60", "--hidden", "2", "--seeds", "2", "--cells", "lstm-8,lstm-12.125,rnn"]) == 0
     out = capsys.readouterr().out
     assert "e-1" in out
-    assert not re.search(r"e[+-]\d{4}|dL/d.\d|\ddL", out)
-    assert max(map(width, out.splitlines())) <= 99
-
-
-def test_numbers_that_have_no_digits_are_given_none():
-    found = [flow._number(v) for v in (None, math.nan, 0.0, TINY / 2, 0.5, 1e-5)]
-    assert found == ["·", "lost", "0", "<2e-308", "0.5", "1.0e-05"]
+    lines = out.splitlines()
+    head = next(k for k, line in enumerate(lines) if line.endswith("over the seeds") and "at_lag" in line)
+    assert [len(line.split("  dL/d")[0].split()) for line in lines[head + 1 : head + 4]] == [8, 8, 8]
 
 
 def test_numbers_that_float64_lost_are_printed_as_lost(capsys, bare):
     assert main(["flow", "--lag", "330", "--hidden", "2", "--input", "2", "--seeds", "1", "--cells", "lstm-8"]) == 0
     out = capsys.readouterr().out
-    row = next(line for line in out.splitlines() if line.startswith("LSTM, forget bias -8"))
-    assert row.split()[6:9] == ["0", "0", "0"]
-    assert row.split()[-2:] == ["lost", "lost"]
+    row = next(line for line in out.splitlines() if line.endswith("LSTM, forget bias -8")).split()
+    assert row[1:4] == ["0", "0", "0"]
+    assert row[6:8] == ["lost", "lost"]
     assert "nan" not in out
     assert (rows("lags.csv")[-1]["norm"], rows("lags.csv")[-1]["cosine"]) == ("0.0", "")
 

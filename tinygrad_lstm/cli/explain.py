@@ -4,7 +4,7 @@ The text is split into words, each word gets a vector of its own (the same word 
 after another through untrained cells. Written into a directory: what is left of the gradient at every word in all
 cells (compare.svg), the last step of each cell opened (lstm.svg, rnn.svg; --step and --detail open others), the gates
 and the states at every word as heat maps (gates.svg), and gradients.csv with the norm of the gradient at every word.
-Printed: two plain sentences, that table, and what it says in full.
+Printed: two plain sentences, that table (lstm_c is the norm of dL/dc in the LSTM), and what it says in full.
 --forget-bias 3, 0 or -2 and --cells lstm,rnn,lstm1997 show when the LSTM keeps a gradient and when not. A cell of your
 own, a class in a file, is named FILE.py:NAME.
 
@@ -39,34 +39,29 @@ examples:
 from __future__ import annotations
 
 import argparse
-import math
-import os
 import sys
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..files import all_or_nothing
-from ..flow.sequence import TINY, TracedSequence, embed, tokenize, trace_sequence
+from ..flow.sequence import TracedSequence, embed, tokenize, trace_sequence
 from ..kinds import kind_name
 from ..views.sentences import plainly, reading
 from .common import CELL, FORMATS, add_cell_options, add_model, cells, load_model, make_cells, save, told, write_csv
 from .errors import UserError
-from .terminal import bar, fit, safe, width
+from .terminal import number, paragraph, safe, table
 from .text import add_text, given_text
 
 if TYPE_CHECKING:
     from ..train import Checkpoint, Explained
 
-WIDTH = 80
-HEAD, TAIL = 12, 12  # rows of a long table that are printed
-WORD, NUMBER, BAR = 12, 9, 6  # columns
-LISTED, TOKEN, PERCENT, ANSWER = 5, 10, 9, 20  # answers with their probability, and columns
+ENDS = 12  # rows at either end of a long table that are printed
+LISTED = 5  # answers with their probability
 UNITS = {"words": "word", "chars": "character"}
 
 
@@ -82,47 +77,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=FORMATS, default="svg", help="of the drawings (default: svg)")
 
 
-@dataclass
-class _Explained:
-    """What is drawn, printed and written: runs by the names of files, those of `alone` drawn by themselves too.
+class _Found(NamedTuple):
+    """What is drawn, printed and written: runs by the names of files, and what is said of them in paragraphs.
 
-    Steps to `keep`, from 0, are in the table wherever they are, those `drawn`, from 1, in the pictures; `heading`
-    stands above the table, `answer` in the JSON.
+    Steps to `keep`, from 1, are in the pictures and the table wherever they are; `answer` stands in the JSON.
     """
 
     traced: dict[str, TracedSequence]
-    alone: list[str]
+    tokens: Sequence[str]
     unit: str
-    plainly: str
+    before: Sequence[str]
     reading: str
-    notes: Sequence[str] = ()
-    heading: Sequence[str] = ()
     answer: dict[str, Any] | None = None
-    drawn: Sequence[int] = ()
     keep: Sequence[int] = ()
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        return next(iter(self.traced.values())).tokens
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Write the drawings and the table, and print the table and its reading."""
-    if (form := args.out.suffix.lower()) in (".html", *(f".{name}" for name in FORMATS)) and not os.path.isdir(
-        args.out
-    ):
-        how = "take `explore` for one page" if form == ".html" else f"give --format {form[1:]} and a directory"
-        raise UserError(f"--out names a directory, in which several files are written, not {args.out}: {how}")
+    if args.out.suffix.lower() in (".html", *(f".{name}" for name in FORMATS)):
+        raise UserError(f"--out names a directory for several files, not {args.out}: --format says of what kind")
     checkpoint = load_model(args, ("cells", "tokens", "hidden", "forget_bias"))
     found = _of_text(args) if checkpoint is None else _of_model(checkpoint, args)
     with told(f"write into '{args.out}'"), all_or_nothing(args.out) as staging:
         files, notes = _write(found, staging, args)
-    for note in (*notes, *found.notes):
+    for note in notes:
         print(note, file=sys.stderr)
-    print(f"{textwrap.fill(safe(found.plainly), WIDTH)}\n")
-    print("\n".join([*found.heading, *table(list(found.traced.values()), found.unit, found.keep)]))
-    print(f"\n{textwrap.fill(safe(found.reading), WIDTH)}\n")
-    print(safe(f"written into {args.out}: {', '.join(files)}"))
+    written = safe(f"written into {args.out}: {', '.join(files)}")
+    parts = [*map(paragraph, found.before), "\n".join(_table(found)), paragraph(found.reading), written]
+    print("\n\n".join(parts))
     return {
         "unit": found.unit,
         "tokens": found.tokens,
@@ -137,7 +119,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _of_text(args: argparse.Namespace) -> _Explained:
+def _of_text(args: argparse.Namespace) -> _Found:
     """Untrained cells on a text."""
     text = given_text(args)
     tokens = tokenize(text, args.tokens)
@@ -147,157 +129,85 @@ def _of_text(args: argparse.Namespace) -> _Explained:
     vectors = embed(tokens, args.hidden, args.seed)
     with told():
         traced = {name: trace_sequence(cell, vectors, tokens, args.seed) for name, cell in made.items()}
-    alone = args.tokens == "words" and len(tokens) == 1 < len(tokens[0])  # as of a language written without spaces
-    notes = ["one word is one step: --tokens chars makes each of its characters one"] * alone
     runs, unit = list(traced.values()), UNITS[args.tokens]
-    return _Explained(traced, [*traced], unit, plainly(runs, unit), reading(runs, unit), notes)
+    alone = args.tokens == "words" and len(tokens) == 1 < len(tokens[0])  # as of a language written without spaces
+    notes = ["One word is one step: --tokens chars makes each of its characters one."] * alone
+    return _Found(traced, tokens, unit, [plainly(runs, unit), *notes], reading(runs, unit))
 
 
-def _of_model(checkpoint: Checkpoint, args: argparse.Namespace) -> _Explained:
+def _of_model(checkpoint: Checkpoint, args: argparse.Namespace) -> _Found:
     """A trained network on a text or a sequence of its task, beside itself untrained: of that only dL/dx_t."""
     from ..train import explain, sentences
 
     with told():
         found = explain(checkpoint, given_text(args) if args.text or args.file is not None else None, args.seed)
-    name, kind, before = found.trained.name, kind_name(checkpoint.settings.cell), found.untrained
-    return _Explained(
-        {
-            kind: replace(found.trained, name="trained", title=f"{name}, trained on {found.task}"),
-            "untrained": replace(before, name="untrained", title=f"{name}, untrained", norms={"x": before.x}),
-        },
-        [kind],
-        found.notation.unit,
-        sentences.plainly(found),
-        sentences.reading(found),
-        heading=[*sentences.heading(found), "", *_answer(found), ""],
-        answer=found.as_dict(),
-        drawn=[t + 1 for t in found.deciding],
-        keep=[*found.deciding, *found.largest],
-    )
+    name, before = found.trained.name, found.untrained
+    traced = {
+        kind_name(checkpoint.settings.cell): replace(found.trained, title=f"{name}, trained on {found.task}"),
+        "untrained": replace(before, title=f"{name}, untrained", norms={"x": before.x}),
+    }
+    said = [sentences.plainly(found), ": ".join(sentences.heading(found)), _answer(found)]
+    deciding = [t + 1 for t in found.deciding]
+    unit, meaning = found.notation.unit, sentences.reading(found)
+    return _Found(traced, found.sequence.tokens, unit, said, meaning, found.as_dict(), deciding)
 
 
-def _answer(found: Explained) -> list[str]:
+def _answer(found: Explained) -> str:
     """What the network answers, by probability where it has those, and what was right where that is known."""
     from ..train import sentences
 
-    wanted, p = found.sequence.wanted, found.probabilities
+    p = found.probabilities
     if p is None:
-        return [safe(sentences.answer(found))]
-    names = [sentences.said(found, name) for name in found.names]
-    best = [int(k) for k in np.argsort(-p, kind="stable")[:LISTED]]
-    lines = [
-        f"{fit(safe(names[k]), TOKEN)} {sentences.probability(p[k]):>{PERCENT}} {bar(p[k], ANSWER)}"
-        + ("  right" if k == wanted else "")
-        for k in dict.fromkeys([*best, *([] if wanted is None else [int(wanted)])])
-    ]
-    what = "next character" if found.task == "text" else "answer"
-    return [f"the {what}, by probability", *(line.rstrip() for line in lines)]
+        return sentences.answer(found)
+    best = np.argsort(-p, kind="stable")[:LISTED]
+    listed = ", ".join(f"{sentences.said(found, found.names[k])} {sentences.probability(p[k])}" for k in best)
+    right = "" if found.right is None else f"; right is {sentences.said(found, found.right)}"
+    return f"the {'next character' if found.task == 'text' else 'answer'}, by probability: {listed}{right}"
 
 
-def _write(found: _Explained, folder: Path, args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Draw all cells as a strip, and of each of `alone` a step and its gates; return the files' names, and notes."""
+def _write(found: _Found, folder: Path, args: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Draw all cells as a strip, and of each that has states a step and its gates; return the files' names, and notes.
+
+    The untrained network, of which only dL/dx is known, is beside the trained one alone.
+    """
     from ..views import draw, gates
 
-    form, labels, opened = args.format, found.tokens, [*[args.step] * bool(args.step), *found.drawn]
+    form, labels, opened = args.format, found.tokens, [*[args.step] * bool(args.step), *found.keep]
     flows, titles = [p.flow for p in found.traced.values()], [p.title for p in found.traced.values()]
-    strip = draw(*flows, detail="step", titles=titles, labels=labels, keep=found.drawn)
+    strip = draw(*flows, detail="step", titles=titles, labels=labels, keep=found.keep)
     saved = [save(strip, folder / f"compare.{form}")]
-    for kind in found.alone:
-        p, detail = found.traced[kind], "ops" if args.detail == "auto" else args.detail
-        alone = draw(p.flow, detail=detail, titles=[p.title], labels=labels, keep=opened, beside=flows)
-        saved.append(save(alone, folder / f"{kind}.{form}"))
-    gated = [kind for kind in found.alone if _has_gates(found.traced[kind])]
+    alone = {kind: p for kind, p in found.traced.items() if len(p.norms) > 1}
+    for kind, p in alone.items():
+        detail = "ops" if args.detail == "auto" else args.detail
+        picture = draw(p.flow, detail=detail, titles=[p.title], labels=labels, keep=opened, beside=flows)
+        saved.append(save(picture, folder / f"{kind}.{form}"))
+    gated = [kind for kind, p in alone.items() if p.flow.cell_steps[-1].named.keys() - set(p.cell.states)]
     for kind in gated:
         p, name = found.traced[kind], "gates" if kind == gated[0] else f"gates_{kind}"
         saved.append(save(gates(p.flow, p.tokens, p.title), folder / f"{name}.{form}"))
-    norms = {f"{kind}_{name}": v.tolist() for kind, p in found.traced.items() for name, v in p.norms.items()}
-    rows = zip(range(1, len(labels) + 1), labels, *norms.values(), strict=True)
-    write_csv(folder / "gradients.csv", ["step", "word", *norms], rows)
-    files = [*(path.name for path, _ in saved), "gradients.csv"]
-    return files, list(dict.fromkeys(note for _, note in saved if note))
+    columns = _columns(found)
+    rows = zip(range(1, len(labels) + 1), labels, *columns.values(), strict=True)
+    write_csv(folder / "gradients.csv", ["step", "word", *columns], rows)
+    return [*(path.name for path, _ in saved), "gradients.csv"], list(dict.fromkeys(n for _, n in saved if n))
 
 
-def _has_gates(p: TracedSequence) -> bool:
-    """Whether the cell's equations name more than its states."""
-    return any(step.named.keys() - set(p.cell.states) for step in p.flow.cell_steps)
+def _columns(found: _Found) -> dict[str, list[float]]:
+    """Every norm at every step, as lstm_c: that of dL/dc in the LSTM."""
+    return {f"{kind}_{name}": v.tolist() for kind, p in found.traced.items() for name, v in p.norms.items()}
 
 
-def table(traced: Sequence[TracedSequence], unit: str = "word", keep: Sequence[int] = ()) -> list[str]:
-    """The lines of the printed table: cells side by side as far as they fit, the middle of a long one left out.
-
-    `keep` are steps, counted from 0, that have a row wherever they are.
-
-    The bars are log10 of dL/dx on one scale for all cells, from the power of ten below the smallest norm that is not
-    0 to the one above the largest.
-    """
-    logs = [math.log10(v) for p in traced for v in p.x.tolist() if v >= TINY] or [0.0]
-    low = math.floor(min(logs))
-    high = max(math.ceil(max(logs)), low + 1)
-    lines: list[str] = []
-    shown = _shown(len(traced[0].tokens), keep)
-    for side_by_side in _packed([_columns(p, shown, low, high) for p in traced]):
-        rows = zip(_left(traced[0].tokens, shown, unit), *side_by_side, strict=True)
-        lines += [*(" │".join(row).rstrip() for row in rows), ""]
-    notes = [f"bars: dL/dx on a log scale, 1e{low:+03d} (empty) to 1e{high:+03d} (full) in all cells"]
-    if any(0 < v < TINY for p in traced for norms in p.norms.values() for v in norms.tolist()):
-        notes.append(f"<{TINY:.0e}: too small for float64 to hold all its digits")
-    if len(traced[0].tokens) > 1:
-        notes.append("× a step: the factor of one step back, a geometric mean over the steps")
-    return lines + notes
-
-
-def _shown(steps: int, keep: Sequence[int]) -> list[range]:
-    """The steps of each row, counted from 0: one, or those left out."""
-    kept = {*range(HEAD), *keep, *range(steps - TAIL, steps)} if steps > HEAD + TAIL + 1 else {*range(steps)}
-    rows = [range(t, t + 1) for t in sorted(kept)]
-    between = [range(a.stop, b.start) for a, b in pairwise(rows) if a.stop < b.start]
-    return sorted([*rows, *between], key=lambda row: row.start)
-
-
-def _left(words: Sequence[str], shown: Sequence[range], unit: str) -> list[str]:
-    """The step and word of each row."""
-    digits = max(4, len(str(len(words))))
-    lines = [" " * (digits + 1 + WORD), f"{'step':>{digits}} {fit(unit, WORD)}"]
-    for row in shown:
-        if len(row) > 1:
-            lines.append(f"{'…':>{digits}} {fit(f'{len(row):,} more', WORD)}")
-        else:
-            word = words[row.start]
-            lines.append(f"{row.stop:>{digits}} {fit(safe(word if word.strip() else repr(word)), WORD)}")
-    return [*lines, f"{'':{digits}} {fit('× a step', WORD)}"] if len(words) > 1 else lines
-
-
-def _columns(p: TracedSequence, shown: Sequence[range], low: int, high: int) -> list[str]:
-    """The columns of one cell: its norms and the bar."""
-    size = NUMBER * len(p.norms) + 1 + BAR
-    heads = [fit(f"dL/d{name}", NUMBER - 1).rstrip() for name in p.norms]
-    lines = [fit(f"  {p.name}", size), fit("".join(f"{head:>{NUMBER}}" for head in heads), size)]
-    for row in shown:
-        if len(row) > 1:
-            lines.append(" " * size)
-            continue
-        t = row.start
-        numbers = "".join(f"{_number(float(v[t])):>{NUMBER}}" for v in p.norms.values())
-        share = 0.0 if p.x[t] < TINY else (math.log10(p.x[t]) - low) / (high - low)
-        lines.append(f"{numbers} {bar(share, BAR)}")
-    factors = [p.factor(name) for name in p.norms]
-    last = "".join(f"{'' if f is None else f'{f:#.3g}':>{NUMBER}}" for f in factors)
-    return [*lines, fit(last, size)] if len(p.tokens) > 1 else lines
-
-
-def _packed(blocks: Sequence[list[str]]) -> list[list[list[str]]]:
-    """The blocks in groups that fit side by side."""
-    groups: list[list[list[str]]] = []
-    room = 0
-    for block in blocks:
-        size = width(block[0]) + 2
-        if size > room:
-            groups.append([])
-            room = WIDTH - WORD - 5
-        groups[-1].append(block)
-        room -= size
-    return groups
-
-
-def _number(norm: float) -> str:
-    return "0" if norm == 0 else f"{norm:.1e}" if norm >= TINY else f"<{TINY:.0e}"
+def _table(found: _Found) -> list[str]:
+    """A line for each step, of many those at the ends and to keep."""
+    columns, count = _columns(found), len(found.tokens)
+    shown = sorted({*range(min(ENDS, count)), *(t - 1 for t in found.keep), *range(max(count - ENDS, 0), count)})
+    rows = [["step", *columns, found.unit]]
+    for before, t in pairwise([-1, *shown]):
+        if t > before + 1:
+            rows.append(["…", *[""] * len(columns), f"{t - before - 1:,} more"])
+        word = found.tokens[t]
+        texts = [number(norms[t]) for norms in columns.values()]
+        rows.append([str(t + 1), *texts, safe(word if word.strip() else repr(word))])
+    if count > 1:
+        factors = [number(p.factor(name)) for p in found.traced.values() for name in p.norms]
+        rows.append(["", *factors, "× a step, a geometric mean"])
+    return table(rows)

@@ -36,30 +36,24 @@ examples:
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-import textwrap
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..files import all_or_nothing
-from ..flow.sequence import TINY, check_memory, factor_a_step
+from ..flow.sequence import check_memory, factor_a_step
 from ..flow.study import MOST, VARIANTS, CellStudy, Study, study, variant
 from ..views.sentences import study_plainly, study_reading
 from .common import add_seed, kinds_of, told, within, write_csv
-from .terminal import fit, safe
+from .terminal import number, paragraph, table
 
-WIDTH = 99
-_COLUMN, _ROOM = 9, 78  # of the table, and of the line of progress
 FORMATS = ("svg", "png", "pdf")
 _LEGEND = (
-    "at_T, at_lag: norm of the gradient at the last step and the lag before; least, most: of the seeds",
-    "factor: of one step back; closed: dL/dc_T × sigmoid(b)^lag, as at zero weights, an RNN without tanh",
-    "direct: norm of the part that crossed no weight, by that of the whole; cosine: of the two",
+    "at_T, at_lag: norm of the gradient at the last step and the lag before; least, most: of the seeds; factor: of one "
+    "step back; closed: dL/dc_T × sigmoid(b)^lag, as at zero weights, an RNN without tanh; direct: norm of the part "
+    "that crossed no weight, by that of the whole; cosine: of the two."
 )
 
 
@@ -93,40 +87,40 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             _tables(found, staging)
             _charts(found, staging, args.format)
             written = sorted(file.name for file in staging.iterdir())
-    print(f"{textwrap.fill(study_plainly(found), WIDTH)}\n")
-    print("\n".join(table(found)))
-    print(f"\n{textwrap.fill(study_reading(found), WIDTH)}\n")
-    print(textwrap.fill(safe(f"written into {args.out}: {', '.join(written)}"), WIDTH, subsequent_indent="  "))
-    sizes = {key: getattr(found, key) for key in ("lag", "hidden_size", "input_size", "seeds")}
+    medians = {cell: _medians(cell) for cell in found.cells}
+    rows = [[*medians[found.cells[0]], "median over the seeds"]]
+    rows += [[*map(number, row.values()), f"dL/d{c.variant.state} of {c.variant.label}"] for c, row in medians.items()]
+    said = [study_plainly(found), _LEGEND, study_reading(found), f"written into {args.out}: {', '.join(written)}"]
+    plainly, *after = map(paragraph, said)
+    print("\n\n".join([plainly, "\n".join(table(rows)), *after]))
     cells = [
-        {"cell": c.variant.key, "label": c.variant.label, "gradient_of": c.variant.state, **_medians(c),
-         "split": [asdict(p) for p in c.parts]}
-        for c in found.cells
-    ]  # fmt: skip
+        {"cell": c.variant.key, "label": c.variant.label, "gradient_of": c.variant.state, **row, "split": c.parts}
+        for c, row in medians.items()
+    ]
+    sizes = {key: getattr(found, key) for key in ("lag", "hidden_size", "input_size", "seeds")}
     return {**sizes, "cells": cells, "reading": study_reading(found), "directory": str(args.out), "files": written}
 
 
 def _progress(said: str) -> None:
     """One line on the terminal, written over by the next; nothing where standard error is no terminal."""
     if sys.stderr is not None and sys.stderr.isatty():
-        blank = f"\r{'':{_ROOM}}\r"  # spaces, which every terminal understands
-        print(f"{blank}{fit(said, _ROOM).rstrip()}", end="", file=sys.stderr, flush=True)
+        print(f"\r{'':78}\r{said:.78}", end="", file=sys.stderr, flush=True)  # spaces: every terminal knows them
 
 
 def _tables(found: Study, folder: Path) -> None:
     """Every number of the study, in three files."""
-    rows: list[Sequence[Any]] = []
-    none = np.full(found.lag + 1, math.nan)
+    lags = []
+    none = [None] * (found.lag + 1)
     for c in found.cells:
         for r in c.runs:
-            columns = (r.norms, r.closed, r.direct, r.cosine, np.append(r.weights, math.nan))
-            numbers = np.column_stack([none if column is None else column for column in columns])
-            rows += [(c.variant.key, r.seed, lag, *row) for lag, row in enumerate(numbers.tolist())]
-    write_csv(folder / "lags.csv", ("cell", "seed", "lag", "norm", "closed_form", "direct", "cosine", "weights"), rows)
-    rows = [(c.variant.key, lag, *row) for c in found.cells for lag, row in enumerate(c.singular.tolist())]
-    write_csv(folder / "singular.csv", ("cell", "lag", "largest", "median", "smallest"), rows)
-    rows = [(c.variant.key, *asdict(p).values()) for c in found.cells for p in c.parts]
-    write_csv(folder / "split.csv", ("cell", "detours", "more", "norm", "relative", "share", "cosine"), rows)
+            measured = (r.norms, r.closed, r.direct, r.cosine, np.append(r.weights, np.nan))
+            columns = [none if numbers is None else numbers.tolist() for numbers in measured]
+            lags += [(c.variant.key, r.seed, lag, *row) for lag, row in enumerate(zip(*columns, strict=True))]
+    write_csv(folder / "lags.csv", ("cell", "seed", "lag", "norm", "closed_form", "direct", "cosine", "weights"), lags)
+    singular = [(c.variant.key, lag, *row) for c in found.cells for lag, row in enumerate(c.singular.tolist())]
+    write_csv(folder / "singular.csv", ("cell", "lag", "largest", "median", "smallest"), singular)
+    split = [(c.variant.key, *vars(part).values()) for c in found.cells for part in c.parts]
+    write_csv(folder / "split.csv", ("cell", "detours", "more", "norm", "relative", "share", "cosine"), split)
 
 
 def _charts(found: Study, folder: Path, form: str) -> None:
@@ -155,22 +149,3 @@ def _medians(cell: CellStudy) -> dict[str, float | None]:
         "direct": None if relative is None else relative[-1],
         "cosine": None if cosine is None else cosine[-1],
     }
-
-
-def table(found: Study) -> list[str]:
-    """The lines of the printed table: what is left after the lag, and what of it came along the direct path."""
-    rows = {cell: _medians(cell) for cell in found.cells}
-    lines = [f"{'':27}" + "".join(f"{name:>{_COLUMN}}" for name in rows[found.cells[0]]), "─" * WIDTH]
-    for cell, row in rows.items():
-        label = cell.variant.label if len(cell.variant.label) <= 20 else cell.variant.label.removeprefix("LSTM, ")
-        numbers = "".join(f"{_number(value):>{_COLUMN}}" for value in row.values())
-        lines.append(f"{fit(label, 20)} {fit(f'dL/d{cell.variant.state}', 6)}{numbers}")
-    return [*lines, "", *_LEGEND]
-
-
-def _number(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "·" if value is None else "lost"
-    if abs(value) < TINY:
-        return f"<{TINY:.0e}" if value else "0"
-    return f"{value:.2g}" if 0.001 <= abs(value) < 1000 else f"{value:.1e}"

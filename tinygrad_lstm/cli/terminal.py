@@ -1,19 +1,21 @@
-"""What is printed: user's strings made safe, columns that stay aligned, bars, and JSON for programs."""
+"""What is printed: user's strings made safe, tables, and JSON for programs."""
 
 from __future__ import annotations
 
 import json
 import math
+import textwrap
 import unicodedata
-from collections.abc import Mapping
-from itertools import accumulate
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
 
+TINY = float(np.finfo(np.float64).tiny)  # what is smaller has lost digits
+
 # Format characters that belong to written words and take no room; all others could reorder or hide text.
 _JOINERS = "\u200c\u200d"
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def safe(text: str) -> str:
@@ -25,37 +27,34 @@ def _harmless(c: str) -> bool:
     return c.isprintable() or c in _JOINERS or unicodedata.category(c) == "Zs"
 
 
-def width(text: str) -> int:
-    """How many columns the text takes: two for wide characters, none for combining ones."""
-    return sum(map(_columns, text))
+def paragraph(text: str) -> str:
+    """A text in lines of 80 columns, made safe."""
+    return textwrap.fill(safe(text), 80)
 
 
-def _columns(c: str) -> int:
-    if unicodedata.category(c) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(c) in "WF" else 1
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines: numbers below each other, and at the end of the line a text, which may be of any width."""
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    return ["  ".join([*map(str.rjust, row, widths), row[-1]]) for row in rows]
 
 
-def fit(text: str, columns: int) -> str:
-    """The text padded to that many columns, or cut short with an ellipsis."""
-    if width(text) > columns:
-        ends = accumulate(map(_columns, text))
-        text = text[: sum(end < columns for end in ends)] + "…"
-    return text + " " * (columns - width(text))
-
-
-def bar(share: float, columns: int) -> str:
-    """A bar over a share (0 to 1) of that many columns, in eighths of one."""
-    whole, eighths = divmod(round(min(max(share, 0.0), 1.0) * columns * 8), 8)
-    return ("█" * whole + (_EIGHTHS[eighths] if eighths else "")).ljust(columns)
+def number(value: float | None) -> str:
+    """A number with two digits; · for one that does not exist, lost for NaN."""
+    if value is None or math.isnan(value):
+        return "·" if value is None else "lost"
+    if abs(value) < TINY:
+        return f"<{TINY:.0e}" if value else "0"
+    return f"{value:.2g}" if 0.001 <= abs(value) < 1000 else f"{value:.1e}"
 
 
 def as_json(document: Mapping[str, Any]) -> str:
-    """One JSON object on one line: arrays as lists, null for a number that is not finite."""
+    """One JSON object on one line: of dataclasses the fields, arrays as lists, null for a number that is not finite."""
     return json.dumps(_data(document), allow_nan=False)
 
 
 def _data(value: Any) -> Any:
+    if is_dataclass(value):
+        value = vars(value)
     if isinstance(value, Mapping):
         return {k: _data(v) for k, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
