@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tinygrad_lstm as tl
 from tinygrad_lstm.flow import trace_gradients
 from tinygrad_lstm.steps import lanes
-from tinygrad_lstm.steps.chain import find_chain
+from tinygrad_lstm.steps.chain import cotangent_norm, find_chain
 from tinygrad_lstm.steps.elements import Elements, NoLanes
 from tinygrad_lstm.views import theme
 from tinygrad_lstm.views.drawing import Drawing
@@ -213,7 +213,7 @@ def test_a_wire_carries_what_comes_back_by_its_edges():
     (wire,) = (w for w in gate.wires if w.crosses)
     cotangents = [edge.cotangent for edge in wire.edges]
     assert len(cotangents) == 2  # of h by U, of x by V
-    assert wire.norm == pytest.approx(np.sqrt(sum((c**2).sum() for c in cotangents)))
+    assert cotangent_norm(wire.edges) == pytest.approx(np.sqrt(sum((c**2).sum() for c in cotangents)))
 
 
 def test_long_steps_tangled_ones_and_steps_that_differ_are_left_to_dot():
@@ -304,9 +304,10 @@ def test_a_formula_too_long_for_its_box_is_broken_at_a_plus():
     assert _lines("[h, x] a_long_name", 20) == ["[h, x] a_long_name"]
 
 
+@pytest.mark.parametrize("parameters", [False, True])
 @pytest.mark.parametrize("name", ["lstm", "peephole", "deep gates", "gru"])
-def test_what_stands_in_a_gate_has_room_in_it(name):
-    gates = [s for s in drawn(name, parameters=True).shapes if "BGCOLOR" in s.label]
+def test_what_stands_in_a_gate_has_room_in_it(name, parameters):
+    gates = [s for s in drawn(name, parameters=parameters).shapes if "BGCOLOR" in s.label]
     for gate in (g for g in gates if g.css.startswith("gate")):
         words, values = 15, 16
         lines = sum(int(high) for high in re.findall(r'HEIGHT="(11|15)"', gate.label))

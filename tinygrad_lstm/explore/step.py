@@ -7,7 +7,6 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from ..nn.recording import NotCompiled
 from ..nn.words import Words
 from ..primitives import TABLE
 from ..steps.chain import find_chain
-from ..steps.elements import Element, Elements
-from ..steps.lanes import Lanes, on_lane
+from ..steps.elements import Element, Elements, Wire
+from ..steps.lanes import Lanes
 from ..tensor import Tensor
 
 Json = dict[str, Any]
@@ -212,7 +211,7 @@ class Program:
             for e in every
         ]
         return {"width": lanes.width, "height": lanes.height, "lanes": elements.lanes, "shapes": shapes,
-                "wires": list(self._wires(every, lanes))}  # fmt: skip
+                "wires": list(self._wires(lanes))}  # fmt: skip
 
     def _value(self, t: Tensor) -> Value:
         """The value of a Tensor; of a sum that was taken into another, that one."""
@@ -242,46 +241,26 @@ class Program:
             found += [i for i in self.nodes[k]["in"] if i > len(self.after) and i not in self.taken]
         return {*found}
 
-    def _wires(self, every: list[Element], lanes: Lanes) -> Iterator[Json]:
+    def _wires(self, lanes: Lanes) -> Iterator[Json]:
         """Every piece of a value's way once, with all the edges of the program that come back along it."""
-        trees: dict[Element, list[tuple[Element, int, list[Any]]]] = defaultdict(list)
-        for e in every:
-            for n, wire in enumerate(e.wires):
-                trees[wire.source].append((e, n, [wire.source, *lanes.paths.get((e, n), ()), e]))
-        for source, branches in trees.items():
-            over: dict[Any, list[int]] = defaultdict(list)
-            for b, (*_, cells) in enumerate(branches):
-                for piece in pairwise(cells):
-                    over[piece].append(b)
-            for b, (*_, cells) in enumerate(branches):
-                for beyond, group in groupby(pairwise(cells), over.__getitem__):
-                    if beyond[0] == b:
-                        pieces = [*group]
-                        run = [*(first for first, _ in pieces), pieces[-1][1]]
-                        targets = [branches[j][0] for j in beyond]
-                        yield {
-                            "path": _corners([p for p in run if isinstance(p, tuple)]),
-                            "from": self.index[source] if run[0] is source else None,
-                            "to": self.index[run[-1]] if isinstance(run[-1], Element) else None,
-                            "lane": any(on_lane(source, e) for e in targets),
-                            "edges": sorted({edge for e in targets for edge in self._edges(source, e)}),
-                        }
+        for run in lanes.runs:
+            yield {
+                "path": run.cells,
+                "from": self.index[run.wires[0].source] if run.begins else None,
+                "to": self.index[run.wires[0].target] if run.ends else None,
+                "lane": any(wire.lane for wire in run.wires),
+                "edges": sorted({edge for wire in run.wires for edge in self._edges(wire)}),
+            }
 
-    def _edges(self, source: Element, e: Element) -> Iterator[tuple[int, int]]:
+    def _edges(self, wire: Wire) -> Iterator[tuple[int, int]]:
         """The edges (node, slot) of a wire; (-1, k) is what comes back to state k from beyond the step."""
+        source, e = wire.source, wire.target
         if e.kind == "out":
             yield -1, self.cell.states.index(e.name)
             return
         sources, joined = self._sources(source), "join" in (source.kind, e.kind)
-        crosses = joined or any(wire.crosses for wire in e.wires if wire.source is source)
+        crosses = joined or wire.crosses
         for k in self._readers(e):
             node = self.nodes[k]
             if not (joined or e.kind == "gate") or crosses == (node["op"] == "affine"):
                 yield from ((k, slot) for slot, i in enumerate(node["in"]) if i in sources)
-
-
-def _corners(path: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The path without the points at which it does not bend."""
-    around = zip(path, path[1:], path[2:], strict=False)
-    inner = [b for a, b, c in around if (c[0] - a[0]) * (c[1] - a[1])]
-    return [*path[:1], *inner, *path[1:][-1:]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import pairwise
@@ -168,10 +168,16 @@ def _self_contained(flow: Flow, steps: list[CellStep]) -> bool:
     return True
 
 
-def cotangent_norm(edges: Sequence[Edge]) -> float | None:
-    """The norm of what comes back along several edges of one value together; None where nothing was computed."""
-    terms = [edge.cotangent for edge in edges if edge.cotangent is not None]
-    return norm(np.sum(terms, axis=0)) if terms else None
+def cotangent_norm(edges: Iterable[Edge]) -> float | None:
+    """The norm of what comes back along edges: the terms of one value add up, several values lie side by side.
+
+    None where nothing was computed.
+    """
+    terms: dict[Node, list[Array]] = {}
+    for edge in edges:
+        if edge.cotangent is not None:
+            terms.setdefault(edge.source, []).append(edge.cotangent)
+    return together(norm(np.sum(found, axis=0)) for found in terms.values())
 
 
 def together(norms: Iterable[float | None]) -> float | None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
 from ..flow import Edge, Node
-from .chain import CellStep, cotangent_norm, together
+from .chain import CellStep
 from .factors import BENDS, SUMS
 
 MOST = 120  # operations of a step: more are no picture in lanes
@@ -32,13 +31,12 @@ class Wire:
     edges: list[Edge]
     crosses: bool = False
     """Whether it enters a product with a weight."""
+    target: Element = field(init=False)
 
-    @cached_property
-    def norm(self) -> float | None:
-        """Of what comes back: the terms of one value add up, several values lie side by side. None: not computed."""
-        values = dict.fromkeys(edge.source for edge in self.edges)
-        norms = [cotangent_norm([edge for edge in self.edges if edge.source == value]) for value in values]
-        return together(norms) if self.edges else 0.0
+    @property
+    def lane(self) -> bool:
+        """Whether it is a part of a direct path."""
+        return self.source.lane is not None and self.source.lane == self.target.lane
 
 
 @dataclass(eq=False)
@@ -55,9 +53,13 @@ class Element:
     parameters: list[Edge] = field(default_factory=list)
     """The edges by which parameters enter a gate."""
     rows: int = 0
-    """How many of these parameters are shown in it."""
+    """How many rows a gate shows beside its formula and its values."""
     wide: bool = False
     """Whether an operation's label needs more than a track."""
+
+    def __post_init__(self) -> None:
+        for wire in self.wires:
+            wire.target = self
 
     @property
     def half(self) -> tuple[int, int]:
@@ -121,16 +123,13 @@ class Elements:
         text = self.step.written(node.inputs[0].source) if bends else self.step.written(node, own=False)
         label = (node.symbol or node.op or "") if bends else ""
         shown = [edge for edge in parameters if edge.source.kind != "constant" or edge.source.value.size > 1]
-        gate = Element("gate", node, label, self.step.names.get(node, ""), text, parameters=shown)
         products = [term for term in terms if term.crosses]
         pieces = dict.fromkeys(edge.source for term in products for edge in term.pieces)
-        into = [term.edge for term in products]
-        if len(pieces) > 1:
-            gate.wires.append(Wire(self._join(tuple(pieces), products), into, True))
-        elif pieces:
-            gate.wires.append(Wire(self.element(*pieces), into, True))
-        gate.wires += self._wires(term.edge for term in terms if not term.crosses)
-        return gate
+        wires = self._wires(term.edge for term in terms if not term.crosses)
+        if pieces:
+            source = self._join(tuple(pieces), products) if len(pieces) > 1 else self.element(*pieces)
+            wires.insert(0, Wire(source, [term.edge for term in products], True))
+        return Element("gate", node, label, self.step.names.get(node, ""), text, wires, parameters=shown)
 
     def _join(self, pieces: tuple[Node, ...], products: Iterable[_Term]) -> Element:
         if pieces not in self.joins:

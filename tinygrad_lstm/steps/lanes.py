@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count, groupby, pairwise
 from operator import itemgetter
+from typing import NamedTuple
 
-from .elements import Element, Elements
+from .elements import Element, Elements, Wire
 
 Cell = tuple[int, int]
 Place = tuple[Cell, Cell]  # a cell, and the way in which a wire goes there
@@ -23,11 +24,24 @@ _RIGHT, _LEFT, _UP, _DOWN = (1, 0), (-1, 0), (0, -1), (0, 1)
 _BEND, _CROSSING, _BRANCH = 2.5, 7.0, 1.2  # in steps from cell to cell
 
 
+class Run(NamedTuple):
+    """A piece of a value's way up to where it parts: its bends and ends, and all wires that go along it.
+
+    `begins` whether it comes out of its source, and not of another piece; `ends` whether it goes into an element, that
+    of its one wire.
+    """
+
+    cells: list[Cell]
+    wires: list[Wire]
+    begins: bool
+    ends: bool
+
+
 class Lanes:
     """The elements of a step placed, its gates in the order in which they were recorded, and its wires routed.
 
-    `at` is the middle of each element; `paths` the way of wire n of an element, cell by cell, from its source; `clear`
-    whether every wire found a way and no more of them cross than can be followed.
+    `at` is the middle of each element; `runs` the wires, of each value every piece once; `clear` whether every wire
+    found a way and no more of them cross than can be followed.
     """
 
     def __init__(self, elements: Elements) -> None:
@@ -36,8 +50,26 @@ class Lanes:
         ys, self.height = columns.down()
         self.at = {e: (xs[e], ys[e]) for e in ys}
         routes = _Routes(self)
-        self.paths = routes.paths
+        self.runs = list(_runs(routes.paths))
         self.clear = not routes.lost and routes.crossings <= CROSSINGS
+
+
+def _runs(paths: Mapping[Wire, list[Cell]]) -> Iterator[Run]:
+    """The pieces of the ways of all wires, each once."""
+    ways = {wire: list(pairwise([wire.source, *cells, wire])) for wire, cells in paths.items()}
+    along: dict[object, list[Wire]] = defaultdict(list)
+    for wire, way in ways.items():
+        for piece in way:
+            along[piece].append(wire)
+    for wire, way in ways.items():
+        for wires, pieces in groupby(way, along.__getitem__):
+            first, *rest = pieces
+            places = [*first, *(end for _, end in rest)]
+            if wires[0] is wire:
+                cells = [place for place in places if isinstance(place, tuple)]
+                around = zip(cells, cells[1:], cells[2:], strict=False)
+                bends = [b for a, b, c in around if (c[0] - a[0]) * (c[1] - a[1])]
+                yield Run([*cells[:1], *bends, *cells[-1:]], wires, first[0] is wire.source, places[-1] is wire)
 
 
 class _Columns:
@@ -111,13 +143,12 @@ class _Routes:
             if e.kind not in ("state", "out"):
                 w, h = e.half
                 self.blocked |= {(i, j) for i in range(x - w, x + w + 1) for j in range(y - h, y + h + 1)}
-        wires = [(e, n) for e in self.at for n in range(len(e.wires))]
-        wires.sort(key=lambda wire: self._urgency(*wire))
+        wires = sorted((wire for e in self.at for wire in e.wires), key=self._urgency)
         for _ in range(6):
             self.taken: dict[tuple[Cell, bool], Element] = {}  # by what goes across a cell, and what up or down
             self.trees: dict[Element, dict[Cell, list[Cell]]] = defaultdict(dict)
-            self.paths: dict[tuple[Element, int], list[Cell]] = {}
-            self.lost = [wire for wire in wires if not self._route(*wire)]
+            self.paths: dict[Wire, list[Cell]] = {}
+            self.lost = [wire for wire in wires if not self._route(wire)]
             wires = self.lost + [wire for wire in wires if wire not in self.lost]
             if not self.lost:
                 break
@@ -127,10 +158,9 @@ class _Routes:
         """In how many cells a wire of one value goes over that of another."""
         return sum(self.taken.get((cell, True), e) is not e for (cell, upright), e in self.taken.items() if not upright)
 
-    def _urgency(self, target: Element, n: int) -> tuple[bool, int]:
-        source = target.wires[n].source
-        (x0, y0), (x1, y1) = self.at[source], self.at[target]
-        return not on_lane(source, target), abs(x0 - x1) + abs(y0 - y1)
+    def _urgency(self, wire: Wire) -> tuple[bool, int]:
+        (x0, y0), (x1, y1) = self.at[wire.source], self.at[wire.target]
+        return not wire.lane, abs(x0 - x1) + abs(y0 - y1)
 
     def _ports(self, e: Element, sides: dict[Cell, float], leaving: bool) -> dict[Place, float]:
         """Where a wire can begin or end beside an element, and what that costs."""
@@ -148,17 +178,17 @@ class _Routes:
         """Whether no other value is in a cell."""
         return all(self.taken.get((cell, upright), source) is source for upright in (False, True))
 
-    def _route(self, target: Element, n: int) -> bool:
+    def _route(self, wire: Wire) -> bool:
         """Find the cheapest way of a wire, from its source or from a wire of the same value. Whether there is one."""
-        wire = target.wires[n]
-        source, lane, tree = wire.source, on_lane(wire.source, target), self.trees[wire.source]
-        starts = self._ports(source, _sides(source, True, False, lane), True)
+        source, tree = wire.source, self.trees[wire.source]
+        starts = self._ports(source, _sides(source, True, False, wire.lane), True)
         starts |= {(cell, way): _BRANCH for cell in tree for way in (_RIGHT, _LEFT, _UP, _DOWN)}
-        ends = self._ports(target, _sides(target, False, wire.crosses, lane), False)
+        ends = self._ports(wire.target, _sides(wire.target, False, wire.crosses, wire.lane), False)
         found = self._search(source, starts, ends)
         if found is None:
+            self.paths[wire] = []
             return False
-        path = self.paths[target, n] = tree.get(found[0], found[:1]) + found[1:]
+        path = self.paths[wire] = tree.get(found[0], found[:1]) + found[1:]
         for k, cell in enumerate(path):
             tree.setdefault(cell, path[: k + 1])
         for a, b in pairwise(path):
@@ -204,11 +234,6 @@ class _Routes:
             crosses = self.taken.get((ahead, i != 0), source) is not source
             aside = source.kind == "join" and i and ahead[1] != self.at[source][1]  # it runs along its own row
             yield (ahead, (i, j)), 1 + _CROSSING * crosses + 3 * bool(aside)
-
-
-def on_lane(source: Element, target: Element) -> bool:
-    """Whether a wire is a part of a direct path."""
-    return source.lane is not None and source.lane == target.lane
 
 
 def _sides(e: Element, leaving: bool, crosses: bool, lane: bool) -> dict[Cell, float]:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby, pairwise
-from typing import NamedTuple
 
 from ..flow import Flow
-from ..steps.chain import CellStep
+from ..steps.chain import CellStep, cotangent_norm
 from ..steps.elements import Element, Elements, NoLanes, Wire
 from ..steps.factors import BENDS, apart
-from ..steps.lanes import Cell, Lanes, on_lane
+from ..steps.lanes import Cell, Lanes, Run
 from . import labels, theme
 from .graph import Html, Picture, Point
 from .sheet import LEAST, MARGIN, PAD, WIDTH, Sheet
 from .theme import number
 
 STEPS = 3  # side by side
+_PARAMETERS = 4  # shown in a gate
 _TRACK = 13.0  # points from one track to the next below it
 _PITCH = 21.0  # and to the next beside it, at the least in a picture of one step
 
@@ -40,7 +39,9 @@ def layout_lanes(
         raise NoLanes("the steps are not alike")
     for each in elements:
         for e in each.all:
-            e.rows = min(4, len({edge.source for edge in e.parameters})) if parameters else 0
+            e.parameters = e.parameters if parameters else []
+            e.rows = min(_PARAMETERS, len({edge.source for edge in e.parameters}))
+            e.rows += count == 1 and len(_lines(e.text, 88)) - 1
             e.wide = count > 1 or _sign_width(e) > 1.6 * _PITCH
     if len(chain) > count:
         shown = f"step {first + 1}" if count == 1 else f"steps {first + 1} to {first + count}"
@@ -55,16 +56,6 @@ def _form(elements: Elements) -> tuple[object, ...]:
     index = {e: k for k, e in enumerate(elements.all)}
     every = [*elements.all, *elements.outs.values()]
     return tuple((e.kind, e.label, e.text, e.lane, *(index[w.source] for w in e.wires)) for e in every)
-
-
-class _Branch(NamedTuple):
-    """A wire of one step: where it goes, its id and that of the shape it goes to, and its way with both ends."""
-
-    wire: Wire
-    target: Element
-    ident: str
-    head: str
-    cells: list[Element | Cell]
 
 
 def _sign(e: Element) -> str:
@@ -182,16 +173,12 @@ class _Drawing:
         idents = {e: f"s{number_}-{e.kind}{n}" for n, e in enumerate(places.values())}
         idents |= {e: f"state{k}-{name}" for name, e in elements.before.items()}
         idents |= {e: f"state{k + 1}-{name}" for name, e in elements.outs.items()}
-        trees: dict[Element, list[_Branch]] = {}
         for first, e in places.items():
             if e.kind in ("gate", "join", "op", "x"):
                 self.shape(idents[e], e, self.middle(k, first), k)
-            for n, wire in enumerate(e.wires):
-                source = first.wires[n].source
-                cells: list[Element | Cell] = [source, *self.lanes.paths[first, n], first]
-                trees.setdefault(source, []).append(_Branch(wire, first, f"{idents[e]}-in{n}", idents[e], cells))
-        for source, branches in trees.items():
-            self.tree(k, source, idents[places[source]], branches)
+        wires = {wire: own for first, e in places.items() for wire, own in zip(first.wires, e.wires, strict=True)}
+        for run in self.lanes.runs:
+            self.wire(k, run, [wires[wire] for wire in run.wires], idents)
         for name in elements.lanes:
             self.factors(k, name, elements)
 
@@ -236,7 +223,7 @@ class _Drawing:
             rows.append(labels.td(labels.symbols(theme.fit(line, room + 6, LEAST), LEAST), HEIGHT=high, VALIGN="TOP"))
         sources = {edge.source: [e for e in e.parameters if e.source == edge.source] for edge in e.parameters}
         names = apart(sources)
-        for node, edges in list(sources.items())[: e.rows]:
+        for node, edges in list(sources.items())[:_PARAMETERS]:
             name = theme.one_line(names.get(node) or labels.name_of(node))
             rows.append(labels.td(labels.share(name, edges, room), BGCOLOR=theme.WEIGHT.fill))
         return labels.table([*rows, labels.td(self.heat(e, room))], CELLPADDING="0", CELLSPACING="1")
@@ -267,40 +254,32 @@ class _Drawing:
 
     # ── wires ──────────────────────────────────────────────────────────────────────────────────
 
-    def tree(self, k: int, source: Element, tail: str, branches: Sequence[_Branch]) -> None:
-        """Every piece of a value's way once, as wide as what all that lies beyond it brings back together."""
-        over: dict[tuple[Element | Cell, Element | Cell], list[_Branch]] = {}
-        for branch in branches:
-            for piece in pairwise(branch.cells):
-                over.setdefault(piece, []).append(branch)
-        for branch in branches:
-            for n, (beyond, pieces) in enumerate(groupby(pairwise(branch.cells), over.__getitem__)):
-                if branch is not beyond[0]:
-                    continue
-                first, *rest = pieces
-                run = [first[0], *(end for _, end in (first, *rest))]
-                norm = Wire(source, [edge for b in beyond for edge in b.wire.edges]).norm
-                names = " and ".join(labels.name_of(b.target.node) for b in beyond)
-                tooltip = f"{labels.name_of(source.node)} → {names}: ‖cotangent‖ {labels.figure_text(norm)}"
-                blue, ends = any(on_lane(source, b.target) for b in beyond), isinstance(run[-1], Element)
-                path = _straight([self.place(k, cell, run) for cell in run])
-                ident = branch.ident if ends else f"{branch.ident}-{n}"
-                arrow = self.sheet.line(ident, path, norm, blue, tooltip, (tail, branch.head))
-                arrow.head = ends and bool(branch.head)
+    def wire(self, k: int, run: Run, wires: Sequence[Wire], idents: dict[Element, str]) -> None:
+        """A piece of a value's way, as wide as what all that lies beyond it brings back together."""
+        placed, path = run.wires[0], [self.point(k, cell) for cell in run.cells]
+        if run.begins:
+            path.insert(0, self.end(k, placed.source, path[0], tip=False))
+        if run.ends:
+            path.append(self.end(k, placed.target, path[-1], tip=True))
+        source, target = wires[0].source, wires[0].target
+        edges = [edge for wire in wires for edge in wire.edges]
+        norm = cotangent_norm(edges) if edges else 0.0
+        names = " and ".join(labels.name_of(wire.target.node) for wire in wires)
+        tooltip = f"{labels.name_of(source.node)} → {names}: ‖cotangent‖ {labels.figure_text(norm)}"
+        ident = f"{idents[target]}-in{target.wires.index(wires[0])}"
+        if not run.ends:
+            ident += f"-from{run.cells[0][0]}-{run.cells[0][1]}"
+        direct, ends = any(wire.lane for wire in wires), (idents[source], idents[target])
+        self.sheet.line(ident, path, norm, direct, tooltip, ends).head = run.ends
 
-    def place(self, k: int, at: Element | Cell, run: Sequence[Element | Cell]) -> Point:
-        """A cell, or where a run begins inside an element or ends at its edge."""
-        if not isinstance(at, Element):
-            return self.point(k, at)
-        beside, tip = run[1] if at is run[0] else run[-2], at is not run[0]
-        assert not isinstance(beside, Element)
-        by = self.point(k, beside)
-        if at.kind in ("state", "out"):
-            return self.frame(k) + (-4 if at.kind == "state" else self.inner + 4), by[1]
-        (x, y), (w, h) = self.middle(k, at), self.size(at)
-        if abs(by[1] - y) > abs(by[0] - x) or abs(by[0] - x) < w / 2:
-            return by[0], (y + (h / 2 if by[1] > y else -h / 2)) if tip else y
-        return (x + (w / 2 if by[0] > x else -w / 2)) if tip else x, by[1]
+    def end(self, k: int, e: Element, beside: Point, tip: bool) -> Point:
+        """Where a wire beside an element begins inside it, or ends at its edge."""
+        if e.kind in ("state", "out"):
+            return self.frame(k) + (-4 if e.kind == "state" else self.inner + 4), beside[1]
+        (x, y), (w, h) = self.middle(k, e), self.size(e)
+        if abs(beside[1] - y) > abs(beside[0] - x) or abs(beside[0] - x) < w / 2:
+            return beside[0], (y + (h / 2 if beside[1] > y else -h / 2)) if tip else y
+        return (x + (w / 2 if beside[0] > x else -w / 2)) if tip else x, beside[1]
 
     def factors(self, k: int, state: str, elements: Elements) -> None:
         """What one step back along a lane multiplies by: beside its operations, or in one line above."""
@@ -329,13 +308,3 @@ def _lines(text: str, room: float) -> list[str]:
         return [text]
     at = min(breaks, key=lambda at: abs(2 * at - len(text)))
     return [text[:at], text[at + 1 :]]
-
-
-def _straight(path: list[Point]) -> list[Point]:
-    """The path without points at which it does not bend."""
-    kept = [path[0]]
-    for at, after in pairwise(path[1:]):
-        a, b = (at[0] - kept[-1][0], at[1] - kept[-1][1]), (after[0] - at[0], after[1] - at[1])
-        if abs(a[0] * b[1] - a[1] * b[0]) > 0.5:
-            kept.append(at)
-    return [*kept, path[-1]]
