@@ -35,7 +35,7 @@ def test_plain_values_are_what_json_holds(value: Any, same: Any) -> None:
     assert type(taken) is type(same)
 
 
-@pytest.mark.parametrize("value", [object(), 1j, {3: 1}, np.datetime64("2020-01-01"), b"x", {"k": object()}])
+@pytest.mark.parametrize("value", [object(), 1j, {(3,): 1}, np.datetime64("2020-01-01"), b"x", {"k": object()}])
 def test_what_json_does_not_hold_is_refused_by_name(value: Any) -> None:
     with pytest.raises(TypeError, match="setting"):
         as_plain("setting", value)
@@ -43,7 +43,7 @@ def test_what_json_does_not_hold_is_refused_by_name(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, np.float32("inf"), {"k": -math.inf}])
 def test_numbers_that_are_none_are_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"setting.* must be a finite number"):
+    with pytest.raises(ValueError, match=r"setting must be finite numbers"):
         as_plain("setting", value)
 
 
@@ -58,7 +58,7 @@ def test_whole_and_real_numbers() -> None:
     for value in ("3", None, 1j):
         with pytest.raises(TypeError, match="r must be a number"):
             as_number("r", value)
-    with pytest.raises(TypeError, match="a MaskedArray has rules of its own"):
+    with pytest.raises(TypeError, match="r must be a number, got masked_array"):
         as_number("r", np.ma.array(3.0, mask=True))
 
 

@@ -6,7 +6,6 @@ import platform
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,49 +16,43 @@ from tinygrad_lstm.train import one_thread
 
 
 @pytest.fixture
-def openblas():
-    for library in machine._libraries():
-        if hasattr(library, "scipy_openblas_get_num_threads64_"):
-            before = library.scipy_openblas_get_num_threads64_()
-            yield library
-            library.scipy_openblas_set_num_threads64_(before)
-            return
-    pytest.skip("this NumPy came without OpenBLAS")
-
-
-@pytest.fixture
 def numpy_in(tmp_path, monkeypatch):
     """A NumPy whose libraries are those put into a folder."""
-    folder = tmp_path / "numpy" / ".libs"
-    folder.mkdir(parents=True)
+    (tmp_path / "numpy.libs").mkdir()
     monkeypatch.setattr(np, "__file__", str(tmp_path / "numpy" / "__init__.py"))
-    machine._libraries.cache_clear()
-    yield folder
-    machine._libraries.cache_clear()
+    machine._openblas.cache_clear()
+    yield tmp_path / "numpy.libs"
+    machine._openblas.cache_clear()
 
 
-def fake(kernel: bytes, threads: int) -> SimpleNamespace:
+def fake(kernel: bytes, threads: int) -> dict[str, object]:
     """An OpenBLAS that says so of itself."""
 
     def get_corename() -> bytes:
         return kernel
 
-    return SimpleNamespace(openblas_get_corename=get_corename, openblas_get_num_threads=lambda: threads)
+    return {"get_corename": get_corename, "get_num_threads": lambda: threads}
 
 
-def test_the_openblas_of_numpy_computes_with_one_thread(openblas):
-    openblas.scipy_openblas_set_num_threads64_(2)
-    assert one_thread()
-    assert openblas.scipy_openblas_get_num_threads64_() == 1
+def test_the_openblas_of_numpy_computes_with_one_thread():
+    if machine._openblas("get_num_threads") is None:
+        pytest.skip("this NumPy came without OpenBLAS")
+    before = machine._openblas("get_num_threads")()
+    machine._openblas("set_num_threads")(2)
+    try:
+        assert one_thread()
+        assert machine._openblas("get_num_threads")() == 1
+        kernel = machine._openblas("get_corename")
+        kernel.restype = ctypes.c_char_p
+        assert machine._small_is_quick() is (kernel() in machine._SKIPPING)
+    finally:
+        machine._openblas("set_num_threads")(before)
 
 
-def test_libraries_that_are_none_or_no_openblas_are_passed_over(numpy_in):
-    assert not one_thread()  # a NumPy built on the system's own BLAS
-    (numpy_in / "broken-openblas.so").write_bytes(b"not a library")
-    machine._libraries.cache_clear()
-    assert not one_thread()
-    shutil.copy(np.random.mtrand.__file__, numpy_in / "not-openblas.so")
-    machine._libraries.cache_clear()
+def test_a_numpy_without_openblas_is_left_as_it_is(numpy_in):
+    assert not one_thread()  # built on the system's own BLAS
+    shutil.copy(np.random.mtrand.__file__, numpy_in / "no-openblas.so")
+    machine._openblas.cache_clear()
     assert not one_thread()
     assert not machine._small_is_quick()
 
@@ -85,20 +78,13 @@ def test_a_product_in_blocks_is_the_product(rows, inner, columns, dtype, monkeyp
     [(b"SkylakeX", 1, True), (b"Cooperlake", 1, True), (b"SkylakeX", 2, False), (b"Haswell", 1, False)],
 )
 def test_blocks_are_for_one_thread_and_the_kernels_that_gain(kernel, threads, quick, monkeypatch):
-    monkeypatch.setattr(machine, "_libraries", lambda: (SimpleNamespace(), fake(kernel, threads)))
+    monkeypatch.setattr(machine, "_openblas", fake(kernel, threads).get)
     a = np.ones((512, 193), np.float32)
     assert (product(a, 32) != a.dot) is quick
     small = np.ones((128, 35), np.float32)
     assert product(small, 20) == small.dot  # one small product already
     wide = np.ones((8, 5000), np.float32)
     assert product(wide, 64) == wide.dot  # not four rows of it are a small product
-
-
-def test_the_kernel_of_this_machine_has_a_name(openblas):
-    kernel = openblas.scipy_openblas_get_corename64_
-    kernel.restype = ctypes.c_char_p
-    one_thread()
-    assert machine._small_is_quick() is (kernel() in machine._SKIPPING)
 
 
 STEPS = """

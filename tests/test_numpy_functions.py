@@ -14,7 +14,7 @@ from tinygrad_lstm import numpy_functions as n
 WIDE = np.array([[[0.5, 1.5, 2.5]], [[3.5, 1.25, 0.75]]])  # (2, 1, 3), no equal elements, all positive
 
 RECORDED: dict[str, Callable[..., Any]] = {
-    "tanh": np.tanh, "exp": np.exp, "log": np.log, "negative": np.negative,
+    "tanh": np.tanh, "exp": np.exp, "log": np.log, "negative": np.negative, "positive": np.positive,
     "square": np.square, "sqrt": np.sqrt, "reciprocal": np.reciprocal,
     "absolute": lambda x: np.abs(x - 2), "sin": np.sin, "cos": np.cos,
     "expm1": np.expm1, "log1p": np.log1p, "maximum": lambda x: np.maximum(x, 1.0),

@@ -95,17 +95,16 @@ def test_an_array_with_rules_of_its_own_is_refused_by_its_name(call: Any, name: 
         call(OWN_RULES[name])
 
 
-def test_objects_that_hold_more_than_numbers_are_refused_whatever_the_dtype() -> None:
+def test_objects_and_words_are_no_numbers_whatever_the_dtype() -> None:
     held = np.empty(1, object)
-    held[0] = tl.tensor(1.0, requires_grad=True)
-    with pytest.raises(TypeError, match="a list of Tensors is not an array"):
-        tl.tensor(held, dtype=float)
-    held[0] = MASKED
-    with pytest.raises(TypeError, match="MaskedArray has rules"):
-        tl.tensor(held, dtype=float)
+    for value in (tl.tensor(1.0, requires_grad=True), MASKED, 1.0):
+        held[0] = value
+        with pytest.raises(TypeError, match="must hold real numbers, got ndarray of dtype object for one of dtype"):
+            tl.tensor(held, dtype=float)
+    with pytest.raises(TypeError, match="must hold real numbers, got list of dtype <U1"):
+        tl.tensor(["1"], dtype=float)
     with pytest.raises(TypeError, match="MaskedArray has rules"):
         tl.tensor([1.0, 2.0], requires_grad=True) * [MASKED]
-    assert tl.tensor(np.array([1, 2.5], object), dtype=np.float32).numpy().tolist() == [1, 2.5]
 
 
 def test_an_array_that_only_keeps_its_numbers_elsewhere_is_a_plain_one(tmp_path: Any) -> None:
@@ -224,7 +223,7 @@ def test_what_is_not_real_numbers_is_refused(data: Any, options: Any, words: str
 
 
 def test_ragged_lists_are_refused_with_numpys_reason() -> None:
-    with pytest.raises(ValueError, match="cannot make a Tensor of list"):
+    with pytest.raises(ValueError, match="inhomogeneous shape"):
         tl.tensor([[1.0], [1.0, 2.0]])
 
 

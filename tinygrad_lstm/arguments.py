@@ -6,29 +6,30 @@ in its errors: TypeError for another kind of thing, ValueError for a number that
 
 from __future__ import annotations
 
+import json
 import math
-import operator
-import os
-from collections.abc import Iterable, Mapping
-from fractions import Fraction
-from numbers import Real
+from collections.abc import Iterable
+from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 
+def _scalar(value: Any) -> Any:
+    """The number in an array without axes, as where it was indexed; anything else as it is."""
+    return value[()] if isinstance(value, np.ndarray) else value
+
+
 def as_size(name: str, value: Any, least: float = 1) -> int:
     """A whole number from `least` on. Raises TypeError for what is no whole number, ValueError for one below."""
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    number = _scalar(value)
+    if isinstance(number, bool) or not isinstance(number, Integral):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
     if number < least:
         raise ValueError(f"{name} must be at least {least}, got {number}")
-    return number
+    return int(number)
 
 
 def as_flag(name: str, value: Any) -> bool:
@@ -40,30 +41,28 @@ def as_flag(name: str, value: Any) -> bool:
 
 def as_number(name: str, value: Any) -> float:
     """A finite number."""
-    check_array(value)
-    array = np.asarray(float(value) if isinstance(value, Fraction) else value)
-    if array.shape or array.dtype.kind not in "fiu":
+    number = _scalar(value)
+    if isinstance(number, bool) or not isinstance(number, Real):
         raise TypeError(f"{name} must be a number, got {value!r:.80}")
-    if not np.isfinite(array):
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be a finite number, got {value}")
-    return float(array)
+    return float(number)
 
 
 def as_plain(what: str, value: Any) -> Any:
-    """A value that JSON can hold: no other object, no NaN and no infinity."""
-    if isinstance(value, (np.generic, np.ndarray)):
-        value = value.tolist()
-    elif isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if isinstance(value, Mapping):
-        return {as_word(f"a key of {what}", k): as_plain(f"{what}[{k!r}]", v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [as_plain(f"{what}[{k}]", v) for k, v in enumerate(value)]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{what} must be a finite number, got {value}")
-    if not isinstance(value, (bool, int, float, str, type(None))):
-        raise TypeError(f"{what} must be a number, a string, a path, or made of these, got {value!r:.80}")
-    return value
+    """A value as JSON gives it back: numbers, words, and lists and dicts of them; no NaN, no infinity, no other object.
+
+    NumPy's numbers and arrays are taken, and paths.
+    """
+
+    def plain(held: Any) -> Any:
+        return held.tolist() if isinstance(held, (np.generic, np.ndarray)) else str(Path(held))
+
+    try:
+        return json.loads(json.dumps(value, default=plain, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{what} must be finite numbers, strings, paths, or made of these, got {value!r:.80}") from error
 
 
 def as_word(what: str, value: Any) -> str:
@@ -88,7 +87,7 @@ def as_words(what: str, values: Any) -> list[str]:
 
 def as_whole(name: str, value: Any) -> npt.NDArray[Any]:
     """Whole numbers as an array; an empty list, which NumPy takes for floats, too."""
-    array: npt.NDArray[Any] = real_array(value, name=name, holds="whole numbers")
+    array: npt.NDArray[Any] = real_array(value, name=name)
     if not array.size and not hasattr(value, "dtype"):
         array = array.astype(np.intp)
     if array.dtype.kind not in "iu":
@@ -115,39 +114,25 @@ def check_array(data: Any) -> None:
                 )
             check_array(x)
     elif isinstance(data, np.ndarray) and any(getattr(type(data), k) is not getattr(np.ndarray, k) for k in _OWN_RULES):
-        way = (
-            "its .filled(...) values, and weigh what is masked with 0"
-            if hasattr(data, "filled")
-            else "np.asarray of it"
+        raise TypeError(
+            f"a {type(data).__name__} has rules of its own, which would be lost: give np.asarray of it, or of a masked "
+            "array its .filled(...) values"
         )
-        raise TypeError(f"a {type(data).__name__} has rules of its own, which would be lost: give {way}")
 
 
-def real_array(
-    data: Any, dtype: Any = None, order: Any = "K", name: str = "an array of real numbers", holds: str = "real numbers"
-) -> Any:
+def real_array(data: Any, dtype: Any = None, order: Any = "K", name: str = "an array of real numbers") -> Any:
     """A fresh ndarray, in this machine's byte order, of numbers that a user gave; of what records itself, its values.
 
-    A `dtype` may cut digits, as in NumPy; `name` and `holds` are for messages. Raises TypeError for what is not real
-    numbers, whatever the dtype (a cast would drop the imaginary part), and for what `check_array` refuses; ValueError
-    for a ragged list.
+    A `dtype` may cut digits, as in NumPy. Raises TypeError for what is not real numbers, whatever the dtype (a cast
+    would drop the imaginary part), and for what `check_array` refuses; ValueError for a ragged list.
     """
     if hasattr(data, "__primitive__"):
         data = data.numpy()
     if type(data) is not np.ndarray:
         check_array(data)
-    elif dtype is None and data.dtype.isnative and data.dtype.kind in _REAL:  # nothing to ask: five times as quick
-        return np.array(data, order=order)
-    try:
-        given = np.asarray(data)
-        objects = given.ravel().tolist() if given.dtype.kind == "O" else []
-        check_array(objects)  # a cast would take them with float(), which drops graphs and imaginary parts
-        wanted = np.dtype(given.dtype if dtype is None else dtype)
-        known = _REAL if dtype is None else _REAL + "OUS"  # objects and strings may stand for numbers
-        if given.dtype.kind in known and wanted.kind in _REAL and not any(map(np.iscomplexobj, objects)):
-            return np.array(given, np.dtype(wanted.type), order=order)
-    except (ValueError, TypeError) as error:
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(f"cannot make {name} of {type(data).__name__}: {error}") from None
-    to = "" if dtype is None else f" for one of dtype {wanted}"
-    raise TypeError(f"{name} must hold {holds}, got {type(data).__name__} of dtype {given.dtype}{to}")
+    given = np.asarray(data)
+    wanted = given.dtype if dtype is None else np.dtype(dtype)
+    if given.dtype.kind not in _REAL or wanted.kind not in _REAL:
+        to = "" if dtype is None else f" for one of dtype {wanted}"
+        raise TypeError(f"{name} must hold real numbers, got {type(data).__name__} of dtype {given.dtype}{to}")
+    return np.array(given, wanted if wanted.isnative else wanted.type, order=order)

@@ -18,7 +18,6 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 _Lock = TypeVar("_Lock")
 
-_FORMS = ("scipy_openblas_{}64_", "openblas_{}64_", "openblas_{}")  # of NumPy's wheels, and of other builds
 _SMALL = 100**3  # multiplications up to which the kernels named here skip the copying of both matrices
 _SKIPPING = {b"SkylakeX", b"Cooperlake", b"SapphireRapids"}
 
@@ -47,10 +46,10 @@ def one_thread() -> bool:
     one small product wait, busily, for one that does not get a core. It also makes sums, and so the bits of a run,
     independent of the number of cores.
     """
-    found = [_function(library, "set_num_threads") for library in _libraries()]
-    for set_threads in filter(None, found):
+    set_threads = _openblas("set_num_threads")
+    if set_threads:
         set_threads(1)
-    return any(found)
+    return bool(set_threads)
 
 
 def product(a: Array, columns: int) -> Callable[[Array, Array], Any]:
@@ -72,31 +71,21 @@ def product(a: Array, columns: int) -> Callable[[Array, Array], Any]:
 
 
 def _small_is_quick() -> bool:
-    for library in _libraries():
-        kernel, threads = _function(library, "get_corename"), _function(library, "get_num_threads")
-        if kernel and threads:
-            kernel.restype = ctypes.c_char_p
-            return threads() == 1 and kernel() in _SKIPPING
-    return False
+    kernel, threads = _openblas("get_corename"), _openblas("get_num_threads")
+    if not (kernel and threads):
+        return False
+    kernel.restype = ctypes.c_char_p
+    return threads() == 1 and kernel() in _SKIPPING
 
 
 @cache
-def _libraries() -> tuple[ctypes.CDLL, ...]:
-    """The OpenBLAS that is in the wheel of NumPy, and so loaded already."""
+def _openblas(name: str) -> Any:
+    """A function of the OpenBLAS that is in the wheel of NumPy, and so loaded already; None where there is none."""
     package = Path(np.__file__).parent
-    found = []
-    for folder in (package.parent / "numpy.libs", package / ".libs", package / ".dylibs"):
+    for folder in (package.parent / "numpy.libs", package / ".dylibs"):  # of Linux and Windows, of macOS
         for path in folder.glob("*openblas*"):
-            try:
-                found.append(ctypes.CDLL(str(path)))
-            except OSError:
-                continue
-    return tuple(found)
-
-
-def _function(library: ctypes.CDLL, name: str) -> Any:
-    """A function of OpenBLAS by any of its names; None where the library has none of them."""
-    return next((getattr(library, form.format(name)) for form in _FORMS if hasattr(library, form.format(name))), None)
+            return getattr(ctypes.CDLL(str(path)), f"scipy_openblas_{name}64_", None)
+    return None
 
 
 @contextmanager

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .primitives import SPREAD
 from .scope import current
 
@@ -24,19 +22,10 @@ def describe(x: Any) -> str:
 def explain(primitive: Any, inputs: Sequence[Any], error: Exception) -> str:
     """What an operation could not take, and why: its shapes where these are the trouble, else their types."""
     where = f" in {scope_now}" if (scope_now := current()) else ""
-    fit = "" if isinstance(error, TypeError) else primitive.takes or _spread(inputs)
+    fit = "" if isinstance(error, TypeError) else primitive.takes or (SPREAD if "broadcast" in str(error) else "")
     operands = ", ".join(
         f"{x.name or f'input {k}'} {x.shape}{'' if fit else f' {x.dtype}'}" for k, x in enumerate(inputs)
     )
     if not fit and any(x.dtype.kind != "f" for x in inputs):
         fit = "if it is the dtype, convert with .astype(float)"
     return f"{primitive.name}{where} cannot take {operands}{fit and f': {fit}'}. NumPy: {error}"
-
-
-def _spread(inputs: Sequence[Any]) -> str:
-    """What the shapes must be, where they are not."""
-    try:
-        np.broadcast_shapes(*(x.shape for x in inputs))
-    except ValueError:
-        return SPREAD
-    return ""

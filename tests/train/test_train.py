@@ -272,8 +272,8 @@ def test_numpys_scalars_and_paths_are_settings_that_can_be_kept(given, tmp_path)
         ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
         ({"lr": "0.1"}, TypeError, "lr must be a number, got '0.1'"),
         ({"forget_bias": float("nan")}, ValueError, "forget_bias must be a finite number, got nan"),
-        ({"options": {"length": object()}}, TypeError, r"options\['length'\] must be a number"),
-        ({"options": {"scale": np.inf}}, ValueError, r"options\['scale'\] must be a finite number"),
+        ({"options": {"length": object()}}, TypeError, r"options must be finite numbers.*'length': <object"),
+        ({"options": {"scale": np.inf}}, ValueError, r"options must be finite numbers.*'scale': (inf|nan)"),
         ({"options": 3}, TypeError, "options must be a dict, got 3"),
     ],
 )
