@@ -87,18 +87,6 @@ def along_axis_call(data: st.DataObject) -> Call:
     return Call([x], {"axis": (data.draw(st.integers(0, x.ndim - 1)),)})
 
 
-def cumsum_call(data: st.DataObject) -> Call:
-    (x,), params, _ = along_axis_call(data)
-    return Call([x], {"axis": params["axis"][0]})
-
-
-def prod_call(data: st.DataObject) -> Call:
-    call = reduction_call(0)(data)
-    for k in data.draw(st.lists(st.integers(0, 26), max_size=4)):  # none, one, two or more are 0
-        call.inputs[0].flat[k : k + 1] = 0
-    return call
-
-
 def matmul_call(data: st.DataObject) -> Call:
     shapes = data.draw(
         hnp.mutually_broadcastable_shapes(signature=np.matmul.signature, max_dims=2, min_side=0, max_side=3)
@@ -200,11 +188,9 @@ CALLS: dict[str, Draw] = {
     "cast": cast_call,
     "softmax": along_axis_call,
     "log_softmax": along_axis_call,
-    "cumsum": cumsum_call,
     "matmul": matmul_call,
     "transpose": transpose_call,
     "sum": reduction_call(0),
-    "prod": prod_call,
     "logsumexp": reduction_call(1),  # of nothing it is -inf
     "max": reduction_call(1),  # nothing has no largest element
     "min": reduction_call(1),
@@ -317,12 +303,6 @@ def torch_reduced(name: str) -> Callable[..., Any]:
     return lambda torch, x, axis, keepdims: getattr(x, name)(dim=axis, keepdim=keepdims) if axis else x.clone()
 
 
-def torch_prod(torch: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    for k in sorted(axis, reverse=True):
-        x = x.prod(k, keepdims)
-    return x.clone()
-
-
 def torch_index(torch: Any, index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(torch_index(torch, part) for part in index)
@@ -359,11 +339,9 @@ PYTORCH: dict[str, Callable[..., Any]] = {
     "cast": lambda torch, x, dtype: x.to(torch.float64),
     "softmax": lambda torch, x, axis: x.softmax(axis[0]),
     "log_softmax": lambda torch, x, axis: x.log_softmax(axis[0]),
-    "cumsum": lambda torch, x, axis: x.cumsum(axis),
     "matmul": lambda torch, a, b: a @ b,
     "transpose": lambda torch, x, axes: x.permute(axes),
     "sum": torch_sum,
-    "prod": torch_prod,
     "logsumexp": torch_reduced("logsumexp"),
     "max": torch_reduced("amax"),
     "min": torch_reduced("amin"),
@@ -523,24 +501,6 @@ def test_nan_goes_through_what_chooses_as_in_numpy_and_its_gradient_as_in_pytorc
         np.testing.assert_array_equal(x.grad, t.grad.numpy())
 
 
-@pytest.mark.parametrize("values", [[2.0, 0, 3], [0, 2, 0, 5], [0, 0, 0], [0], [1e-200, 1e-200], [1e200, 1e100, 0], []])
-def test_the_slope_of_a_product_holds_at_zeros_and_beyond_the_floats(values: list[float]) -> None:
-    x = tl.tensor(values, requires_grad=True)
-    with np.errstate(over="ignore", invalid="ignore"):
-        (slope,) = tl.grad(x.prod(), [x], create_graph=True)
-    np.testing.assert_allclose(slope.numpy(), [np.prod(np.delete(values, k)) for k in range(len(values))], rtol=1e-15)
-    for k in range(len(values) if slope.requires_grad else 0):
-        second = tl.grad(slope[k], [x], allow_unused=True)[0].numpy()
-        exact = [0 if j == k else np.prod(np.delete(values, [j, k])) for j in range(len(values))]
-        np.testing.assert_allclose(second, exact, rtol=1e-15)
-
-
-def test_the_slope_of_a_long_product_takes_a_graph_of_the_logarithm_of_its_length() -> None:
-    x = tl.tensor(np.linspace(0, 1, 70_001), requires_grad=True)
-    (slope,) = tl.grad(x.prod(), [x], create_graph=True)
-    assert len(tl.autodiff.operations(slope)) < 300
-
-
 @pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.0), (0.5, 0.5)])
 def test_on_a_bound_an_element_keeps_its_whole_gradient_as_in_pytorch(ends: tuple[float, float]) -> None:
     torch = pytest.importorskip("torch")
@@ -587,8 +547,6 @@ SUMS: dict[str, Callable[[Any], Any]] = {  # of (70000, 2)
     "mean": lambda x: tl.mean(x, axis=0),
     "var": lambda x: tl.var(x, axis=0),
     "std": lambda x: tl.std(x, axis=0, ddof=1),
-    "cumsum": lambda x: tl.cumsum(x * HALF(0.01), axis=0)[-1],
-    "prod": lambda x: tl.prod(1 + (x[:700] - HALF(0.5)) * HALF(0.02), axis=0),
     "logsumexp": lambda x: tl.logsumexp(x, axis=0),
     "softmax": lambda x: tl.softmax(x, axis=0)[-3:] * 1000,
     "log_softmax": lambda x: tl.log_softmax(x, axis=0)[:3],
@@ -654,7 +612,7 @@ def test_a_wrong_number_of_inputs_is_refused_before_numpy_writes_to_one() -> Non
 
 def test_functions_of_arrays_give_arrays() -> None:
     x = np.array([[0.5, -0.75]])
-    names = "exp tanh sigmoid relu softmax log_softmax sum mean max min var std prod cumsum logsumexp clip abs sin cos "
+    names = "exp tanh sigmoid relu softmax log_softmax sum mean max min var std logsumexp clip abs sin cos "
     for function in [getattr(tl, name) for name in (names + "expm1 log1p softplus").split()]:
         assert isinstance(function(x), (np.ndarray, np.float64)), function
     assert tl.tanh([0.0, 1.0])[1] == np.tanh(1)

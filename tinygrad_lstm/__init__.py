@@ -12,14 +12,12 @@ from .anomaly import detect_anomaly as detect_anomaly
 from .functions import broadcast_to as broadcast_to
 from .functions import clip as clip
 from .functions import concat as concat
-from .functions import cumsum as cumsum
 from .functions import log_softmax as log_softmax
 from .functions import logsumexp as logsumexp
 from .functions import max as max
 from .functions import mean as mean
 from .functions import min as min
 from .functions import primitive as primitive
-from .functions import prod as prod
 from .functions import reshape as reshape
 from .functions import softmax as softmax
 from .functions import stack as stack

@@ -73,11 +73,6 @@ def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     return _over(p.sum_over, x, axis, keepdims=keepdims)
 
 
-def prod(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """The product over all elements, one axis or several; its gradient holds where elements are 0."""
-    return _over(p.prod_over, x, axis, keepdims=keepdims)
-
-
 def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """The largest element over all, one axis or several; equal ones share the gradient evenly.
 
@@ -107,12 +102,6 @@ def softmax(x: Any, axis: int = -1) -> Any:
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """log of the softmax along an axis, exact where the softmax itself rounds to 0."""
     return _over(p.log_softmax, x, axis)
-
-
-def cumsum(x: Any, axis: int | None = None) -> Any:
-    """The sum of each element and all before it along an axis; of the elements in a row where none is given."""
-    x = flatten(x) if axis is None else _arrays(x)
-    return p.cumsum_along(x, axis=normalize_axis_index(axis or 0, x.ndim))
 
 
 def _in_float32(function: Callable[..., Any]) -> Callable[..., Any]:

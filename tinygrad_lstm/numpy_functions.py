@@ -79,7 +79,7 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.sqrt: lambda x: x**0.5,
     np.reciprocal: lambda x: 1 / x,
 }
-_SAME = ("sum", "prod", "mean", "var", "std", "max", "min", "cumsum", "stack", "broadcast_to")
+_SAME = ("sum", "mean", "var", "std", "max", "min", "stack", "broadcast_to")
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **{getattr(np, name): getattr(f, name) for name in _SAME},
     np.where: p.where,

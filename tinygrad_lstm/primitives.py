@@ -153,29 +153,6 @@ def _unless_below(g: Any, a: Any, b: Any) -> Any:
     return where(a < b, 0, where(a == b, g / 2, g))
 
 
-@forwards.wide
-def _others(x: Any, axis: tuple[int, ...]) -> Any:
-    """The product of all the others: the other one of a pair, times what the product of the pair has for others.
-
-    Nothing is divided by x, so that it holds where x is 0, and its derivative too.
-    """
-    if not axis:
-        return np.ones(x.shape, x.dtype)
-    k, n = axis[0], x.shape[axis[0]]
-    if n < 2:
-        return _others(x, axis[1:])
-    before = (slice(None),) * k
-    if n % 2:
-        x = concat_along(x, np.ones((*x.shape[:k], 1, *x.shape[k + 1 :]), x.dtype), axis=k)
-    a, b = (x[(*before, slice(start, None, 2))] for start in (0, 1))
-    rest = _others(a * b, axis)
-    return stack_along(b * rest, a * rest, axis=k + 1).reshape(x.shape)[(*before, slice(n))]
-
-
-def _reversed(x: Any, axis: int) -> Any:
-    return x[(*(slice(None),) * axis, slice(None, None, -1))]
-
-
 def _concat_parts(g: Any, out: Any, *xs: Any, axis: int) -> list[Any]:
     ends = [0, *accumulate(x.shape[axis] for x in xs)]
     before = (slice(None),) * axis
@@ -252,8 +229,6 @@ softmax = primitive("softmax", "softmax", forwards.softmax,
 log_softmax = primitive("log_softmax", "log softmax", forwards.log_softmax,
     lambda g, out, x, axis: g - exp(out) * sum_over(g, axis=axis, keepdims=True),
     words="less p × its sum", bends=True)
-cumsum_along = primitive("cumsum", "cumsum", forwards.wide(lambda x, axis: x.cumsum(axis)),
-    lambda g, out, x, axis: _reversed(cumsum_along(_reversed(g, axis), axis=axis), axis), words="summed from the end")
 
 # matrices
 matmul = primitive("matmul", "@", forwards.matmul, _matmul_left, _matmul_right,
@@ -267,8 +242,6 @@ transpose = primitive("transpose", "ᵀ", lambda x, axes: x.transpose(axes),
 # reductions and their opposites
 sum_over = primitive("sum", "Σ", forwards.wide(lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims)),
     lambda g, out, x, axis, keepdims: broadcast_to(keep_axes(g, x, axis), shape=x.shape), words="repeated")
-prod_over = primitive("prod", "Π", forwards.wide(lambda x, axis, keepdims: x.prod(axis=axis, keepdims=keepdims)),
-    lambda g, out, x, axis, keepdims: keep_axes(g, x, axis) * _others(x, axis), words="× all the others")
 logsumexp = primitive("logsumexp", "log Σ exp", forwards.logsumexp,
     lambda g, out, x, axis, keepdims: keep_axes(g, x, axis) * softmax(x, axis=axis), words="× softmax")
 max_over = primitive("max", "max", lambda x, axis, keepdims: x.max(axis=axis, keepdims=keepdims),

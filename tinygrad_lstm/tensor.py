@@ -37,8 +37,8 @@ def _operator(primitive: Primitive) -> Iterator[Callable[[Tensor, Any], Tensor]]
     yield lambda y, x: record(primitive, (x, y))
 
 
-def _method(function: Any) -> Callable[..., Tensor]:
-    return function
+def _methods(*functions: Any) -> Iterator[Callable[..., Tensor]]:
+    yield from functions
 
 
 class Tensor(ArrayLike):
@@ -219,9 +219,8 @@ class Tensor(ArrayLike):
         return (self[k] for k in range(len(self)))
 
     # A method is the function of the same name: see `tl.sum`.
-    sum, mean, var, std, prod = map(_method, (f.sum, f.mean, f.var, f.std, f.prod))
-    max, min, clip, cumsum = map(_method, (f.max, f.min, f.clip, f.cumsum))
-    reshape, transpose, flatten = map(_method, (f.reshape, f.transpose, f.flatten))
+    sum, mean, var, std, max, min = _methods(f.sum, f.mean, f.var, f.std, f.max, f.min)
+    clip, reshape, transpose, flatten = _methods(f.clip, f.reshape, f.transpose, f.flatten)
 
     def astype(self, dtype: npt.DTypeLike) -> Tensor:
         """The values in another dtype; the gradient comes back in this one."""
