@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .autodiff import propagate
 from .messages import describe
-from .tensor import Tensor, constant, recording_anew, seed_of
+from .tensor import Tensor, check_gradient, constant, recording_anew, seed_of
 
 
 def grad(
@@ -31,7 +31,7 @@ def grad(
     """
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for x in targets:
-        _check(x)
+        check_gradient(x)
     seed = seed_of(root, cotangent, allow_unused)
     if not root.requires_grad:
         found: dict[Tensor, Any] = {}
@@ -58,8 +58,8 @@ def jacobian(output: Tensor, wrt: Tensor, held: Collection[Tensor] = ()) -> npt.
 
     Raises ValueError where `wrt` does not require a gradient: its zeros would be a lie.
     """
-    _check(output, needed=False)
-    _check(wrt)
+    check_gradient(output, constant=True)
+    check_gradient(wrt)
     rows = np.zeros((output.size, *wrt.shape), wrt.dtype)
     if output.requires_grad and (output is wrt or output not in set(held)):
         for k in range(output.size):
@@ -69,10 +69,3 @@ def jacobian(output: Tensor, wrt: Tensor, held: Collection[Tensor] = ()) -> npt.
             if wrt in found:
                 rows[k] = found[wrt]
     return rows.reshape(output.shape + wrt.shape)
-
-
-def _check(x: Any, needed: bool = True) -> None:
-    if not isinstance(x, Tensor):
-        raise TypeError(f"a gradient is of a Tensor with respect to Tensors, got {type(x).__name__}")
-    if needed and not x.requires_grad:
-        raise ValueError(f"{describe(x)} does not require a gradient: make it with requires_grad=True")

@@ -115,9 +115,7 @@ class Tensor(ArrayLike):
 
     @grad.setter
     def grad(self, value: npt.ArrayLike | None) -> None:
-        if self.primitive is not None:
-            raise AttributeError(f"{describe(self)} is not a leaf: only a leaf keeps a gradient")
-        if value is not None and value is not self._grad:
+        if value is not None and value is not self.grad:
             array = real_array(value, name="a gradient")  # a copy: backward adds to it in place
             if array.shape != self.shape or array.dtype != self.dtype:
                 raise ValueError(
@@ -340,12 +338,12 @@ def _make_leaf(x: Tensor, array: npt.NDArray[Any], requires_grad: bool) -> None:
 def _with_constants(inputs: Sequence[Any]) -> tuple[Tensor, ...]:
     """The inputs with every number and array made a constant Tensor."""
     dtypes = [x.dtype for x in inputs if isinstance(x, Tensor)]
-    beside = next((d for d in dtypes if d.kind == "f"), dtypes[0] if dtypes else None)
+    beside = next((d for d in dtypes if d.kind == "f"), dtypes[0])
 
     def convert(x: Any) -> Tensor:
         if isinstance(x, Tensor):
             return x
-        if beside is not None and isinstance(x, (int, float)) and not isinstance(x, np.generic):
+        if isinstance(x, (int, float)) and not isinstance(x, np.generic):
             # A Python number is weak, as in NumPy: 2 * float32 stays float32.
             return constant(np.array(x, beside if beside.kind == "f" else np.result_type(beside, x)))
         return Tensor(x)
@@ -353,15 +351,20 @@ def _with_constants(inputs: Sequence[Any]) -> tuple[Tensor, ...]:
     return tuple(convert(x) for x in inputs)
 
 
+def check_gradient(x: Any, constant: bool = False) -> None:
+    """Raise for what is no Tensor, and for one without a gradient unless it may be a `constant`."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"a gradient is of a Tensor with respect to Tensors, got {type(x).__name__}")
+    if not (x.requires_grad or constant):
+        raise ValueError(
+            f"{describe(x)} has no gradient: make it, or what it is made from, with requires_grad=True, and outside "
+            "no_grad()"
+        )
+
+
 def seed_of(root: Tensor, cotangent: Any, constant: bool = False) -> npt.NDArray[Any]:
     """The cotangent to start from, as an array of the root's shape and dtype. The root may be a `constant` if told."""
-    if not isinstance(root, Tensor):
-        raise TypeError(f"a gradient is of a Tensor with respect to Tensors, got {type(root).__name__}")
-    if not (root.requires_grad or constant):
-        raise ValueError(
-            f"{describe(root)} has no gradient to send back: nothing it was made from has requires_grad=True, "
-            "or it was made inside no_grad()"
-        )
+    check_gradient(root, constant)
     if cotangent is None:
         if root.size != 1:
             raise ValueError(
