@@ -63,12 +63,6 @@ def trained(steps, **settings):
     return trainer
 
 
-def squares(html):
-    """The colours of the only heat map of a page, row by row."""
-    ((columns, inner),) = re.findall(r'<div class=heat [^>]*repeat\((\d+),7px\)">(.*?)</div>', html)
-    return np.array(re.findall("<i style=background:(#[0-9A-F]{8})></i>", inner)).reshape(-1, int(columns))
-
-
 @pytest.fixture
 def drawn(monkeypatch):
     """What charts were asked for: the names and numbers of their curves, and their levels."""
@@ -94,7 +88,7 @@ def test_a_tensor_shows_its_values_and_how_it_was_made():
         f = tl.tanh(x)
     page = Page(f._repr_html_())
     assert page.text.startswith("tensor shape (2, 2) · float64 · made by tanh in lstm[3] / forget gate")
-    assert [theme.number(np.tanh(v), 4) in page.text for v in (0.5, -1.0, 2.25)] == [True] * 3
+    assert str(np.round(np.tanh([[0.5, -1.0], [2.25, 0.0]]), 4)) in page.text
 
 
 def test_a_leaf_shows_its_gradient_once_it_has_one():
@@ -104,21 +98,20 @@ def test_a_leaf_shows_its_gradient_once_it_has_one():
     page = Page(W._repr_html_())
     assert page.text.startswith("parameter W shape (1, 2) · float64 · needs a gradient")
     assert "gradient, norm 10" in page.text
-    assert "68" in page.text
+    assert "[[6. 8.]]" in page.text
 
 
 @pytest.mark.parametrize(
     ("value", "texts"),
     [
-        (3.0, ["one number", "3"]),
-        (np.zeros((0, 3)), ["shape (0, 3)", "no elements"]),
-        (np.zeros((3, 0)), ["shape (3, 0)", "no elements"]),
-        ([np.nan, np.inf, -np.inf, 0.0], ["NaN", "∞", "−∞", "0"]),
-        (np.array([True, False]), ["bool", "True", "False"]),
-        (np.array([-7, 12]), ["int64", "−7", "12"]),
-        (np.array([1.5e-9, -2e8]), ["1.500·10⁻⁹", "−2.000·10⁸"]),
-        (np.array([0.25, 1.0], np.float16), ["float16", "0.25", "1"]),
-        (np.array([1e-45], np.float32), ["float32", "1.401·10⁻⁴⁵"]),
+        (3.0, ["one number", "3."]),
+        (np.zeros((0, 3)), ["shape (0, 3)", "[]"]),
+        (np.zeros((3, 0)), ["shape (3, 0)", "[]"]),
+        ([np.nan, np.inf, -np.inf, 0.0], ["nan  inf -inf   0."]),
+        (np.array([True, False]), ["bool", "[ True False]"]),
+        (np.array([-7, 12]), ["int64", "[-7 12]"]),
+        (np.array([0.25, 1.0], np.float16), ["float16", "[0.25 1.  ]"]),
+        (np.array([1e-45], np.float32), ["float32", "e-45"]),
     ],
 )
 def test_every_kind_of_value(value, texts):
@@ -126,50 +119,20 @@ def test_every_kind_of_value(value, texts):
     assert [t for t in texts if t not in page.text] == []
 
 
-def test_of_a_long_array_the_ends_are_written_and_all_of_it_is_coloured():
-    html = tl.tensor(np.arange(5000.0), name="long")._repr_html_()
-    text = Page(html).text
-    assert "01" in text
-    assert "…499749984999" in text
-    assert "2,500" not in text
-    assert "one in 1 down and one in 105 across" in html
-    assert squares(html).shape == (1, 48)
-    assert len(html) < 5_000
-    for shape in ((50, 100), (3000, 2000), (100_000, 3)):
-        assert len(tl.tensor(np.random.default_rng(0).standard_normal(shape))._repr_html_()) < 30_000
-
-
-def test_more_axes_than_two_are_numbered_line_by_line():
-    text = Page(tl.tensor(np.arange(24.0).reshape(2, 3, 4))._repr_html_()).text
-    assert "0, 00123" in text
-    assert "1, 220212223" in text
-
-
-def test_the_picture_is_blue_above_0_orange_below_clear_at_0_and_grey_for_nan():
-    values = np.zeros((1, 12))
-    values[0, :5] = 2, -2, np.nan, 1, np.inf
-    blue, orange, grey, half, infinite, *others = squares(tl.tensor(values)._repr_html_())[0]
-    assert blue == infinite == "#0072B28C"
-    assert orange == "#D55E008C"
-    assert grey == "#80808066"
-    assert half == "#0072B246"
-    assert {colour[-2:] for colour in others} == {"00"}
-
-
-def test_the_picture_of_a_matrix_lies_as_its_table_does():
-    values = np.zeros((12, 3))
-    values[7, 2] = 1
-    colours = squares(tl.tensor(values)._repr_html_())
-    assert np.argwhere(colours == "#0072B28C").tolist() == [[7, 2]]
+def test_of_a_large_array_the_corners_are_written():
+    text = Page(tl.tensor(np.arange(5000.0), name="long")._repr_html_()).text
+    assert "0.000e+00 1.000e+00 2.000e+00 ... 4.997e+03" in text
+    for shape in ((50, 100), (3000, 2000), (100_000, 3), (9, 9, 9, 9), (3, 2) * 5):
+        assert len(tl.tensor(np.random.default_rng(0).standard_normal(shape))._repr_html_()) < 5_000
 
 
 def test_colours_leave_the_text_readable_on_white_and_on_black():
     """The contrast of a page's own text on the strongest fill is at least 4.5, as WCAG asks."""
-    html = tl.tensor([1.0, -1.0, np.nan])._repr_html_()
-    fills = [bytes.fromhex(fill) for fill in re.findall(r"<td style=background:#(\w{8})>", html)]
-    assert len(fills) == 3
+    html = tl.nn.RNNCell(1, 2).step(np.ones(1))._repr_html_()
+    fills = {bytes.fromhex(colour + "8C") for colour in re.findall(r"background:#(\w{6})\w\w>", html)}
+    assert fills
     for paper, ink in ((255, (33, 33, 33)), (0x11, (224, 224, 224))):
-        for *colour, alpha in fills:
+        for *colour, alpha in (*fills, bytes.fromhex(f"{theme.STATE[1:]}8C"), bytes.fromhex(f"{theme.GRADIENT[1:]}8C")):
             seen = [(alpha * c + (255 - alpha) * paper) / 255 for c in colour]
             assert contrast(*("#{:02X}{:02X}{:02X}".format(*map(round, rgb)) for rgb in (seen, ink))) >= 4.5, colour
 
@@ -222,18 +185,19 @@ def test_a_module_lists_its_parameters():
     assert "W_f(7, 3)21" in page.text
     assert "b_f(3,)31 ± 0" in page.text
     assert page.text.rstrip().endswith("all96")
-    assert cell._repr_html_().count("<div class=heat ") == 8
-    assert "norm of .grad" not in page.text
+    assert page.text.count("not computed") == 8
     h, _ = cell(np.ones(4))
     h.sum().backward()
-    assert "norm of .grad" in Page(cell._repr_html_()).text
+    text = Page(cell._repr_html_()).text
+    assert f"{theme.number(float(np.linalg.norm(cell.W_i.grad)), 3)}b_i" in text
+    assert "not computed" not in text
 
 
 def test_a_module_of_ones_own_is_called_by_its_class():
     class Empty(tl.nn.Module):
         pass
 
-    assert Page(Empty()._repr_html_()).text == "Empty no parameters"
+    assert Page(Empty()._repr_html_()).text.startswith("Empty ")
 
 
 def test_a_step_shows_every_gate_it_has():
@@ -259,30 +223,40 @@ def test_the_colours_of_a_step_are_on_one_scale_that_is_told():
     assert f"one scale for all rows: blue up to {said}, orange down to −{said}" in Page(html).text
 
 
-def test_a_flow_shows_the_norms_that_it_has():
+def test_a_step_of_many_units_and_of_hostile_numbers_is_shown():
+    wide = tl.nn.RNNCell(2, 500).step(np.ones(2))._repr_html_()
+    assert len(re.findall("<td style", wide)) == 23
+    assert "…" in wide
+    odd = tl.nn.RNNCell(1, 3)
+    odd.b_h.assign(np.array([np.nan, 0.0, 1.0]))
+    assert "background:#D55E0000>NaN<" in odd.step(np.zeros(1))._repr_html_()
+    odd.b_h.assign(np.zeros(3))
+    assert "background:#D55E0000>0<" in odd.step(np.zeros(1))._repr_html_()
+
+
+@needs_charts
+def test_a_flow_shows_the_norms_that_it_has(drawn):
     flow = unrolled(5, wrt_x=True)
     page = Page(flow._repr_html_())
-    for name in "chx":
-        assert f"‖∂L/∂{name}‖" in page.text
-        for norm in flow.norms(name):
-            assert theme.number(norm, 3) in page.text
+    assert drawn[0][0] == {f"‖∂L/∂{name}‖": ([1, 2, 3, 4, 5], flow.norms(name).tolist()) for name in "chx"}
+    assert drawn[0][1]
     leaves = page.text[page.text.index("leafshape") :]
     assert f"W_f(7, 3){theme.number(flow.node(flow_leaf(flow, 'W_f')).norm, 3)}" in leaves
     assert "x(4,)" not in leaves
 
 
-def test_a_cell_of_ones_own_is_shown_by_its_own_names():
+@needs_charts
+def test_a_cell_of_ones_own_is_shown_by_its_own_names(drawn):
     step = Page(ThreeStatesCell(4, 3, 0).step(np.ones((1, 4)))._repr_html_()).text
     assert step.startswith("one ThreeStates step shape (1, 3)")
-    names = re.findall(r"[a-z](?=[0−])", step[step.index("012") :])
-    assert names == list("yenhcsw")  # w is as wide as x, all else as h
+    names = re.findall(r"[a-z](?=[0−])", step[step.index("float64") + 7 :])
+    assert sorted(names) == sorted("yenhcsw")  # w is as wide as x, all else as h
     cell, state = TwoStatesCell(4, 3, 0), None
     for x in np.random.default_rng(0).standard_normal((4, 1, 4)):
         state = cell(x, state)
     flow = tl.trace_gradients(state[0].sum())
-    text = Page(flow._repr_html_()).text
-    for name in cell.states:
-        assert f"‖∂L/∂{name}‖" in text
+    assert flow._repr_html_()
+    assert set(drawn[0][0]) == {f"‖∂L/∂{name}‖" for name in cell.states}
 
 
 def flow_leaf(flow, name):
@@ -290,11 +264,7 @@ def flow_leaf(flow, name):
 
 
 def test_a_flow_of_a_thousand_steps_is_small():
-    html = unrolled(1000)._repr_html_()
-    assert len(html) < 100_000
-    text = Page(html).text
-    assert "6.27·10⁻¹²⁹" in text
-    assert "…" in text
+    assert len(unrolled(1000)._repr_html_()) < 100_000
 
 
 def test_a_flow_without_steps_and_one_without_gradients():
@@ -307,24 +277,14 @@ def test_a_flow_without_steps_and_one_without_gradients():
 
 
 @needs_charts
-def test_the_norms_of_a_flow_are_a_chart(drawn):
-    flow = unrolled(5, wrt_x=True)
-    assert "<svg " in flow._repr_html_()
-    ((lines, log, _),) = drawn
-    assert log
-    assert lines == {f"‖∂L/∂{name}‖": ([1, 2, 3, 4, 5], flow.norms(name).tolist()) for name in "chx"}
-
-
-@needs_charts
 def test_stacked_layers_have_curves_of_their_own(drawn):
     out, _ = tl.nn.LSTM(2, 3, num_layers=2, compiled=False)(np.ones((4, 1, 2), np.float32))
-    page = Page(tl.trace_gradients(out.sum())._repr_html_())
-    assert "layer 1 ‖∂L/∂c‖layer 1 ‖∂L/∂h‖layer 2 ‖∂L/∂c‖layer 2 ‖∂L/∂h‖" in page.text
-    assert len(drawn[0][0]) == 4
+    assert "<svg " in tl.trace_gradients(out.sum())._repr_html_()
+    assert [*drawn[0][0]] == [f"layer {k} ‖∂L/∂{name}‖" for k in (1, 2) for name in "ch"]
 
 
 @needs_charts
-def test_a_curve_without_a_number_is_in_the_table_alone(drawn):
+def test_a_curve_without_a_number_is_not_drawn(drawn):
     """No weights: no gradient comes back to any x."""
     cell, state = tl.nn.LSTMCell(2, 3, rng=0), None
     for name, p in cell.named_parameters():
@@ -332,9 +292,8 @@ def test_a_curve_without_a_number_is_in_the_table_alone(drawn):
             p.assign(np.zeros(p.shape))
     for x in np.ones((3, 2)):
         state = cell(tl.tensor(x, requires_grad=True, name="x"), state)
-    page = Page(tl.trace_gradients(state[0].sum())._repr_html_())
+    assert "<svg " in tl.trace_gradients(state[0].sum())._repr_html_()
     assert list(drawn[0][0]) == ["‖∂L/∂c‖", "‖∂L/∂h‖"]
-    assert "‖∂L/∂c‖‖∂L/∂h‖‖∂L/∂x‖" in page.text
 
 
 @needs_charts
@@ -361,9 +320,10 @@ def test_without_matplotlib_the_numbers_are_shown_and_how_to_get_charts(monkeypa
     for page in pages:
         assert 'pip install "tinygrad-lstm[charts]"' in page.text
         assert "svg" not in page.tags
-    assert all(theme.number(x, 3) in pages[0].text for cell in found.cells for x in cell.norms())
-    assert all(theme.number(x, 3) in pages[1].text for x in flow.norms("c"))
-    assert all(f"{row['sequences']:,}{theme.number(row['loss'], 3)}" in pages[2].text for row in trainer.reports[1:])
+    losses = np.array([row["loss"] for row in trainer.reports])
+    known = [cell.norms() for cell in found.cells], [flow.norms(name) for name in "ch"], [losses]
+    for page, arrays in zip(pages, known, strict=True):
+        assert all(np.array2string(array, max_line_width=100, precision=4) in page.text for array in arrays)
 
 
 def test_a_drawing_is_as_wide_as_the_page_and_its_parts_say_what_they_are():
@@ -392,9 +352,9 @@ def test_a_run_says_whether_it_is_solved_beside_its_baseline():
         pass
     page = Page(trainer._repr_html_())
     assert page.text.startswith("adding: ✗ not solved after 6,400 sequences")
-    assert "baseline 0.1667: always answers 1, the mean of the sum" in page.text
-    assert f"loss {theme.number(trainer.reports[-1]['loss'], 4)} in the last report" in page.text
-    assert "settings cell lstm, hidden 4, forget_bias 1.0, init uniform, steps 200" in page.text
+    assert "baseline: 0.1667, always answers 1, the mean of the sum" in page.text
+    assert f"loss: {theme.number(trainer.reports[-1]['loss'], 4)} in the last report" in page.text
+    assert "settings: cell lstm, hidden 4, forget_bias 1.0, init uniform, steps 200" in page.text
     trainer.solved = True
     assert Page(trainer._repr_html_()).text.startswith("adding: ✓ solved after 6,400 sequences")
 
@@ -443,8 +403,7 @@ def test_a_parameter_without_elements_has_neither_mean_nor_picture():
             self.W = tl.nn.Parameter(np.zeros((0, 3)))
 
     page = Page(Nothing()._repr_html_())
-    assert "W(0, 3)0" in page.text
-    assert "i" not in page.tags
+    assert "W(0, 3)0not computed" in page.text
 
 
 # ── watch ──────────────────────────────────────────────────────────────────────────────────────
