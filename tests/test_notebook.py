@@ -122,8 +122,8 @@ def test_every_kind_of_value(value, texts):
 def test_of_a_large_array_the_corners_are_written():
     text = Page(tl.tensor(np.arange(5000.0), name="long")._repr_html_()).text
     assert "0.000e+00 1.000e+00 2.000e+00 ... 4.997e+03" in text
-    for shape in ((50, 100), (3000, 2000), (100_000, 3), (9, 9, 9, 9), (3, 2) * 5):
-        assert len(tl.tensor(np.random.default_rng(0).standard_normal(shape))._repr_html_()) < 5_000
+    for shape in ((50, 100), (3000, 2000), (100_000, 3), (9, 9, 9, 9), (3,) * 10):
+        assert len(tl.tensor(np.random.default_rng(0).standard_normal(shape))._repr_html_()) < 30_000
 
 
 def test_colours_leave_the_text_readable_on_white_and_on_black():
