@@ -44,7 +44,7 @@ def build(kind: Kind, input_size: int, hidden_size: int, **options: Any) -> Cell
     Raises ValueError for a name that is not built in, and what the cell itself raises.
     """
     if isinstance(kind, str) and kind not in KINDS:
-        raise ValueError(f"no cell is called {kind!r}: choose from {', '.join(KINDS)}")
+        raise ValueError(f"no cell is called {kind!r}: choose from {', '.join(KINDS)}, and cells of your own")
     make = KINDS[kind] if isinstance(kind, str) else kind
     taken = inspect.signature(make).parameters
     return make(input_size, hidden_size, **{k: v for k, v in options.items() if k in taken})

@@ -191,7 +191,9 @@ def test_a_checkpoint_runs_no_code_and_asks_for_the_file_again(capsys: pytest.Ca
         assert refused(capsys, *argv).endswith(f": run/checkpoint.npz: {asked}")
     export = ["export", "run", "--to", "npz", "--out", "x.npz", "--cell"]
     assert "its cell is 'GRUCell', not TwoCell" in refused(capsys, *export, "moved.py:TwoCell")
-    assert "there is no file mine.py" in refused(capsys, *export, "mine.py:GRUCell")
+    assert "there is no file 'mine.py': a cell of your own is written FILE.py:NAME" in refused(
+        capsys, *export, "mine.py:GRUCell"
+    )
     changed = CELLS.replace("self.reset, self.update", "self.forget, self.update").replace(
         "self.reset(", "self.forget("
     )
@@ -314,7 +316,7 @@ COMMANDS = [
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("mine.py:GRU", "did you mean GRUCell? mine.py does not define 'GRU'"),
+        ("mine.py:GRU", "mine.py has no class GRU(tl.nn.Cell) (choose from GRUCell, "),
         ("mine.py:Narrow", "equations of Narrow must give the new state 'h' in the shape"),
         ("gru", "no cell is called 'gru'"),
     ],

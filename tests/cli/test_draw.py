@@ -33,7 +33,7 @@ def test_options_and_suffix(capsys, here):
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["gru"], "no cell is called 'gru' (choose from lstm, rnn, lstm1997, or FILE.py:NAME)"),
+        (["gru"], "no cell is called 'gru': choose from lstm, rnn, lstm1997, and FILE.py:NAME"),
         ([], "required: CELL"),
         (["lstm", "--steps", "0"], "from 1 to"),
         (["lstm", "--out", "a.webp"], "end it in one of .svg"),

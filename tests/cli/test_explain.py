@@ -294,7 +294,7 @@ def test_an_empty_text_is_refused(capsys, text, unit):
 
 
 def test_no_text_and_two_texts_are_refused(capsys):
-    refused(capsys, says="give a text")
+    refused(capsys, says="the text is empty: give one in quotation marks")
     refused(capsys, "a", "--file", "b", says="not both")
 
 
@@ -353,7 +353,7 @@ def test_a_directory_in_the_place_of_a_file_is_refused(capsys, here):
         ("--forget-bias", "-inf", "expected a number"),
         ("--forget-bias", "one", "got 'one'"),
         ("--seed", "-1", "a whole number"),
-        ("--cells", "gru", "no cell is called 'gru' (choose from lstm, rnn, lstm1997, or FILE.py:NAME)"),
+        ("--cells", "gru", "no cell is called 'gru': choose from lstm, rnn, lstm1997, and FILE.py:NAME"),
         ("--cells", "rnn,rnn", "expected cells of different names, got rnn,rnn"),
         ("--cells", "", "no cell is called"),
         ("--tokens", "bytes", "invalid choice"),

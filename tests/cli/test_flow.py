@@ -147,10 +147,9 @@ def test_numbers_that_float64_lost_are_printed_as_lost(capsys, bare):
     ],
 )
 def test_bad_input_is_one_line_and_status_2(capsys, argv, says):
-    with pytest.raises(SystemExit) as stop:
-        main(["flow", *argv])
+    assert main(["flow", *argv]) == 2
     captured = capsys.readouterr()
-    assert (stop.value.code, captured.out) == (2, "")
+    assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert says in captured.err
     assert os.listdir(".") == []
@@ -163,7 +162,7 @@ def test_bad_input_is_one_line_and_status_2(capsys, argv, says):
         ("", "no cell is called ''"),
         ("lstmnan", "no cell is called 'lstmnan'"),
         ("rnn,rnn", "expected cells of different names, got rnn,rnn"),
-        ("RNN,rnn", "expected cells of different names, got rnn,rnn"),
+        ("RNN,rnn", "expected cells of different names, got RNN,rnn"),
         ("lstm1,lstm1.0", "expected different cells, at least one, got lstm1, lstm1.0"),
         ("lstm,lstm1", "expected different cells, at least one, got lstm, lstm1"),
     ],

@@ -16,9 +16,12 @@ def run(*argv, **options):
 
 
 def left(capsys, *argv):
-    with pytest.raises(SystemExit) as stop:
-        main(argv)
-    return stop.value.code, *capsys.readouterr()
+    """The status that a command ends with, and what it prints."""
+    try:
+        status = main(argv)
+    except SystemExit as stop:  # --help, --version
+        status = stop.code
+    return status, *capsys.readouterr()
 
 
 def test_python_m_runs_and_fails_with_status_2(tmp_path):
@@ -61,33 +64,23 @@ def test_bad_arguments_are_one_line_and_status_2(capsys, argv):
 
 
 @pytest.mark.parametrize(
-    ("argv", "meant"),
-    [(["explian", "a"], "explain"), (["draw", "rn"], "rnn"), (["flow", "--format", "svgg"], "svg")],
+    ("argv", "says"),
+    [
+        (["explian", "a"], r"tinygrad-lstm: .*'explian' \(choose from 'explain', .*\) \(try tinygrad-lstm --help\)"),
+        (
+            ["draw", "rn"],
+            "tinygrad-lstm draw: no cell is called 'rn': choose from lstm, rnn, lstm1997, and FILE.py:NAME",
+        ),
+        (["flow", "--format", "gif"], r".* \(choose from 'svg', 'png', 'pdf'\) \(try tinygrad-lstm flow --help\)"),
+        (["train", "addign"], "tinygrad-lstm train: no task is called 'addign': choose from reber, .*adding.*"),
+        (["explain", "a b", "--seeed", "3"], r"tinygrad-lstm explain: unrecognized arguments: --seeed 3 .*"),
+        ([], r"tinygrad-lstm: the following arguments are required: COMMAND \(try tinygrad-lstm --help\)"),
+    ],
 )
-def test_the_choice_that_was_meant_is_named(capsys, argv, meant):
+def test_what_there_is_to_choose_from_is_said(capsys, argv, says):
     status, _, err = left(capsys, *argv)
     assert status == 2
-    assert f": did you mean {meant}? argument " in err
-
-
-def test_the_task_that_was_meant_is_named(capsys):
-    assert main(["train", "addign"]) == 2
-    assert capsys.readouterr().err.startswith("tinygrad-lstm train: did you mean adding? no task is called 'addign': ")
-    assert main(["train", "zzz"]) == 2
-    assert capsys.readouterr().err.startswith("tinygrad-lstm train: no task is called 'zzz': choose from reber, ")
-
-
-def test_an_unknown_option_leads_to_the_help_of_its_command(capsys):
-    status, _, err = left(capsys, "explain", "a b", "--seeed", "3")
-    assert status == 2
-    assert err == "tinygrad-lstm explain: unrecognized arguments: --seeed 3 (try tinygrad-lstm explain --help)\n"
-
-
-def test_without_a_command_it_says_what_there_is(capsys):
-    assert main([]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert all(name in err for name in COMMANDS)
+    assert re.fullmatch(says + "\n", err)
 
 
 def test_what_the_user_typed_cannot_move_the_cursor(capsys):

@@ -12,6 +12,7 @@ import pytest
 
 from tinygrad_lstm.cli import main, own_cell, walk
 from tinygrad_lstm.cli.errors import UserError
+from tinygrad_lstm.kinds import make_cell
 from tinygrad_lstm.nn import Cell, LSTMCell, RNNCell
 from tinygrad_lstm.walk import Numbers, page
 
@@ -53,7 +54,7 @@ def test_the_other_cells(capsys: pytest.CaptureFixture[str]) -> None:
     for name, states in {"GRUCell": (H,), "CoupledLSTMCell": (H, C)}.items():
         spec = f"{EXAMPLES / 'own_cells.py'}:{name}"
         assert page_of(capsys, "--cell", spec, "--seed", "4") == expected(
-            own_cell.make(spec, 4, 3, 4), state=states, source="seed 4", notation=None
+            make_cell(own_cell.load_cell_class(spec), 4, 3, seed=4), state=states, source="seed 4", notation=None
         )
 
 
@@ -113,7 +114,7 @@ def test_the_biases_show_a_cell_state_that_is_kept_exactly(capsys: pytest.Captur
         (["--h", "1,2", "--c", "1,2,3"], r"takes c of shape \(1, 2\) .*, got tensor 'c' of shape \(1, 3\)"),
         (["--c", "1,nan,2"], "finite numbers, c holds NaN or infinity"),
         (["--only", "nothing"], "no section is called 'nothing'"),
-        (["--cell", "gru"], "no cell is called 'gru': one of your own is written FILE.py:NAME"),
+        (["--cell", "gru"], "no cell is called 'gru': choose from lstm, rnn, lstm1997, and FILE.py:NAME"),
         (["--cell", "rnn", "--forget-bias", "2"], "rnn has no bias b_f that could be 2"),
         (["--cell", "rnn", "--c", "1,2,3"], "rnn has no state c, only h"),
         (["--cell", "rnn", "--notation", "gamma"], "the notations of an LSTM are"),

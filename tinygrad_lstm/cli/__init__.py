@@ -30,11 +30,9 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -58,7 +56,7 @@ WITH_JSON = ("explain", "flow", "walk", "train", "tasks")  # their `run` returns
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose help is a docstring, and whose errors are one line."""
+    """A parser whose help is a docstring, and whose errors are those of every command."""
 
     def __init__(self, doc: str | None, **options: Any) -> None:
         about, _, more = (doc or "").partition("\n\n")
@@ -66,45 +64,30 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(description=about, epilog=more, formatter_class=raw, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {_said(message)} (try {self.prog} --help)\n")
+        raise UserError(f"{message[:200]} (try {self.prog} --help)")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         print(message, end="", file=file)  # argparse would not say that a disk is full
 
 
-def _said(message: str) -> str:
-    """A message in one line; one that says what to choose from begins with the choice that was probably meant."""
-    wrong = re.search(r"'([^']+)'.*choose from ([^)]+)", message)
-    near = get_close_matches(wrong[1], re.findall(r"[\w.-]+", wrong[2]), 1) if wrong else []
-    return safe(f"did you mean {near[0]}? {message}" if near else message)[:300]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status, one of those that --help lists, with a line on standard error but for 0.
 
-    As argparse does, --help, --version and arguments it cannot read leave through SystemExit.
+    As argparse does, --help and --version leave through SystemExit.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # as Python itself does it from 3.15 on; each line is written at once
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    asked = next((a for a in argv if not a.startswith("-")), None)
-    command = asked if asked in COMMANDS else None
+    command = next((a for a in argv if a in COMMANDS), None)
     try:
-        parser = _parser(asked)
-        if not argv:
-            parser.print_help(sys.stderr)
-            return 2
-        args, unknown = parser.parse_known_args(argv)
-        if unknown:
-            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        args = _parser(command).parse_args(argv)
         from ..machine import one_thread  # not for --help
 
         one_thread()  # the same bits on any number of cores
-        with open(os.devnull, "w", encoding="utf-8") as nowhere:
-            out = nowhere if args.quiet or args.json else sys.stdout
-            with redirect_stdout(out), redirect_stderr(nowhere if args.quiet else sys.stderr):
-                result = args.run(args)
+        out = None if args.quiet or args.json else sys.stdout  # where there is no stream, print writes nothing
+        with redirect_stdout(out), redirect_stderr(None if args.quiet else sys.stderr):
+            result = args.run(args)
         if args.json:
             print(as_json({"command": command, "version": __version__, **result}))
     except UserError as error:
@@ -113,11 +96,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(command, "not enough memory: take a shorter sequence or a smaller --hidden", 2)
     except KeyboardInterrupt:
         return _fail(command, "interrupted", 130)
-    except BrokenPipeError:  # the reader (head, less) has left
-        _silence()
     except OSError as error:  # a command says itself what it cannot read or write: this is standard output
-        _silence()
-        return _fail(command, f"cannot write: {error.strerror}", 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or leaving would fail on what is left for it
+        if not isinstance(error, BrokenPipeError):  # the reader (head, less) has left
+            return _fail(command, f"cannot write: {error.strerror}", 1)
     return 0
 
 
@@ -131,20 +113,14 @@ def _parser(asked: str | None) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, doc=module and module.__doc__)
         if module is not None:
             module.arguments(command)
-            output = command.add_mutually_exclusive_group()
-            output.add_argument("--quiet", action="store_true", help="print nothing but errors")
             command.set_defaults(run=module.run, parser=command, json=False)
+            command.add_argument("--quiet", action="store_true", help="print nothing but errors")
             if name in WITH_JSON:
-                output.add_argument("--json", action="store_true", help="print the result as one JSON object")
+                command.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return parser
-
-
-def _silence() -> None:
-    """Send what is left for standard output nowhere, so that leaving does not fail on it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(command: str | None, message: str, status: int) -> int:
     with suppress(OSError):  # nobody is there to be told
-        print(f"tinygrad-lstm{f' {command}' if command else ''}: {_said(message)}", file=sys.stderr)
+        print(f"tinygrad-lstm{f' {command}' if command else ''}: {safe(message)[:300]}", file=sys.stderr)
     return status

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..flow.sequence import check_memory
-from ..kinds import KINDS, Kind, has_forget_bias, kind_name, make_cell
+from ..kinds import Kind, has_forget_bias, kind_name, make_cell
 from ..nn import Cell
 from . import own_cell
 from .errors import UserError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..train import Checkpoint
     from ..views import Drawing
 
-DETAILS = ("auto", "ops", "cell", "step")
 FORMATS = ("svg", "png", "pdf", "dot")
 CELL = "lstm, rnn, lstm1997 (without a forget gate), or a cell of your own, FILE.py:NAME"
 
@@ -40,64 +39,48 @@ def within(least: float, most: float) -> Callable[[str], float]:
     return read
 
 
+def names(text: str) -> list[str]:
+    """An argument's type: names with commas between."""
+    return text.split(",")
+
+
 bias = within(-1000.0, 1000.0)  # beyond these a gate is long since 0 or 1, and sums of it overflow
+# Arguments of several commands.
+SHARED: dict[str, dict[str, Any]] = {
+    "text": {"nargs": "*", "metavar": "TEXT", "help": "the text, or - for standard input"},
+    "--file": {"metavar": "PATH", "help": "read the text from a UTF-8 file, - for standard input"},
+    "--seed": {"type": within(0, 2**62), "default": 0, "metavar": "N", "help": "of all that is random (default: 0)"},
+    "--hidden": {"type": within(1, 1024), "default": 8, "metavar": "N", "help": "size of states, inputs (default: 8)"},
+    "--forget-bias": {"type": bias, "default": 1.0, "metavar": "B",
+                      "help": "at the start: 3 open, -2 almost shut (default: 1)"},
+    "--detail": {"choices": ("auto", "ops", "cell", "step"), "default": "auto",
+                 "help": "ops opens one step, cell three, step all (auto: by length)"},
+    "--step": {"type": within(1, 10**9), "metavar": "N", "help": "which step ops and cell open (default: the last)"},
+    "checkpoint": {"type": Path, "metavar": "RUN", "help": "the directory of a run, or one of its checkpoints"},
+    "--model": {"type": Path, "metavar": "RUN", "help": "a trained network: the directory of a run, or a checkpoint"},
+    "--cell": {"metavar": "FILE.py:NAME", "help": "the class of the run's own cell, where it has one"},
+    "--length": {"type": within(1, 100_000), "metavar": "T", "help": "of the sequences (default: the task's)"},
+    "--data": {"metavar": "FILE", "help": "the file: UTF-8 for text, a number a line for series"},
+}  # fmt: skip
 
 
-def add_seed(parser: argparse.ArgumentParser, default: int | None = 0) -> None:
-    """The option of every command that draws something."""
-    parser.add_argument(
-        "--seed", type=within(0, 2**62), default=default, metavar="N", help="of all that is random (default: 0)"
-    )
+def share(parser: argparse.ArgumentParser, *arguments: str, **changes: Any) -> None:
+    """Declare arguments that other commands have too, with what is different here."""
+    for name in arguments:
+        parser.add_argument(name, **SHARED[name] | changes)
 
 
-def add_cell_options(parser: argparse.ArgumentParser) -> None:
-    """The options of every command that draws cells."""
-    add = parser.add_argument
-    add("--hidden", type=within(1, 1024), default=8, metavar="N", help="size of states and inputs (default: 8)")
-    add("--forget-bias", type=bias, default=1.0, metavar="B", help="at the start: 3 open, -2 almost shut (default: 1)")
-    add_seed(parser)
-    add("--detail", choices=DETAILS, default="auto", help="ops opens one step, cell three, step all (auto: by length)")
-    add("--step", type=within(1, 10**9), metavar="N", help="which step ops and cell open (default: the last)")
-
-
-def cell(text: str, kinds: Collection[str] = KINDS) -> str:
-    """An argument's type: a cell that is built in, or FILE.py:NAME."""
-    if text.lower() not in kinds and ":" not in text:
-        known = ", ".join(kinds)
-        raise argparse.ArgumentTypeError(f"no cell is called {text!r} (choose from {known}, or FILE.py:NAME)")
-    return text if ":" in text else text.lower()
-
-
-def cells(text: str) -> list[str]:
-    """An argument's type: such cells with commas between."""
-    return [cell(name) for name in text.split(",")]
-
-
-def kinds_of(names: Sequence[str], input_size: int, hidden_size: int, forget_bias: float = 1.0) -> list[Kind]:
-    """Names that are built in, and the classes of FILE.py:NAME, of which a cell of these sizes was built and tried.
+def kinds_of(cells: Sequence[str], input_size: int, hidden_size: int, forget_bias: float = 1.0) -> list[Kind]:
+    """Names, and the classes of FILE.py:NAME, of which a cell of these sizes was built and tried.
 
     Raises UserError for two cells of one name, and for a --forget-bias that none of the cells would have.
     """
-    kinds: list[Kind] = [type(own_cell.make(k, input_size, hidden_size)) if ":" in k else k for k in names]
-    if len({kind_name(kind).lower() for kind in kinds}) < len(kinds):  # they name files
-        raise UserError(f"expected cells of different names, got {','.join(names)}")
+    kinds: list[Kind] = [own_cell.tried(k, input_size, hidden_size) if ":" in k else k.lower() for k in cells]
+    if len({kind_name(kind).lower() for kind in kinds}) < len(kinds):
+        raise UserError(f"expected cells of different names, got {','.join(cells)}")
     if forget_bias != 1 and not any(map(has_forget_bias, kinds)):
         raise UserError(f"--forget-bias {forget_bias:g}: {' and '.join(map(kind_name, kinds))} has none to set")
     return kinds
-
-
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """The arguments of a command that takes a run which was kept."""
-    add = parser.add_argument
-    add("checkpoint", type=Path, metavar="RUN", help="the directory of a run, or one of its checkpoints")
-    add("--cell", metavar="FILE.py:NAME", help="the class of the run's own cell, where it has one")
-
-
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """The options of a command that takes a run which was kept in place of untrained cells."""
-    add = parser.add_argument
-    add("--model", type=Path, metavar="RUN", help="a trained network: the directory of a run, or a checkpoint of it")
-    add("--cell", metavar="FILE.py:NAME", help="with --model: the class of the run's own cell, where it has one")
 
 
 def load_model(args: argparse.Namespace, untrained: Sequence[str]) -> Checkpoint | None:
@@ -106,10 +89,14 @@ def load_model(args: argparse.Namespace, untrained: Sequence[str]) -> Checkpoint
         if args.cell is not None:
             raise UserError(f"--cell goes with --model: untrained cells are --cells {args.cell}")
         return None
-    if given := [k for k in untrained if getattr(args, k) != args.parser.get_default(k)]:
-        options = ", ".join("--" + k.replace("_", "-") for k in given)
-        raise UserError(f"--model brings its own cell and what it reads: leave out {options}")
+    refuse(args, untrained, "--model brings its own cell and what it reads")
     return load_run(args.model, args.cell)
+
+
+def refuse(args: argparse.Namespace, arguments: Sequence[str], why: str) -> None:
+    """Raise UserError where some of these arguments were given, which would change nothing."""
+    if given := [name for name in arguments if getattr(args, name) != args.parser.get_default(name)]:
+        raise UserError(f"{why}: leave out {', '.join(given).replace('_', '-')}")
 
 
 def load_run(path: Path, cell: str | None) -> Checkpoint:
@@ -126,11 +113,11 @@ def load_run(path: Path, cell: str | None) -> Checkpoint:
             raise UserError(f"{cell or path} cannot be built: {type(error).__name__}: {error}") from error
 
 
-def make_cells(names: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:
+def make_cells(cells: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:
     """One untrained cell of each kind, by its name. Raises UserError where so many steps would not fit into memory."""
     if args.step is not None and args.step > steps:
         raise UserError(f"--step {args.step}: there {'is 1 step' if steps == 1 else f'are {steps:,} steps'}")
-    kinds = kinds_of(names, args.hidden, args.hidden, args.forget_bias)
+    kinds = kinds_of(cells, args.hidden, args.hidden, args.forget_bias)
     with told():
         sizes = args.hidden, args.hidden, args.forget_bias, args.seed
         made = {kind_name(kind): make_cell(kind, *sizes) for kind in kinds}

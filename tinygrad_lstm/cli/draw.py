@@ -19,16 +19,16 @@ import numpy as np
 
 from ..flow.sequence import trace_sequence
 from ..writing import steps_of
-from .common import CELL, add_cell_options, cell, make_cells, save, told, within
+from .common import CELL, make_cells, save, share, told, within
 from .terminal import safe
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
-    add("cell", type=cell, metavar="CELL", help=CELL)
+    add("cell", metavar="CELL", help=CELL)
     add("--steps", type=within(1, 100_000), default=3, metavar="N", help="time steps (default: 3)")
-    add_cell_options(parser)
+    share(parser, "--hidden", "--forget-bias", "--seed", "--detail", "--step")
     add("--out", type=Path, metavar="FILE", help="to write: .svg, .png, .pdf, .dot or .gv (default: CELL.svg)")
 
 

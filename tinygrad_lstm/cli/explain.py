@@ -52,10 +52,10 @@ from ..files import all_or_nothing
 from ..flow.sequence import TracedSequence, embed, tokenize, trace_sequence
 from ..kinds import kind_name
 from ..views.sentences import plainly, reading
-from .common import CELL, FORMATS, add_cell_options, add_model, cells, load_model, make_cells, save, told, write_csv
+from .common import CELL, FORMATS, load_model, make_cells, names, save, share, told, write_csv
 from .errors import UserError
 from .terminal import number, paragraph, safe, table
-from .text import add_text, given_text
+from .text import given_text
 
 if TYPE_CHECKING:
     from ..train import Checkpoint, Explained
@@ -68,12 +68,10 @@ UNITS = {"words": "word", "chars": "character"}
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
-    add_text(parser)
+    share(parser, "text", "--file", "--model", "--cell", "--hidden", "--forget-bias", "--seed", "--detail", "--step")
     add("--out", type=Path, default=Path("explained"), metavar="DIR", help="where to write (default: explained)")
-    add_model(parser)
     add("--tokens", choices=tuple(UNITS), default="words", help="how to split (default: words)")
-    add("--cells", type=cells, default=["lstm", "rnn"], metavar="LIST", help=f"each {CELL} (default: lstm,rnn)")
-    add_cell_options(parser)
+    add("--cells", type=names, default=["lstm", "rnn"], metavar="LIST", help=f"each {CELL} (default: lstm,rnn)")
     add("--format", choices=FORMATS, default="svg", help="of the drawings (default: svg)")
 
 
@@ -121,10 +119,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _of_text(args: argparse.Namespace) -> _Found:
     """Untrained cells on a text."""
-    text = given_text(args)
-    tokens = tokenize(text, args.tokens)
+    text = given_text(args) or ""
     if not text.strip():
-        raise UserError('the text is empty: give some words, as in explain "the cities that I have seen"')
+        raise UserError("the text is empty: give one in quotation marks, --file PATH, or - for standard input")
+    tokens = tokenize(text, args.tokens)
     made = make_cells(args.cells, len(tokens), args)
     vectors = embed(tokens, args.hidden, args.seed)
     with told():
@@ -140,7 +138,7 @@ def _of_model(checkpoint: Checkpoint, args: argparse.Namespace) -> _Found:
     from ..train import explain, sentences
 
     with told():
-        found = explain(checkpoint, given_text(args) if args.text or args.file is not None else None, args.seed)
+        found = explain(checkpoint, given_text(args), args.seed)
     name, before = found.trained.name, found.untrained
     traced = {
         kind_name(checkpoint.settings.cell): replace(found.trained, title=f"{name}, trained on {found.task}"),

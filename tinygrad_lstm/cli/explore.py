@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 from ..explore import page, page_of_network
 from ..files import write_atomically
 from ..kinds import cell_name, make_cell
-from .common import CELL, add_model, add_seed, bias, cells, kinds_of, load_model, told, within
+from .common import CELL, kinds_of, load_model, names, share, told, within
 from .terminal import safe
-from .text import add_text, given_text
+from .text import given_text
 
 if TYPE_CHECKING:
     from ..train import Checkpoint
@@ -38,19 +38,16 @@ TEXT = "the cities that I have seen in my life are ..."
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
-    add_text(parser, f' (default: "{TEXT}")')
+    share(parser, "text", "--file", "--model", "--cell", "--forget-bias", "--seed")
     add("--out", type=Path, default=Path("explorer.html"), metavar="FILE", help="to write (default: explorer.html)")
-    add_model(parser)
-    add("--cells", type=cells, metavar="LIST", help=f"which cells to show, of {CELL}, the first above the second")
+    add("--cells", type=names, metavar="LIST", help=f"which cells to show, of {CELL}, the first above the second")
     add("--hidden", type=within(1, 8), default=4, metavar="N", help="hidden size, 1 to 8 (default: 4)")
-    add("--forget-bias", type=bias, default=1.0, metavar="B", help="where the slider starts (default: 1)")
-    add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the page, and print one line of what was written."""
     checkpoint = load_model(args, ("cells", "hidden", "forget_bias"))
-    text = given_text(args) if args.text or args.file is not None else None
+    text = given_text(args)
     with told(f"write '{args.out}'"):
         html = _of_words(text, args) if checkpoint is None else _of_model(checkpoint, text, args.seed)
         written = write_atomically(args.out, html)

@@ -26,27 +26,23 @@ from ..files import write_atomically
 from ..interop import onnx, pytorch, safetensors
 from ..nn import Linear
 from ..train import Checkpoint, Network
-from .common import add_run, load_run, told
+from .common import load_run, share, told
 from .errors import UserError
 from .terminal import safe
 
-# And what the file is, its suffix.
-FORMATS = {"pytorch": "safetensors", "safetensors": "safetensors", "npz": "npz", "onnx": "onnx"}
+FORMATS = ("pytorch", "safetensors", "npz", "onnx")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
-    add_run(parser)
+    share(parser, "checkpoint", "--cell")
     add("--to", choices=FORMATS, required=True, help="who is to read it")
     add("--out", type=Path, required=True, metavar="FILE", help="the file to write")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the file, and say how to read it."""
-    if args.out.suffix.lower() in (".pt", ".pth"):
-        name = args.out.with_suffix("." + FORMATS[args.to])
-        raise UserError(f"{args.out}: torch.load cannot read what this writes: take --out {name} and the lines printed")
     checkpoint = load_run(args.checkpoint, args.cell)
     network = checkpoint.best_network()
     if checkpoint.cell is not None and args.to in ("pytorch", "onnx"):

@@ -46,7 +46,7 @@ from ..files import all_or_nothing
 from ..flow.sequence import check_memory, factor_a_step
 from ..flow.study import MOST, VARIANTS, CellStudy, Study, study, variant
 from ..views.sentences import study_plainly, study_reading
-from .common import add_seed, kinds_of, told, within, write_csv
+from .common import kinds_of, names, share, told, within, write_csv
 from .terminal import number, paragraph, table
 
 FORMATS = ("svg", "png", "pdf")
@@ -64,9 +64,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--hidden", type=within(1, 64), default=8, metavar="N", help="hidden size, up to 64 (default: 8)")
     add("--input", type=within(1, 64), default=4, metavar="N", help="size of the inputs (default: 4)")
     add("--seeds", type=within(1, 100), default=5, metavar="N", help="how many seeds (default: 5)")
-    add_seed(parser)
+    share(parser, "--seed")
     what = f"of rnn, lstm or lstm3, lstm-2, ..., lstm1997, chrono, FILE.py:NAME (default: {','.join(VARIANTS)})"
-    add("--cells", type=lambda text: text.split(","), default=list(VARIANTS), metavar="LIST", help=what)
+    add("--cells", type=names, default=list(VARIANTS), metavar="LIST", help=what)
     add("--out", type=Path, default=Path("flow"), metavar="DIR", help="where to write (default: flow)")
     add("--format", choices=FORMATS, default="svg", help="of charts (default: svg)")
 
@@ -74,7 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, write tables and charts, and print the table and its reading."""
     seeds = range(args.seed, args.seed + args.seeds)
-    keys = kinds_of([key if ":" in key else key.lower() for key in args.cells], args.input, args.hidden)
+    keys = kinds_of(args.cells, args.input, args.hidden)
     with told(f"write into '{args.out}'"):
         for key in keys:  # one at a time
             cell = variant(key, args.input, args.hidden).build(args.input, args.hidden, args.lag, 0)

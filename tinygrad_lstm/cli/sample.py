@@ -14,18 +14,17 @@ from __future__ import annotations
 import argparse
 
 from ..train.sample import sample
-from .common import add_run, add_seed, load_run, told, within
+from .common import load_run, share, told, within
 from .terminal import safe
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
-    add_run(parser)
+    share(parser, "checkpoint", "--cell", "--seed")
     add("--prompt", default="", metavar="TEXT", help="how the text begins (default: a new line)")
     add("--length", type=within(0, 10**7), default=200, metavar="N", help="characters (default: 200)")
     add("--temperature", type=float, default=1.0, metavar="X", help="0 or more (default: 1)")
-    add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> None:

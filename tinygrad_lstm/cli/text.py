@@ -11,18 +11,15 @@ from .common import told
 from .errors import UserError
 
 
-def add_text(parser: argparse.ArgumentParser, otherwise: str = "") -> None:
-    """The options of a command that reads a text."""
-    parser.add_argument("text", nargs="*", metavar="TEXT", help=f"the text, or - for standard input{otherwise}")
-    parser.add_argument("--file", metavar="PATH", help="read the text from a UTF-8 file, - for standard input")
+def given_text(args: argparse.Namespace) -> str | None:
+    """The words of the arguments, or what is in --file or on standard input; None where nothing was given.
 
-
-def given_text(args: argparse.Namespace) -> str:
-    """The words of the arguments, or what is in --file or on standard input. Raises UserError for what is no text."""
+    Raises UserError for what is no text.
+    """
     if args.file is not None and args.text:
         raise UserError("give a text or --file, not both")
     if args.file is None and not args.text:
-        raise UserError("give a text in quotation marks, --file PATH, or - for standard input")
+        return None
     if len(args.text) == 1 and os.path.isfile(args.text[0]):
         raise UserError(f"{args.text[0]!r} is a file: to read what is in it give --file and its name")
     with told(f"read '{args.file}'"):

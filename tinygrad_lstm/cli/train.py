@@ -18,102 +18,94 @@ examples:
   tinygrad-lstm train latch --forget-bias 3 --json
 
 --json:
-  runs  a list of one run: task, cell, settings (as in config.json), baseline (the loss without memory), criterion,
-        solved (null for text and series, which none solves), sequences (learnt from), seconds, loss (of the last
-        report), error and right (of the last sequences the mean error, and the share that was right), exam (what the
-        task's own found, numbers by name), helps (where a run ends unsolved what was measured to solve the task:
-        settings, sequences on the seeds 0, 1 and 2, length), directory (null where the run is not kept)
+  runs  a list of one run: task, cell, settings (as in config.json), criterion, helps (where a run ends unsolved what
+        was measured to solve the task: settings, sequences on the seeds 0, 1 and 2, length), directory (null where the
+        run is not kept), and of the last report step, sequences (learnt from), loss, baseline (the loss without
+        memory), error and right (of the last sequences the mean error, and the share that was right), norm (of the
+        gradient), seconds; solved (null for text and series, which none solves), exam (what the task's own found)
 """
 
 from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from ..kinds import kind_name
-from ..tasks import TASKS, make
+from ..tasks import TASKS
 from ..train import Settings, Trainer, begin, resume, save
 from ..train import checkpoint as files
-from ..train.model import INITS, KINDS
+from ..train.model import INITS
 from ..train.sample import sample
 from ..train.watching import EVERY, progress, reached
-from .common import CELL, add_seed, bias, cell, kinds_of, load_run, told, within
+from .common import CELL, kinds_of, load_run, refuse, share, told, within
 from .errors import UserError
-from .tasks import add_options, baseline, helped, options
+from .tasks import baseline, helped, task_of
 from .terminal import safe
 
-_DEFAULTS = {f.name: f.default for f in fields(Settings)}
-_SETTINGS = ("cell", "hidden", "forget_bias", "init", "lr", "batch", "seed")
+_SETTINGS = ("hidden", "forget_bias", "init", "lr", "batch", "seed")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
     add = parser.add_argument
     add("task", nargs="?", metavar="TASK", help=f"one of {', '.join(TASKS)}")
-    add(
-        "--cell", type=partial(cell, kinds=KINDS), metavar="CELL", help=f"{CELL}, or bag, without order (default: lstm)"
-    )
-    add_options(parser)
-    add("--hidden", type=within(1, 4096), metavar="N", help=f"hidden size (default: {_DEFAULTS['hidden']})")
-    add("--forget-bias", type=bias, metavar="B", help="where the forget gate's bias starts (default: 1)")
+    add("--cell", metavar="CELL", help=f"{CELL}, or bag, without order (default: lstm)")
+    share(parser, "--length", "--data")
+    add("--hidden", type=within(1, 4096), metavar="N", help=f"hidden size (default: {Settings.hidden})")
+    share(parser, "--forget-bias", "--seed", default=None)
     add("--init", choices=INITS, help="chrono for an lstm, orthogonal for an rnn (default: uniform)")
-    add("--steps", type=within(1, 10**9), metavar="N", help=f"batches at most (default: {_DEFAULTS['steps']})")
-    add("--lr", type=float, metavar="X", help=f"Adam's step size (default: {_DEFAULTS['lr']})")
-    add("--batch", type=within(1, 10**5), metavar="N", help=f"sequences a step (default: {_DEFAULTS['batch']})")
-    add_seed(parser, None)
+    add("--steps", type=within(1, 10**9), metavar="N", help=f"batches at most (default: {Settings.steps})")
+    add("--lr", type=float, metavar="X", help=f"Adam's step size (default: {Settings.lr})")
+    add("--batch", type=within(1, 10**5), metavar="N", help=f"sequences a step (default: {Settings.batch})")
     add("--save-every", type=float, default=10.0, metavar="SECONDS", help="between checkpoints (default: 10)")
     add("--out", type=Path, metavar="RUN", help="a directory to keep the run in (default: it is not kept)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was kept; takes --steps, and --cell again")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Train, and say how it went. With --json what is said goes to standard error."""
-    say = partial(print, file=sys.stderr) if args.json else print
+    """Train, and say how it went."""
     trainer = _new(args) if args.resume is None else _resumed(args)
     out: Path | None = args.out if args.resume is None else files.locate(args.resume).parent
     task, settings = trainer.task, trainer.settings
     count = sum(p.size for p in trainer.parameters)
-    say(safe(f"{settings.title()}: {count:,} parameters, length {task.length}, batch {settings.batch}"))
-    say(safe(f"baseline {baseline(task)}"))
-    say(f"criterion: {task.criterion.text}")
+    print(safe(f"{settings.title()}: {count:,} parameters, length {task.length}, batch {settings.batch}"))
+    print(safe(f"baseline {baseline(task)}"))
+    print(f"criterion: {task.criterion.text}")
     if task.metric:
-        say(f"error: {task.metric}; right: {task.right}")
+        print(f"error: {task.metric}; right: {task.right}")
     if trainer.steps:
-        say(f"going on after {trainer.sequences:,} sequences")
-    stopped = _train(trainer, out, args.save_every, say)
-    say(_verdict(trainer, stopped))
+        print(f"going on after {trainer.sequences:,} sequences")
+    stopped = _train(trainer, out, args.save_every)
+    print(_verdict(trainer, stopped))
     helps = task.helps if trainer.finished and not trainer.solved else None
     if helps is not None:
-        say(f"what helped: {helped(type(task))}")
+        print(f"what helped: {helped(type(task))}")
     if out is None:
-        say("not kept: give --out RUN to keep a run")
+        print("not kept: give --out RUN to keep a run")
     else:
-        say(safe(f"kept in {out}" + ("" if trainer.finished else f"; go on with --resume {out}")))
+        print(safe(f"kept in {out}" + ("" if trainer.finished else f"; go on with --resume {out}")))
     if stopped:
         raise KeyboardInterrupt
-    return {"runs": [_result(trainer) | {"helps": helps and asdict(helps), "directory": out and str(out)}]}
+    return {"runs": [_result(trainer) | {"helps": helps, "directory": out and str(out)}]}
 
 
 def _new(args: argparse.Namespace) -> Trainer:
     """A run that begins, in its directory where there is one."""
     if args.task is None:
         raise UserError(f"name a task, or --resume RUN: the tasks are {', '.join(TASKS)}")
+    task = task_of(args)
     given = {k: getattr(args, k) for k in (*_SETTINGS, "steps") if getattr(args, k) is not None}
-    with told(f"read {args.data}"):
-        task = make(args.task, **options(args))
-        asked: dict[str, Any] = _DEFAULTS | given
-        (kind,) = kinds_of([asked["cell"]], task.inputs, asked["hidden"], asked["forget_bias"])
-        trainer = Trainer(Settings(args.task, task.options(), **given | {"cell": kind}))
+    sizes = task.inputs, given.get("hidden", Settings.hidden), given.get("forget_bias", 1.0)
+    (given["cell"],) = kinds_of([args.cell or "lstm"], *sizes)
+    with told():
+        trainer = Trainer(Settings(args.task, task.options(), **given))
     if args.out is not None:
         with told(f"write into '{args.out}'"):
             if (args.out / files.CURRENT).exists():
@@ -125,10 +117,7 @@ def _new(args: argparse.Namespace) -> Trainer:
 
 def _resumed(args: argparse.Namespace) -> Trainer:
     """A run that was kept, where it was."""
-    given = [k for k in ("task", "length", "data", "out", *_SETTINGS) if getattr(args, k) is not None]
-    if given and given != ["cell"]:
-        what = ", ".join(k if k == "task" else "--" + k.replace("_", "-") for k in given)
-        raise UserError(f"--resume goes on with the run's own settings, it takes --steps only, not {what}")
+    refuse(args, ("task", "length", "data", "out", *_SETTINGS), "--resume goes on with the run's own settings")
     with told(f"read {args.resume}"):
         path = files.locate(args.resume)
         trainer = resume(load_run(path, args.cell), args.steps)
@@ -138,7 +127,7 @@ def _resumed(args: argparse.Namespace) -> Trainer:
     return trainer
 
 
-def _train(trainer: Trainer, out: Path | None, every: float, say: Callable[[str], None]) -> bool:
+def _train(trainer: Trainer, out: Path | None, every: float) -> bool:
     """Train to the end or to Ctrl-C, keeping it in `out` every so many seconds; whether it was Ctrl-C."""
     first, begun = trainer.steps, time.monotonic()
     printed = saved = begun
@@ -147,10 +136,12 @@ def _train(trainer: Trainer, out: Path | None, every: float, say: Callable[[str]
             now = time.monotonic()
             # After a while less often: a day's run shall not fill a notebook or a log.
             if row is not None and (now - printed >= max(EVERY, (now - begun) / 100) or trainer.finished):
-                say(f"{progress(trainer)}  {_pace(trainer, (trainer.steps - first) / max(now - begun, 1e-9))}")
+                rate = max(trainer.steps - first, 1) / max(now - begun, 1e-9)
+                left = timedelta(seconds=round((trainer.settings.steps - trainer.steps) / rate))
+                print(f"{progress(trainer)}  {rate * trainer.settings.batch:,.0f}/s  at most {left} left")
                 if trainer.task.unit == "character":
                     written = sample(trainer.checkpoint(), length=60, temperature=0.5, seed=trainer.steps)
-                    say(safe(f"  writes: {' '.join(''.join(written).split())}"))
+                    print(safe(f"  writes: {' '.join(''.join(written).split())}"))
                 printed = now
             if stopped:
                 break
@@ -179,36 +170,25 @@ def _ctrl_c() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _pace(trainer: Trainer, rate: float) -> str:
-    """How fast it goes, in sequences, and how long it will take at `rate` steps a second."""
-    left = timedelta(seconds=round((trainer.settings.steps - trainer.steps) / max(rate, 1e-9)))
-    return f"{rate * trainer.settings.batch:,.0f}/s  {'at most ' if trainer.task.criterion.stop else ''}{left} left"
-
-
 def _verdict(trainer: Trainer, stopped: bool) -> str:
     """What was reached, in one line."""
-    criterion = trainer.task.criterion
-    how, asked = "interrupted" if stopped else "trained", ""
-    if criterion.stop:
-        how = "solved" if trainer.solved else "interrupted, not solved yet" if stopped else "not solved"
-        asked = f" (criterion: {criterion.text})"
-    said = [f"{how} after {trainer.sequences:,} sequences, {trainer.seconds:.1f} s{asked}", *reached(trainer)]
+    ended = "not solved" if trainer.task.criterion.stop else "trained"
+    how = "solved" if trainer.solved else "interrupted" if stopped else ended
+    said = [f"{how} after {trainer.sequences:,} sequences, {trainer.seconds:.1f} s", *reached(trainer)]
     if trainer.best is not None:
         said.append(f"lowest {trainer.best[0]:.4g} after {trainer.best[1] * trainer.settings.batch:,} sequences")
     return "; ".join(said)
 
 
 def _result(trainer: Trainer) -> dict[str, Any]:
-    """What --json says of a run."""
+    """What --json says of a run: the last report, and what it was."""
     task, settings = trainer.task, trainer.settings
-    return {
+    report = trainer.reports[-1] if trainer.reports else {}  # a file of metrics may have been lost
+    return report | {
         "task": task.name,
         "cell": kind_name(settings.cell),
         "settings": settings.as_dict(),
-        "baseline": task.baseline.loss,
         "criterion": task.criterion.text,
         "solved": trainer.solved if task.criterion.stop else None,
-        "loss": trainer.reports[-1]["loss"] if trainer.reports else None,
         "exam": trainer.exam and trainer.exam.found,
-        **{name: getattr(trainer, name) for name in ("sequences", "seconds", "error", "right")},
     }

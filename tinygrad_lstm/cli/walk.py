@@ -32,11 +32,10 @@ from typing import Any
 
 import numpy as np
 
-from ..kinds import KINDS, make_cell
+from ..kinds import make_cell
 from ..nn import LSTMCell, NotCompiled
 from ..walk import NOTATIONS, Numbers, document, page
-from . import own_cell
-from .common import add_seed, bias, told
+from .common import CELL, bias, kinds_of, share, told
 from .errors import UserError
 from .terminal import safe
 
@@ -67,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     # By default argparse takes -0.1,0.2 for an option, because only a single number may be negative.
     parser._negative_number_matcher = re.compile(r"-[.\d]")
-    add("--cell", default="lstm", help=f"{', '.join(KINDS)} or FILE.py:NAME (default: lstm)")
+    add("--cell", default="lstm", metavar="CELL", help=f"{CELL} (default: lstm)")
     for name, what in {"x": "input of the step", "h": "hidden state before it", "c": "cell state before it"}.items():
         add(f"--{name}", type=vector, metavar="NUMBERS", help=f"{what}, such as 0.1,-0.2,0.3")
     add("--state", type=state, nargs="+", default=[], metavar="NAME=NUMBERS", help="any states before the step")
@@ -75,7 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--only", metavar="SECTION", help="one section: its number, or a name such as gates, f, direct")
     add("--forget-bias", type=bias, metavar="B", help="all of b_f (default: 1)")
     add("--input-bias", type=bias, metavar="B", help="all of b_i (default: 0)")
-    add_seed(parser)
+    share(parser, "--seed")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -83,8 +82,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     given = {name: v for name, v in (("h", args.h), ("c", args.c), *args.state) if v is not None}
     x = np.array(USUAL[0]) if args.x is None else args.x
     hidden = len(next(iter(given.values()), USUAL[1]))
-    make = make_cell if args.cell in KINDS else own_cell.make
-    cell = make(args.cell, len(x), hidden, seed=args.seed)
+    (kind,) = kinds_of([args.cell], len(x), hidden)
+    with told():
+        cell = make_cell(kind, len(x), hidden, seed=args.seed)
     parameters = dict(cell.named_parameters())
     for name, value in {"b_f": args.forget_bias, "b_i": args.input_bias}.items():
         if value is not None and name not in parameters:
