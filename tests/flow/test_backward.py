@@ -119,7 +119,7 @@ def test_local_factors(build: object, slot: int, words: str, value: float | None
     y = tl.tensor([3.0, 3.0], requires_grad=True, name="y")
     found = factor(tl.trace_gradients(build(x, y).sum()).root.inputs[0].source.inputs[slot])  # type: ignore[operator]
     assert found.words == words
-    assert found.value is None if value is None else found.value == pytest.approx(value, rel=1e-12)
+    assert found.size is None if value is None else found.size == pytest.approx(value, rel=1e-12)
 
 
 def test_every_operation_of_the_table_has_words_of_its_own() -> None:
@@ -133,7 +133,7 @@ def test_the_factor_of_float16_is_a_number() -> None:
     x = tl.tensor(np.full(70_000, 2, np.float16), requires_grad=True)
     flow = tl.trace_gradients((x * 200).mean())
     assert flow.node(x).uses[0].consumer.norm == pytest.approx(70_000**-0.5, rel=1e-2)
-    assert factor(flow.node(x).uses[0]).value == pytest.approx(200, rel=1e-3)
+    assert factor(flow.node(x).uses[0]).size == pytest.approx(200, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -156,32 +156,15 @@ def test_a_factor_without_a_name_is_written_out_or_called_by_its_sign(other: obj
     assert factor(edge).words == words
 
 
-@pytest.mark.parametrize("matrix", [np.zeros((2, 0)), np.array([[1.0, np.nan]] * 2), np.ones((3, 2, 2)), np.ones(2)])
-def test_a_product_has_no_factor_where_its_matrix_has_no_singular_values(matrix: np.ndarray) -> None:
-    x = tl.tensor(np.ones((1, 2)), requires_grad=True)
-    edge = tl.trace_gradients((x @ tl.tensor(matrix)).sum()).node(x).uses[0]
-    assert factor(edge).value is None
-
-
 def test_no_elements_have_no_factor() -> None:
     x = tl.tensor(np.zeros((2, 0)), requires_grad=True)
-    assert factor(tl.trace_gradients(tl.exp(x).sum()).node(x).uses[0]).value is None
+    assert factor(tl.trace_gradients(tl.exp(x).sum()).node(x).uses[0]).size is None
 
 
-def test_the_factor_of_a_matrix_product_bounds_what_it_does_to_a_gradient() -> None:
-    rng = np.random.default_rng(0)
-    x = tl.tensor(rng.normal(size=(4, 3)), requires_grad=True, name="x")
-    w = tl.nn.Parameter(rng.normal(size=(3, 2)), name="W")
-    flow = tl.trace_gradients(((x @ w) ** 2).sum())
-    edge = flow.node(x).uses[0]
-    found = factor(edge)
-    assert found.words == "@ Wᵀ"
-    assert found.value == pytest.approx(np.linalg.svd(w.numpy())[1][0])
-    assert edge.norm is not None
-    assert edge.consumer.norm is not None
-    assert found.value is not None
-    assert edge.norm <= found.value * edge.consumer.norm * (1 + 1e-12)
-    assert factor(flow.node(w).uses[0]) == ("xᵀ @", None)
+def test_a_matrix_product_has_a_factor_in_words() -> None:
+    x, w = (tl.tensor(np.ones(shape), requires_grad=True, name=name) for name, shape in (("x", (4, 3)), ("W", (3, 2))))
+    flow = tl.trace_gradients((x @ w).sum())
+    assert [factor(flow.node(t).uses[0]) for t in (x, w)] == [("@ Wᵀ", None), ("xᵀ @", None)]
 
 
 @pytest.mark.parametrize(
@@ -190,4 +173,4 @@ def test_the_factor_of_a_matrix_product_bounds_what_it_does_to_a_gradient() -> N
 def test_a_factor_is_a_root_mean_square_and_negative_where_all_elements_are(values, expected):
     x = tl.tensor([1.0, 1.0], requires_grad=True)
     (edge, _) = tl.trace_gradients((x * np.array(values)).sum()).root.inputs[0].source.inputs
-    assert factor(edge).value == pytest.approx(expected)
+    assert factor(edge).size == pytest.approx(expected)

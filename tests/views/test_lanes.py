@@ -166,7 +166,7 @@ def test_what_is_said_of_a_direct_path_is_measured():
         (lambda cell, x, h: h + x, "1"), (lambda cell, x, h: x - h, "(−1)"), (lambda cell, x, h: -h * x, "(−1) · x"),
         (lambda cell, x, h: h / (x + 2), "1 ÷ (x + 2)"), (lambda cell, x, h: x / (h + 3), "(−x ÷ (h + 3)²)"),
         (lambda cell, x, h: tl.tanh(h) + x, "(1 − tanh²)"), (lambda cell, x, h: tl.sigmoid(h) - x, "σ(1 − σ)"),
-        (lambda cell, x, h: tl.exp(h) * x, "exp · x"), (lambda cell, x, h: tl.sin(h) * x, "sin′ · x"),
+        (lambda cell, x, h: tl.exp(h) * x, "exp · x"), (lambda cell, x, h: tl.sin(h) * x, "cos h · x"),
         (lambda cell, x, h: tl.maximum(h, x), "maximum′"), (lambda cell, x, h: h.reshape(1, 2, 3)[0] + x, "1"),
     ],
 )  # fmt: skip

@@ -7,26 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
 from ..flow import Edge, Flow, Node
 from ..flow.graph import Array, norm
 from ..flow.steps import Step
-from .factors import BENDS, KEEPS, apart, local, template, written
-
-
-class Along(NamedTuple):
-    """What one step back along a path multiplies by: in words, and element by element (None where a part has none)."""
-
-    words: str
-    local: Array | None
-
-    @property
-    def mean(self) -> float | None:
-        """The mean over all elements."""
-        return None if self.local is None else float(np.mean(self.local))
+from .factors import BENDS, KEEPS, Factor, apart, factor, written
 
 
 @dataclass(eq=False)
@@ -91,26 +78,21 @@ class CellStep:
         """The edges by which the operations of the step read a value."""
         return [edge for edge in node.uses if edge.consumer in self.inside]
 
-    def factor(self, state: str) -> Along:
+    def factor(self, state: str) -> Factor:
         """What one step back along the direct path of a state multiplies by: "f", "(1 − u)", "1" for a bare sum."""
-        parts = [self.local(edge) for edge in self.direct[state]]
-        known = [part.local for part in parts if part.local is not None]
-        whole = reduce(np.multiply, known, np.ones(())) if len(known) == len(parts) else None
-        return Along(" · ".join(part.words for part in parts if part.words) or "1", whole)
+        path = [edge for edge in self.direct[state] if edge.consumer.op not in KEEPS]
+        words = " · ".join(filter(None, map(self.part, path)))
+        known = [found for edge in path if (found := factor(edge).local) is not None]
+        return Factor(words or "1", reduce(np.multiply, known, np.ones(())) if len(known) == len(path) else None)
 
-    def local(self, edge: Edge) -> Along:
-        """What an edge of a direct path multiplies by; no words where that is 1."""
-        node, op, found = edge.consumer, edge.consumer.op or "", local(edge)
-        if found is None:
-            return Along("", np.ones(())) if op in KEEPS else Along(f"∂{op}", None)
-        sign, _, words = template(edge).partition(" ")
-        if sign not in ("×", "÷") or (len(node.inputs) == 1 and "{0}" in words):  # what is bent may be long
-            return Along(f"{op}′", found)
-        names = [self.written(e.source, bound=True) for e in node.inputs]
-        words = words.format(*names, out=self.names.get(node) or node.symbol)
-        if words.startswith("−"):
-            words = f"({words})"
-        return Along(f"1 ÷ {words}" if sign == "÷" else words if words != "1" else "", found)
+    def part(self, edge: Edge) -> str:
+        """What an edge multiplies by as a part of a product: f, (−1), tanh′; nothing where that is 1."""
+        sign, _, by = factor(edge, self.names).words.partition(" ")
+        if sign == "÷":
+            return f"1 ÷ {by}"
+        if sign != "×":
+            return "" if edge.consumer.op in KEEPS else f"{edge.consumer.op}′"
+        return "" if by == "1" else f"({by})" if by.startswith("−") else by
 
     def written(self, node: Node, bound: bool = False, own: bool = True) -> str:
         """A value as the step calls it, or by what it is made of: "1 − u"."""

@@ -58,51 +58,40 @@ def apart(nodes: Iterable[Node]) -> dict[Node, str]:
     return {node: ".".join(name.split(".")[shared:]) for node, name in names.items()}
 
 
-def local(edge: Edge) -> Array | None:
-    """The derivative of an elementwise operation by one of its inputs, element by element; None for any other."""
-    consumer = edge.consumer
-    primitive = TABLE.get(consumer.op or "")
-    rule = primitive.rules[edge.slot] if primitive and primitive.elementwise else None
-    if rule is None:
-        return None
-    found = rule(np.ones_like(consumer.value), consumer.value, *(e.source.value for e in consumer.inputs))
-    return np.broadcast_to(found, consumer.value.shape)
-
-
-def template(edge: Edge) -> str:
-    """The words of the derivative table for an edge, with places for the names of the inputs and the output."""
-    op = edge.consumer.op or ""
-    if op not in TABLE:
-        return f"× ∂{op}"
-    words = TABLE[op].words.split("; ")
-    return words[min(edge.slot, len(words) - 1)]
-
-
 class Factor(NamedTuple):
-    """A local derivative: `words`, and `value`, its root mean square (None where it is not a number an element).
-
-    A root mean square and no mean, in which signs would cancel: it is what a gradient's norm is multiplied by where the
-    gradient is spread evenly. It is negative where every element is.
-
-    For the left side of a matrix product `value` is the largest singular value of the matrix: the most by which the
-    product can lengthen a gradient.
-    """
+    """What an edge multiplies the gradient by: in words, and element by element (None where it is no such product)."""
 
     words: str
-    value: float | None
+    local: Array | None = None
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over all elements."""
+        return None if self.local is None else float(np.mean(self.local))
+
+    @property
+    def size(self) -> float | None:
+        """The root mean square, and no mean, in which signs would cancel; negative where every element is.
+
+        It is what a gradient's norm is multiplied by where the gradient is spread evenly.
+        """
+        if self.local is None or not self.local.size:
+            return None
+        size = norm(self.local) / float(np.sqrt(self.local.size))
+        return -size if (self.local < 0).all() else size
 
 
-def factor(edge: Edge) -> Factor:
+def factor(edge: Edge, names: Mapping[Node, str] = MappingProxyType({})) -> Factor:
     """The local derivative of an edge: × 1 on +, × f on f × c, × (1 − tanh²) on tanh, @ Wᵀ on a matrix product."""
-    consumer = edge.consumer
-    op = consumer.op or ""
-    names = [written(source.source, bound=True) for source in consumer.inputs]
-    words = template(edge).format(*names, out=consumer.symbol)
-    found = local(edge)
-    if found is not None:
-        size = norm(found) / float(np.sqrt(found.size)) if found.size else None
-        return Factor(words, -size if size and (found < 0).all() else size)
-    if op == "matmul" and edge.slot == 0 and consumer.inputs[1].source.value.ndim == 2:
-        matrix = consumer.inputs[1].source.value
-        return Factor(words, float(np.linalg.norm(matrix, 2)) if matrix.size and np.isfinite(matrix).all() else None)
-    return Factor(words, None)
+    node, primitive = edge.consumer, TABLE.get(edge.consumer.op or "")
+    if primitive is None:
+        return Factor(f"× ∂{node.op}")
+    sources, words = [e.source for e in node.inputs], primitive.words.split("; ")
+    said = words[min(edge.slot, len(words) - 1)].format(
+        *(written(source, names, bound=True) for source in sources), out=names.get(node) or node.symbol
+    )
+    rule = primitive.rules[edge.slot] if primitive.elementwise else None
+    if rule is None:
+        return Factor(said)
+    found = rule(np.ones_like(node.value), node.value, *(source.value for source in sources))
+    return Factor(said, np.broadcast_to(found, node.value.shape))

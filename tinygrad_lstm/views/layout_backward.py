@@ -95,7 +95,7 @@ class _Backward:
 
     def adjoint(self, ident: str, edge: Edge) -> Shape:
         local = factor(edge)
-        value = None if local.words == f"× {number(local.value)}" else local.value
+        value = None if local.words == f"× {number(local.size)}" else local.size
         name = theme.fit(theme.one_line(edge.source.name or edge.source.symbol or edge.source.kind), 50, 9)
         words = theme.fit(theme.one_line(local.words), 120, 9)
         rows = [

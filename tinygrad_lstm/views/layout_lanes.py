@@ -295,7 +295,7 @@ class _Drawing:
             return
         laid = {e.node: e for e in elements.all if e.lane == state}
         for edge in step.direct[state]:
-            if (words := step.local(edge).words) and (e := laid.get(edge.consumer)):
+            if (words := step.part(edge)) and (e := laid.get(edge.consumer)):
                 at = self.middle(k, e)[0] + self.size(e)[0] / 2 + 4, y - 17
                 html = labels.font(f"× {theme.fit(words, 120, 11)}", 11, theme.STATE_TEXT, bold=True)
                 self.sheet.text(f"{state}-factor{edge.consumer.id}", "note", at, html, 130)

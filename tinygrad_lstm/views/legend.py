@@ -17,8 +17,7 @@ def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = Tr
     colours = {arrow.colour for arrow in picture.arrows}
     ends = f"{theme.number(10**scale.low)} to {theme.number(10**scale.high)}"
     what = "gradient coming back, of arrays the norm" if arrays else "gradient coming back"
-    largest = any("@" in shape.label for shape in picture.shapes if shape.css == "adjoint")
-    mean = ", its root mean square" * arrays + " (of @ the largest singular value)" * largest
+    mean = ", its root mean square" * arrays
     heat = grid(np.array([[-2.0, -1.0, 0.0, 1.0, 2.0]]), 7, 12)
     keys = {
         font("─→ ⋯→", _SIZE): "adjoint" in classes and "values the way they go, dotted those that a rule keeps",
