@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def gates(flow: Flow, labels: Sequence[str] | None = None, title: str | None = N
 
     `labels` are the tokens, one a step. Colours run from −1 over 0 (white) to 1, of a value that goes beyond by its own
     largest magnitude; the range of each block is printed above it. Of a batch the first row is drawn; beyond 32 units
-    or 200 steps every n-th, and the picture says so. A plain RNN has its hidden state alone.
+    or 200 steps every n-th, and the picture says so.
 
     Raises ValueError where the graph is not one chain of a cell's steps, or the tokens are not as many; TypeError for a
     label or a title that is no string.
@@ -45,15 +45,13 @@ def gates(flow: Flow, labels: Sequence[str] | None = None, title: str | None = N
 def _layout(steps: Sequence[CellStep], tokens: Sequence[str] | None, title: str | None) -> Picture:
     heading = theme.one_line(title or steps[0].title)
     sheet = Sheet(Picture(f"{heading}: gates and state", placed=True), theme.Scale(-1, 0))
+    sheet.words("heading", "title", (MARGIN, 26), heading, 15, WIDTH - 2 * MARGIN, theme.INK, bold=True)
     names = dict.fromkeys(name for step in steps for name in (*step.named, *step.after) if name not in step.states)
     blocks = {name: _values(steps, name) for name in (*names, *reversed(steps[0].states))}
     count = max(values.shape[1] for values in blocks.values())
     every, sampled = -(-len(steps) // _STEPS), -(-count // _UNITS)
-    what = "  a row a step, a column a unit" if len(blocks) > 1 else "  its hidden state"
-    name = labels.font(theme.fit(heading, 400, 15), 15, bold=True) + labels.font(what, 10, theme.MUTED)
-    sheet.text("heading", "title", (MARGIN, 26), name, WIDTH - 2 * MARGIN)
-    words = [theme.fit(labels.word(token), _WORD, 10) + "  " for token in tokens or [""] * len(steps)]
-    rows = [word + str(step.number) for word, step in zip(words, steps, strict=True)][::every]
+    words = [theme.fit(labels.word(token), _WORD, 10) for token in tokens or [""] * len(steps)]
+    rows = [f"{word}  {step.number}" for word, step in zip(words, steps, strict=True)][::every]
     wide, middle = max(theme.text_width(row, 10) for row in rows) + 4, _TOP + _ROW * len(rows) / 2
     box = {"WIDTH": f"{wide:.0f}", "HEIGHT": f"{_ROW:g}", "FIXEDSIZE": "TRUE", "ALIGN": "RIGHT"}
     column = labels.table([labels.td(labels.font(row, 10, theme.MUTED), **box) for row in rows], CELLPADDING="0")
@@ -62,21 +60,24 @@ def _layout(steps: Sequence[CellStep], tokens: Sequence[str] | None, title: str 
     room = min(124.0, (WIDTH - MARGIN - left) / len(blocks) - _BETWEEN)
     side = min(26.0, max(2.0, room // -(-count // sampled)))
     for name, values in blocks.items():
-        shown, least = values[::every, ::sampled], max(1.0, theme.largest(values))
-        map_ = _framed(labels.grid(shown, side, _ROW, least=least, colours=theme.DEEP_VALUES))
-        role, said = _role(steps, name), _range(values)
+        shown, said = values[::every, ::sampled], _range(values)
         at = left + side * shown.shape[1] / 2, middle
-        sheet.shape(f"block-{name}", "gates", map_, at, tooltip=f"{role} {name}, {said}".strip())
-        short = theme.fit(name, room, 13)
-        role = theme.fit(role, max(10.0, room - theme.text_width(short, 13) - 8), 10)
-        html = labels.font(short, 13, theme.INK, bold=True) + labels.font(f"  {role}", 10, theme.MUTED)
-        sheet.text(f"head-{name}", "title", (left, _TOP - 27), html, room)
+        map_ = _map(shown, side, _ROW, least=max(1.0, theme.largest(values)))
+        sheet.shape(f"block-{name}", "gates", map_, at, tooltip=f"{name}, {said}")
+        head = f"{name}  {_role(steps, name)}"
+        sheet.words(f"head-{name}", "title", (left, _TOP - 27), head, 12, room, theme.INK, bold=True)
         sheet.words(f"range-{name}", "norm", (left, _TOP - 11), said, 10, room)
         left += room + _BETWEEN
-    notes = sheet.picture.notes
-    notes += [f"one of every {every} steps is shown"] * (every > 1)
-    notes += [f"one of every {sampled} units is shown"] * (sampled > 1)
-    sheet.page(_legend(sheet, blocks, 2 * middle - _TOP + 22))
+    notes = ["A row is a step, a column a unit. A gate is shut at 0 (white) and open at 1."]
+    notes.append("Colours from −1 to 1; of a value that goes beyond, to its largest magnitude.")
+    notes += [f"One of every {every} steps is shown."] * (every > 1)
+    notes += [f"One of every {sampled} units is shown."] * (sampled > 1)
+    bottom = 2 * middle - _TOP + 22
+    sheet.shape("legend-bar", "legend", _map(np.linspace(-1, 1, 11)[None], 11, 11), (MARGIN + 62, bottom + 8))
+    for note in notes:
+        sheet.words(f"legend{bottom:g}", "legend", (MARGIN + 136, bottom), note, 10, WIDTH - 2 * MARGIN - 136)
+        bottom += 16
+    sheet.page(bottom)
     return sheet.picture
 
 
@@ -102,20 +103,6 @@ def _range(values: Array) -> str:
     return f"{theme.value(finite.min())} to {theme.value(finite.max())}" if finite.size else "not computed"
 
 
-def _framed(inner: Html) -> Html:
+def _map(values: Array, width: float, height: float, least: float = 1.0) -> Html:
+    inner = labels.grid(values, width, height, least=least, colours=theme.DEEP_VALUES)
     return labels.table([labels.td(inner)], CELLPADDING="0", BORDER="1", COLOR=theme.CELL_BORDER)
-
-
-def _legend(sheet: Sheet, blocks: Mapping[str, Array], y: float) -> float:
-    """The colours from −1 to 1, what they are of values that go beyond, and notes; return where it ends."""
-    bar = _framed(labels.grid(np.linspace(-1, 1, 11)[None], 11, 11, colours=theme.DEEP_VALUES))
-    beyond = {name: theme.value(most) for name, values in blocks.items() if (most := theme.largest(values)) > 1}
-    ends = "".join(f"; of {name} from −{most} to {most}" for name, most in beyond.items())
-    words = f"1  colours from −1 to 1: a gate is shut at 0 (white) and open at 1{ends}"
-    sheet.words("legend-low", "legend", (MARGIN, y), "−1", 10, 20)
-    sheet.shape("legend-bar", "legend", bar, (MARGIN + 82, y))
-    sheet.words("legend", "legend", (MARGIN + 148, y), words, 10, WIDTH - 2 * MARGIN - 148)
-    for note in sheet.picture.notes:
-        y += 20
-        sheet.words(f"note{y:g}", "legend", (MARGIN, y), note, 10, 400, theme.INK, bold=True)
-    return y + 10
