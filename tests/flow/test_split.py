@@ -285,7 +285,7 @@ def test_the_edges_of_a_flow_can_be_marked_and_cut() -> None:
     np.testing.assert_array_equal(flow.split(wrt=run["c0"], marked=edges), by_name)
     mixed = [edges[0], *flow.edges_named("c -> c")[1:]]
     np.testing.assert_array_equal(flow.split(wrt=run["c0"], marked=mixed), by_name)
-    uncut = flow.cut(run["h0"], [flow.link(edge) for edge in edges])
+    uncut = flow.cut(run["h0"], [edge.link for edge in edges])
     np.testing.assert_array_equal(uncut, flow.cut(run["h0"], edges))
     np.testing.assert_array_equal(uncut, flow.split(wrt=run["h0"], marked=edges)[0])
 
@@ -331,9 +331,7 @@ def test_errors_say_what_is_wrong() -> None:
         read_graph(run["c"].sum()).split(wrt=run["c0"])
     elsewhere = stranger * 2
     other = tl.trace_gradients((elsewhere * elsewhere).sum())
-    with pytest.raises(ValueError, match=r"<edge .* slot 0> is not an edge of this flow"):
+    with pytest.raises(ValueError, match=r"input 0 of .*mul.* is not an edge of the graph of .*sum"):
         flow.split(wrt=run["c0"], marked=[next(other.edges)])
-    with pytest.raises(ValueError, match="is not an edge of this flow"):
-        other.link(flow.root.inputs[0])
     with pytest.raises(KeyError, match="there is no edge 'h -> h' in this graph"):
         tl.trace_gradients((elsewhere * elsewhere).sum()).split(wrt=stranger)

@@ -181,9 +181,9 @@ def test_the_factor_of_a_direct_path_is_its_part_of_the_jacobian(name):
     flow = traced(CELLS[name]())
     step = find_chain(flow)[1]
     for state in step.direct:
-        along, start, end = step.factor(state), flow.tensor(step.before[state]), flow.tensor(step.after[state])
-        others = [flow.link(edge) for node in _path_nodes(step, state) for edge in node.uses]
-        path = {flow.link(edge) for edge in step.direct[state]}
+        along, start, end = step.factor(state), step.before[state].tensor, step.after[state].tensor
+        others = [edge.link for node in _path_nodes(step, state) for edge in node.uses]
+        path = {edge.link for edge in step.direct[state]}
         inside = trace_gradients(end, np.ones(end.shape))
         part = inside.cut(start, [link for link in others if link not in path and link[0] in _graph(inside)])
         np.testing.assert_allclose(np.broadcast_to(along.local, part.shape), part, rtol=1e-12, atol=1e-14)
@@ -194,7 +194,7 @@ def _path_nodes(step, state):
 
 
 def _graph(flow):
-    return {flow.tensor(node) for node in flow.nodes}
+    return {node.tensor for node in flow.nodes}
 
 
 def test_the_elements_of_a_gru():

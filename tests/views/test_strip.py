@@ -106,7 +106,7 @@ def test_what_comes_along_the_direct_path_alone(name, seed):
     np.testing.assert_allclose(row.alone, norm(part) / last.norm, rtol=1e-9)
     np.testing.assert_allclose(row.pace, row.alone ** (1 / 5))
     if name not in ("two", "matrix"):  # there it also goes another way without a weight, or L reads it through one
-        split = flow.split(flow.tensor(row.nodes[0]), limit=0)[0]
+        split = flow.split(row.nodes[0].tensor, limit=0)[0]
         np.testing.assert_allclose(row.alone, norm(split) / last.norm, rtol=1e-9)
 
 

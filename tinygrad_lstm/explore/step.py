@@ -182,7 +182,7 @@ class Program:
         after = self.step.recording.after
         flow = read_graph(sum((s.sum() for s in after[1:]), after[0].sum()))
         chain = find_chain(flow)
-        ends = {} if chain is None else {name: flow.tensor(node) for name, node in chain[0].after.items()}
+        ends = {} if chain is None else {name: node.tensor for name, node in chain[0].after.items()}
         if chain is None or any(ends.get(name) is not x for name, x in zip(self.cell.states, after, strict=True)):
             raise ValueError(f"{self.cell!r} cannot be explored: its step holds another cell's, or leaves a state out")
         elements = Elements(chain[0])
@@ -192,7 +192,7 @@ class Program:
         for e in every:
             for wire in e.wires:
                 self.feeds[wire.source].append(e)
-        self.of = {e: self.place.get(self._value(flow.tensor(e.node))) for e in elements.all if e.kind != "join"}
+        self.of = {e: self.place.get(self._value(e.node.tensor)) for e in elements.all if e.kind != "join"}
         self.taken = {k for k in self.of.values() if k is not None}
         gates = {e: self._parameters(e) for e in elements.all if e.kind == "gate"}
         for e, parameters in gates.items():

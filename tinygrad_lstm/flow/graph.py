@@ -6,7 +6,7 @@ Drawing, tables and pages read this and nothing else.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any, NamedTuple, cast
 
@@ -47,22 +47,33 @@ class ScopeName(NamedTuple):
         return self.name if self.step is None else f"{self.name}[{self.step}]"
 
 
-@dataclass(repr=False, unsafe_hash=True)
+@dataclass(repr=False, eq=False)
 class Node:
-    """One value of the graph: the output of an operation, or a leaf. Nodes of one flow are equal by their number.
+    """One value of the graph: the output of an operation, or a leaf. Nodes of one flow are equal by their Tensor.
 
     What it tells is looked up in the flow, which holds no nodes: nothing refers to itself in a circle, and what is
     dropped is freed at once.
     """
 
     flow: Flow
-    id: int
-    _tensor: Tensor = field(compare=False)
+    tensor: Tensor
+    """What it is a node of, as `split` and `cut` take it."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and other.tensor is self.tensor and other.flow is self.flow
+
+    def __hash__(self) -> int:
+        return hash(self.tensor)
+
+    @property
+    def id(self) -> int:
+        """Its number: values are counted in the order they were made, a leaf just before its first use."""
+        return self.flow._ids[self.tensor]
 
     @property
     def kind(self) -> str:
         """One of "op", "parameter" (an nn.Parameter), "input" (a leaf with a gradient or a name), "constant"."""
-        x = self._tensor
+        x = self.tensor
         if x.primitive is not None:
             return "op"
         return "parameter" if isinstance(x, Parameter) else "input" if x.requires_grad or x.name else "constant"
@@ -70,60 +81,60 @@ class Node:
     @property
     def op(self) -> str | None:
         """The name of the primitive, None for a leaf."""
-        primitive = self._tensor.primitive
+        primitive = self.tensor.primitive
         return None if primitive is None else primitive.name
 
     @property
     def symbol(self) -> str | None:
         """The sign of the primitive, None for a leaf."""
-        primitive = self._tensor.primitive
+        primitive = self.tensor.primitive
         return None if primitive is None else primitive.symbol
 
     @property
     def name(self) -> str | None:
         """What the user, or a cell, called it."""
-        return self._tensor.name
+        return self.tensor.name
 
     @property
     def params(self) -> dict[str, Any]:
         """What the operation was told beside its inputs, such as an axis; empty for a leaf."""
-        return {} if self._tensor.primitive is None else self._tensor.params
+        return {} if self.tensor.primitive is None else self.tensor.params
 
     @cached_property
     def scopes(self) -> tuple[ScopeName, ...]:
         """The path of the scope in which it was made, outermost first; empty for a leaf."""
-        made_in = None if self._tensor.primitive is None else self._tensor.scope
+        made_in = None if self.tensor.primitive is None else self.tensor.scope
         return tuple(ScopeName(s.name, s.step) for s in made_in.path) if made_in else ()
 
     @cached_property
     def value(self) -> Array:
         """Its array when the graph was traced, read-only."""
-        return _locked(self.flow._leaves.get(self._tensor, self._tensor._array).view())
+        return _locked(self.flow._leaves.get(self.tensor, self.tensor._array).view())
 
     @property
     def seed(self) -> Array | None:
         """Of the root, the cotangent that the backward pass started from."""
-        return self.flow._seed if self._tensor is self.flow._root else None
+        return self.flow._seed if self.tensor is self.flow._root else None
 
     @cached_property
     def inputs(self) -> list[Edge]:
         """The edges into it, in the order of their slots."""
-        inputs = self._tensor.inputs if self._tensor in self.flow._inside else ()
-        return [Edge(self.flow, self.flow._ids[x], self.id, slot) for slot, x in enumerate(inputs)]
+        # Each with a node of its own, which does not lead back to this list.
+        return [Edge(Node(self.flow, self.tensor), slot) for slot in range(len(self.tensor.inputs))]
 
     @cached_property
     def uses(self) -> list[Edge]:
         """The edges out of it, in the order in which their consumers were made."""
-        return [Edge(self.flow, self.id, consumer, slot) for consumer, slot in self.flow._links(self.id)]
+        return [Edge(Node(self.flow, op), slot) for op, slot in self.flow._uses(self.tensor)]
 
     @property
     def adjoint_of(self) -> tuple[Node, int | None] | None:
         """In a backward graph, the edge (consumer, slot) whose cotangent this operation helps to compute.
 
-        With slot None it sums the terms of that consumer's own cotangent.
+        With slot None it sums the terms of that consumer's own cotangent. The consumer may be outside the graph.
         """
-        made_in = self._tensor.scope
-        return (self.flow.node(made_in.op), made_in.slot) if isinstance(made_in, adjoint) else None
+        made_in = self.tensor.scope
+        return (Node(self.flow, made_in.op), made_in.slot) if isinstance(made_in, adjoint) else None
 
     @property
     def step(self) -> int | None:
@@ -156,25 +167,23 @@ class Node:
 class Edge:
     """One use of a value: `source` as input number `slot` of `consumer`, with the cotangent that came back along it."""
 
-    flow: Flow
-    _source: int
-    _consumer: int
+    consumer: Node
     slot: int
+
+    @property
+    def link(self) -> Link:
+        """The edge as (consumer Tensor, slot)."""
+        return self.consumer.tensor, self.slot
 
     @property
     def source(self) -> Node:
         """The node whose value is used."""
-        return self.flow._nth(self._source)
-
-    @property
-    def consumer(self) -> Node:
-        """The node that uses it."""
-        return self.flow._nth(self._consumer)
+        return Node(self.consumer.flow, self.consumer.tensor.inputs[self.slot])
 
     @property
     def cotangent(self) -> Array | None:
         """What came back along it, None where not computed."""
-        return self.flow._cotangents.get(self.slot, {}).get(self.flow._tensors[self._consumer])
+        return self.consumer.flow._cotangents.get(self.slot, {}).get(self.consumer.tensor)
 
     @cached_property
     def norm(self) -> float | None:
@@ -211,48 +220,27 @@ class Flow(Shown):
         for op in self._operations:
             for x in (*op.inputs, op):
                 ids.setdefault(x, len(ids))
-            if isinstance(op.scope, adjoint):
-                ids.setdefault(op.scope.op, len(ids))
         ids.setdefault(self._root, len(ids))
         return ids
 
     @cached_property
-    def _tensors(self) -> list[Tensor]:
-        """The Tensor of every number."""
-        return list(self._ids)
-
-    @cached_property
-    def _inside(self) -> set[Tensor]:
-        """The operations, to ask whether a Tensor is one: an adjoint may lead to one that is not."""
-        return set(self._operations)
-
-    @cached_property
-    def _table(self) -> tuple[npt.NDArray[np.intp], list[int]]:
-        """Of every edge the ids of its source and its consumer, and its slot, by source; where those of each begin.
-
-        In the order of their consumers. A list for each value would take more memory.
-        """
-        ids = self._ids
-        numbers = (n for op in self._operations for slot, x in enumerate(op.inputs) for n in (ids[x], ids[op], slot))
-        table = np.fromiter(numbers, np.intp).reshape(-1, 3)
-        table = table[np.argsort(table[:, 0], kind="stable")]
-        return table, np.searchsorted(table[:, 0], np.arange(len(ids) + 1)).tolist()
-
-    def _nth(self, id: int) -> Node:
-        """The node of that number."""
-        return Node(self, id, self._tensors[id])
-
-    def _links(self, source: int) -> list[list[int]]:
-        """The uses of a value, as consumer and slot."""
-        table, starts = self._table
-        found: list[list[int]] = table[starts[source] : starts[source + 1], 1:].tolist()
+    def _consumers(self) -> dict[Tensor, list[Tensor]]:
+        """The operations that use a value, in order. Their slots too would take twice the memory."""
+        found: dict[Tensor, list[Tensor]] = {}
+        with without_collector():
+            for op in self._operations:
+                for x in dict.fromkeys(op.inputs):
+                    found.setdefault(x, []).append(op)
         return found
+
+    def _uses(self, value: Tensor) -> list[Link]:
+        return [(op, k) for op in self._consumers.get(value, ()) for k, x in enumerate(op.inputs) if x is value]
 
     @property
     def nodes(self) -> list[Node]:
         """Every value in the order it was made."""
         with without_collector():
-            return [Node(self, id, x) for x, id in self._ids.items()]
+            return [Node(self, x) for x in self._ids]
 
     @property
     def root(self) -> Node:
@@ -273,15 +261,11 @@ class Flow(Shown):
         """The node of a Tensor of the graph. Raises KeyError for any other."""
         if tensor not in self._ids:
             raise KeyError(f"{describe(tensor)} is not in the traced graph")
-        return Node(self, self._ids[tensor], tensor)
+        return Node(self, tensor)
 
     def find(self, tensor: Tensor) -> Node | None:
         """The node of a Tensor, None for one that is not in the graph."""
         return self.node(tensor) if tensor in self._ids else None
-
-    def tensor(self, node: Node) -> Tensor:
-        """The Tensor of a node, as `split` and `cut` take it."""
-        return node._tensor
 
     def gradient(self, tensor: Tensor) -> Array:
         """The gradient of the root with respect to a Tensor of the graph, leaf or not: the sum over its edges.
@@ -318,41 +302,39 @@ class Flow(Shown):
                 f"{name!r} occurs more than once in a step: name the layer with `within`, and build each inside a "
                 "scope of its own, as in `with tl.scope('layer 1')`"
             )
-        return self._norms(nodes)
+        return self.norms_of([node.tensor for node in nodes])
 
     def norms_of(self, tensors: Sequence[Tensor]) -> npt.NDArray[np.float64]:
         """The gradient norm of each of these Tensors, 0 for one that the root was not made from.
 
         Raises ValueError where a gradient is NaN, naming its origin.
         """
-        return self._norms([self.find(x) for x in tensors])
-
-    def _norms(self, nodes: Sequence[Node | None]) -> npt.NDArray[np.float64]:
         with without_collector():
-            found = [0.0 if node is None else node.norm for node in nodes]
-        if any(size is not None and np.isnan(size) for size in found):
-            raise ValueError(self._origin_of_nan())
+            found = [Node(self, x).norm if x in self._ids else 0.0 for x in tensors]
+        self._sound(np.array([size for size in found if size is not None]))
         return np.array([np.nan if size is None else size for size in found])
 
-    def _origin_of_nan(self) -> str:
-        """Where the first value, or else the first cotangent, that is not finite was made."""
+    def _sound(self, array: Array) -> Array:
+        """An array as it is. Raises ValueError where it holds a NaN, naming the first value or cotangent not finite."""
+        if np.isnan(array).any():
+            raise ValueError(f"the gradient is NaN: {self._not_finite()}")
+        return array
+
+    def _not_finite(self) -> str:
         for node in self.nodes:
             if node.op and not np.isfinite(node.value).all():
-                return f"the gradient is NaN: the first value that is not finite is that of {node!r}"
-        for node in reversed(self.nodes):
-            for edge in node.inputs:
-                if edge.cotangent is not None and not np.isfinite(edge.cotangent).all():
-                    return (
-                        f"the gradient is NaN: the first cotangent not finite is that of input {edge.slot} of {node!r}"
-                    )
-        return "the gradient is NaN: a leaf or the cotangent it starts from is not finite"
+                return f"the first value that is not finite is that of {node!r}"
+        for edge in (edge for node in reversed(self.nodes) for edge in node.inputs):
+            if edge.cotangent is not None and not np.isfinite(edge.cotangent).all():
+                return f"the first cotangent not finite is that of input {edge.slot} of {edge.consumer!r}"
+        return "a leaf or the cotangent it starts from is not finite"
 
     # ── by path ────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
     def cell_steps(self) -> list[Step]:
         """Every step of a cell in the graph."""
-        return find_steps(self._operations)
+        return find_steps(self._operations, self._uses)
 
     def edges_named(self, *names: str, step: int | None = None) -> list[Mark]:
         """The edges of a cell called "h -> f", "h -> h", "c -> c", ..., at every time step or at one.
@@ -360,12 +342,6 @@ class Flow(Shown):
         What `split` marks and `cut` cuts. See `flow.steps.edges_called` for the names.
         """
         return [mark for name in names for mark in edges_called(self.cell_steps, name, step)]
-
-    def link(self, edge: Edge) -> Link:
-        """An edge of this flow as (consumer Tensor, slot). Raises ValueError for an edge of another flow."""
-        if edge.flow is not self:
-            raise ValueError(f"{edge!r} is not an edge of this flow")
-        return self.tensor(edge.consumer), edge.slot
 
     def split(
         self, wrt: Tensor, marked: Collection[Edge | Link | Mark] | None = None, limit: int | None = None
@@ -383,12 +359,11 @@ class Flow(Shown):
         Raises KeyError for a Tensor outside the graph, or where there is no recurrent cell to mark; ValueError where
         the flow was not traced, for a negative limit, and for an edge that is not in the graph.
         """
-        if np.isnan(self.gradient(wrt)).any():
-            raise ValueError(self._origin_of_nan())
+        self._sound(self.gradient(wrt))
         if limit is not None and limit < 0:
             raise ValueError(f"limit must be at least 0, got {limit}")
         if marked is not None:
-            chosen = as_marks(self._root, [self.link(m) if isinstance(m, Edge) else m for m in marked])
+            chosen = as_marks(self._root, [m.link if isinstance(m, Edge) else m for m in marked])
         elif self.cell_steps:
             chosen = [mark for step in self.cell_steps for state in step.scope.states for mark in step.reads(state)]
         else:
@@ -426,11 +401,6 @@ class Flow(Shown):
     def jacobians(self, name: str) -> Array:
         """d state_T / d state_{T-lag} for lag 0, 1, ..., T as an array (T + 1, n, n), by products of step Jacobians."""
         return self._sound(against_lag(self.states, name))
-
-    def _sound(self, jacobian: Array) -> Array:
-        if np.isnan(jacobian).any():
-            raise ValueError(self._origin_of_nan().replace("gradient", "Jacobian", 1))
-        return jacobian
 
     def __repr__(self) -> str:
         state = "traced" if self.traced else "not traced"

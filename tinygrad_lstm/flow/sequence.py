@@ -12,15 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import as_size, as_word, as_words, real_array
-from ..autodiff import operations
 from ..kinds import cell_name
 from ..machine import without_collector
 from ..nn import Cell, NotCompiled, Parameter
 from ..nn.anatomy import anatomy
 from ..tensor import Tensor, tensor
 from .graph import Flow, norm
-from .steps import Step, find_steps
-from .trace import trace_gradients
+from .steps import Step
+from .trace import read_graph, trace_gradients
 
 Floats = npt.NDArray[np.float64]
 MEMORY = 4 * 2**30  # bytes that a machine can be expected to have
@@ -182,7 +181,7 @@ def _path(cell: Cell, flow: Flow, state: str, part: float) -> Path:
 def first_step(cell: Cell) -> Step:
     """What a step on zeros records, as far as the state that the cell shows is made of it."""
     shown = getattr(cell.step(np.zeros(cell.input_size, cell.dtype)), cell.states[0])
-    steps = find_steps(operations(shown)[::-1])
+    steps = read_graph(shown).cell_steps
     if not steps:
         raise ValueError(
             f"a step of {type(cell).__name__} computes no {cell.states[0]}, which it shows: it gives one that went in"

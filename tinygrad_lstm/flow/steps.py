@@ -7,8 +7,7 @@ to its next value and meets no such product.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -27,11 +26,11 @@ FUSED = "(a compiled sequence is one node: run it with compiled=False)"
 class Step:
     """What one step of a cell recorded: `entering` by name (x and the states before it), `named` what came of them."""
 
-    def __init__(self, scope: StepScope, operations: list[Tensor], uses: Mapping[Tensor, list[Link]]) -> None:
+    def __init__(self, scope: StepScope, operations: list[Tensor], uses: Callable[[Tensor], list[Link]]) -> None:
         self.scope = scope
         self.entering: dict[str, Tensor] = {"x": scope.x, **dict(zip(scope.states, scope.before, strict=True))}
         self.operations = operations
-        self._uses = uses
+        self._all_uses = uses
         moving = set(self.entering.values())
         self.products = set()
         for op in operations:
@@ -53,6 +52,10 @@ class Step:
         start, end = self.entering[state], self.named[state]
         others = [x for x in self.entering.values() if x is not start]
         return np.asarray(propagate(end, np.ones_like(end.numpy()), [start], held=[*self.products, *others])[start])
+
+    def _uses(self, value: Tensor) -> list[Link]:
+        """The uses of a value, those in a backward pass not."""
+        return [link for link in self._all_uses(value) if not isinstance(link[0].scope, adjoint)]
 
     def _free(self, start: Tensor) -> set[Tensor]:
         """What is made of a value without crossing a weight, itself included."""
@@ -97,7 +100,7 @@ class Step:
         """To which of the stops, or out of the step, each operation leads; a stop to itself alone."""
         leads: dict[Tensor, set[Tensor]] = {}
         for op in reversed(self.operations):
-            uses = [] if op in stops else [consumer for consumer, _ in self._uses[op]]
+            uses = [] if op in stops else [consumer for consumer, _ in self._uses(op)]
             leads[op] = {end for c in uses for end in leads.get(c, {c})} or {op}
         return leads
 
@@ -105,7 +108,7 @@ class Step:
         self, start: Tensor, ends: Set[Tensor], leads: Mapping[Tensor, set[Tensor]], tail: Mark = ()
     ) -> Iterator[Mark]:
         """The ways from a value to the ends, each as far as it has to be told to tell it from ways to elsewhere."""
-        for link in self._uses[start]:
+        for link in self._uses(start):
             op, _ = link
             reached = leads.get(op, {op})
             if reached <= ends:
@@ -114,19 +117,16 @@ class Step:
                 yield from self._ways(op, ends, leads, (link, *tail))
 
 
-def find_steps(operations: list[Tensor]) -> list[Step]:
+def find_steps(operations: list[Tensor], uses: Callable[[Tensor], list[Link]]) -> list[Step]:
     """Every step of a cell among the operations of a graph, in the order they were made; those of backward passes not.
 
-    A step inside another cell's step is one of its own.
+    `uses` are those of every value. A step inside another cell's step is one of its own.
     """
-    uses: dict[Tensor, list[Link]] = defaultdict(list)
     found: dict[StepScope, list[Tensor]] = {}
     for op in operations:
         around = op.scope
         if isinstance(around, adjoint):
             continue
-        for slot, x in enumerate(op.inputs):
-            uses[x].append((op, slot))
         while around is not None and not isinstance(around, StepScope):
             around = around.outer
         if around is not None:

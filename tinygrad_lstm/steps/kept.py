@@ -129,7 +129,7 @@ class Kept:
             return None
         along = [edge for step in self.steps[1:] for edge in step.direct[self.state]]
         away = [use for edge in along for use in edge.source.uses if use != edge]
-        return self.share(norm(self.flow.cut(self.flow.tensor(first), away)))
+        return self.share(norm(self.flow.cut(first.tensor, away)))
 
     @cached_property
     def pace(self) -> float | None:
