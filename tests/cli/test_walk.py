@@ -103,7 +103,7 @@ def test_the_biases_show_a_cell_state_that_is_kept_exactly(capsys: pytest.Captur
     argv = ["--forget-bias", "800", "--input-bias", "-800", "--notation", "gamma"]
     text = page_of(capsys, *argv)
     assert text == expected(cell, notation="gamma")
-    assert "In this step c<t> = c<t-1> exactly." in text
+    assert "In this step c<t-1> is kept exactly." in text
     assert "--input-bias" in walk.__doc__
     assert re.search(r"^   ∂c<t>/∂c<t-1> = Γ_f +1 +1 +1$", text, re.MULTILINE)
 

@@ -15,13 +15,12 @@ notations of the LSTM, with a line on how W relates; other cells are written as 
   separate   f_t, i_t, g_t, o_t, c_t, s_t
 
 --json:
-  before     x and the states before the step
-  equations  of the named values, as text
-  values     of what the equations name, the states after the step among it, and of sums, named as in `local`
-  local      the derivative of each named value by each that its equation reads, unit by unit
-  reads      a state, the weight that it meets, the named value that this feeds
+  before     the states before the step, x, and these side by side
+  equations  for each named value text, weights (that it meets), values (that it is computed from, operation by
+             operation, itself the last) and local (derivatives), by what they are written as
   direct     the derivatives of states by those before along the ways that cross no weight, unit by unit
   whole      the same through every path (row: output, column: input)
+  reads      a state, the weight that it meets, the named value that this feeds
 """
 
 from __future__ import annotations
@@ -102,4 +101,4 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         notation = args.notation or ("gates" if type(cell) is LSTMCell else None)
         text = page(numbers, notation, f"weights from seed {args.seed}", args.only)
     print("\n".join(map(safe, text.split("\n"))))
-    return document(numbers)
+    return document(numbers, args.notation)
