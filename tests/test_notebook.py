@@ -260,7 +260,7 @@ def test_a_cell_of_ones_own_is_shown_by_its_own_names(drawn):
 
 
 def flow_leaf(flow, name):
-    return next(x for x in map(flow.tensor, flow.nodes) if x.name == name)
+    return next(node.tensor for node in flow.nodes if node.name == name)
 
 
 def test_a_flow_of_a_thousand_steps_is_small():
