@@ -96,6 +96,7 @@ def test_concat_and_stack_mix_tensors_arrays_and_lists() -> None:
 def test_a_tensor_is_a_sequence_of_its_rows() -> None:
     x = tl.tensor(np.ones((3, 2)), requires_grad=True)
     np.testing.assert_array_equal(tl.concat(x).numpy(), np.ones(6))
+    np.testing.assert_array_equal(tl.stack(row for row in x).numpy(), np.ones((3, 2)))
 
 
 @pytest.mark.parametrize(

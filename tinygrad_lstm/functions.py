@@ -55,9 +55,10 @@ def stack(inputs: Sequence[Any], axis: int = 0) -> Any:
 
 
 def _several(name: str, inputs: Sequence[Any]) -> list[Any]:
-    if not len(inputs):
+    arrays = [_arrays(x) for x in inputs]
+    if not arrays:
         raise ValueError(f"{name} needs at least one input, got an empty list")
-    return [_arrays(x) for x in inputs]
+    return arrays
 
 
 # ── reductions: over all elements, one axis or several ─────────────────────────────────────────

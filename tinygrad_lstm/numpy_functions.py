@@ -47,14 +47,10 @@ def _concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
 
 
 def _dot(a: Any, b: Any) -> Any:
-    a, b = f._arrays(a), f._arrays(b)
-    if not (a.ndim and b.ndim):
+    if not (np.ndim(a) and np.ndim(b)):
         return p.mul(a, b)
-    if b.ndim > 2:
-        raise TypeError(
-            f"np.dot of shapes {a.shape} and {b.shape} cannot record on a Tensor: use a @ b, which pairs "
-            "the leading axes, or reshape to two dimensions"
-        )
+    if np.ndim(b) > 2:  # it pairs other axes than a @ b
+        raise refusal(f"dot by an array of {np.ndim(b)} dimensions")
     return p.matmul(a, b)
 
 
