@@ -347,21 +347,16 @@ def test_no_picture_is_wider_than_its_page(make):
 
 def test_a_run_says_whether_it_is_solved_beside_its_baseline():
     trainer = Trainer(Settings("adding", {"length": 6}, hidden=4, steps=200))
-    assert Page(trainer._repr_html_()).text.startswith("adding: not solved yet after 0 sequences")
+    assert Page(trainer._repr_html_()).text.startswith(f"{trainer.settings.title()}: not solved yet after 0 sequences")
     for _ in trainer.run():
         pass
     page = Page(trainer._repr_html_())
-    assert page.text.startswith("adding: ✗ not solved after 6,400 sequences")
+    assert page.text.startswith(f"{trainer.settings.title()}: ✗ not solved after 6,400 sequences")
     assert "baseline: 0.1667, always answers 1, the mean of the sum" in page.text
     assert f"loss: {theme.number(trainer.reports[-1]['loss'], 4)} in the last report" in page.text
-    assert "settings: cell lstm, hidden 4, forget_bias 1.0, init uniform, steps 200" in page.text
+    assert "cell lstm, hidden 4, forget_bias 1.0, init uniform, steps 200" in page.text
     trainer.solved = True
-    assert Page(trainer._repr_html_()).text.startswith("adding: ✓ solved after 6,400 sequences")
-
-
-def test_a_forget_bias_that_decides_nothing_is_not_told():
-    for settings in ({"cell": "rnn"}, {"init": "chrono"}):
-        assert "forget_bias" not in trained(1, **settings)._repr_html_()
+    assert Page(trainer._repr_html_()).text.startswith(f"{trainer.settings.title()}: ✓ solved after 6,400 sequences")
 
 
 def test_a_run_that_is_read_again_has_its_curve(tmp_path):
@@ -391,7 +386,7 @@ def test_a_loss_that_falls_far_is_drawn_on_a_logarithmic_scale(drawn):
     about = trained(1).checkpoint().about
     rows = [{"step": k, "sequences": 32 * k, "loss": loss} for k, loss in ((1, 1.0), (2, 0.01))]
     for found, given in ((rows, about), (rows[:1], about), (rows, about | {"baseline": [0.0, "nothing"]})):
-        notebook.run(given, found)
+        notebook.run("a run", given, found)
     baseline = {"baseline": about["baseline"][0]}
     assert [(log, levels) for _, log, levels in drawn] == [(True, baseline), (False, baseline), (True, {})]
     assert drawn[0][0] == {"loss": ([32, 64], [1.0, 0.01])}

@@ -108,18 +108,14 @@ def _study(shown: Study) -> str:
     return _page(title, [conditions(shown, shown.seeds)], _chart(lambda: charts.norms(shown), lines))
 
 
-def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
+def run(title: str, about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
     """A training run: whether it is solved, the loss beside the baseline, and the settings.
 
     `about` is what a checkpoint says of itself, its examination in words; `metrics` are the rows of its reports.
     """
-    settings = dict(about["settings"])
-    task = settings.pop("task")
-    settings |= settings.pop("options", {})
-    if settings["cell"] != "lstm" or settings["init"] != "uniform":
-        del settings["forget_bias"]  # it decided nothing
+    settings = about["settings"]
     unsolved = "✗ not solved" if about["steps"] >= settings["steps"] else "not solved yet"
-    verdict = f"{task}: {({True: '✓ solved', None: 'trained'}).get(about['solved'], unsolved)}"
+    verdict = {True: "✓ solved", None: "trained"}.get(about["solved"], unsolved)
     after = f"after {about['sequences']:,} sequences, {about['seconds']:.1f} s"
     level, how = about.get("baseline") or (None, "")
     losses = {m["sequences"]: m["loss"] for m in metrics if _number(m.get("sequences")) and _number(m.get("loss"))}
@@ -128,10 +124,10 @@ def run(about: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
         "criterion": about.get("criterion"),
         "loss": f"{theme.number([*losses.values()][-1], 4)} in the last report" if losses else None,
         "examination": about.get("exam"),
-        "settings": ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None),
+        "settings": ", ".join(f"{name} {value}" for name, value in settings.items()),
     }
     said = "".join(_caption(f"{name}: {fact}") for name, fact in facts.items() if fact)
-    return _page(f"{verdict} {after}", [], (_loss(losses, level) if losses else "") + said)
+    return _page(f"{title}: {verdict}", [after], (_loss(losses, level) if losses else "") + said)
 
 
 def _loss(losses: Mapping[float, float], baseline: Any) -> str:

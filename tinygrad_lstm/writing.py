@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 import math
 import unicodedata
-from collections.abc import Iterable
-from itertools import accumulate, takewhile
 from typing import Any
 
 import numpy as np
@@ -99,16 +97,10 @@ def text_width(text: str, size: float) -> float:
 
 def fit(text: str, width: float, size: float) -> str:
     """Text shortened to a width in points, with … in its middle."""
-    if text_width(text[:1000], size) <= width and len(text) <= 1000:
-        return text
-    room = (width - size) / 2
-    end = _fitting(reversed(text), room, size)
-    return f"{text[: _fitting(text, room, size)]}…{text[len(text) - end :]}"
-
-
-def _fitting(characters: Iterable[str], width: float, size: float) -> int:
-    """How many of these characters fit, the first ones first."""
-    return sum(1 for _ in takewhile(lambda so_far: so_far <= width, accumulate(size * _em(ch) for ch in characters)))
+    length = min(len(text), 1000)
+    while (wide := text_width(clip(text, length), size)) > width and length > 1:
+        length = max(1, min(length - 1, int(length * width / wide)))
+    return clip(text, length)
 
 
 def _em(ch: str) -> float:

@@ -83,7 +83,7 @@ def test_of_a_long_array_the_largest_elements_are_seen():
 def test_a_long_path_of_a_parameter_is_shortened_in_its_middle():
     for name, said in (
         ("layers.0.W_f", "layers.0.W<SUB>f"),
-        ("encoder.of.the.sentence.cells.0.W_f", "encoder…ls.0.W<SUB>f"),
+        ("encoder.of.the.sentence.cells.0.W_f", "encoder.…ls.0.W<SUB>f"),
     ):
         (edge,) = tl.flow.read_graph(tl.nn.Parameter([1.0], name=name) * 2).nodes[0].uses
         label = re.sub("</?(FONT|B)[^>]*>", "", labels.parameter_label(edge))

@@ -135,7 +135,7 @@ class Checkpoint:
 
         found = self.about["exam"] and self.about["exam"][2]
         said = {"settings": self.settings.as_dict(), "exam": named(found) if isinstance(found, dict) else found}
-        return run(self.about | said, self.metrics)
+        return run(self.settings.title(), self.about | said, self.metrics)
 
 
 def begin(directory: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
