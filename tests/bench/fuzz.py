@@ -99,7 +99,7 @@ SMALL = {  # what keeps an input short; what follows on the command line may sti
     "draw": ["--steps", "2", "--hidden", "2"],
     "sample": ["--length", "3"],
 }
-REQUIRED = {"draw": ["rnn"], "export": ["run", "--to", "safetensors", "--out", "a.st"], "sample": ["run"]}
+REQUIRED = {"draw": ["rnn"], "export": ["run", "--to", "npz", "--out", "a.npz"], "sample": ["run"]}
 WORDS = {  # by where they stand
     "task": ["adding", "latch", "text", "series", "reber"],
     "cell": ["rnn", "lstm"],
@@ -344,7 +344,7 @@ def forged(rng: Rng, box: Sandbox) -> bool:
         rng,
         [
             ["sample", "run", "--length", "5"],
-            ["export", "run", "--to", "safetensors", "--out", "net.safetensors"],
+            ["export", "run", "--to", "pytorch", "--out", "net.safetensors"],
             ["explain", "abc", "--model", "run", "--format", "dot"],
             ["explain", "--model", "run", "--format", "dot"],
             ["explore", "abc", "--model", "run"],

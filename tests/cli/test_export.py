@@ -53,11 +53,11 @@ def test_the_lines_for_pytorch_compute_what_the_run_does(cell, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "lstm1997", "rnn", "bag"])
-def test_the_lines_for_safetensors_compute_what_the_run_does_to_the_bit(cell, tmp_path, capsys):
+def test_the_lines_for_npz_compute_what_the_run_does_to_the_bit(cell, tmp_path, capsys):
     run = keep(tmp_path / "run", cell=cell)
     x, expected = inputs(run)
     names = {"x": x}
-    exec("\n".join(exported(run, "safetensors", tmp_path / "net.safetensors", capsys)), names)
+    exec("\n".join(exported(run, "npz", tmp_path / "net.npz", capsys)), names)
     np.testing.assert_array_equal(names["y"], expected)
 
 
@@ -78,7 +78,7 @@ def test_a_network_that_reads_text_says_in_which_order_its_characters_stand(tmp_
     run = keep(tmp_path / "run", "text", data=str(tmp_path / "text.txt"), steps=100)
     (tmp_path / "text.txt").unlink()
     assert load(run).part("best")
-    *_, last = exported(run, "safetensors", tmp_path / "net.safetensors", capsys)
+    *_, last = exported(run, "npz", tmp_path / "net.npz", capsys)
     assert repr("".join(sorted(set(text)))) in last
 
 
@@ -86,7 +86,7 @@ def test_a_network_that_forecasts_says_how_its_numbers_are_scaled(tmp_path, caps
     values = 100 + 10 * np.sin(np.arange(400))
     (tmp_path / "series.txt").write_text("\n".join(map(str, values)))
     run = keep(tmp_path / "run", "series", data=str(tmp_path / "series.txt"))
-    *_, last = exported(run, "safetensors", tmp_path / "net.safetensors", capsys)
+    *_, last = exported(run, "npz", tmp_path / "net.npz", capsys)
     mean, scale = map(float, re.search(r"\(value - (.+)\) / (.+), y", last).groups())
     np.testing.assert_allclose([mean, scale], [values[:320].mean(), values[:320].std()])
 
@@ -100,8 +100,8 @@ def test_bad_input_is_one_line_and_status_2_and_nothing_is_written(tmp_path, cap
         ([tmp_path / "nowhere", "--to", "pytorch", "--out", out], "cannot read"),
         ([tmp_path / "damaged.npz", "--to", "pytorch", "--out", out], "is damaged or no checkpoint"),
         ([old, "--to", "pytorch", "--out", out], "no counterpart in PyTorch"),
-        ([run, "--to", "safetensors", "--out", tmp_path / "folder"], "cannot write"),
-        ([run, "--to", "safetensors", "--out", run / "checkpoint.npz" / "x"], "cannot write"),
+        ([run, "--to", "npz", "--out", tmp_path / "folder"], "cannot write"),
+        ([run, "--to", "pytorch", "--out", run / "checkpoint.npz" / "x"], "cannot write"),
     ]:
         assert main(["export", *map(str, argv)]) == 2
         printed, error = capsys.readouterr()

@@ -32,7 +32,7 @@ WRITERS = {
     "train --resume": ["train", "--resume", "disk/run", "--steps", "9", "--quiet"],
 }
 if find_spec("safetensors"):
-    WRITERS["export"] = ["export", "disk/run", "--to", "safetensors", "--out", "disk/a.safetensors", "--quiet"]
+    WRITERS["export"] = ["export", "disk/run", "--to", "pytorch", "--out", "disk/a.safetensors", "--quiet"]
 
 
 def files(folder: Path) -> dict[str, bytes | None]:

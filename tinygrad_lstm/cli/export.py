@@ -1,13 +1,12 @@
 """Take a trained network to PyTorch, to ONNX, or into a file of its weights.
 
-  --to pytorch      safetensors under PyTorch's names, shapes and gate order; prints the lines of PyTorch that load it
-  --to safetensors  the same under this package's own names; prints the lines that build the network here and load it
-  --to npz          the same as a file of NumPy's
-  --to onnx         standard operators, for whatever runs ONNX
+  --to pytorch   safetensors under PyTorch's names, shapes and gate order; prints the lines of PyTorch that load it
+  --to npz       NumPy's, under this package's own names; prints the lines that build the network here and load it
+  --to onnx      standard operators, for whatever runs ONNX
 
 Of a run that kept the network with the lowest held-out loss (text, series) it is that one, else the last. The
-optimiser's moments stay behind. The first two need the extra `safetensors`, the last `onnx`. PyTorch and ONNX have the
-layers of an lstm and an rnn: a cell of your own, given again as --cell, goes into npz and safetensors.
+optimiser's moments stay behind. The first needs the extra `safetensors`, the last `onnx`. PyTorch and ONNX have the
+layers of an lstm and an rnn: a cell of your own, given again as --cell, goes into npz.
 
 examples:
   tinygrad-lstm export runs/adding --to pytorch --out adding.safetensors
@@ -24,44 +23,40 @@ import numpy as np
 
 from ..files import write_atomically
 from ..interop import onnx, pytorch, safetensors
+from ..kinds import kind_name
 from ..nn import Linear
 from ..train import Checkpoint, Network
 from .common import load_run, share, told
 from .errors import UserError
 from .terminal import safe
 
-FORMATS = ("pytorch", "safetensors", "npz", "onnx")
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this command."""
-    add = parser.add_argument
     share(parser, "checkpoint", "--cell")
-    add("--to", choices=FORMATS, required=True, help="who is to read it")
-    add("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    parser.add_argument("--to", choices=("pytorch", "npz", "onnx"), required=True, help="who is to read it")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the file, and say how to read it."""
     checkpoint = load_run(args.checkpoint, args.cell)
     network = checkpoint.best_network()
-    if checkpoint.cell is not None and args.to in ("pytorch", "onnx"):
-        name = checkpoint.cell.__name__
+    if checkpoint.cell is not None and args.to != "npz":
         raise UserError(
-            f"--to {args.to} has no layer for {name}, only for an lstm and an rnn: take --to npz or safetensors"
+            f"--to {args.to} has no layer for {checkpoint.cell.__name__}: --to npz takes a cell of your own"
         )
     with told(f"write {args.out}"):
         if args.to == "onnx":
             onnx.export([network.layer, network.readout], args.out)
-        elif args.to == "npz":
+        elif args.to == "pytorch":
+            safetensors.save(pytorch.state_dict(network), args.out)
+        else:
             file = io.BytesIO()
             np.savez(file, **network.state_dict())  # type: ignore[arg-type]
             write_atomically(args.out, file.getvalue())
-        else:
-            safetensors.save(pytorch.state_dict(network) if args.to == "pytorch" else network, args.out)
-    print(safe(f"written: {args.out}"))
     lines = [*_lines(network, args.to, str(args.out), args.cell), *_meaning(checkpoint)]
-    print("\n" + "\n".join(map(safe, lines)))
+    print("\n".join(map(safe, [f"written: {args.out}", "", *lines])))
 
 
 def _lines(network: Network, to: str, path: str, cell: str | None) -> list[str]:
@@ -75,15 +70,14 @@ def _lines(network: Network, to: str, path: str, cell: str | None) -> list[str]:
             f"net = onnxruntime.InferenceSession({path!r})",
             f'y = net.run(["y"], {{"x": x}})[0]  {shape}',
         ]
-    if to in ("safetensors", "npz"):
-        own = network.kind if isinstance(network.kind, str) else network.kind.__name__
-        read = f"tl.interop.safetensors.load_state_dict({path!r})" if to == "safetensors" else f"np.load({path!r})"
+    if to == "npz":
+        kind = kind_name(network.kind)
         return [
-            *(["import numpy as np"] if to == "npz" else []),
+            "import numpy as np",
             "import tinygrad_lstm as tl",
-            *([f"from {Path(cell.rpartition(':')[0]).stem} import {own}"] if cell else []),
-            f"net = tl.train.Network({inputs}, {outputs}, {own if cell else repr(own)}, hidden={hidden})",
-            f"net.load_state_dict({read})",
+            *([f"from {Path(cell.rpartition(':')[0]).stem} import {kind}"] if cell else []),
+            f"net = tl.train.Network({inputs}, {outputs}, {kind if cell else repr(kind)}, hidden={hidden})",
+            f"net.load_state_dict(np.load({path!r}))",
             f"y, state = net.predict(x)  {shape}",
         ]
     kind = "Linear" if isinstance(layer, Linear) else type(layer).__name__  # a bag is a Linear of its own
