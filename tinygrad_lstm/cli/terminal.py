@@ -49,16 +49,11 @@ def number(value: float | None) -> str:
 
 def as_json(document: Mapping[str, Any]) -> str:
     """One JSON object on one line: of dataclasses the fields, arrays as lists, null for a number that is not finite."""
-    return json.dumps(_data(document), allow_nan=False)
+    numbers = json.loads(json.dumps(document, default=_plain), parse_constant=lambda name: None)
+    return json.dumps(numbers)
 
 
-def _data(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        value = vars(value)
-    if isinstance(value, Mapping):
-        return {k: _data(v) for k, v in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _data(value.tolist())
-    if isinstance(value, list | tuple | range):
-        return [_data(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return vars(value)
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else list(value)

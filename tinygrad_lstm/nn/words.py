@@ -6,7 +6,6 @@ from .. import primitives as p
 from ..primitives import Primitive
 from .recorded import RecordedStep, Value
 
-Product = tuple[tuple[Value, ...], Value, slice]  # pieces side by side, and the rows of the weight that they meet
 _SIGNS = {p.add: ("+", 1), p.sub: ("-", 1), p.mul: ("*", 2), p.div: ("/", 2)}
 
 
@@ -48,7 +47,7 @@ class Words:
         if op == "fixed":
             return "[...]"
         if op == "affine":
-            terms = [*map(self.product, self.products(value)), *(self(b, 1) for b in value.biases)]
+            terms = [*(self.product(*product) for product in value.products), *(self(b, 1) for b in value.biases)]
             return self._bound(" + ".join(terms), 1, tight)
         if op is p.sub and i[1].op is p.mul and i[1].inputs[0] is i[1].inputs[1] is i[0]:
             return self._bound(f"{self(i[0], 3)} * (1 - {self(i[0], 1)})", 2, tight)  # y - y * y
@@ -67,17 +66,9 @@ class Words:
     def function(self, op: Primitive) -> str:
         return op.name
 
-    def products(self, value: Value) -> list[Product]:
-        """The products of an affine value."""
-        return [(pieces, weight, slice(0, sum(q.width for q in pieces))) for pieces, weight in value.products]
-
-    def product(self, product: Product) -> str:
+    def product(self, pieces: tuple[Value, ...], weight: Value) -> str:
         """[h, x] @ W."""
-        return f"{self.joined(product[0])} @ {self.weight(product)}"
-
-    def weight(self, product: Product) -> str:
-        """The weight of a product."""
-        return self(product[1], 3)
+        return f"{self.joined(pieces)} @ {self(weight, 3)}"
 
     def joined(self, pieces: tuple[Value, ...], tight: int = 3) -> str:
         """Pieces side by side, or one alone."""

@@ -145,12 +145,12 @@ class _Spelled:
         weights: dict[str, Array] = {}
         values: dict[str, Array] = {}
         for v in within:
-            for product in short.products(v):
-                W = n.step.array(product[1])
+            for joined, weight in v.products:
+                W = n.step.array(weight)
                 a, b = W.shape
-                weights[f"{short.weight(product)}: ({a}) @ ({a}×{b}) = ({b})"] = W
-                values[short.product(product)] = self.side_by_side(product[0]) @ W
-                pieces += [q for q in product[0] if q in inside]
+                weights[f"{short(weight, 3)}: ({a}) @ ({a}×{b}) = ({b})"] = W
+                values[short.product(joined, weight)] = self.side_by_side(joined) @ W
+                pieces += [q for q in joined if q in inside]
             for i in v.biases if v.op == "affine" else v.inputs:
                 if i not in inside and i.number is None:
                     values[short(i)] = n.vector(i, v.width)
