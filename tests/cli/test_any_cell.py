@@ -121,7 +121,7 @@ def test_explain_shows_a_cell_of_ones_own_beside_the_built_in_ones(capsys: pytes
     assert reading(list(traced.values())) in said
     assert "one step back along h is × (1 − u)" in said
     assert sorted(path.name for path in Path("out").glob("*.dot")) == sorted(
-        [f"{k}.dot" for k in (*traced, "compare", "gates", "gates_GRUCell", "gates_TwoCell")]
+        [f"{k}.dot" for k in (*traced, "compare", "gates_lstm", "gates_GRUCell", "gates_TwoCell")]
     )
 
 

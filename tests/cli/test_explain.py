@@ -64,10 +64,10 @@ def test_a_sentence_gives_the_drawings_and_the_table_in_under_three_seconds(caps
     start = time.perf_counter()
     assert main(["explain", SENTENCE, "--out", "pictures"]) == 0
     assert time.perf_counter() - start < 3
-    pictures = ["compare.svg", "gates.svg", "lstm.svg", "rnn.svg"]
+    pictures = ["compare.svg", "gates_lstm.svg", "lstm.svg", "rnn.svg"]
     assert sorted(os.listdir("pictures")) == sorted([*pictures, "gradients.csv"])
     out = capsys.readouterr().out
-    assert "written into pictures: compare.svg, lstm.svg, rnn.svg, gates.svg, gradients.csv" in out
+    assert "written into pictures: compare.svg, lstm.svg, gates_lstm.svg, rnn.svg, gradients.csv" in out
     for name in ("lstm", "rnn", "compare"):
         with open(f"pictures/{name}.svg", encoding="utf-8") as file:
             picture = file.read()
@@ -114,7 +114,7 @@ def test_options_reach_the_cells():
 
 def test_cells_are_drawn_in_the_order_given(capsys):
     explained(SENTENCE, "--cells", "lstm1997,rnn,lstm")
-    drawn = ["compare.dot", "gates.dot", "gates_lstm.dot", "lstm.dot", "lstm1997.dot", "rnn.dot"]
+    drawn = ["compare.dot", "gates_lstm.dot", "gates_lstm1997.dot", "lstm.dot", "lstm1997.dot", "rnn.dot"]
     assert sorted(os.listdir("out")) == sorted([*drawn, "gradients.csv"])
     assert list(rows()[0])[2:6] == ["lstm1997_c", "lstm1997_h", "lstm1997_x", "rnn_h"]
     assert "written into" in capsys.readouterr().out.splitlines()[-1]
@@ -214,7 +214,7 @@ def test_three_hundred_words_are_elided_on_the_terminal_and_whole_in_the_file(ca
 
 
 def test_a_thousand_words_take_a_few_seconds(monkeypatch):
-    monkeypatch.setattr(explain, "save", lambda _, path: (path, ""))
+    monkeypatch.setattr(explain, "save", lambda _, path: path)
     for drawn in ("draw", "gates"):
         monkeypatch.setattr(f"tinygrad_lstm.views.{drawn}", lambda *_, **__: None)
     start = time.perf_counter()

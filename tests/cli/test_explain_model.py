@@ -180,7 +180,7 @@ def test_tasks_are_explained(name, tmp_path, capsys):
     )
     out = printed(capsys, tmp_path / "run", "--seed", 1, "--out", tmp_path / "out")
     assert "L = " in out or "L is the" in out
-    files = ["compare.dot", "gates.dot", "gradients.csv", "lstm.dot"]
+    files = ["compare.dot", "gates_lstm.dot", "gradients.csv", "lstm.dot"]
     assert sorted(os.listdir(tmp_path / "out")) == files
     with open(tmp_path / "out" / "gradients.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -142,8 +142,8 @@ def test_a_class_that_is_not_there_comes_with_those_that_are(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("x = (\n", r", line 1: cannot be imported: SyntaxError: '\(' was never closed"),
-        ("\n\n  x = 1\n", ", line 3: cannot be imported: SyntaxError: unexpected indent"),
+        ("x = (\n", r": cannot be imported: SyntaxError: '\(' was never closed \(mine\.py, line 1\)$"),
+        ("\n\n  x = 1\n", r": cannot be imported: IndentationError: unexpected indent \(mine\.py, line 3\)$"),
         ("\nimport no_such_module_anywhere\n", ", line 2: .*ModuleNotFoundError: No module named 'no_such_module_any"),
         ("def f():\n    return 1 / 0\n\nf()\n", ", line 2: cannot be imported: ZeroDivisionError: division by zero"),
         ("raise ValueError('two\\nlines')\n", ", line 1: cannot be imported: ValueError: two lines"),

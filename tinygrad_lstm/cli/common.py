@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,16 +146,14 @@ def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) ->
         writer.writerows(["" if x != x else x for x in row] for row in rows)  # NaN alone is not itself
 
 
-def save(drawing: Drawing, path: Path) -> tuple[Path, str]:
-    """Save one picture; return what was written, and a note.
-
-    The note is empty, or, where nothing can render, says why the DOT text was written instead of the picture.
-    """
+def save(drawing: Drawing, path: Path) -> Path:
+    """Save one picture; return what was written: where nothing can render, the text of the picture, with a note."""
     from ..views import RendererMissing, RenderError
 
     try:
-        return Path(drawing.save(path)), ""
+        return Path(drawing.save(path))
     except RendererMissing as error:
-        return Path(drawing.save(path.with_suffix(".dot"))), f"note: drawn as DOT text, not as {path.suffix}: {error}"
+        print(f"note: drawn as DOT text, not as {path.suffix}: {error}", file=sys.stderr)
+        return Path(drawing.save(path.with_suffix(".dot")))
     except RenderError as error:
         raise UserError(f"could not draw {path.name}: {error}; --format dot writes the text of the picture") from error

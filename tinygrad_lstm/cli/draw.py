@@ -12,7 +12,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,5 @@ def run(args: argparse.Namespace) -> None:
     with told(f"write '{out}'"):
         traced = trace_sequence(made, vectors, seed=args.seed)
         opened = [args.step] if args.step else []
-        written, note = save(draw(traced.flow, detail=args.detail, titles=[traced.title], keep=opened), out)
-    if note:
-        print(note, file=sys.stderr)
+        written = save(draw(traced.flow, detail=args.detail, titles=[traced.title], keep=opened), out)
     print(f"{safe(str(written))}: {traced.title}, {steps_of(args.steps)}, hidden size {args.hidden}, seed {args.seed}")

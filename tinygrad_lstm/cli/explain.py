@@ -3,7 +3,7 @@
 The text is split into words, each word gets a vector of its own (the same word always the same), and the words go one
 after another through untrained cells. Written into a directory: what is left of the gradient at every word in all
 cells (compare.svg), the last step of each cell opened (lstm.svg, rnn.svg; --step and --detail open others), the gates
-and the states at every word as heat maps (gates.svg), and gradients.csv with the norm of the gradient at every word.
+and the states at every word as heat maps (gates_lstm.svg), and the norm of the gradient at every word (gradients.csv).
 Printed: two plain sentences, that table (lstm_c is the norm of dL/dc in the LSTM), and what it says in full.
 --forget-bias 3, 0 or -2 and --cells lstm,rnn,lstm1997 show when the LSTM keeps a gradient and when not. A cell of your
 own, a class in a file, is named FILE.py:NAME.
@@ -39,7 +39,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -97,9 +96,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     checkpoint = load_model(args, ("cells", "tokens", "hidden", "forget_bias"))
     found = _of_text(args) if checkpoint is None else _of_model(checkpoint, args)
     with told(f"write into '{args.out}'"), all_or_nothing(args.out) as staging:
-        files, notes = _write(found, staging, args)
-    for note in notes:
-        print(note, file=sys.stderr)
+        files = _write(found, staging, args)
     written = safe(f"written into {args.out}: {', '.join(files)}")
     parts = [*map(paragraph, found.before), "\n".join(_table(found)), paragraph(found.reading), written]
     print("\n\n".join(parts))
@@ -163,8 +160,8 @@ def _answer(found: Explained) -> str:
     return f"the {'next character' if found.task == 'text' else 'answer'}, by probability: {listed}{right}"
 
 
-def _write(found: _Found, folder: Path, args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Draw all cells as a strip, and of each that has states a step and its gates; return the files' names, and notes.
+def _write(found: _Found, folder: Path, args: argparse.Namespace) -> list[str]:
+    """Draw all cells as a strip, and of each that has states a step and its gates; return the files' names.
 
     The untrained network, of which only dL/dx is known, is beside the trained one alone.
     """
@@ -172,21 +169,18 @@ def _write(found: _Found, folder: Path, args: argparse.Namespace) -> tuple[list[
 
     form, labels, opened = args.format, found.tokens, [*[args.step] * bool(args.step), *found.keep]
     flows, titles = [p.flow for p in found.traced.values()], [p.title for p in found.traced.values()]
-    strip = draw(*flows, detail="step", titles=titles, labels=labels, keep=found.keep)
-    saved = [save(strip, folder / f"compare.{form}")]
-    alone = {kind: p for kind, p in found.traced.items() if len(p.norms) > 1}
-    for kind, p in alone.items():
+    drawn = {"compare": draw(*flows, detail="step", titles=titles, labels=labels, keep=found.keep)}
+    for kind, p in found.traced.items():
         detail = "ops" if args.detail == "auto" else args.detail
-        picture = draw(p.flow, detail=detail, titles=[p.title], labels=labels, keep=opened, beside=flows)
-        saved.append(save(picture, folder / f"{kind}.{form}"))
-    gated = [kind for kind, p in alone.items() if p.flow.cell_steps[-1].named.keys() - set(p.cell.states)]
-    for kind in gated:
-        p, name = found.traced[kind], "gates" if kind == gated[0] else f"gates_{kind}"
-        saved.append(save(gates(p.flow, p.tokens, p.title), folder / f"{name}.{form}"))
+        if len(p.norms) > 1:
+            drawn[kind] = draw(p.flow, detail=detail, titles=[p.title], labels=labels, keep=opened, beside=flows)
+            if p.flow.cell_steps[-1].named.keys() - set(p.cell.states):
+                drawn[f"gates_{kind}"] = gates(p.flow, p.tokens, p.title)
+    files = [save(drawing, folder / f"{name}.{form}").name for name, drawing in drawn.items()]
     columns = _columns(found)
     rows = zip(range(1, len(labels) + 1), labels, *columns.values(), strict=True)
     write_csv(folder / "gradients.csv", ["step", "word", *columns], rows)
-    return [*(path.name for path, _ in saved), "gradients.csv"], list(dict.fromkeys(n for _, n in saved if n))
+    return [*files, "gradients.csv"]
 
 
 def _columns(found: _Found) -> dict[str, list[float]]:

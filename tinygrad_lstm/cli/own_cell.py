@@ -70,7 +70,5 @@ def _told(file: str, what: str) -> Iterator[None]:
         yield
     except (Exception, SystemExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-        if isinstance(error, SyntaxError) and error.filename == file:  # its text would name the file and line again
-            lines, error = [error.lineno], SyntaxError(error.msg)
-        where = f"{file}, line {lines[-1]}" if lines and lines[-1] else file
+        where = f"{file}, line {lines[-1]}" if lines else file
         raise UserError(f"{where}: {what}: {type(error).__name__}: {' '.join(str(error).split())}") from error

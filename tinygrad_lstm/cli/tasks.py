@@ -27,7 +27,7 @@ import numpy as np
 
 from ..tasks import TASKS, Task, make
 from ..tasks.notation import named
-from .common import share, told, within
+from .common import refuse, share, told, within
 from .errors import UserError
 from .terminal import safe
 
@@ -57,8 +57,7 @@ def task_of(args: argparse.Namespace) -> Task:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print the list, or one task."""
     if args.task is None:
-        if args.length is not None or args.data is not None:
-            raise UserError("--length and --data need a task: name one")
+        refuse(args, ("length", "data"), "the list of all tasks has their own sequences")
         made = [kind if kind.takes_data else make(name) for name, kind in TASKS.items()]
         print(f"{'task':<16} {'length':>6} {'baseline':>9}  what is asked\n")
         for task in made:
