@@ -2,8 +2,9 @@
 // Any recurrent cell over a sequence, forward and back, in float64: the recorded step of explore/step.py, run.
 //
 // A cell holds `nodes`, the values of one step in order: x, the states before the step, then operations, each with its
-// inputs `in` (a node, or -1 - k for number k of `fixed`, the parameters and constants). "affine" is the sum of its
-// inputs, each times rows of a weight, and of biases. `after` gives the node of every state after the step; `read` how L
+// inputs `in` (a node, or -1 - k for number k of `fixed`, the parameters and constants), and `formulas`: of its value,
+// then of its derivative by each input, which the derivative table gave. "affine" is the sum of its inputs, each times
+// rows of a weight, and of biases. `after` gives the node of every state after the step; `read` how L
 // is read from the first state: {u} for L = u · h, {W, b, loss} for the answer of a trained readout.
 //
 // Values and gradients of step t stand at [t * width, (t + 1) * width); t = 0 is the state before the first step.
@@ -25,24 +26,13 @@ const Engine = (() => {
     return e / (e + 1);
   };
 
-  // What each operation computes, and its derivative by each input (y is what it computed).
-  const one = () => 1, unless = (below, y, a, b) => (below ? 0 : a === b ? 0.5 : 1);
-  const OPERATIONS = { copy: [(a) => a, one], add: [(a, b) => a + b, one, one], sub: [(a, b) => a - b, one, () => -1],
-    mul: [(a, b) => a * b, (y, a, b) => b, (y, a) => a],
-    div: [(a, b) => a / b, (y, a, b) => 1 / b, (y, a, b) => -y / b],
-    pow: [(a, b) => a ** b, (y, a, b) => b * (b === 0 && Math.abs(a) < TINY ? 1 : a) ** (b - 1),
-      (y, a) => y * Math.log(a === 0 ? 1 : a)],
-    where: [(yes, a, b) => (yes ? a : b), () => 0, (y, yes) => (yes ? 1 : 0), (y, yes) => (yes ? 0 : 1)],
-    maximum: [Math.max, (y, a, b) => unless(a < b, y, a, b), (y, a, b) => unless(b < a, y, a, b)],
-    minimum: [Math.min, (y, a, b) => unless(a > b, y, a, b), (y, a, b) => unless(b > a, y, a, b)],
-    clip: [(x, low, high) => Math.min(Math.max(x, low), high), (y, x, low, high) => (low <= x && x <= high ? 1 : 0),
-      (y, x, low, high) => (x < low && low <= high ? 1 : 0), (y, x, low, high) => (x > high || low > high ? 1 : 0)],
-    neg: [(a) => -a, () => -1], abs: [Math.abs, (y, a) => Math.sign(a)], exp: [Math.exp, (y) => y],
-    log: [Math.log, (y, a) => 1 / a], expm1: [Math.expm1, (y, a) => Math.exp(a)],
-    log1p: [Math.log1p, (y, a) => 1 / (1 + a)], sin: [Math.sin, (y, a) => Math.cos(a)],
-    cos: [Math.cos, (y, a) => -Math.sin(a)], tanh: [Math.tanh, (y) => 1 - y * y], sigmoid: [sigmoid, (y) => y - y * y],
-    relu: [(a) => Math.max(a, 0), (y) => (y > 0 ? 1 : 0)],
-    softplus: [(a) => Math.max(a, 0) + Math.log1p(Math.exp(-Math.abs(a))), (y, a) => sigmoid(a)] };
+  // What the formulas of a step call; a comparison is 1 or 0.
+  const FUNCTIONS = { ...Object.fromEntries(["abs", "exp", "log", "expm1", "log1p", "sin", "cos", "tanh"].map((f) => [f, Math[f]])),
+    maximum: Math.max, minimum: Math.min, sigmoid, relu: (a) => Math.max(a, 0),
+    softplus: (a) => Math.max(a, 0) + Math.log1p(Math.exp(-Math.abs(a))),
+    clip: (x, low, high) => Math.min(Math.max(x, low), high), where: (yes, a, b) => (yes ? a : b),
+    less: (a, b) => +(a < b), greater: (a, b) => +(a > b), equal: (a, b) => +(a === b), not_equal: (a, b) => +(a !== b),
+    less_equal: (a, b) => +(a <= b), greater_equal: (a, b) => +(a >= b) };
 
   /** The Euclidean norm, of numbers so small or large that their squares are not numbers too. */
   function norm(v) {
@@ -81,7 +71,8 @@ const Engine = (() => {
       })
     );
     const fixed = cell.fixed.map((f) => ({ ...f, data: floats(f.data) }));
-    return { ...cell, fixed, first, reads, depth: Math.max(...nodes.map((node) => node.level)) };
+    const made = nodes.map((node) => (node.formulas ? { ...node, formulas: node.formulas.map((text) => Engine.formulas[text]) } : node));
+    return { ...cell, nodes: made, fixed, first, reads, depth: Math.max(...nodes.map((node) => node.level)) };
   }
 
   /** The rows that states meet in every weight times `scale`; fixed arrays by number in place of the cell's own. */
@@ -126,13 +117,13 @@ const Engine = (() => {
           });
           continue;
         }
-        const [compute, ...derivatives] = OPERATIONS[op], inputs = nodes[k].in.map((i) =>
+        const [compute, ...derivatives] = nodes[k].formulas, inputs = nodes[k].in.map((i) =>
           i < 0 ? cell.fixed[-1 - i].data : valueOf(run, i, t)
         );
         const [a, b = a, c = a] = inputs, ja = a.length > 1 ? 1 : 0, jb = b.length > 1 ? 1 : 0,
           jc = c.length > 1 ? 1 : 0;
         for (let j = 0; j < width; j++)
-          y[j] = compute(a[j * ja], b[j * jb], c[j * jc]);
+          y[j] = compute(0, a[j * ja], b[j * jb], c[j * jc]);
         derivatives.forEach((derivative, slot) => {
           const slope = slopes[k][slot];
           if (slope) {
@@ -322,6 +313,6 @@ const Engine = (() => {
   }
 
   // prettier-ignore
-  return { TINY, OPERATIONS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
+  return { TINY, FUNCTIONS, at, add, dot, norm, norms, sigmoid, floats, prepared, adjusted, forward, outputs,
     softmax, through, backward, split, weightTerms, used, closedForm, factor };
 })();

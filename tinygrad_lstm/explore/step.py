@@ -15,10 +15,10 @@ import numpy.typing as npt
 from ..flow.trace import read_graph
 from ..nn import Cell
 from ..nn.anatomy import anatomy
-from ..nn.recorded import Value
+from ..nn.recorded import RecordedStep, Value
 from ..nn.recording import NotCompiled
 from ..nn.words import Words
-from ..primitives import TABLE
+from ..primitives import TABLE, Primitive
 from ..steps.chain import find_chain
 from ..steps.elements import Element, Elements, Wire
 from ..steps.lanes import Lanes
@@ -30,6 +30,22 @@ Json = dict[str, Any]
 def array(values: npt.ArrayLike) -> str:
     """float64 numbers, little-endian, in base64: exact, and half as long as in digits."""
     return base64.b64encode(np.asarray(values, "<f8").tobytes()).decode()
+
+
+class _Formulas(Words):
+    """JavaScript for one operation: of its inputs a, b and c, and y, what it gives."""
+
+    power, number = " ** ", ".17g"
+
+    def __init__(self, step: RecordedStep, operation: Value) -> None:
+        super().__init__(step, dict.fromkeys((s.name or "" for s in step.before), "{}"))
+        self.names = {operation: "y"} | dict(zip(operation.inputs, "abc", strict=False))
+
+    def name(self, value: Value) -> str | None:
+        return self.names.get(value)
+
+    def function(self, op: Primitive) -> str:
+        return f"f.{op.name}"
 
 
 class Program:
@@ -103,6 +119,9 @@ class Program:
             return node | {"op": "affine", "in": inside, "parts": parts, "biases": [*map(self._fixed, v.biases)]}
         node |= {"bends": True} if v.op.bends else {}
         node |= {"op": v.op.name, "sign": v.op.symbol, "words": v.op.words.split("; ")}
+        formulas = _Formulas(self.step, v)
+        derivatives = [formulas(self.step.local(v, slot)) for slot in range(len(v.inputs))]
+        node["formulas"] = [formulas.written(v), *derivatives]
         return node | {"in": [-1 - self._fixed(i) if i.fixed else self.place[i] for i in v.inputs]}
 
     def _fixed(self, v: Value) -> int:
@@ -112,7 +131,9 @@ class Program:
         """The node of a state after the step: one of its own, also where it is passed along."""
         at = self.place[self.step.after[k]]
         if at <= len(self.cell.states) or any(self.step.after[j] is self.step.after[k] for j in range(k)):
-            self.nodes.append({"op": "copy", "in": [at], "width": self.cell.hidden_size, "words": ["× 1"]})
+            self.nodes.append(
+                {"op": "copy", "in": [at], "width": self.cell.hidden_size, "words": ["× 1"], "formulas": ["a", "1"]}
+            )
             at = len(self.nodes) - 1
         self.names[at] = self.nodes[at]["name"] = name
         return at

@@ -7,7 +7,7 @@
       { op: "x", width: 1 },
       { op: "state", width: 4 },
       { op: "affine", in: [], parts: [], biases: [0], crosses: [], width: 4, level: 1 },
-      { op: "tanh", in: [2], name: "h", width: 4, level: 1 },
+      { op: "tanh", in: [2], name: "h", width: 4, level: 1, formulas: [(y, a) => Math.tanh(a), (y) => 1 - y * y] },
     ],
     read: { W: Float64Array.from(W), b: Float64Array.from(b), loss: "classes" },
   };
