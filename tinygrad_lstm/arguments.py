@@ -120,7 +120,7 @@ def check_array(data: Any) -> None:
         )
 
 
-def real_array(data: Any, dtype: Any = None, order: Any = "K", name: str = "an array of real numbers") -> Any:
+def real_array(data: Any, dtype: Any = None, name: str = "an array of real numbers") -> Any:
     """A fresh ndarray, in this machine's byte order, of numbers that a user gave; of what records itself, its values.
 
     A `dtype` may cut digits, as in NumPy. Raises TypeError for what is not real numbers, whatever the dtype (a cast
@@ -135,4 +135,4 @@ def real_array(data: Any, dtype: Any = None, order: Any = "K", name: str = "an a
     if given.dtype.kind not in _REAL or wanted.kind not in _REAL:
         to = "" if dtype is None else f" for one of dtype {wanted}"
         raise TypeError(f"{name} must hold real numbers, got {type(data).__name__} of dtype {given.dtype}{to}")
-    return np.array(given, wanted if wanted.isnative else wanted.type, order=order)
+    return np.array(given, wanted if wanted.isnative else wanted.type, order="C")

@@ -70,7 +70,7 @@ class Tensor(ArrayLike):
     def __init__(
         self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: npt.DTypeLike | None = None
     ) -> None:
-        array = real_array(data, dtype, "C", "a Tensor")
+        array = real_array(data, dtype, "a Tensor")
         if array.dtype.kind in "iu" and dtype is None and not hasattr(data, "dtype"):  # Python's own numbers
             array = array.astype(np.float64)
         requires_grad = as_flag("requires_grad", requires_grad)
@@ -371,7 +371,7 @@ def seed_of(root: Tensor, cotangent: Any, constant: bool = False) -> npt.NDArray
                 f"{describe(root)} has {root.size} elements: reduce it to one, as with .sum(), or give a cotangent"
             )
         return np.ones(root.shape, root.dtype)
-    given: npt.NDArray[Any] = real_array(cotangent, root.dtype, name="a cotangent")
+    given: npt.NDArray[Any] = real_array(cotangent, root.dtype, "a cotangent")
     if given.shape != root.shape:
         raise ValueError(f"the cotangent of {describe(root)} must have its shape, got {given.shape}")
     return given
