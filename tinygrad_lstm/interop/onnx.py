@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import __version__
 from ..files import write_atomically
@@ -23,7 +23,6 @@ from .stacked import Array, stacked
 __all__ = ["export"]
 
 Part = Module | Callable[[Any], Any]
-Dims = tuple[str | int, ...]
 
 OPSET, IR = 17, 8  # of 2022, which every reader knows; nothing newer is needed
 LAYERS = (RNN, LSTM, Linear, Embedding)
@@ -49,23 +48,39 @@ def export(model: Part | Sequence[Part], path: str | os.PathLike[str]) -> Path:
 
     Source: the operators of ONNX, opset 17.
     """
-    return write_atomically(path, _Writer(_parts(model)).to_bytes())
+    return write_atomically(path, _file(_parts(model)))
 
 
 def _parts(model: Any) -> dict[str, Part]:
-    """The parts of a model in the order they are called, by name."""
+    """The parts of a model in the order they are called, by name.
+
+    Raises ValueError or TypeError, with what to give instead, for parts that cannot be written or follow each other.
+    """
     parts = list(model) if isinstance(model, (list, tuple)) else [model]
     for part in parts:
         _check(part)
-    if not any(isinstance(part, Module) for part in parts):
+    layers: list[Any] = [part for part in parts if isinstance(part, Module)]
+    if not layers:
         raise ValueError("a model to export needs at least one layer with weights")
+    if len({layer.batch_first for layer in layers if isinstance(layer, (RNN, LSTM))}) > 1:
+        raise ValueError("the recurrent layers must agree in batch_first")
+    if len(dtypes := {layer.dtype for layer in layers}) > 1:
+        found = " and ".join(sorted(map(str, dtypes)))
+        raise ValueError(f"all layers of a model must have one dtype, these have {found}")
+    for part in parts[1:]:
+        if isinstance(part, Embedding):
+            raise ValueError(f"{part!r} takes whole numbers and must come first in the list")
+    for before, layer in pairwise(layers):
+        (takes, _), (_, gives) = _features(layer), _features(before)
+        if takes != gives:
+            raise ValueError(f"{layer!r} takes {takes} features, and what comes before it gives {gives}")
     kinds = [_kind(part) for part in parts]
     names = [kind if kinds.count(kind) == 1 else f"{kind}{kinds[:k].count(kind) + 1}" for k, kind in enumerate(kinds)]
     return dict(zip(names, parts, strict=True))
 
 
 def _check(part: Any) -> None:
-    """Raise ValueError or TypeError, with what to give instead, for a part that cannot be written."""
+    """Raise for a part that is none of those known."""
     if type(part) in LAYERS:  # what a subclass does may be something else
         return
     known = [f"nn.{layer.__name__}" for layer in LAYERS] + [f"tl.{_kind(function)}" for function in FUNCTIONS]
@@ -76,6 +91,14 @@ def _check(part: Any) -> None:
         )
     if not any(part is function for function in FUNCTIONS):
         raise TypeError(f"a model to export is made of {', '.join(known)}, got {part!r}")
+
+
+def _features(layer: Any) -> tuple[int, int]:
+    """How many features a layer takes and gives."""
+    if isinstance(layer, (RNN, LSTM)):
+        return layer.input_size, layer.hidden_size * layer.directions
+    takes, gives = layer.W.shape
+    return takes, gives
 
 
 def _kind(part: Any) -> str:
@@ -101,131 +124,96 @@ def _library() -> Any:
     return onnx
 
 
-class _Writer:
-    """One model on its way into a file."""
+def _file(parts: dict[str, Part]) -> bytes:
+    """The model as the bytes of a file, checked, with the shapes of all that lies between for a viewer to show."""
+    writer = _Writer(_library())
+    onnx, helper = writer.onnx, writer.onnx.helper
+    given = writer.given([part for part in parts.values() if isinstance(part, Module)])
+    value, last = given.name, [*parts][-1]
+    for name, part in parts.items():
+        value = writer.part(name, part, value, "y" if name == last else name)
+    graph = helper.make_graph(
+        writer.nodes, "_".join(parts), [given], [helper.make_empty_tensor_value_info(value)],
+        [onnx.numpy_helper.from_array(a, name) for name, a in writer.weights.items()],
+        doc_string="\n".join(f"{name}: {FUNCTIONS.get(part, repr(part))}" for name, part in parts.items()),
+    )  # fmt: skip
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR,
+        producer_name="tinygrad-lstm", producer_version=__version__,
+    )  # fmt: skip
+    model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
-    def __init__(self, parts: dict[str, Part]) -> None:
-        self.onnx = _library()
-        self.parts = parts
-        self.layers: list[Any] = [part for part in parts.values() if isinstance(part, Module)]
-        self.recurrent = [layer for layer in self.layers if isinstance(layer, (RNN, LSTM))]
+
+class _Writer:
+    """The nodes and weights of a file, each part after the one before."""
+
+    def __init__(self, onnx: Any) -> None:
+        self.onnx = onnx
         self.nodes: list[Any] = []
         self.weights: dict[str, Array] = {}
-        if len({layer.batch_first for layer in self.recurrent}) > 1:
-            raise ValueError("the recurrent layers must agree in batch_first")
-        if len(dtypes := {layer.dtype for layer in self.layers}) > 1:
-            found = " and ".join(sorted(map(str, dtypes)))
-            raise ValueError(f"all layers of a model must have one dtype, these have {found}")
-        for part in list(parts.values())[1:]:
-            if isinstance(part, Embedding):
-                raise ValueError(f"{part!r} takes whole numbers and must come first in the list")
 
-    def to_bytes(self) -> bytes:
-        helper = self.onnx.helper
-        value, dims, dtype = self._input()
-        given = self._value(value, dims, dtype)
-        for k, (name, part) in enumerate(self.parts.items(), 1):
-            out = name if k < len(self.parts) else "y"
-            dims = self._part(name, part, value, dims, out)
-            value = out
-        y = self._value("y", dims, self.layers[0].dtype)
-        graph = helper.make_graph(
-            self.nodes, "_".join(self.parts), [given], [y],
-            [self.onnx.numpy_helper.from_array(a, name) for name, a in self.weights.items()],
-            doc_string="\n".join(f"{name}: {FUNCTIONS.get(part, repr(part))}" for name, part in self.parts.items()),
-        )  # fmt: skip
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR,
-            producer_name="tinygrad-lstm", producer_version=__version__,
-        )  # fmt: skip
-        model = self.onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)  # a viewer shows them
-        self.onnx.checker.check_model(model, full_check=True)
-        return bytes(model.SerializeToString(deterministic=True))
+    def given(self, layers: Sequence[Any]) -> Any:
+        """The file's input."""
+        first, orders = layers[0], [layer.batch_first for layer in layers if isinstance(layer, (RNN, LSTM))]
+        axes = (["batch", "time"] if orders[0] else ["time", "batch"]) if orders else ["batch"]
+        ids = isinstance(first, Embedding)
+        dtype = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(np.int64) if ids else first.dtype)
+        shape = axes if ids else [*axes, _features(first)[0]]
+        return self.onnx.helper.make_tensor_value_info("ids" if ids else "x", dtype, shape)
 
-    def _input(self) -> tuple[str, Dims, Any]:
-        """The file's input: its name, shape and type."""
-        dims: Dims = ("batch",)
-        if self.recurrent:
-            dims = ("batch", "time") if self.recurrent[0].batch_first else ("time", "batch")
-        first = self.layers[0]
-        if isinstance(first, Embedding):
-            return "ids", dims, np.int64
-        return "x", (*dims, _features(first)[0]), first.dtype
-
-    def _part(self, name: str, part: Any, value: str, dims: Dims, out: str) -> Dims:
-        """Write one part from `value` of shape `dims` to `out`, and return the shape of that."""
+    def part(self, name: str, part: Any, value: str, out: str) -> str:
+        """One part, which makes of `value` what is called `out`."""
+        if part in FUNCTIONS:
+            return self.node(FUNCTIONS[part], [value], out, name)
+        if isinstance(part, (RNN, LSTM)):
+            return self.over_time(name, part, value, out)
+        W = self.weight(f"{name}.W", part.W.numpy())
         if isinstance(part, Embedding):
-            self._node("Gather", [self._weight(f"{name}.W", part.W.numpy()), value], [out], name)
-            return (*dims, part.size)
-        if not isinstance(part, Module):
-            self._node(FUNCTIONS[part], [value], [out], name)
-            return dims
-        takes, gives = _features(part)
-        if dims[-1] != takes:
-            raise ValueError(f"{part!r} takes {takes} features, and what comes before it gives {dims[-1]}")
-        if isinstance(part, Linear):
-            inputs = [value, self._weight(f"{name}.W", part.W.numpy())]
-            if part.b is not None:
-                self._node("MatMul", inputs, [f"{name}.product"])
-                inputs = [f"{name}.product", self._weight(f"{name}.b", part.b.numpy())]
-            self._node("MatMul" if part.b is None else "Add", inputs, [out], name)
-        else:
-            self._over_time(name, part, value, out)
-        return (*dims[:-1], gives)
+            return self.node("Gather", [W, value], out, name)
+        if part.b is None:
+            return self.node("MatMul", [value, W], out, name)
+        product = self.node("MatMul", [value, W], f"{name}.product")
+        return self.node("Add", [product, self.weight(f"{name}.b", part.b.numpy())], out, name)
 
-    def _over_time(self, name: str, layer: Any, value: str, out: str) -> None:
+    def over_time(self, name: str, layer: Any, value: str, out: str) -> str:
         """An RNN or LSTM: a node for each layer, and behind it (T, directions, batch, hidden) into our axes."""
-        op, D, count = type(layer).__name__, layer.directions, layer.num_layers
+        D, count = layer.directions, layer.num_layers
         if layer.batch_first:
-            self._node("Transpose", [value], [f"{name}.time_first"], perm=[1, 0, 2])
-            value = f"{name}.time_first"
+            value = self.node("Transpose", [value], f"{name}.time_first", perm=[1, 0, 2])
         for k in range(count):
-            own = f"{name}.layer{k + 1}" if count > 1 else name
-            w = {slot: self._weight(f"{own}.{slot}", a) for slot, a in _weights(layer.cells[k * D :][:D]).items()}
+            own, last = f"{name}.layer{k + 1}" if count > 1 else name, k == count - 1
+            cells = [_weights(cell) for cell in layer.cells[k * D :][:D]]
+            w = {slot: self.weight(f"{own}.{slot}", np.stack([cell[slot] for cell in cells])) for slot in cells[0]}
             inputs = [value, w["W"], w["R"], w.get("B", "")]
             if "P" in w:
                 inputs += ["", "", "", w["P"]]  # no lengths, and states of zeros
-            self._node(
-                op, inputs, [f"{own}.steps"], own,
+            steps = self.node(
+                type(layer).__name__, inputs, f"{own}.steps", own,
                 hidden_size=layer.hidden_size, direction="bidirectional" if D == 2 else "forward",
             )  # fmt: skip
-            value = f"{own}.out" if k < count - 1 or layer.batch_first else out
-            self._node("Transpose", [f"{own}.steps"], [f"{own}.directions_last"], perm=[0, 2, 1, 3])
-            shape = self._weight("side_by_side", np.array([0, 0, -1]))
-            self._node("Reshape", [f"{own}.directions_last", shape], [value], f"{own}.side_by_side")
-        if layer.batch_first:
-            self._node("Transpose", [value], [out], f"{name}.batch_first", perm=[1, 0, 2])
+            perm = [2, 0, 1, 3] if layer.batch_first and last else [0, 2, 1, 3]
+            apart = self.node("Transpose", [steps], f"{own}.directions_last", perm=perm)
+            shape = self.weight("side_by_side", np.array([0, 0, -1]))
+            value = self.node("Reshape", [apart, shape], out if last else f"{own}.out", f"{own}.side_by_side")
+        return value
 
-    def _value(self, name: str, dims: Dims, dtype: npt.DTypeLike) -> Any:
-        kind = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        return self.onnx.helper.make_tensor_value_info(name, kind, dims)
-
-    def _weight(self, name: str, array: Array) -> str:
+    def weight(self, name: str, array: Array) -> str:
         self.weights[name] = np.ascontiguousarray(array)
         return name
 
-    def _node(self, op: str, inputs: list[str], outputs: list[str], name: str = "", **attributes: Any) -> None:
-        self.nodes.append(self.onnx.helper.make_node(op, inputs, outputs, name or outputs[0], **attributes))
+    def node(self, op: str, inputs: list[str], out: str, name: str = "", **attributes: Any) -> str:
+        self.nodes.append(self.onnx.helper.make_node(op, inputs, [out], name or out, **attributes))
+        return out
 
 
-def _features(layer: Any) -> tuple[int, int]:
-    """How many features a layer takes and gives."""
-    if isinstance(layer, Linear):
-        return layer.in_features, layer.out_features
-    return layer.input_size, layer.hidden_size * layer.directions
-
-
-def _weights(cells: Sequence[RNNCell | LSTMCell]) -> dict[str, Array]:
-    """The weights of one layer in ONNX's layout, stacked over its cells, one for each direction.
+def _weights(cell: RNNCell | LSTMCell) -> dict[str, Array]:
+    """The weights of a cell in ONNX's layout, in which each has one more axis in front, of directions.
 
     W (gates * hidden, input) meets x, R (gates * hidden, hidden) meets h; B (2 * gates * hidden) holds two biases,
     whose sum counts; P (3 * hidden) holds the peepholes i, o, f.
     """
-    parts = [_of_cell(cell) for cell in cells]
-    return {k: np.stack([part[k] for part in parts]) for k in parts[0]}
-
-
-def _of_cell(cell: RNNCell | LSTMCell) -> dict[str, Array]:
     of_x, of_h, bias = stacked(cell, ORDER, "ONNX", peepholes=True)
     result = {"W": of_x, "R": of_h}
     if bias is not None:
