@@ -152,7 +152,7 @@ SECTIONS = [
     Section(
         "Studies over a lag",
         "tinygrad_lstm.flow.study",
-        ("study", "variant", "Variant", "Study", "CellStudy", "Run", "Part"),
+        ("study", "variant", "Variant", "Study", "CellStudy", "median", "Part"),
     ),
     Section(
         "What the numbers say",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.flow.sequence import Path, TracedSequence
-from tinygrad_lstm.flow.study import CellStudy, Run, Study, variant
+from tinygrad_lstm.flow.study import CellStudy, Study, variant
 from tinygrad_lstm.kinds import cell_name
 from tinygrad_lstm.nn import Cell
 
@@ -18,16 +18,14 @@ def cell(key: str, *norms: Any, direct: Any = None, cosine: Any = 1, closed: Any
     """A cell of a study: a row of norms for each seed, with that at T, one step back, ... over the lag."""
     v, whole = variant(key), np.array(norms, float)
     along, angle, form = (np.broadcast_to(whole if a is None else a, whole.shape) for a in (direct, cosine, closed))
-    runs = [
-        Run(k, whole[k], *((along[k], angle[k]) if v.state == "c" else (None, None)), form[k], whole[k])
-        for k in range(len(whole))
-    ]
-    path = Path("f", 0.5, 0.0) if v.state == "c" else None
-    return CellStudy(v, tuple(runs), np.ones((whole.shape[1], 3)), (), path)
+    singular, weights = np.ones((whole.shape[1], 3)), whole
+    if key == "rnn":
+        return CellStudy(v, "h", whole, weights, singular, closed=form)
+    return CellStudy(v, "c", whole, weights, singular, (), Path("f", 0.5, 0.0), along, angle, form)
 
 
 def of(*cells: CellStudy) -> Study:
-    seeds, lags = len(cells[0].runs), len(cells[0].singular)
+    seeds, lags = cells[0].norms.shape
     return Study(lags - 1, 2, 1, tuple(range(seeds)), cells)
 
 

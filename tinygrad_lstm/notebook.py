@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .flow import Flow
 from .flow.graph import norm
-from .flow.study import Study
+from .flow.study import Study, median
 from .nn.cell import Step
 from .nn.module import Module
 from .shown import page
@@ -104,7 +104,7 @@ def _flow(shown: Flow) -> str:
 def _study(shown: Study) -> str:
     """How much gradient is left against lag."""
     title = f"what is left of the gradient after {shown.lag:,} steps"
-    lines = {c.variant.label: (range(shown.lag + 1), c.norms()) for c in shown.cells}
+    lines = {c.variant.label: (range(shown.lag + 1), median(c.norms)) for c in shown.cells}
     return _page(title, [conditions(shown, shown.seeds)], _chart(lambda: charts.norms(shown), lines))
 
 

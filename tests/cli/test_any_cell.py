@@ -139,12 +139,12 @@ def test_flow_compares_it_over_lags_and_splits_it(capsys: pytest.CaptureFixture[
     found = study(["rnn", "lstm1", cell_of("GRUCell")], 6, 3, 2, [0, 1])
     gru = found.cells[2]
     lags = [row for row in rows("flow/lags.csv") if (row["cell"], row["seed"]) == ("GRUCell", "1")]
-    assert [float(row["norm"]) for row in lags] == gru.runs[1].norms.tolist()
-    assert [float(row["direct"]) for row in lags] == gru.runs[1].direct.tolist()
+    assert [float(row["norm"]) for row in lags] == gru.norms[1].tolist()
+    assert [float(row["direct"]) for row in lags] == gru.direct[1].tolist()
     assert {row["closed_form"] for row in lags} == {""}
     split = [row for row in rows("flow/split.csv") if row["cell"] == "GRUCell"]
     assert [float(row["share"]) for row in split] == [part.share for part in gru.parts]
-    assert float(split[0]["norm"]) == pytest.approx(gru.runs[0].direct[-1], rel=1e-12)
+    assert float(split[0]["norm"]) == pytest.approx(gru.direct[0, -1], rel=1e-12)
     said = " ".join(capsys.readouterr().out.split())
     assert "In the GRU one step back along h is × (1 − u), " in said
     assert main([*argv, "--cells", "mine.py:GRUCell,mine.py:TwoCell", "--out", "own"]) == 0

@@ -14,7 +14,7 @@ from tinygrad_lstm.cli.flow import arguments
 from tinygrad_lstm.flow import study as module
 from tinygrad_lstm.flow.graph import norm
 from tinygrad_lstm.flow.sequence import TINY, factor_a_step
-from tinygrad_lstm.flow.study import VARIANTS, run, study, variant
+from tinygrad_lstm.flow.study import VARIANTS, median, run, study, variant
 
 LAG, SEEDS = 12, (3, 4, 5)
 
@@ -36,15 +36,16 @@ def chain(v, lag=LAG, hidden=4, size=3, seed=SEEDS[0]):
     u = np.random.default_rng([seed, 1]).standard_normal(hidden)
     h = tl.tensor(np.zeros(hidden), requires_grad=True)
     c = tl.tensor(np.zeros(hidden), requires_grad=True)
-    states, gates = [h if v.state == "h" else c], []
+    shown = "h" if v.key == "rnn" else "c"
+    states, gates = [h if shown == "h" else c], []
     for x in xs:
-        if v.state == "h":
+        if shown == "h":
             h = cell(tl.tensor(x), h)
         else:
             step = cell.step(tl.tensor(x), (h, c))
             h, c = step.h, step.c
             gates.append(np.ones(hidden) if step.f is None else step.f.numpy())
-        states.append(h if v.state == "h" else c)
+        states.append(h if shown == "h" else c)
     return cell, h @ tl.tensor(u / np.linalg.norm(u)), states, gates
 
 
@@ -68,7 +69,6 @@ def test_each_cell_is_built_as_its_name_says():
     assert "f" not in old.gates
     assert np.array_equal(chrono.b_i.numpy(), -chrono.b_f.numpy())
     assert np.all((chrono.b_f.numpy() >= 0) & (chrono.b_f.numpy() <= np.log(49)))
-    assert [variant(k).state for k in VARIANTS] == ["h", *"ccccc"]
     assert not variant("chrono").build(2, 3, 1, 0).b_f.numpy().any()  # a lag of 1 needs no memory: T_max is 2
 
 
@@ -93,30 +93,29 @@ def test_norms_are_those_of_the_gradient_of_every_state(found, key):
     v = variant(key)
     _, loss, states, _ = chain(v)
     gradients = [g.numpy() for g in tl.grad(loss, states)]
-    r = of(found, key).runs[0]
-    assert r.norms == pytest.approx([np.linalg.norm(g) for g in gradients[::-1]], rel=1e-12)
+    assert of(found, key).norms[0] == pytest.approx([np.linalg.norm(g) for g in gradients[::-1]], rel=1e-12)
 
 
 @pytest.mark.parametrize("key", VARIANTS[1:])
 def test_the_direct_part_is_the_product_of_forget_gates_and_the_split_at_k_0(found, key):
     _, loss, states, gates = chain(variant(key))
     gradients = [g.numpy() for g in tl.grad(loss, states)]
-    r = of(found, key).runs[0]
+    cell = of(found, key)
     for lag in range(LAG + 1):
         direct = gradients[-1] * np.prod(gates[LAG - lag :], axis=0)
         whole = gradients[LAG - lag]
-        assert r.direct[lag] == pytest.approx(np.linalg.norm(direct), rel=1e-12)
+        assert cell.direct[0, lag] == pytest.approx(np.linalg.norm(direct), rel=1e-12)
         cosine = direct @ whole / np.linalg.norm(direct) / np.linalg.norm(whole)
-        assert r.cosine[lag] == pytest.approx(cosine, abs=1e-12)
-    first = of(found, key).parts[0]
-    assert first.norm == pytest.approx(r.direct[-1], rel=1e-12)
-    assert first.relative == pytest.approx(r.direct[-1] / r.norms[-1], rel=1e-12)
-    assert first.cosine == pytest.approx(r.cosine[-1], abs=1e-12)
+        assert cell.cosine[0, lag] == pytest.approx(cosine, abs=1e-12)
+    first = cell.parts[0]
+    assert first.norm == pytest.approx(cell.direct[0, -1], rel=1e-12)
+    assert first.relative == pytest.approx(cell.relative[0, -1], rel=1e-12)
+    assert first.cosine == pytest.approx(cell.cosine[0, -1], abs=1e-12)
 
 
 def test_signed_shares_add_up_to_1(found):
     for cell in found.cells:
-        if cell.variant.state == "c":
+        if cell.state == "c":
             assert [p.detours for p in cell.parts] == list(range(LAG))  # the last step back has no way through h
             assert sum(p.share for p in cell.parts) == pytest.approx(1, abs=1e-12)
             assert not any(p.more for p in cell.parts)
@@ -125,7 +124,9 @@ def test_signed_shares_add_up_to_1(found):
 
 
 def test_a_plain_rnn_has_no_cell_state_to_come_along(found):
-    assert all(r.direct is None and r.cosine is None for r in of(found, "rnn").runs)
+    cell = of(found, "rnn")
+    assert (cell.state, cell.direct, cell.cosine, cell.relative) == ("h", None, None, None)
+    assert {c.state for c in found.cells if c is not cell} == {"c"}
 
 
 def test_beyond_all_parts_the_rest_is_one_part(monkeypatch):
@@ -139,10 +140,10 @@ def test_beyond_all_parts_the_rest_is_one_part(monkeypatch):
 @pytest.mark.parametrize("key", VARIANTS)
 def test_singular_values_are_those_of_the_jacobian(found, key):
     v = variant(key)
-    flow = run(v, LAG, 4, 3, SEEDS[0]).flow
+    traced = run(v, LAG, 4, 3, SEEDS[0])
     cell = of(found, key)
     for lag in (0, 1, 5, LAG):
-        values = np.linalg.svd(flow.jacobian(v.state, LAG - lag, LAG), compute_uv=False)
+        values = np.linalg.svd(traced.flow.jacobian(traced.state, LAG - lag, LAG), compute_uv=False)
         wanted = [values[0], np.median(values), values[-1]]
         held = np.isfinite(cell.singular[lag])
         assert held[0]
@@ -180,9 +181,9 @@ def test_terms_of_the_weights_are_one_a_step_and_their_sum_is_the_whole(found, k
     v = variant(key)
     flow = run(v, LAG, 4, 3, SEEDS[0]).flow
     weights = [n for n in flow.nodes if n.kind == "parameter" and n.value.ndim == 2]
-    r = of(found, key).runs[0]
-    assert len(r.weights) == LAG
-    for lag, said in enumerate(r.weights):
+    (measured, *_) = of(found, key).weights
+    assert len(measured) == LAG
+    for lag, said in enumerate(measured):
         terms = [e.cotangent for n in weights for e in n.uses if e.consumer.step == LAG - lag]
         assert len(terms) == len(weights)
         assert said == pytest.approx(math.sqrt(sum((t**2).sum() for t in terms)), rel=1e-12)
@@ -211,45 +212,39 @@ def test_at_zero_weights_the_measured_norm_is_the_closed_form(monkeypatch, key):
 
     monkeypatch.setattr(module.Variant, "build", zeroed)
     (cell,) = study([key], 40, 4, 3, [0]).cells
-    (r,) = cell.runs
-    assert r.norms == pytest.approx(r.closed, rel=1e-12)
-    assert r.direct == pytest.approx(r.closed, rel=1e-12)
+    assert cell.norms == pytest.approx(cell.closed, rel=1e-12)
+    assert cell.direct == pytest.approx(cell.closed, rel=1e-12)
     assert [p.share for p in cell.parts] == pytest.approx([1] + [0] * (len(cell.parts) - 1))
 
 
 def test_the_closed_form_is_sigmoid_of_the_bias_to_the_power_of_the_lag(found):
     for key, gate in (("lstm0", 0.5), ("lstm1", 1 / (1 + math.exp(-1))), ("lstm1997", 1.0)):
-        for r in of(found, key).runs:
-            assert r.closed == pytest.approx([r.norms[0] * gate**lag for lag in range(LAG + 1)], rel=1e-12)
+        cell = of(found, key)
+        assert cell.closed == pytest.approx(cell.norms[:, :1] * gate ** np.arange(LAG + 1), rel=1e-12)
 
 
 def test_the_closed_form_of_the_rnn_is_its_weights_without_tanh(found):
     cell, _, _, _ = chain(variant("rnn"))
     u = np.random.default_rng([SEEDS[0], 1]).standard_normal(4)
     power = np.linalg.matrix_power(cell.W_h.numpy()[:4], LAG)
-    assert of(found, "rnn").runs[0].closed[-1] == pytest.approx(
-        np.linalg.norm(power @ (u / np.linalg.norm(u))), rel=1e-10
-    )
+    assert of(found, "rnn").closed[0, -1] == pytest.approx(np.linalg.norm(power @ (u / np.linalg.norm(u))), rel=1e-10)
 
 
 # Seeds and medians
 
 
-def test_a_median_is_the_value_of_the_seed_in_the_middle_or_between_the_two(found):
+def test_a_median_is_the_value_of_the_seed_in_the_middle_or_the_lower_of_two(found):
     for cell in found.cells:
-        assert len(cell.runs) == len(SEEDS)
-        assert cell.norms()[-1] == sorted(r.norms[-1] for r in cell.runs)[1]
+        assert cell.norms.shape == (len(SEEDS), LAG + 1)
+        assert median(cell.norms)[-1] == sorted(cell.norms[:, -1])[1]
     (even,) = study(["rnn"], 4, 3, 2, [0, 1]).cells
-    low, high = sorted(r.norms[-1] for r in even.runs)
-    assert low < even.norms()[-1] < high
-    assert np.isclose(even.norms()[-1] / low, high / even.norms()[-1])  # as many times above the one as below the other
+    assert median(even.norms)[-1] == min(even.norms[:, -1]) < max(even.norms[:, -1])
 
 
 def test_the_same_call_gives_the_same_numbers_and_cells_share_inputs(found):
     again = study(["chrono", "rnn"], LAG, 4, 3, SEEDS)
     for cell in again.cells:
-        for a, b in zip(cell.runs, of(found, cell.variant.key).runs, strict=True):
-            assert a.norms.tobytes() == b.norms.tobytes()
+        assert cell.norms.tobytes() == of(found, cell.variant.key).norms.tobytes()
     inputs = [[n.value.tolist() for n in run(variant(k), 3, 4, 3, 7).flow.named("x")] for k in VARIANTS]
     assert all(x == inputs[0] for x in inputs)
 
@@ -267,14 +262,14 @@ def test_progress_names_every_run():
 def test_what_float64_has_lost_is_no_number():
     found = study(["lstm-8"], 330, 2, 2, [0])
     (cell,) = found.cells
-    (r,) = cell.runs
-    assert r.norms[-1] == 0
-    assert np.isnan(r.cosine[-1])
-    assert np.isnan(cell.relative()[-1])
+    (norms,) = cell.norms
+    assert norms[-1] == 0
+    assert np.isnan(cell.cosine[0, -1])
+    assert np.isnan(cell.relative[0, -1])
     assert all(math.isnan(p.share) for p in cell.parts)
     assert np.isnan(cell.singular[-1]).all()
-    held = int(np.flatnonzero(r.norms >= TINY)[-1])
-    assert factor_a_step(cell.norms()) == pytest.approx((r.norms[held] / r.norms[0]) ** (1 / held), rel=1e-9)
+    held = int(np.flatnonzero(norms >= TINY)[-1])
+    assert factor_a_step(median(cell.norms)) == pytest.approx((norms[held] / norms[0]) ** (1 / held), rel=1e-9)
 
 
 def test_norms_whose_squares_are_0_are_not_0(monkeypatch):
@@ -285,7 +280,7 @@ def test_norms_whose_squares_are_0_are_not_0(monkeypatch):
     first = tl.grad(loss, [states[0]])[0].numpy()
     assert first @ first == 0
     largest = np.abs(first).max()
-    assert cell.runs[0].norms[-1] == pytest.approx(largest * np.linalg.norm(first / largest), rel=1e-12, abs=0)
+    assert cell.norms[0, -1] == pytest.approx(largest * np.linalg.norm(first / largest), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +375,7 @@ def test_arrays_and_numpys_numbers_are_taken_as_lists_and_numbers() -> None:
     )
     assert (given.seeds, given.lag) == (plain.seeds, plain.lag)
     assert type(given.seeds[0]) is int
-    assert np.array_equal(given.cells[0].norms(), plain.cells[0].norms())
+    assert np.array_equal(given.cells[0].norms, plain.cells[0].norms)
 
 
 @pytest.mark.parametrize(

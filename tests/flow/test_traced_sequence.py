@@ -181,21 +181,21 @@ def test_a_cell_that_computes_nothing_says_so() -> None:
 )
 def test_a_cell_of_ones_own_is_studied_beside_the_built_in_ones(kind: Any) -> None:
     found = study(["rnn", kind], 8, 4, 3, [1, 2])
-    cell, v = found.cells[1], variant(kind, 3, 4)
-    assert (v.key, v.state) == (kind.__name__, next(iter(direct_states(make_cell(kind, 3, 4))), kind.states[0]))
+    cell, v = found.cells[1], variant(kind)
+    assert (v.key, cell.state) == (kind.__name__, next(iter(direct_states(make_cell(kind, 3, 4))), kind.states[0]))
     p = run(v, 8, 4, 3, 1)
-    states = p.flow.states.of(v.state)[::-1]
-    np.testing.assert_allclose(cell.runs[0].norms, [np.linalg.norm(p.flow.gradient(s)) for s in states], rtol=1e-12)
-    assert cell.closed() is None
+    states = p.flow.states.of(cell.state)[::-1]
+    np.testing.assert_allclose(cell.norms[0], [np.linalg.norm(p.flow.gradient(s)) for s in states], rtol=1e-12)
+    assert cell.closed is None
     if p.paths:
         whole, parts = p.flow.gradient(states[-1]), p.flow.split(states[-1])
         assert len(cell.parts) == len(parts)
-        assert cell.parts[0].norm == pytest.approx(cell.runs[0].direct[-1], rel=1e-12)
+        assert cell.parts[0].norm == pytest.approx(cell.direct[0, -1], rel=1e-12)
         assert sum(part.share for part in cell.parts) == pytest.approx(1, abs=1e-9)
         np.testing.assert_allclose(np.sum(parts, axis=0), whole, rtol=1e-9, atol=1e-300)
     else:
         assert cell.parts == ()
-        assert cell.relative() is None
+        assert cell.relative is None
     assert "nan" not in study_reading(found)
 
 

@@ -13,7 +13,7 @@ from cells import CoupledLSTMCell, GRUCell, MinimalCell
 from reading import contrast
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow.study import Part, study
+from tinygrad_lstm.flow.study import Part, median, study
 from tinygrad_lstm.views import charts, theme
 
 pytest.importorskip("matplotlib", reason='the charts need matplotlib: pip install "tinygrad-lstm[charts]"')
@@ -102,7 +102,7 @@ def test_norms_are_drawn_as_they_are_with_closed_forms_dashed(found):
     axes = charts.norms(found).axes[0]
     drawn = curves(axes)
     for cell in found.cells:
-        for values, dashed in ((cell.norms(), False), (cell.closed(), True)):
+        for values, dashed in ((median(cell.norms), False), (median(cell.closed), True)):
             matching = [c for c in drawn if np.array_equal(c.get_ydata(), values)]
             assert any(c.is_dashed() == dashed for c in matching)
     said = " ".join(texts(charts.norms(found)))
@@ -113,13 +113,13 @@ def test_norms_are_drawn_as_they_are_with_closed_forms_dashed(found):
 def falling(found, first, last):
     """The study of the RNN alone, with norms that fall from 10^first to 10^last."""
     cell = of(found, "rnn")
-    norms = np.logspace(first, last, found.lag + 1)
-    return replace(found, cells=[replace(cell, runs=[replace(r, norms=norms, closed=norms) for r in cell.runs])])
+    norms = np.logspace([first] * len(found.seeds), last, found.lag + 1, axis=1)
+    return replace(found, cells=[replace(cell, norms=norms, closed=norms)])
 
 
 def test_norms_that_are_all_0_leave_an_empty_chart_that_says_so(found):
     nothing = falling(found, -400, -500)
-    assert not any(r.norms.any() for c in nothing.cells for r in c.runs)
+    assert not any(c.norms.any() for c in nothing.cells)
     figure = charts.norms(nothing)
     low, high = figure.axes[0].get_ylim()
     assert low < high
@@ -135,7 +135,7 @@ def test_a_norm_that_is_no_number_is_said(found):
 
 def test_a_norm_of_0_is_said_and_never_drawn(lost):
     figure = charts.norms(lost)
-    values = of(lost, "lstm-8").norms()
+    values = median(of(lost, "lstm-8").norms)
     first = int(np.flatnonzero(values > 0)[-1]) + 1
     assert any(f"0 from lag {first:,}" in t for t in texts(figure))
     (line,) = [
@@ -176,7 +176,7 @@ def test_a_cell_of_ones_own_has_its_split_by_crossings(own):
         heights = [bar.get_height() for bar in axes.patches]
         assert heights == [p.share for p in cell.parts[: len(heights)]]
         assert sum(heights) == pytest.approx(1, abs=0.05)
-        assert cell.parts[0].norm == pytest.approx(cell.runs[0].direct[-1], rel=1e-12)
+        assert cell.parts[0].norm == pytest.approx(cell.direct[0, -1], rel=1e-12)
 
 
 def test_parts_that_cancel_are_drawn_and_the_rest_is_one_bar(found):

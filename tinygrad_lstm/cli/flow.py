@@ -44,7 +44,7 @@ import numpy as np
 
 from ..files import all_or_nothing
 from ..flow.sequence import check_memory, factor_a_step
-from ..flow.study import MOST, VARIANTS, CellStudy, Study, study, variant
+from ..flow.study import MOST, VARIANTS, CellStudy, Study, median, study, variant
 from ..views.sentences import study_plainly, study_reading
 from .common import kinds_of, names, share, told, within, write_csv
 from .terminal import number, paragraph, table
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     keys = kinds_of(args.cells, args.input, args.hidden)
     with told(f"write into '{args.out}'"):
         for key in keys:  # one at a time
-            cell = variant(key, args.input, args.hidden).build(args.input, args.hidden, args.lag, 0)
+            cell = variant(key).build(args.input, args.hidden, args.lag, 0)
             check_memory([cell], args.lag)
         with all_or_nothing(args.out) as staging:  # whether it can be written is known before minutes are spent
             try:
@@ -89,12 +89,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             written = sorted(file.name for file in staging.iterdir())
     medians = {cell: _medians(cell) for cell in found.cells}
     rows = [[*medians[found.cells[0]], "median over the seeds"]]
-    rows += [[*map(number, row.values()), f"dL/d{c.variant.state} of {c.variant.label}"] for c, row in medians.items()]
+    rows += [[*map(number, row.values()), f"dL/d{c.state} of {c.variant.label}"] for c, row in medians.items()]
     said = [study_plainly(found), _LEGEND, study_reading(found), f"written into {args.out}: {', '.join(written)}"]
     plainly, *after = map(paragraph, said)
     print("\n\n".join([plainly, "\n".join(table(rows)), *after]))
     cells = [
-        {"cell": c.variant.key, "label": c.variant.label, "gradient_of": c.variant.state, **row, "split": c.parts}
+        {"cell": c.variant.key, "label": c.variant.label, "gradient_of": c.state, **row, "split": c.parts}
         for c, row in medians.items()
     ]
     sizes = {key: getattr(found, key) for key in ("lag", "hidden_size", "input_size", "seeds")}
@@ -112,10 +112,10 @@ def _tables(found: Study, folder: Path) -> None:
     lags = []
     none = [None] * (found.lag + 1)
     for c in found.cells:
-        for r in c.runs:
-            measured = (r.norms, r.closed, r.direct, r.cosine, np.append(r.weights, np.nan))
-            columns = [none if numbers is None else numbers.tolist() for numbers in measured]
-            lags += [(c.variant.key, r.seed, lag, *row) for lag, row in enumerate(zip(*columns, strict=True))]
+        measured = (c.norms, c.closed, c.direct, c.cosine, np.pad(c.weights, ((0, 0), (0, 1)), constant_values=np.nan))
+        for k, seed in enumerate(found.seeds):
+            columns = [none if numbers is None else numbers[k].tolist() for numbers in measured]
+            lags += [(c.variant.key, seed, lag, *row) for lag, row in enumerate(zip(*columns, strict=True))]
     write_csv(folder / "lags.csv", ("cell", "seed", "lag", "norm", "closed_form", "direct", "cosine", "weights"), lags)
     singular = [(c.variant.key, lag, *row) for c in found.cells for lag, row in enumerate(c.singular.tolist())]
     write_csv(folder / "singular.csv", ("cell", "lag", "largest", "median", "smallest"), singular)
@@ -137,15 +137,16 @@ def _charts(found: Study, folder: Path, form: str) -> None:
 
 def _medians(cell: CellStudy) -> dict[str, float | None]:
     """The columns of the printed table: medians over the seeds, None where there is no number."""
-    norms, closed, relative, cosine = cell.norms(), cell.closed(), cell.relative(), cell.cosine()
-    ends = [float(r.norms[-1]) for r in cell.runs]
+    norms, ends = median(cell.norms), cell.norms[:, -1]
+    last = {
+        name: None if rows is None else median(rows)[-1]
+        for name, rows in (("closed", cell.closed), ("direct", cell.relative), ("cosine", cell.cosine))
+    }
     return {
         "at_T": norms[0],
         "at_lag": norms[-1],
-        "least": min(ends),
-        "most": max(ends),
+        "least": ends.min(),
+        "most": ends.max(),
         "factor": factor_a_step(norms),
-        "closed": None if closed is None else closed[-1],
-        "direct": None if relative is None else relative[-1],
-        "cosine": None if cosine is None else cosine[-1],
+        **last,
     }

@@ -10,9 +10,11 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..arguments import as_items, as_size
 from ..gradients import jacobian
@@ -20,7 +22,7 @@ from ..kinds import Kind, build, kind_name, make_cell
 from ..nn import Cell
 from ..shown import Shown
 from .graph import Flow, norm
-from .sequence import TINY, Floats, Path, TracedSequence, direct_states, first_step, trace_sequence
+from .sequence import TINY, Floats, Path, TracedSequence, first_step, trace_sequence
 
 VARIANTS = ("rnn", "lstm1997", "lstm0", "lstm1", "lstm3", "chrono")
 MOST = 5000  # steps of lag
@@ -33,16 +35,13 @@ _LSTM = re.compile(r"lstm([+-]?\d{1,2}(?:\.\d{1,6})?)?")
 class Variant:
     """One way to build a cell: a kind with options.
 
-    `forget_bias` is None where none is set: in an RNN, the cell of 1997, chrono, and a cell of one's own. `state` is
-    the one whose gradient is followed: the first with a direct path, "c" of an LSTM, or else the one that the cell
-    shows, "h" of a plain RNN.
+    `forget_bias` is None where none is set: in an RNN, the cell of 1997, chrono, and a cell of one's own.
     """
 
     key: str
     label: str
     forget_bias: float | None
     kind: Kind
-    state: str = ""
 
     def build(self, input_size: int, hidden_size: int, lag: int, seed: int) -> Cell:
         """An untrained float64 cell; chrono spans the lag."""
@@ -51,47 +50,23 @@ class Variant:
         return make_cell(self.kind, input_size, hidden_size, self.forget_bias or 0.0, seed)
 
 
-def variant(key: Kind, input_size: int = 4, hidden_size: int = 8) -> Variant:
+def variant(key: Kind) -> Variant:
     """The cell called rnn, lstm1997 (no forget gate), chrono, lstm, or lstmB with B the forget bias, as lstm0, lstm-2.
 
-    Or a class of one's own, whose states are looked at in a cell of these sizes. Raises ValueError for any other name.
+    Or a class of one's own. Raises ValueError for any other name.
     """
     named = {"rnn": "RNN", "lstm1997": "LSTM of 1997", "chrono": "LSTM, chrono"}
     if not isinstance(key, str):
-        found = Variant(key.__name__, key.__name__.removesuffix("Cell"), None, key)
-    elif key in named:
-        found = Variant(key, named[key], None, key)
-    elif (lstm := _LSTM.fullmatch(key)) is not None:
-        bias = float(lstm[1] or 1) + 0.0  # no minus before 0
-        found = Variant(f"lstm{bias:g}", f"LSTM, forget bias {bias:g}", bias, "lstm")
-    else:
+        return Variant(key.__name__, key.__name__.removesuffix("Cell"), None, key)
+    if key in named:
+        return Variant(key, named[key], None, key)
+    if (lstm := _LSTM.fullmatch(key)) is None:
         raise ValueError(
             f"no cell is called {key!r} (choose from rnn, lstm, lstm with its forget bias, as lstm3 or lstm-2, "
             "lstm1997, chrono, and cells of your own)"
         )
-    cell = found.build(input_size, hidden_size, 2, 0)
-    return replace(found, state=next(iter(direct_states(cell)), cell.states[0]))
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One cell with one seed. Arrays over the lag have lag + 1 entries: [0] is the state of the last step, T.
-
-    `norms` is that of dL/dstate_{T-lag}, through every path. `direct` is the norm of the part that crossed no weight,
-    in an LSTM dL/dc_T times the forget gates of the last lag steps, and `cosine` that between this part and the whole
-    (NaN where one of them is 0); both are None in a cell without a direct path, such as a plain RNN. `closed` is a
-    closed form: dL/dc_T times sigmoid(b_f)^lag (times 1 without a forget gate), what the direct path would be at zero
-    weights; for a plain RNN the gradient of the same weights without tanh, W^lag u; None for a cell of one's own.
-    `weights` is the norm of what step T-lag, lag = 0 ... T-1, contributed to dL/dW, all weight matrices of the cell
-    together.
-    """
-
-    seed: int
-    norms: Floats
-    direct: Floats | None
-    cosine: Floats | None
-    closed: Floats | None
-    weights: Floats
+    bias = float(lstm[1] or 1) + 0.0  # no minus before 0
+    return Variant(f"lstm{bias:g}", f"LSTM, forget bias {bias:g}", bias, "lstm")
 
 
 @dataclass(frozen=True)
@@ -113,42 +88,42 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class CellStudy:
-    """All runs of one cell. A median over an even number of seeds is the geometric mean of the two in the middle.
+    """All runs of one cell: arrays (seeds, lag + 1), [:, 0] of the last step T. `state` is the one that is followed.
 
-    `singular` and `parts` are of the first seed. `singular` holds the largest, median and smallest singular value of
-    d state_T / d state_{T-lag}, shape (lag + 1, 3), with the rest of the state and all inputs held fixed: NaN where
-    float64 cannot tell it from rounding, below n · 2.2e-16 times the largest one, or where that is lost. `parts` is
-    empty and `path` None for a cell without a direct path.
+    `norms` is that of dL/dstate_{T-lag}, through every path. `direct` is the norm of the part that crossed no weight,
+    in an LSTM dL/dc_T times the forget gates of the last lag steps, and `cosine` that between this part and the whole
+    (NaN where one of them is 0); both are None in a cell without a direct path, such as a plain RNN. `closed` is a
+    closed form: dL/dc_T times sigmoid(b_f)^lag (times 1 without a forget gate), what the direct path would be at zero
+    weights; for a plain RNN the gradient of the same weights without tanh, W^lag u; None for a cell of one's own.
+    `weights` (seeds, lag) is the norm of what step T-lag, lag = 0 ... T-1, contributed to dL/dW, all weight matrices
+    of the cell together.
+
+    `singular`, `parts` and `path` are of the first seed. `singular` holds the largest, median and smallest singular
+    value of d state_T / d state_{T-lag}, shape (lag + 1, 3), with the rest of the state and all inputs held fixed: NaN
+    where float64 cannot tell it from rounding, below n · 2.2e-16 times the largest one, or where that is lost. `parts`
+    is empty and `path` None for a cell without a direct path.
     """
 
     variant: Variant
-    runs: tuple[Run, ...]
+    state: str
+    norms: Floats
+    weights: Floats
     singular: Floats
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...] = ()
     path: Path | None = None
+    direct: Floats | None = None
+    cosine: Floats | None = None
+    closed: Floats | None = None
 
-    def norms(self) -> Floats:
-        """The median over the seeds of the norm, at every lag."""
-        return _median([r.norms for r in self.runs])
-
-    def closed(self) -> Floats | None:
-        """The median over the seeds of the closed form, at every lag; None where there is none."""
-        forms = [r.closed for r in self.runs if r.closed is not None]
-        return _median(forms) if forms else None
-
-    def weights(self) -> Floats:
-        """The median over the seeds of each step's contribution to dL/dW, by lag."""
-        return _median([r.weights for r in self.runs])
-
+    @property
     def relative(self) -> Floats | None:
-        """Median over the seeds of the norm of the direct part relative to the whole, NaN where a whole is lost."""
-        shares = [_ratio(r.direct, r.norms) for r in self.runs if r.direct is not None]
-        return _median(shares) if shares else None
+        """The norm of the direct part relative to the whole, NaN where a whole is lost."""
+        return None if self.direct is None else _ratio(self.direct, self.norms)
 
-    def cosine(self) -> Floats | None:
-        """Median over the seeds of the cosine between the direct part and the whole, NaN where one of them is lost."""
-        cosines = [r.cosine for r in self.runs if r.cosine is not None]
-        return np.median(cosines, axis=0) if cosines else None
+
+def median(of_seeds: Floats) -> Floats:
+    """The median over the seeds at every lag, of an even number the lower of the two in the middle."""
+    return np.quantile(of_seeds, 0.5, axis=0, method="lower")
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +156,7 @@ def study(
     keys, seeds = as_items("keys", keys), [as_size("a seed", seed, 0) for seed in as_items("seeds", seeds)]
     lag = as_size("lag", lag, -math.inf)  # both its ends are named below
     hidden_size, input_size = as_size("hidden_size", hidden_size), as_size("input_size", input_size)
-    variants = [variant(key, input_size, hidden_size) for key in keys]
+    variants = [variant(key) for key in keys]
     if not variants or len({v.key for v in variants}) < len(variants):
         raise ValueError(f"expected different cells, at least one, got {', '.join(map(kind_name, keys)) or 'none'}")
     if not 1 <= lag <= MOST:
@@ -197,11 +172,11 @@ def study(
             traced = run(v, lag, hidden_size, input_size, seed)
             runs.append(_measured(v, traced))
             if seed == seeds[0]:
-                singular = _singular(traced.flow, v.state)
-                path = traced.paths.get(v.state)
-                parts = _parts(traced.flow, v.state, lag) if path else ()
+                state, path = traced.state, traced.paths.get(traced.state)
+                singular, parts = _singular(traced.flow, state), _parts(traced.flow, state, lag) if path else ()
             del traced  # the graph, before the next one is built
-        cells.append(CellStudy(v, tuple(runs), singular, parts, path))
+        rows: dict[str, Any] = {name: np.array([found[name] for found in runs]) for name in runs[0]}
+        cells.append(CellStudy(v, state, **rows, singular=singular, parts=parts, path=path))
     return Study(lag, hidden_size, input_size, tuple(seeds), tuple(cells))
 
 
@@ -211,30 +186,33 @@ def run(v: Variant, lag: int, hidden_size: int, input_size: int, seed: int) -> T
     return trace_sequence(v.build(input_size, hidden_size, lag, seed), xs, seed=seed)
 
 
-def _measured(v: Variant, traced: TracedSequence) -> Run:
-    flow = traced.flow
-    states = flow.states.of(v.state)[::-1]  # from T back to 0
+def _measured(v: Variant, traced: TracedSequence) -> dict[str, Floats]:
+    """The arrays of one run, by their names in `CellStudy`."""
+    flow, state = traced.flow, traced.state
+    states = flow.states.of(state)[::-1]  # from T back to 0
     if any(flow.find(s) is None for s in states):
-        raise ValueError(f"no gradient comes back along {v.state} of {v.label}: the last is not made of those before")
+        raise ValueError(f"no gradient comes back along {state} of {v.label}: the last is not made of those before")
     gradients = np.array([flow.gradient(s) for s in states])
     norms = np.array([norm(g) for g in gradients])
     if not np.isfinite(norms).all():
         raise ValueError(f"the gradient of {v.label} with seed {traced.seed} is infinite or NaN: take a smaller lag")
     direct = cosine = None
-    if v.state in traced.paths:
+    if state in traced.paths:
         along = flow.direct(states)
         direct = np.array([norm(d) for d in along])
         cosine = np.array([_cosine(d, g) for d, g in zip(along, gradients, strict=True)])
-    closed = _closed(traced, v.state, gradients[0], len(norms)) if isinstance(v.kind, str) else None
-    return Run(traced.seed, norms, direct, cosine, closed, _weights(flow, len(traced.tokens)))
+    closed = _closed(traced, gradients[0], len(norms)) if isinstance(v.kind, str) else None
+    terms = _weights(flow, len(traced.tokens))
+    found = {"norms": norms, "direct": direct, "cosine": cosine, "closed": closed, "weights": terms}
+    return {name: values for name, values in found.items() if values is not None}
 
 
-def _closed(traced: TracedSequence, state: str, end: Floats, count: int) -> Floats:
+def _closed(traced: TracedSequence, end: Floats, count: int) -> Floats:
     """The closed form at lag 0, 1, ..., count - 1: what one step on zeros sends back, again and again.
 
-    Its matrices are 0 where there is a direct path, which needs none. See Run.
+    Its matrices are 0 where there is a direct path, which needs none.
     """
-    cell = deepcopy(traced.cell)
+    cell, state = deepcopy(traced.cell), traced.state
     if state in traced.paths:
         for p in cell.parameters():
             p.assign(np.zeros(p.shape) if p.ndim == 2 else p)
@@ -272,7 +250,7 @@ def _parts(flow: Flow, state: str, lag: int) -> tuple[Part, ...]:
     size = norm(whole)
     parts = []
     for k, array in enumerate(arrays):
-        relative = norm(array) / size if size >= TINY else math.nan
+        relative = float(_ratio(norm(array), size))
         cosine = _cosine(array, whole)
         share = relative * cosine if relative else relative  # a part of 0 has no angle, and no share
         parts.append(Part(k, limit is not None and k > limit, norm(array), relative, share, cosine))
@@ -287,14 +265,5 @@ def _cosine(a: Floats, b: Floats) -> float:
     return float(np.clip((a / p) @ (b / q), -1, 1))
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    return np.where(whole >= TINY, part / np.maximum(whole, TINY), np.nan)
-
-
-def _median(arrays: Sequence[Floats]) -> Floats:
-    """The median of norms.
-
-    Of an even number the geometric mean of the two in the middle, which both have a say in.
-    """
-    low, high = (np.quantile(np.array(arrays), 0.5, axis=0, method=way) for way in ("lower", "higher"))
-    return np.where(low == high, low, np.sqrt(low) * np.sqrt(high))
+def _ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
+    return np.where(np.greater_equal(whole, TINY), part / np.maximum(whole, TINY), np.nan)

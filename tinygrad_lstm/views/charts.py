@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from ..arguments import as_number, as_words, real_array
 from ..files import write_atomically
-from ..flow.study import CellStudy, Study
+from ..flow.study import CellStudy, Study, median
 from ..machine import free_in_forks
 from ..writing import steps_of
 from . import theme
@@ -167,7 +167,7 @@ def norms(found: Study) -> Figure:
     """
     return _against_lag(
         found,
-        [(c.norms(), [r.norms for r in c.runs], c.closed()) for c in found.cells],
+        [(c.norms, c.closed) for c in found.cells],
         "How much gradient is left at each lag",
         f"Norm of {followed(found.cells)}, through every path. Dashed: closed forms, for LSTMs of the direct path "
         "alone at zero weights, dL/d$c_T$ · σ(forget bias)ˡᵃᵍ, or 1ˡᵃᵍ without a forget gate; for the RNN its weights "
@@ -181,7 +181,7 @@ def weights(found: Study) -> Figure:
     """The norm of what each step contributed to dL/dW, by its distance from the end, log scale."""
     return _against_lag(
         found,
-        [(c.weights(), [r.weights for r in c.runs], None) for c in found.cells],
+        [(c.weights, None) for c in found.cells],
         "What each step contributes to dL/dW",
         "dL/dW is a sum over the steps. Norm of each step's term, all weight matrices of a cell together; lag 0 is the "
         "last step.",
@@ -277,7 +277,7 @@ def _panels(
 
 def _against_lag(
     found: Study,
-    measured: Sequence[tuple[Floats, Sequence[Floats], Floats | None]],
+    measured: Sequence[tuple[Floats, Floats | None]],
     title: str,
     said: str,
     ylabel: str,
@@ -287,12 +287,13 @@ def _against_lag(
     figure = _figure(title, 6.4, _ROOM, said, conditions(found, found.seeds))
     axes = figure.add_subplot(xlabel=_LAG, ylabel=ylabel, xmargin=0, yscale="log")
     axes.locator_params(axis="x", integer=True)
-    for cell, (values, seeds, closed) in zip(found.cells, measured, strict=True):
-        lags, look, bands = np.arange(float(len(values))), _looks(found)[cell], [_above_0(s) for s in seeds]
+    for cell, (of_seeds, closed) in zip(found.cells, measured, strict=True):
+        values, look, bands = median(of_seeds), _looks(found)[cell], _above_0(of_seeds)
+        lags = np.arange(float(len(values)))
         # A norm of 0 is not on the chart, not even as the edge of a band.
         axes.fill_between(lags, np.fmin.reduce(bands), np.fmax.reduce(bands), color=look[0], alpha=0.1, linewidth=0)
         if closed is not None:
-            axes.plot(lags, _above_0(closed), color=look[0], **_DASHED)
+            axes.plot(lags, _above_0(median(closed)), color=look[0], **_DASHED)
         _plot(axes, lags, _above_0(values), look, _with_end(cell, values))
     axes.legend(**_KEY)
     return figure

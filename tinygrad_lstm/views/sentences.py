@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..flow.sequence import TINY, Path, TracedSequence
-from ..flow.study import CellStudy, Study
+from ..flow.study import CellStudy, Study, median
 from ..writing import percent, steps_of
 from .answer import times
 
@@ -67,7 +67,7 @@ def followed(cells: Sequence[CellStudy], what: str = "dL/d") -> str:
     """What is followed of which cells: "dL/dc of the LSTM, dL/dh of the RNN and GRU"."""
     of: dict[str, dict[str, None]] = {}
     for c in cells:
-        of.setdefault(c.variant.state, {})[c.variant.label.partition(",")[0]] = None
+        of.setdefault(c.state, {})[c.variant.label.partition(",")[0]] = None
     return ", ".join(f"{what}{state} of the {' and '.join(names)}" for state, names in of.items())
 
 
@@ -100,9 +100,9 @@ def _traced(p: TracedSequence) -> _Cell:
 
 
 def _studied(c: CellStudy) -> _Cell:
-    norms, relative = c.norms(), c.relative()
-    alone = math.nan if relative is None else relative[-1]
-    return _Cell(c.variant.label, c.variant.state, _left(norms[0], norms[-1]), c.path, alone)
+    norms, relative = median(c.norms), c.relative
+    alone = math.nan if relative is None else median(relative)[-1]
+    return _Cell(c.variant.label, c.state, _left(norms[0], norms[-1]), c.path, alone)
 
 
 def _left(last: float, first: float) -> float:
