@@ -1,6 +1,6 @@
 """What objects show of themselves in a notebook: pages of HTML, registered for each type; matplotlib draws the charts.
 
-Text takes the colour of the page it stands in and every fill is transparent, so that all reads on white and on black.
+Text takes the colour of the page it stands in, or stands on a fill of its own, so that all reads on white and on black.
 Nobody is asked which it is: a notebook in a light theme on a dark system would get the wrong answer.
 """
 
@@ -21,7 +21,7 @@ from .nn.cell import Step
 from .nn.module import Module
 from .shown import page
 from .tensor import Tensor
-from .views import charts, theme
+from .views import charts, labels, theme
 from .views.sentences import conditions
 
 Array = npt.NDArray[Any]
@@ -31,11 +31,12 @@ _STYLE = """<style>
 .tinygrad-lstm p{margin:0 0 6px;max-width:60em}
 .tinygrad-lstm .dim,.tinygrad-lstm th{opacity:.72;font-weight:400}
 .tinygrad-lstm :is(pre,table,svg){display:block;margin:0 0 8px;font-size:12px;background:none}
+.tinygrad-lstm td table{display:table;table-layout:fixed;margin:0;border-spacing:0}
 .tinygrad-lstm tr{background:none!important}
 .tinygrad-lstm :is(td,th){padding:2px 8px;text-align:left!important;white-space:nowrap}
 </style>"""
 
-_MANY, _FIRST, _LAST = 24, 18, 5  # of more than so many the first and the last are shown
+_MANY = 24  # of more rows and columns of a table the first are shown
 
 
 # ── the objects ────────────────────────────────────────────────────────────────────────────────
@@ -72,7 +73,11 @@ def _step(shown: Step) -> str:
     notes = [_shape(value), str(value.dtype)]
     if value.ndim > 1:
         notes.append(f"of {len(value)} sequence{'s' * (len(value) != 1)} the first is shown")
-    lines = [f"<tr><th>{_escaped(name)}</th>{_colours(row, largest)}</tr>" for name, row in rows.items()]
+    lines = []
+    for name, row in rows.items():
+        texts = [theme.number(x, 4) for x in row[:_MANY].tolist()]
+        cells = labels.grid(row[None, :_MANY], 80, 18, texts, least=largest) + "…" * (row.size > _MANY)
+        lines.append(f"<tr><th>{_escaped(name)}</th><td>{cells}</td></tr>")
     most = theme.number(largest)
     scale = _caption(f"one scale for all rows: blue up to {most}, orange down to −{most}")
     title = f"one {type(shown).__name__.removesuffix('Step')} step"
@@ -179,14 +184,11 @@ def _escaped(text: Any) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [f"<tr>{''.join(f'<td>{_escaped(cell)}</td>' for cell in row)}</tr>" for row in rows]
+    """A table, of very many rows the first."""
+    lines = [f"<tr>{''.join(f'<td>{_escaped(cell)}</td>' for cell in row)}</tr>" for row in rows[:_MANY]]
     head = "".join(f"<th>{_escaped(name)}</th>" for name in heads)
-    return f"<table><tr>{head}</tr>{''.join(_short(lines, '<tr><td>…</td></tr>'))}</table>"
-
-
-def _short(items: Sequence[str], dots: str) -> Sequence[str]:
-    """Of very many the first and the last, and dots between."""
-    return items if len(items) <= _MANY else [*items[:_FIRST], dots, *items[-_LAST:]]
+    more = [f"<tr><td>… {len(rows) - _MANY:,} more</td></tr>"] * (len(rows) > _MANY)
+    return f"<table><tr>{head}</tr>{''.join([*lines, *more])}</table>"
 
 
 def _shape(value: Array) -> str:
@@ -210,13 +212,3 @@ def _numbers(value: Array) -> str:
     corners = 3 if value.ndim < 4 else 1  # there are 2 to the power of the axes of them
     text = np.array2string(value, max_line_width=100, precision=4, threshold=100, edgeitems=corners)
     return f"<pre>{html.escape(text)}</pre>"
-
-
-def _colours(row: Array, largest: float) -> str:
-    """Cells of a table, blue above 0, orange below, more of it for more; never so much that text is hard to read."""
-    cells = []
-    for x in row.tolist():
-        part = min(1.0, abs(x) / largest) if largest and not math.isnan(x) else 0.0
-        fill = f"{theme.STATE if x > 0 else theme.GRADIENT}{round(140 * part):02X}"
-        cells.append(f"<td style=background:{fill}>{theme.number(x, 4)}</td>")
-    return "".join(_short(cells, "<td>…</td>"))
