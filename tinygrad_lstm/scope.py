@@ -7,7 +7,7 @@ import sys
 from contextvars import ContextVar
 from inspect import CO_GENERATOR
 from operator import index
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, ClassVar, Self
 
 from .arguments import as_word
@@ -42,9 +42,7 @@ class Block:
         self.innermost.set(self)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.innermost.get() is not self:
             raise RuntimeError(
                 f"this {type(self).__name__} block is left in another thread, or before one that was entered inside it"
