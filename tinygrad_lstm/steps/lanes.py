@@ -40,15 +40,17 @@ class Run(NamedTuple):
 class Lanes:
     """The elements of a step placed, its gates in the order in which they were recorded, and its wires routed.
 
-    `at` is the middle of each element; `runs` the wires, of each value every piece once; `clear` whether every wire
-    found a way and no more of them cross than can be followed.
+    `at` is the middle of each element; `form` what steps side by side have in common; `runs` the wires, of each value
+    every piece once; `clear` whether every wire found a way and no more of them cross than can be followed.
     """
 
     def __init__(self, elements: Elements) -> None:
+        self.elements = elements
         columns = _Columns(elements)
         xs, self.width = columns.across()
         ys, self.height = columns.down()
         self.at = {e: (xs[e], ys[e]) for e in ys}
+        self.form = self.width, self.height, *(self.at[e] for e in elements.before.values())
         routes = _Routes(self)
         self.runs = list(_runs(routes.paths))
         self.clear = not routes.lost and routes.crossings <= CROSSINGS

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..flow import Flow
 from ..steps.chain import CellStep, cotangent_norm
-from ..steps.elements import Element, Elements, NoLanes, Wire
+from ..steps.elements import Element, Elements, NoLanes
 from ..steps.factors import BENDS, apart
 from ..steps.lanes import Cell, Lanes, Run
 from . import labels, theme
@@ -34,28 +34,40 @@ def layout_lanes(
     count = 1 if parameters else min(STEPS, len(chain))
     middle = min([len(chain), *keep[:1]]) - 1
     first = max(0, min(middle - count // 2, len(chain) - count))
-    elements = [Elements(step) for step in chain[first : first + count]]
-    if len({_form(each) for each in elements}) > 1:
+    shown = [_placed(step, count == 1, parameters) for step in chain[first : first + count]]
+    if len({lanes.form for lanes in shown}) > 1:
         raise NoLanes("the steps are not alike")
-    for each in elements:
-        for e in each.all:
-            e.parameters = e.parameters if parameters else []
-            e.rows = min(_PARAMETERS, len({edge.source for edge in e.parameters}))
-            e.rows += count == 1 and len(_lines(e.text, 88)) - 1
-            e.wide = count > 1 or _sign_width(e) > 1.6 * _PITCH
+    if not all(lanes.clear for lanes in shown):
+        raise NoLanes("no clear picture in lanes")
     if len(chain) > count:
-        shown = f"step {first + 1}" if count == 1 else f"steps {first + 1} to {first + count}"
-        name = f"{name}, {shown} of {len(chain):,}"
+        which = f"step {first + 1}" if count == 1 else f"steps {first + 1} to {first + count}"
+        name = f"{name}, {which} of {len(chain):,}"
     sheet = Sheet(Picture(title, placed=True, notes=[*notes]), scale if count == 1 else replace(scale, widths=(0.6, 4)))
-    _Drawing(sheet, flow, elements, [*words[first : first + count]], len(chain) > 1).draw(name)
+    html, root = labels.font(theme.fit(theme.one_line(name), 560, 15), 15, bold=True), flow.root
+    if root.value.size == 1:
+        value = theme.fit(f"{theme.one_line(root.name or 'L')} = {labels.shown(root)}", 200, 10)
+        html += labels.font(f"   {value}", 10, theme.MUTED)
+    sheet.text("title", "title", (MARGIN, 26), html, WIDTH - 2 * MARGIN)
+    frame = _Frame(shown[0], count)
+    for k, lanes in enumerate(shown):
+        word = labels.word(words[first + k]) if words else ""
+        _Step(sheet, flow, lanes, frame, k, len(chain) > 1).draw(word, k == count - 1)
+    frame.bands(sheet, shown[0])
+    y = frame.bottom + 54
+    sheet.legend(y, flow.traced, bool(shown[0].elements.lanes), lambda norm: number(norm, 1))
+    sheet.page(sheet.notes(y, sheet.picture.notes))
     return sheet.picture
 
 
-def _form(elements: Elements) -> tuple[object, ...]:
-    """What two steps that can be drawn alike have in common."""
-    index = {e: k for k, e in enumerate(elements.all)}
-    every = [*elements.all, *elements.outs.values()]
-    return tuple((e.kind, e.label, e.text, e.lane, *(index[w.source] for w in e.wires)) for e in every)
+def _placed(step: CellStep, few: bool, parameters: bool) -> Lanes:
+    """A step in lanes, with room for what is shown in each element."""
+    elements = Elements(step)
+    for e in elements.all:
+        e.parameters = e.parameters if parameters else []
+        e.rows = min(_PARAMETERS, len({edge.source for edge in e.parameters}))
+        e.rows += few and len(_lines(e.text, 88)) - 1
+        e.wide = not few or _sign_width(e) > 1.6 * _PITCH
+    return Lanes(elements)
 
 
 def _sign(e: Element) -> str:
@@ -71,137 +83,127 @@ def _sign_width(e: Element) -> float:
     return theme.text_width(_sign(e), _sign_size(e)) + 10
 
 
-class _Drawing:
-    """Draws the steps onto the sheet."""
+def _said(step: CellStep, lanes: Sequence[str]) -> list[str]:
+    """A line for each state with a direct path, or that there is none."""
+    lines = []
+    for name in lanes:
+        along = step.factor(name)
+        mean = f" (mean {number(along.mean)} here)" if along.mean is not None and along.words != "1" else ""
+        squashing = f"squashing by {' and '.join(bent)}" if (bent := step.bends(name)) else "no squashing"
+        lines.append(f"direct path of {name}: one step back multiplies by {along.words}{mean}; no matrix, {squashing}")
+    none = " and ".join(name for name in step.states if name not in step.direct)
+    return lines or [f"no direct path: every way from {none} one step back crosses a matrix"] * bool(none)
 
-    def __init__(
-        self, sheet: Sheet, flow: Flow, elements: list[Elements], words: Sequence[str], numbered: bool
-    ) -> None:
-        self.sheet, self.flow, self.elements, self.words, self.numbered = sheet, flow, elements, words, numbered
-        self.lanes = lanes = Lanes(elements[0])
-        if not lanes.clear:
-            raise NoLanes("no clear picture in lanes")
-        self.few = len(elements) == 1
-        self.said = self._said() if self.few else []
-        self.side = 100.0 if self.few else 40.0  # the room for the states between two steps
-        margin = 16.0 if self.few else 8.0
-        room = (WIDTH - 2 * PAD - self.side * (len(elements) + 1)) / len(elements) - margin
+
+class _Frame:
+    """Where steps that are alike stand side by side, and what is said above them."""
+
+    def __init__(self, lanes: Lanes, count: int) -> None:
+        elements, few = lanes.elements, count == 1
+        self.lanes, self.count, self.few = lanes, count, few
+        self.said = _said(elements.step, elements.lanes) if few else []
+        self.side = 100.0 if few else 40.0  # the room for the states between two steps
+        self.margin = 16.0 if few else 8.0
+        room = (WIDTH - 2 * PAD - self.side * (count + 1)) / count - self.margin
         self.pitch = min(44.0, room / (lanes.width - 1))
-        if self.pitch < (_PITCH if self.few else 7.1):
+        if self.pitch < (_PITCH if few else 7.1):
             raise NoLanes("the columns would be too narrow")
-        self.inner = self.pitch * (lanes.width - 1) + margin
-        self.inset = margin / 2
-        self.start = (WIDTH - self.inner * len(elements) + self.side * (1 - len(elements))) / 2
-        self.top = 62.0 + 15 * max(len(self.said), 0 if self.few else len(elements[0].lanes))
+        self.inner = self.pitch * (lanes.width - 1) + self.margin
+        self.start = (WIDTH - self.inner * count + self.side * (1 - count)) / 2
+        self.top = 62.0 + 15 * (len(self.said) if few else len(elements.lanes))
         self.bottom = self.top + (lanes.height - 1) * _TRACK
 
-    def draw(self, heading: str) -> None:
-        """Draw everything: title, bands, steps, the states between them, what is said, the scale."""
-        sheet, root, lanes = self.sheet, self.flow.root, self.elements[0].lanes
-        name = theme.fit(theme.one_line(heading), 560, 15)
-        html = labels.font(name, 15, bold=True)
-        if root.value.size == 1:
-            value = theme.fit(f"{theme.one_line(root.name or 'L')} = {labels.shown(root)}", 200, 10)
-            html += labels.font(f"   {value}", 10, theme.MUTED)
-        sheet.text("title", "title", (MARGIN, 26), html, WIDTH - 2 * MARGIN)
-        for k, each in enumerate(self.elements):
-            self.step(k, each)
-        for name in lanes:
-            y = self.point(0, self.lanes.at[self.elements[0].before[name]])[1]
-            size = self.frame(len(self.elements) - 1) + self.inner - self.start + 16, 17
-            sheet.box(f"band-{name}", (self.start - 8, y - 8.5), size, "band", f"the direct path of {name}")
-        for k, line in enumerate(self.said):
-            colour = theme.STATE_TEXT if lanes else theme.GRADIENT_TEXT
-            sheet.words(f"said{k}", "title", (self.start + 14, 60 + 15 * k), line, 10.5, 560, colour)
-        self.states()
-        y = self.bottom + 54
-        sheet.legend(y, self.flow.traced, bool(lanes), lambda norm: number(norm, 1))
-        sheet.page(sheet.notes(y, sheet.picture.notes))
-
-    # ── places ─────────────────────────────────────────────────────────────────────────────────
-
-    def index(self, k: int) -> str:
-        """The subscript of what is there after k of the steps shown."""
-        if self.numbered:
-            return theme.subscript(self.elements[0].step.number + k - 1)
-        return "ₜ" if k else "ₜ₋₁"
-
-    def frame(self, k: int) -> float:
+    def left(self, k: int) -> float:
         """The left edge of a step."""
         return self.start + k * (self.inner + self.side)
 
-    def point(self, k: int, cell: Cell) -> Point:
-        return self.frame(k) + self.inset + cell[0] * self.pitch, self.top + cell[1] * _TRACK
+    def bands(self, sheet: Sheet, lanes: Lanes) -> None:
+        """What the direct paths run along, and what is said of them."""
+        names = lanes.elements.lanes
+        for name in names:
+            y = self.top + lanes.at[lanes.elements.before[name]][1] * _TRACK
+            size = self.left(self.count - 1) + self.inner - self.start + 16, 17
+            sheet.box(f"band-{name}", (self.start - 8, y - 8.5), size, "band", f"the direct path of {name}")
+        for k, line in enumerate(self.said):
+            colour = theme.STATE_TEXT if names else theme.GRADIENT_TEXT
+            sheet.words(f"said{k}", "title", (self.start + 14, 60 + 15 * k), line, 10.5, 560, colour)
 
-    def middle(self, k: int, e: Element) -> Point:
-        """Where an element of the first step stands in step k; x below the frame."""
-        x, y = self.point(k, self.lanes.at[e])
+
+class _Step:
+    """Draws one step onto the sheet, with the states before it, and of the last step those after it."""
+
+    def __init__(self, sheet: Sheet, flow: Flow, lanes: Lanes, frame: _Frame, k: int, numbered: bool) -> None:
+        self.sheet, self.flow, self.lanes, self.frame, self.k = sheet, flow, lanes, frame, k
+        self.step, self.few, self.left = lanes.elements.step, frame.few, frame.left(k)
+        self.indices = [
+            theme.subscript(self.step.number + n - 1) if numbered else index for n, index in enumerate(("ₜ₋₁", "ₜ"))
+        ]
+
+    def draw(self, word: str, last: bool) -> None:
+        """The frame of a step with all that is in it."""
+        frame = self.frame
+        size = frame.inner, frame.bottom - 11 - 44
+        self.sheet.box(f"step{self.step.number}", (self.left, 44), size, f"step {self.step.kind}")
+        for e in self.lanes.at:
+            if e.kind in ("gate", "join", "op"):
+                self.operation(e)
+            elif e.kind != "out" or last:
+                self.value(e)
+        if word:
+            (x, y), half = self.middle(self.lanes.elements.x), self.size(self.lanes.elements.x)[0] / 2
+            at, room = (x + half + 6, y), min(150.0, self.left + frame.inner - x - half - 6)
+            self.sheet.words(f"word{self.k}", "word", at, word, 10.5, room, theme.INPUT_TEXT, bold=True)
+        for run in self.lanes.runs:
+            self.wire(run)
+        for name in self.lanes.elements.lanes:
+            self.factors(name)
+
+    # ── places ─────────────────────────────────────────────────────────────────────────────────
+
+    def ident(self, e: Element) -> str:
+        """The id of a shape; what goes out of one step goes into the next."""
+        if e.kind in ("state", "out"):
+            return f"state{self.k + (e.kind == 'out')}-{e.name}"
+        return f"s{self.step.number}-{e.kind}{self.lanes.elements.all.index(e)}"
+
+    def point(self, cell: Cell) -> Point:
+        frame = self.frame
+        return self.left + frame.margin / 2 + cell[0] * frame.pitch, frame.top + cell[1] * _TRACK
+
+    def middle(self, e: Element) -> Point:
+        """Where an element stands; x below the frame, states beside it."""
+        x, y = self.point(self.lanes.at[e])
+        if e.kind in ("state", "out"):
+            return self.left + (
+                -self.frame.side / 2 if e.kind == "state" else self.frame.inner + self.frame.side / 2
+            ), y
         return x, y + (14 if e.kind == "x" else 0)
 
     def size(self, e: Element) -> Point:
         """Width and height of a shape."""
+        pitch = self.frame.pitch
+        if e.kind in ("state", "out"):
+            return self.frame.side - 8, 54.0
         if e.kind == "gate":
-            return min(3.5 * self.pitch, max(112.0, theme.text_width(e.text, LEAST) + 12)), 2 * _TRACK * e.half[1] + 4
+            return min(3.5 * pitch, max(112.0, theme.text_width(e.text, LEAST) + 12)), 2 * _TRACK * e.half[1] + 4
         if e.kind == "x":
             return (84.0, 44.0) if self.few else (32.0, 36.0)
-        least, most = (24.0 if self.few else 18.0), (2.8 if e.wide else 1.6) * self.pitch
+        least, most = (24.0 if self.few else 18.0), (2.8 if e.wide else 1.6) * pitch
         return (max(least, min(_sign_width(e), most)) if len(_sign(e)) > 1 else least), least
 
     # ── shapes ─────────────────────────────────────────────────────────────────────────────────
 
-    def _said(self) -> list[str]:
-        """A line for each state with a direct path, or that there is none."""
-        elements, lines = self.elements[0], []
-        step = elements.step
-        for name in elements.lanes:
-            along = step.factor(name)
-            mean = f" (mean {number(along.mean)} here)" if along.mean is not None and along.words != "1" else ""
-            squashing = f"squashing by {' and '.join(bent)}" if (bent := step.bends(name)) else "no squashing"
-            lines.append(
-                f"direct path of {name}: one step back multiplies by {along.words}{mean}; no matrix, {squashing}"
-            )
-        none = " and ".join(name for name in step.states if name not in step.direct)
-        return lines or [f"no direct path: every way from {none} one step back crosses a matrix"] * bool(none)
-
-    def step(self, k: int, elements: Elements) -> None:
-        """The frame of a step with all that is in it."""
-        number_, first_step = elements.step.number, self.elements[0]
-        size = self.inner, self.bottom - 11 - 44
-        self.sheet.box(f"step{number_}", (self.frame(k), 44), size, f"step {elements.step.kind}")
-        places = dict(zip(first_step.all, elements.all, strict=True))
-        places |= {e: elements.outs[name] for name, e in first_step.outs.items()}
-        idents = {e: f"s{number_}-{e.kind}{n}" for n, e in enumerate(places.values())}
-        idents |= {e: f"state{k}-{name}" for name, e in elements.before.items()}
-        idents |= {e: f"state{k + 1}-{name}" for name, e in elements.outs.items()}
-        for first, e in places.items():
-            if e.kind in ("gate", "join", "op", "x"):
-                self.shape(idents[e], e, self.middle(k, first), k)
-        wires = {wire: own for first, e in places.items() for wire, own in zip(first.wires, e.wires, strict=True)}
-        for run in self.lanes.runs:
-            self.wire(k, run, [wires[wire] for wire in run.wires], idents)
-        for name in elements.lanes:
-            self.factors(k, name, elements)
-
-    def shape(self, ident: str, e: Element, at: Point, k: int) -> None:
-        """x with its word, a gate, a join or an operation."""
+    def operation(self, e: Element) -> None:
+        """A gate, a join or an operation."""
+        size, letters, lane = self.size(e), _sign_size(e), " state" * bool(e.lane)
+        label: str = theme.fit(_sign(e), size[0] - 4, letters) if size[0] > 30 else _sign(e)
+        css, paint = f"op{lane}", theme.OP
+        if e.kind == "gate":
+            css, paint, label = f"gate{lane}", theme.NONLINEAR, self.gate(e, size)
+        elif e.kind == "op" and e.node.op in BENDS:
+            css, paint = "gate", theme.NONLINEAR
         tooltip = labels.tooltip(e.node) if e.kind != "join" else "joined for the products"
-        size, lane = self.size(e), " state" * bool(e.lane)
-        if e.kind == "x":
-            label = self.value("x" + self.index(k + 1), e, size, theme.INPUT_TEXT)
-            self.sheet.shape(ident, "input", label, at, size, theme.INPUT_VALUE, tooltip)
-            if word := "".join(self.words[k : k + 1]):
-                x = at[0] + size[0] / 2 + 6
-                wide = min(150.0, self.frame(k) + self.inner - x)
-                self.sheet.words(
-                    f"{ident}-word", "word", (x, at[1]), labels.word(word), 10.5, wide, theme.INPUT_TEXT, bold=True
-                )
-        elif e.kind == "gate":
-            self.sheet.shape(ident, f"gate{lane}", self.gate(e, size), at, size, theme.NONLINEAR, tooltip)
-        else:
-            bent = e.kind == "op" and e.node.op in BENDS
-            sign = theme.fit(_sign(e), size[0] - 4, _sign_size(e)) if size[0] > 30 else _sign(e)
-            paint, css = (theme.NONLINEAR, "gate") if bent else (theme.OP, f"op{lane}")
-            self.sheet.shape(ident, css, sign, at, size, paint, tooltip, _sign_size(e))
+        self.sheet.shape(self.ident(e), css, label, self.middle(e), size, paint, tooltip, letters)
 
     def gate(self, e: Element, size: Point) -> Html:
         """Name and nonlinearity, the gradient that arrives, the affine map, the values; each parameter with its own."""
@@ -228,77 +230,69 @@ class _Drawing:
             rows.append(labels.td(labels.share(name, edges, room), BGCOLOR=theme.WEIGHT.fill))
         return labels.table([*rows, labels.td(self.heat(e, room))], CELLPADDING="0", CELLSPACING="1")
 
-    def value(self, title: str, e: Element, size: Point, colour: str) -> Html:
-        """A value: its name, its numbers, the gradient that arrives."""
-        rows = [labels.td(labels.font(title, 12, colour, bold=True)), labels.td(self.heat(e, size[0] - 8))]
+    def value(self, e: Element) -> None:
+        """x, or a state as it goes in or out: its name, its numbers, the gradient that arrives."""
+        size, css, paint, ink = self.size(e), f"{e.name} state", theme.HIDDEN_VALUE, theme.HIDDEN
+        if e.kind == "x":
+            css, paint, ink = "input", theme.INPUT_VALUE, theme.INPUT_TEXT
+        elif e.lane:
+            paint, ink = theme.STATE_VALUE, theme.STATE_TEXT
+        title = e.name + self.indices[e.kind != "state"]
+        rows = [labels.td(labels.font(title, 12, ink, bold=True)), labels.td(self.heat(e, size[0] - 8))]
         if self.few or e.kind != "x":
             text = labels.gradient_text(e.node, "‖∇‖") if self.few else number(labels.figure(e.node), 1)
             rows.append(labels.td(labels.font(text, LEAST, theme.GRADIENT_TEXT)))
-        return labels.table(rows, CELLPADDING="0", CELLSPACING="1")
+        label = labels.table(rows, CELLPADDING="0", CELLSPACING="1")
+        self.sheet.shape(self.ident(e), css, label, self.middle(e), size, paint, labels.tooltip(e.node))
 
     def heat(self, e: Element, room: float) -> Html:
         return labels.heat_row(e.node.value, LEAST, int(room), self.few, least=1.0)
 
-    def states(self) -> None:
-        """The states before each step and after the last."""
-        first_step, last = self.elements[0], self.elements[-1]
-        between = [each.before for each in self.elements] + [last.outs]
-        for k, name in ((k, name) for k in range(len(between)) for name in first_step.before):
-            if e := between[k].get(name):
-                at = self.frame(k) - self.side / 2, self.point(0, self.lanes.at[first_step.before[name]])[1]
-                laned = name in first_step.lanes
-                paint, ink = (theme.STATE_VALUE, theme.STATE_TEXT) if laned else (theme.HIDDEN_VALUE, theme.HIDDEN)
-                size = (self.side - 8, 54.0)
-                label, tooltip = self.value(name + self.index(k), e, size, ink), labels.tooltip(e.node)
-                self.sheet.shape(f"state{k}-{name}", f"{name} state", label, at, size, paint, tooltip)
-
     # ── wires ──────────────────────────────────────────────────────────────────────────────────
 
-    def wire(self, k: int, run: Run, wires: Sequence[Wire], idents: dict[Element, str]) -> None:
+    def wire(self, run: Run) -> None:
         """A piece of a value's way, as wide as what all that lies beyond it brings back together."""
-        placed, path = run.wires[0], [self.point(k, cell) for cell in run.cells]
+        source, target = run.wires[0].source, run.wires[0].target
+        path = [self.point(cell) for cell in run.cells]
         if run.begins:
-            path.insert(0, self.end(k, placed.source, path[0], tip=False))
+            path.insert(0, self.end(source, path[0], tip=False))
         if run.ends:
-            path.append(self.end(k, placed.target, path[-1], tip=True))
-        source, target = wires[0].source, wires[0].target
-        edges = [edge for wire in wires for edge in wire.edges]
+            path.append(self.end(target, path[-1], tip=True))
+        edges = [edge for wire in run.wires for edge in wire.edges]
         norm = cotangent_norm(edges) if edges else 0.0
-        names = " and ".join(labels.name_of(wire.target.node) for wire in wires)
+        names = " and ".join(labels.name_of(wire.target.node) for wire in run.wires)
         tooltip = f"{labels.name_of(source.node)} → {names}: ‖cotangent‖ {labels.figure_text(norm)}"
-        ident = f"{idents[target]}-in{target.wires.index(wires[0])}"
+        ident = f"{self.ident(target)}-in{target.wires.index(run.wires[0])}"
         if not run.ends:
             ident += f"-from{run.cells[0][0]}-{run.cells[0][1]}"
-        direct, ends = any(wire.lane for wire in wires), (idents[source], idents[target])
+        direct, ends = any(wire.lane for wire in run.wires), (self.ident(source), self.ident(target))
         self.sheet.line(ident, path, norm, direct, tooltip, ends).head = run.ends
 
-    def end(self, k: int, e: Element, beside: Point, tip: bool) -> Point:
+    def end(self, e: Element, beside: Point, tip: bool) -> Point:
         """Where a wire beside an element begins inside it, or ends at its edge."""
-        if e.kind in ("state", "out"):
-            return self.frame(k) + (-4 if e.kind == "state" else self.inner + 4), beside[1]
-        (x, y), (w, h) = self.middle(k, e), self.size(e)
+        (x, y), (w, h) = self.middle(e), self.size(e)
         if abs(beside[1] - y) > abs(beside[0] - x) or abs(beside[0] - x) < w / 2:
             return beside[0], (y + (h / 2 if beside[1] > y else -h / 2)) if tip else y
         return (x + (w / 2 if beside[0] > x else -w / 2)) if tip else x, beside[1]
 
-    def factors(self, k: int, state: str, elements: Elements) -> None:
+    def factors(self, state: str) -> None:
         """What one step back along a lane multiplies by: beside its operations, or in one line above."""
-        step = elements.step
-        y = self.point(k, self.lanes.at[self.elements[0].before[state]])[1]
+        step, elements, sheet = self.step, self.lanes.elements, self.sheet
+        y = self.middle(elements.before[state])[1]
         if not self.few:
             along = step.factor(state)
             mean = "" if along.mean is None or along.words == "1" else f" {number(along.mean)}"
-            words = theme.fit(f"{state}: " * (len(elements.lanes) > 1) + f"× {along.words}{mean}", self.inner - 8, 9.5)
-            high = 58.0 + 15 * elements.lanes.index(state) if y > self.top + 40 else y - 21
-            html = labels.font(words, 9.5, theme.STATE_TEXT, bold=True)
-            self.sheet.text(f"s{step.number}-{state}-factor", "note", (self.frame(k) + self.inner / 2, high), html)
+            words = f"{state}: " * (len(elements.lanes) > 1) + f"× {along.words}{mean}"
+            high = 58.0 + 15 * elements.lanes.index(state) if y > self.frame.top + 40 else y - 21
+            html = labels.font(theme.fit(words, self.frame.inner - 8, 9.5), 9.5, theme.STATE_TEXT, bold=True)
+            sheet.text(f"s{step.number}-{state}-factor", "note", (self.left + self.frame.inner / 2, high), html)
             return
         laid = {e.node: e for e in elements.all if e.lane == state}
         for edge in step.direct[state]:
             if (words := step.part(edge)) and (e := laid.get(edge.consumer)):
-                at = self.middle(k, e)[0] + self.size(e)[0] / 2 + 4, y - 17
+                at = self.middle(e)[0] + self.size(e)[0] / 2 + 4, y - 17
                 html = labels.font(f"× {theme.fit(words, 120, 11)}", 11, theme.STATE_TEXT, bold=True)
-                self.sheet.text(f"{state}-factor{edge.consumer.id}", "note", at, html, 130)
+                sheet.text(f"{state}-factor{edge.consumer.id}", "note", at, html, 130)
 
 
 def _lines(text: str, room: float) -> list[str]:
