@@ -82,10 +82,7 @@ def test_what_is_printed_at_each_step_is_its_norm_as_a_share_of_the_last(svg):
     assert page.items["r0-left1"].text == "c alone: 3.6 %"
     assert page.items["r0-left2"].text == "more by way of h"
     assert page.items["r0-pace"].text.split() == ["c", "alone", "×", "0.72"]
-    share = flows[0].norms("c")[0] / flows[0].norms("c")[-1]
-    assert page.items["r0-whole"].text.split() == ["in", "all", "×", number(share ** (1 / 10))]
     assert page.items["r1-pace"].text.split() == ["measured", "×", "0.57"]
-    assert "r1-whole" not in page.items  # a plain RNN has no other way than the one that is measured
     assert page.items["r1-left"].text == "0.36 %"
     assert "matrix W (× 0.69), squashing tanh (× 0.83)" in page.items["r1-factor"].text
     assert "× Wᵀ (1 − h²)" in page.items["r1-factor"].text
@@ -234,7 +231,7 @@ def test_gradients_that_are_0_nan_lost_or_not_computed(svg):
     assert headline([kept(flow)]) == "LSTM (at c): the gradient was not computed"
     assert page.items["r0-left"].text == "not computed"
     assert page.items["r0-s1-norm"].text == "–"
-    assert page.items["r0-pace"].text.split()[:2] == ["on", "average"]
+    assert "r0-pace" not in page.items
     cell = tl.nn.RNNCell(3, 4)
     texts = svg(strip(read_graph(cell([1.0] * 3, cell([1.0] * 3)).sum()))).items
     assert texts["r0-factor"].text.endswith("matrix W, squashing tanh")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,31 +35,33 @@ class Kept:
         return one_line(self.title).partition(",")[2].strip()
 
     @cached_property
+    def bands(self) -> list[str]:
+        """The states with a direct path in every step, first those on which the root depends to the end."""
+        made = {s for step in self.steps for s in step.after}
+        found = [
+            s for s in self.steps[0].states if s in made and all(s in t.direct for t in self.steps if s in t.after)
+        ]
+        return sorted(found, key=lambda s: s not in self._ends)
+
+    @cached_property
+    def _ends(self) -> list[str]:
+        """The states on which the root depends to the end."""
+        return [s for s, node in self.steps[-1].after.items() if node.norm is not None]
+
+    @cached_property
     def state(self) -> str:
         """What is followed: a state on which the root depends to the end, with a direct path where one has it."""
-        read = [s for s, node in self.steps[-1].after.items() if node.norm is not None]
-        return [*(s for s in read if s in self.lines), *read, *self.lines, *self.steps[-1].after][0]
-
-    @cached_property
-    def lines(self) -> list[str]:
-        """The states with a direct path in every step."""
-        made = {s for step in self.steps for s in step.after}
-        return [s for s in self.steps[0].states if s in made and all(s in t.direct for t in self.steps if s in t.after)]
-
-    @cached_property
-    def bands(self) -> list[str]:
-        """The states with a direct path, the one that is followed first."""
-        return sorted(self.lines, key=lambda s: s != self.state)
+        return [*(s for s in self.bands if s in self._ends), *self._ends, *self.bands, *self.steps[-1].after][0]
 
     @cached_property
     def others(self) -> list[str]:
-        """The states that have none: they go through weights, or are handed on."""
-        return [s for s in self.steps[0].states if s not in self.lines]
+        """The states without a direct path: they go through weights, or are handed on."""
+        return [s for s in self.steps[0].states if s not in self.bands]
 
     @property
     def direct(self) -> bool:
         """Whether the state that is followed has a direct path."""
-        return self.state in self.lines
+        return self.state in self.bands
 
     @property
     def back(self) -> int:
@@ -136,17 +138,23 @@ class Kept:
         """What one step back multiplies the norm by, along the direct path alone where there is one."""
         if self.direct:
             return self.alone ** (1 / self.back) if self.alone else None
-        return _mean(None if a is None or b is None else a * b for a, b in self._factors)
-
-    @property
-    def whole(self) -> float | None:
-        """What one step back multiplies the norm by, along all paths of a state that has a direct one."""
-        return self.left ** (1 / self.back) if self.direct and self.back and self.left else None
+        return self._mean([cotangent_norm(step.beside(self.state)) for step in self.steps])
 
     @cached_property
     def weights(self) -> tuple[float | None, float | None]:
         """The part of `pace` that is the matrix, and the part that is the squashing of a state squashed last."""
-        return _mean(a for a, _ in self._factors), _mean(b for _, b in self._factors)
+        squash = self._mean([node.inputs[0].norm if node and self.bend else None for node in self.nodes])
+        return self.pace / squash if self.pace and squash else None, squash
+
+    def _mean(self, norms: Sequence[float | None]) -> float | None:
+        """The geometric mean of the parts that norms at each step are of the state's, as far back as any is left."""
+        lost = [at for at, share in enumerate(self.shares) if not share]
+        logs = []
+        for inner, node in list(zip(norms, self.nodes, strict=True))[lost[-1] + 2 if lost else 1 :]:
+            if not inner or not node or not node.norm or not math.isfinite(inner / node.norm):
+                return None
+            logs.append(math.log(inner / node.norm))
+        return math.exp(sum(logs) / len(logs)) if logs else None
 
     @cached_property
     def bend(self) -> str | None:
@@ -161,33 +169,8 @@ class Kept:
         others = {op for op in step.operations if op.op not in linear} - step.products
         return bool(self.bend and not self.direct and others == {self.nodes[-1]} and step.beside(self.state))
 
-    @cached_property
-    def _factors(self) -> list[tuple[float | None, float | None]]:
-        """Of each step but the first: the factor of the matrix, and before it that of the squashing.
-
-        Steps at which nothing that can be measured is left have none.
-        """
-        lost = [t for t, share in enumerate(self.shares) if not share]
-        start, found = lost[-1] + 2 if lost else 1, []
-        for step, node in zip(self.steps[start:], self.nodes[start:], strict=True):
-            whole = node.norm if node else None
-            between = node.inputs[0].norm if node and self.bend else whole
-            found.append((_ratio(cotangent_norm(step.beside(self.state)), between), _ratio(between, whole)))
-        return found
-
     def mean_factor(self) -> float | None:
         """The mean of the factor of the direct path, over all elements of all steps back."""
         means = [step.factor(self.state).mean for step in self.steps[1:]] if self.direct else []
         known = [mean for mean in means if mean is not None]
         return float(np.mean(known)) if known and len(known) == len(means) else None
-
-
-def _ratio(a: float | None, b: float | None) -> float | None:
-    return a / b if a is not None and b else None
-
-
-def _mean(factors: Iterable[float | None]) -> float | None:
-    """The geometric mean; None where a factor is missing, 0 or not finite."""
-    found = [f if f and math.isfinite(f) else None for f in factors]
-    logs = [math.log(f) for f in found if f is not None]
-    return math.exp(sum(logs) / len(logs)) if logs and len(logs) == len(found) else None

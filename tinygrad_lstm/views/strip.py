@@ -15,7 +15,7 @@ from ..steps.chain import CellStep, cotangent_norm, together
 from ..steps.factors import BENDS, KEEPS
 from ..steps.kept import Kept
 from . import answer, labels, theme
-from .graph import Html, Picture, Point
+from .graph import Arrow, Html, Picture, Point
 from .labels import font
 from .sheet import LEAST, MARGIN, WIDTH, Sheet, sized, width
 from .theme import GRADIENT_TEXT, STATE_TEXT, number, percent
@@ -24,7 +24,6 @@ _LEFT, _RIGHT = 158.0, 840.0  # the steps; what was differentiated stands right 
 _A_LINE, _WIDEST = 12, 220.0  # steps, and the largest width of one
 _ALL, _SAMPLE = 60, 36  # so many steps are all drawn; of more, so many
 _APART = 40.0  # from a band to the next one, or to the weights
-_SIGNS = {name: p.symbol for name, p in TABLE.items() if len(p.symbol) == 1} | {"": "…"}
 
 
 def layout_strip(
@@ -151,14 +150,10 @@ class _Row:
         room = 536 - width(lead, 11) - width(factor, 15, bold=True)
         html = font(lead, 11, theme.MUTED) + font(factor, 15, self.ink, bold=True) + font("  ", 12)
         sheet.text(f"{self.prefix}-factor", "factor", (176, y), html + sized(answer.why(row), 12, room), 540)
-        along = f"{theme.clip(row.state, 5)} alone" if row.direct else "measured"
-        measured, words = (row.mean_factor(), "on average") if row.pace is None else (row.pace, along)
-        if measured is not None:
-            html = font(f"{words}  ", 11, theme.MUTED) + font(f"× {number(measured)}", 15, self.ink, bold=True)
+        if row.pace is not None:
+            how = f"{theme.clip(row.state, 5)} alone  " if row.direct else "measured  "
+            html = font(how, 11, theme.MUTED) + font(f"× {number(row.pace)}", 15, self.ink, bold=True)
             sheet.text(f"{self.prefix}-pace", "factor", (_RIGHT, y), html, 122, right=True)
-        if measured is not None and row.whole is not None and number(row.whole) != number(measured):
-            html = font("in all  ", 11, theme.MUTED) + font(f"× {number(row.whole)}", 13, bold=True)
-            sheet.text(f"{self.prefix}-whole", "factor", (_RIGHT, y + 20), html, 122, right=True)
         left, y = self.x(1 % self.grid.per) + self.grid.first - 21, self.top + 32
         sheet.wire(f"{self.prefix}-back", [(left + self.grid.pitch, y), (left, y)], theme.MUTED).head = True
 
@@ -221,36 +216,30 @@ class _Row:
 
     # ── lines ──────────────────────────────────────────────────────────────────────────────────
 
-    def line(
-        self, ident: str, path: Sequence[Point], norm: float | None, direct: bool, what: str, skips: bool = False
-    ) -> None:
+    def line(self, ident: str, path: Sequence[Point], norm: float | None, direct: bool, what: str) -> Arrow:
         """A line, with its number in its tooltip."""
         share = self.row.share(norm)
         known = "not computed" if norm is None else f"norm {norm:.4g}, {percent(share)} of that at the last step"
-        line = self.sheet.line(ident, path, share, direct, f"gradient {what}: {known}")
-        if skips:
-            line.dotted, line.width = True, min(line.width, 2.5)
+        return self.sheet.line(ident, path, share, direct, f"gradient {what}: {known}")
 
-    def after(self, k: int, state: str, x: float, norm: float | None) -> None:
-        """The line from the next step back to what made a state."""
-        y, direct, right = self.y(k, state), state in self.row.bands, self.joint(k)
+    def track(self, k: int, state: str, xs: Sequence[float], norms: Sequence[float | None]) -> None:
+        """The line of a state back through a step: to the last of its operations, to the first, to the step before."""
+        y, direct, right, step = self.y(k, state), state in self.row.bands, self.joint(k), self.shown[k]
         if k + 1 == len(self.shown) and direct and self.shows(state):
             right -= 9  # the corner of `read`
-        what = f"of {state} after step {self.shown[k] + 1}"
-        self.line(self.id(k, state), [(right, y), (x, y)], norm, direct, what)
-
-    def before(self, k: int, state: str, x: float, norm: float | None) -> None:
-        """The line to the step before; a tip where a line of steps begins."""
-        y, direct, what = self.y(k, state), state in self.row.bands, f"of {state} into step {self.shown[k] + 1}"
         begins = k % self.grid.per == 0
         left = _LEFT - 14 if begins else self.x(k, self.grid.joint - self.grid.pitch)
-        share, skips = self.row.share(norm), k > 0 and self.shown[k] != self.shown[k - 1] + 1
-        self.line(self.id(k, state, "in"), [(x, y), (left, y)], norm, direct, what, skips)
+        self.line(self.id(k, state), [(right, y), (xs[-1], y)], norms[0], direct, f"of {state} after step {step + 1}")
+        if len(xs) > 1:
+            self.line(self.id(k, state, "op"), [(xs[-1], y), (xs[0], y)], norms[1], direct, f"inside step {step + 1}")
+        what = f"of {state} into step {step + 1}"
+        back = self.line(self.id(k, state, "in"), [(xs[0], y), (left, y)], norms[-1], direct, what)
+        if k and step != self.shown[k - 1] + 1:  # some are left out between
+            back.dotted, back.width = True, min(back.width, 2.5)
         if begins:
             # The tip is a line of its own: Graphviz makes that of a thick one too large.
-            tip = self.sheet.line(
-                self.id(k, state, "tip"), [(left + 2, y), (left - 12, y)], share, direct, "", css="tip"
-            )
+            path, share = [(left + 2, y), (left - 12, y)], self.row.share(norms[-1])
+            tip = self.sheet.line(self.id(k, state, "tip"), path, share, direct, "", css="tip")
             tip.head, tip.dashed, tip.width = True, False, min(tip.width, 4.2)
 
     def bands(self, k: int) -> None:
@@ -266,22 +255,18 @@ class _Row:
 
     def along(self, k: int, step: CellStep, state: str) -> None:
         """A direct path in one step: its operations, the state after them and the edge from the state before."""
-        grid, y, path = self.grid, self.y(k, state), step.direct[state]
-        ops = [edge for edge in path if edge.consumer.op not in KEEPS]
-        names = [edge.consumer.op or "" for edge in ops]
+        path = step.direct[state]
+        ops = [edge for edge in path if edge.consumer.op not in KEEPS] or path[-1:]
+        signs = [TABLE[edge.consumer.op or ""].symbol for edge in ops]
         if len(ops) > 3:
-            ops, names = [ops[0], ops[len(ops) // 2], ops[-1]], [names[0], "", names[-1]]
-        three = [(grid.first + grid.second) / 2 + 19 * (j - 1) + 1 for j in range(3)]
-        places = {2: [grid.first, grid.second], 3: three}.get(len(ops), [grid.second])
-        xs = [self.x(k, x) for x in places]
-        for j, (edge, name, x) in enumerate(zip(ops, names, xs, strict=False)):
-            self.glyph(self.id(k, state, f"op{j}"), [name], (x, y), labels.tooltip(edge.consumer))
-        made, first = step.after[state].norm, path[0].norm if path else step.after[state].norm
-        self.after(k, state, xs[-1], made)
-        if len(xs) > 1:
-            what = f"inside the direct path of {state}"
-            self.line(self.id(k, state, "op"), [(xs[-1], y), (xs[0], y)], path[-1].norm, True, what)
-        self.before(k, state, xs[0], first)
+            ops, signs = [ops[0], ops[len(ops) // 2], ops[-1]], [signs[0], "…", signs[-1]]
+        middle = self.x(k, (self.grid.first + self.grid.second) / 2)
+        xs = [middle + 20 * (j - (len(ops) - 1) / 2) for j in range(len(ops))] or [middle]
+        for j, (edge, sign, x) in enumerate(zip(ops, signs, xs, strict=False)):
+            css = "gate" if edge.consumer.op in BENDS and sign != "…" else "op state"
+            self.glyph(self.id(k, state, f"op{j}"), sign, (x, self.y(k, state)), css, labels.tooltip(edge.consumer))
+        made = step.after[state].norm
+        self.track(k, state, xs, [made, *(edge.norm for edge in [*path[-1:], *path[:1]])])
         if self.weighs:
             self.beside(k, step, state, list(zip(ops, xs, strict=False)))
 
@@ -307,38 +292,36 @@ class _Row:
 
     def weights(self, k: int, step: CellStep) -> None:
         """The line of all that goes through weights: [W], its squashing, what comes in and what goes out."""
-        y, first, second = self.y(k), self.x(k, self.grid.first), self.x(k, self.grid.second)
+        y, first, second, others = self.y(k), self.x(k, self.grid.first), self.x(k, self.grid.second), self.row.others
         along = {edge.consumer for state in self.row.bands for edge in step.direct.get(state, ())}
-        squash = dict.fromkeys(op.op or "" for op in step.operations if op.op in BENDS and op not in along)
+        squash = dict.fromkeys(op.symbol or "" for op in step.operations if op.op in BENDS and op not in along)
         used = [e.source for op in step.operations if op in step.products for e in op.inputs]
         names = dict.fromkeys(labels.name_of(node) for node in used if node.kind == "parameter")
-        self.glyph(self.id(k, "W"), ["W"], (first, y), "weights: " + ", ".join(names))
+        self.glyph(self.id(k, "W"), "W", (first, y), "parameter", "weights: " + ", ".join(names))
         if squash:
-            self.glyph(self.id(k, "squash"), [*squash], (second, y), "nonlinearities")
-        if self.row.others:
-            made = [step.after[s].norm for s in self.row.others if s in step.after]
-            away = [cotangent_norm(step.beside(s)) for s in self.row.others]
-            self.after(k, self.row.others[0], second if squash else first, together(made))
-            self.before(k, self.row.others[0], first, together(away))
+            signs = [*squash] if len(squash) < 3 else [next(iter(squash)), "…"]
+            self.glyph(
+                self.id(k, "squash"), "\n".join(signs), (second, y), "gate", f"nonlinearities: {', '.join(squash)}"
+            )
+        if others:
+            made = together(step.after[s].norm for s in others if s in step.after)
+            away = cotangent_norm([edge for s in others for edge in step.beside(s)])
+            self.track(k, others[0], [first, second] if squash else [first], [made, away, away])
         norm = cotangent_norm(step.used(step.x))
         self.line(self.id(k, "x"), [(first, y), (first, y + 22)], norm, False, f"of x of step {self.shown[k] + 1}")
 
-    def glyph(self, ident: str, names: list[str], at: Point, tooltip: str) -> None:
-        """An operation, weights or nonlinearities."""
-        if names[0] not in BENDS:
-            weight = names == ["W"]
-            side, letters = (18.0, 10) if weight else (15.0, 11)
-            label = font("W" if weight else _SIGNS.get(names[0], "·"), letters, bold=not weight)
-            paint, css = (theme.WEIGHT, "parameter") if weight else (theme.OP, "op state")
-            self.sheet.shape(ident, css, Html(label), at, (side, side), paint, tooltip)
-            return
-        names = [TABLE[name].symbol for name in names]
-        lines = names if len(names) <= 2 else [names[0], "…"]
-        room = max(20.0, 5 + max(theme.text_width(line, 9.5) for line in lines))
-        label = labels.table([labels.cell(line, 9.5) for line in lines], CELLPADDING="0")
-        size = (room, 18.0 if len(lines) == 1 else 25.0)
-        at = (at[0] + room / 2 - 10.5, at[1])
-        self.sheet.shape(ident, "gate", label, at, size, theme.NONLINEAR, f"{tooltip}: {', '.join(names)}")
+    def glyph(self, ident: str, signs: str, at: Point, css: str, tooltip: str) -> None:
+        """An operation, weights or nonlinearities, line by line."""
+        lines, (x, y) = signs.split("\n"), at
+        if css == "gate":
+            room = max(20.0, 5 + max(theme.text_width(line, 9.5) for line in lines))
+            label = labels.table([labels.cell(line, 9.5) for line in lines], CELLPADDING="0")
+            at, size = (x + room / 2 - 10.5, y), (room, 18.0 if len(lines) == 1 else 25.0)
+            self.sheet.shape(ident, css, label, at, size, theme.NONLINEAR, tooltip)
+        else:
+            side, letters, paint = (18.0, 10, theme.WEIGHT) if css == "parameter" else (15.0, 11, theme.OP)
+            sign = signs if len(signs) == 1 else "·"
+            self.sheet.shape(ident, css, Html(font(sign, letters, bold=True)), at, (side, side), paint, tooltip)
 
     # ── the end ────────────────────────────────────────────────────────────────────────────────
 
