@@ -56,14 +56,12 @@ class CellStep:
         return {name: path for name in self.states if (path := self._path(name)) is not None}
 
     def _path(self, state: str) -> list[Edge] | None:
-        start, end = self.before[state], self.after.get(state)
-        best: dict[Node, tuple[int, int, list[Edge]]] = {start: (0, 0, [])}
+        ways: dict[Node | None, list[Edge]] = {self.before[state]: []}
         for op in self.operations:
-            ways = [(*best[e.source][:2], [*best[e.source][2], e]) for e in op.inputs if e.source in best]
-            if ways and op not in self.products:
-                bends, length, path = min(ways, key=lambda way: way[:2])
-                best[op] = bends + (op.op in BENDS), length + 1, path
-        return best[end][2] if end in best else None
+            found = [[*ways[edge.source], edge] for edge in op.inputs if edge.source in ways]
+            if found and op not in self.products:
+                ways[op] = min(found, key=lambda way: (sum(edge.consumer.op in BENDS for edge in way), len(way)))
+        return ways.get(self.after.get(state))
 
     def bends(self, state: str) -> list[str]:
         """The nonlinearities that squash a state along its direct path."""

@@ -7,10 +7,8 @@ products take in together, as [h, x], is a *join*. What depends on neither x nor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import NamedTuple
 
 from ..flow import Edge, Node
 from .chain import CellStep
@@ -69,14 +67,6 @@ class Element:
         return (1, 0) if self.kind == "x" else (0, 0) if self.kind in ("state", "out") else (int(self.wide), 1)
 
 
-class _Term(NamedTuple):
-    """What an affine map takes in by one edge; `pieces` are the values, and the edges by which each enters."""
-
-    edge: Edge
-    pieces: list[Edge]
-    crosses: bool
-
-
 class Elements:
     """The elements of a step, each after those that it reads; those of x and of each state as it goes in and out.
 
@@ -116,32 +106,52 @@ class Elements:
 
     def _gate(self, node: Node) -> Element | None:
         bends = node.op in BENDS
-        parameters: list[Edge] = []
-        terms = self._terms(node.inputs[0], parameters) if bends else self._affine(node, parameters)
-        if not terms or not parameters or (not bends and not all(term.crosses for term in terms)):
+        edges = self._into(node.inputs[0]) if bends else self._affine(node)
+        terms = [edge for edge in edges if edge.source in self.moving]
+        products = [edge for edge in terms if edge.consumer in self.step.products]
+        parameters = [edge for edge in edges if edge not in terms]
+        if not terms or not parameters or not (bends or terms == products):
             return None
         text = self.step.written(node.inputs[0].source) if bends else self.step.written(node, own=False)
         label = (node.symbol or node.op or "") if bends else ""
         shown = [edge for edge in parameters if edge.source.kind != "constant" or edge.source.value.size > 1]
-        products = [term for term in terms if term.crosses]
-        pieces = dict.fromkeys(edge.source for term in products for edge in term.pieces)
-        wires = self._wires(term.edge for term in terms if not term.crosses)
-        if pieces:
-            source = self._join(tuple(pieces), products) if len(pieces) > 1 else self.element(*pieces)
-            wires.insert(0, Wire(source, [term.edge for term in products], True))
+        wires = [Wire(self._joined(products), products, True)] if products else []
+        wires += self._wires(edge for edge in terms if edge not in products)
         return Element("gate", node, label, self.step.names.get(node, ""), text, wires, parameters=shown)
 
-    def _join(self, pieces: tuple[Node, ...], products: Iterable[_Term]) -> Element:
-        if pieces not in self.joins:
-            made = [Wire(self.element(piece), []) for piece in pieces]
-            joined = any(len(term.pieces) > 1 for term in products)
-            self.joins[pieces] = Element("join", pieces[0], "cat" if joined else "", wires=made)
-            self.all.append(self.joins[pieces])
-        for term in products:
-            for edge in term.pieces:
-                wire = self.joins[pieces].wires[pieces.index(edge.source)]
-                wire.edges += [] if edge in wire.edges else [edge]
-        return self.joins[pieces]
+    def _into(self, edge: Edge) -> list[Edge]:
+        """The edges into an affine map that ends in an edge, as far as nobody else reads what lies between."""
+        node, named = edge.source, self.step.named.values()
+        alone = node in self.moving and len(node.uses) == 1 and node not in self.of and node not in named
+        return (self._affine(node) if alone else []) or [edge]
+
+    def _affine(self, node: Node) -> list[Edge]:
+        """The edges by which values and parameters enter an affine map that ends in a node; none where it is no map."""
+        moving = [edge for edge in node.inputs if edge.source in self.moving]
+        if node in self.step.products and moving == node.inputs[:1]:
+            return node.inputs
+        scaled = len(moving) == 1 and (node.op == "mul" or (node.op == "div" and moving[0].slot == 0))
+        if node.op in SUMS or node.op == "reshape" or scaled:
+            return [into for edge in node.inputs for into in self._into(edge)]
+        return []
+
+    def _joined(self, products: Sequence[Edge]) -> Element:
+        """What enters products: one value, or a join of several."""
+        pieces: list[Edge] = []
+        for edge in products:
+            joined = edge.source.op == "concat" and edge.source not in self.step.named.values()
+            pieces += edge.source.inputs if joined else [edge]
+        values = tuple(dict.fromkeys(edge.source for edge in pieces))
+        if len(values) == 1:
+            return self.element(*values)
+        if values not in self.joins:
+            wires = [Wire(self.element(value), []) for value in values]
+            self.joins[values] = Element("join", values[0], "cat" if len(pieces) > len(products) else "", wires=wires)
+            self.all.append(self.joins[values])
+        for edge in pieces:
+            wire = self.joins[values].wires[values.index(edge.source)]
+            wire.edges += [] if edge in wire.edges else [edge]
+        return self.joins[values]
 
     def _operation(self, node: Node) -> Element:
         sign, fixed = node.symbol or node.op or "", [e for e in node.inputs if e.source not in self.moving]
@@ -159,40 +169,11 @@ class Elements:
             found.setdefault(source, Wire(source, [])).edges.append(edge)
         return list(found.values())
 
-    def _terms(self, edge: Edge, parameters: list[Edge]) -> list[_Term]:
-        """What the affine map that ends in an edge takes in, as far as nobody else reads what lies between."""
-        node = edge.source
-        if node not in self.moving:
-            parameters.append(edge)
-            return []
-        if len(node.uses) == 1 and node not in self.of and node not in self.step.named.values():
-            terms = self._affine(node, parameters)
-            if terms is not None:
-                return terms
-        return [_Term(edge, [edge], False)]
-
-    def _affine(self, node: Node, parameters: list[Edge]) -> list[_Term] | None:
-        """The terms of a node that is an affine map of something; None for one that is not."""
-        moving = [edge for edge in node.inputs if edge.source in self.moving]
-        if node in self.step.products and moving == node.inputs[:1]:
-            parameters.append(node.inputs[1])
-            piece = moving[0].source
-            joined = piece.op == "concat" and piece not in self.step.named.values()
-            return [_Term(moving[0], piece.inputs if joined else moving, True)]
-        scaled = len(moving) == 1 and (node.op == "mul" or (node.op == "div" and moving[0].slot == 0))
-        if node.op in SUMS or node.op == "reshape" or scaled:
-            return [term for edge in node.inputs for term in self._terms(edge, parameters)]
-        return None
-
     def _lay(self, state: str) -> bool:
         """Lay the elements of a state's direct path on its lane, where it has one and another has not taken them."""
-        if state not in self.step.direct:
-            return False
-        nodes = [edge.consumer for edge in self.step.direct[state]]
+        nodes = [edge.consumer for edge in self.step.direct.get(state, ())]
         path = [self.before[state], *(self.of[node] for node in nodes if node in self.of)]
-        linked = all(any(wire.source is a and not wire.crosses for wire in b.wires) for a, b in pairwise(path))
-        if not linked or any(element.lane for element in path):
-            return False
-        for element in (*path, self.outs[state]):
+        free = state in self.step.direct and not any(element.lane for element in path)
+        for element in (*path, self.outs[state]) if free else ():
             element.lane = state
-        return True
+        return free

@@ -69,7 +69,7 @@ def _left(row: Kept) -> str:
     if not math.isfinite(row.left):
         return "the gradient is no finite number"
     if not row.back:
-        return "one step, no step back on which a gradient could vanish"
+        return "one step, no step back"
     return f"{percent(row.left)} of the last gradient {steps_of(row.back)} back"
 
 

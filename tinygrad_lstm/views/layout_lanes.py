@@ -150,9 +150,10 @@ class _Step:
             elif e.kind != "out" or last:
                 self.value(e)
         if word:
-            (x, y), half = self.middle(self.lanes.elements.x), self.size(self.lanes.elements.x)[0] / 2
-            at, room = (x + half + 6, y), min(150.0, self.left + frame.inner - x - half - 6)
-            self.sheet.words(f"word{self.k}", "word", at, word, 10.5, room, theme.INPUT_TEXT, bold=True)
+            e = self.lanes.elements.x
+            right, y = self.middle(e)[0] + self.size(e)[0] / 2 + 6, self.middle(e)[1]
+            room = min(150.0, self.left + frame.inner - right)
+            self.sheet.words(f"{self.ident(e)}-word", "word", (right, y), word, 10.5, room, theme.INPUT_TEXT, bold=True)
         for run in self.lanes.runs:
             self.wire(run)
         for name in self.lanes.elements.lanes:
