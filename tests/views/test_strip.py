@@ -184,9 +184,7 @@ def test_other_titles():
     assert headline(alike) == f"LSTM, trained on latch (at c): 140 % {left}; LSTM, untrained (at c): 13 % {left}"
     short = kept(run("rnn", WORDS[:2]))
     assert headline([lstm, short]) == f"LSTM (at c): 13 % {left}; RNN (at h): 67 % of the last gradient 1 step back"
-    assert headline([short, kept(run("lstm", ["a"]))]).endswith(
-        "one step, no step back"
-    )
+    assert headline([short, kept(run("lstm", ["a"]))]).endswith("one step, no step back")
     assert headline([gru]).startswith("GRU (at h): ")
     between = [kept(run("lstm"), "A"), kept(run("rnn"), "B"), kept(run("lstm", bias=3), "C")]
     assert headline(between) == sentence(between)
