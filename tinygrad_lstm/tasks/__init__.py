@@ -1,25 +1,19 @@
-"""Toy sequence tasks, one file a task: a seeded generator, a memoryless baseline, its source's criterion of success."""
+"""Toy sequence tasks: of each a seeded generator, a memoryless baseline, and its source's criterion of success."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..arguments import as_word
-from .adding import Adding
-from .adding_1997 import Adding1997
+from .adding import Adding, Adding1997, Multiplication
 from .anbn import AnBn
-from .continual_reber import ContinualReber
+from .classification import Latch, Order, Parity, TemporalOrder, TemporalOrder8
 from .copy_memory import CopyMemory
-from .latch import Latch
-from .multiplication import Multiplication
 from .notation import Notation
-from .order import Order
-from .parity import Parity
-from .reber import Reber
+from .reber import ContinualReber, Reber
 from .series import Series
 from .sine import Sine
 from .task import Baseline, Batch, Criterion, Exam, Helps, Task
-from .temporal_order import TemporalOrder, TemporalOrder8
 from .text import Text
 
 TASKS: dict[str, type[Task]] = {
@@ -31,15 +25,20 @@ TASKS: dict[str, type[Task]] = {
 }  # fmt: skip
 
 
+def find(name: str) -> type[Task]:
+    """The class of the task of that name. Raises TypeError for what is no string, ValueError where no task has it."""
+    if as_word("task", name) not in TASKS:
+        raise ValueError(f"no task is called {name!r}: choose from {', '.join(TASKS)}")
+    return TASKS[name]
+
+
 def make(name: str, **options: Any) -> Task:
     """The task of that name; options are those of its class (`length`; `data` for series and text).
 
     Raises TypeError for a name that is no string and options of other names, ValueError for a name that no task has and
     options that a task cannot take.
     """
-    if as_word("task", name) not in TASKS:
-        raise ValueError(f"no task is called {name!r}: choose from {', '.join(TASKS)}")
-    return TASKS[name](**options)
+    return find(name)(**options)
 
 
-__all__ = ["TASKS", "Baseline", "Batch", "Criterion", "Exam", "Helps", "Notation", "Task", "make"]
+__all__ = ["TASKS", "Baseline", "Batch", "Criterion", "Exam", "Helps", "Notation", "Task", "find", "make"]

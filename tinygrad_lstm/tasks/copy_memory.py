@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .notation import one_hot
 from .strings import judge_steps
-from .task import BAI_2018, Baseline, Batch, Criterion, Judged, Task
+from .task import Baseline, Batch, Criterion, Judged, Task
 
 SYMBOLS = "12345678.:"  # eight symbols, the blank, the cue
 BLANK, CUE = 8, 9
@@ -18,32 +18,30 @@ COPIED = 10
 
 
 class CopyMemory(Task):
-    """Repeat the first ten symbols after `length` steps.
+    """Repeat ten symbols after a blank of `length` steps: an honest failure case when long.
 
     x: (length + 20, batch, 10) one-hot: ten of eight symbols, length - 1 blanks, a cue, ten blanks. y:
     ((length + 20) * batch,) the class at every step: the blank up to the cue, then the ten symbols. Without memory the
     blanks are right and each symbol is a guess among eight: the loss 10 ln 8 / (length + 20).
 
-    Source: Arjovsky, Shah and Bengio, Unitary evolution recurrent neural networks, ICML (2016), section 5.1; results of
-    the LSTM: Bai, Kolter and Koltun 2018, where it stays at the memoryless loss.
+    Source: Arjovsky, Shah and Bengio, Unitary evolution recurrent neural networks, ICML (2016), section 5.1.
+    Published: LSTM at the memoryless loss (Bai, Kolter and Koltun 2018).
     """
 
     name = "copy"
-    summary = "ten symbols again after a blank: an honest failure case when long"
     loss = "classes"
     metric, right = "the share of the ten symbols that are not the most active", "every step's symbol the most active"
     default_length = 100
     last_only = False
-    published = "LSTM at the memoryless loss (Bai 2018)"
-    symbols, unit = SYMBOLS, "symbol"
+    symbols = SYMBOLS
     decided_by = COPIED - 1
     inputs = outputs = len(SYMBOLS)
-    criterion = Criterion("each of the last 2000 right", BAI_2018)
+    criterion = Criterion("each of the last 2000 right")
 
     def __init__(self, length: int | None = None) -> None:
         super().__init__(length)
         loss = COPIED * math.log(8) / (self.length + 2 * COPIED)
-        self.baseline = Baseline(loss, "answers blanks, then guesses among eight symbols", 8.0**-COPIED)
+        self.baseline = Baseline(loss, "answers blanks, then guesses among eight symbols")
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """x (length + 20, size, 10), y ((length + 20) * size,)."""

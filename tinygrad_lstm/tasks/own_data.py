@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .task import Bools, Criterion, Integers, Task
+from .notation import Floats
+from .task import Batch, Criterion, Exam, Predict, Task
 
 LIMIT = 16 * 2**20  # bytes
+Steps = npt.NDArray[Any]  # a part of the data, step by step
 
 
 class OwnData(Task):
-    """A task on a UTF-8 file. Training goes on to the end of its steps: no file is ever solved.
+    """A task on a UTF-8 file, to predict the next step. Training goes on to its end: no file is ever solved.
 
     Raises OSError where the file cannot be read, ValueError for one that holds something else or too little.
     """
@@ -26,24 +28,35 @@ class OwnData(Task):
     default_length = 50
     last_only = False
     takes_data = True
-    published = "none: depends on the file"
     criterion = Criterion(
-        "none is set: the held-out part is measured beside the baseline", "this project",
-        window=0, wrong=None, exam=True, stop=False,
-    )  # fmt: skip
+        "none is set: the held-out part is measured beside the baseline", window=0, wrong=None, exam=True, stop=False
+    )
+    training: Steps
+    held_out: Steps
+    examined: Steps  # what an examination reads, in pieces of `take` steps after `warm` that do not count
+    warm: int
+    take: int
+    beside: dict[str, float]  # losses on the held-out part to compare with
 
     def __init__(self, length: int | None = None, data: str | os.PathLike[str] | None = None) -> None:
         super().__init__(length)
         if data is None:
             raise ValueError(f"the task {self.name} needs data: the path of a file")
-        self.path = Path(data)
-        text = read_text(self.path)
+        text = read_text(Path(data))
         self.checksum = zlib.crc32(text.encode())
-        self.training, self.held_out = self.read(text, repr(str(data)))
+        self.read(text, repr(str(data)))
 
     @abstractmethod
-    def read(self, text: str, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """What to learn from and what is held out, both (steps,), from the file's text; `name` is for errors."""
+    def read(self, text: str, name: str) -> None:
+        """Set the attributes that stand above from the file's text; `name` is for errors."""
+
+    @abstractmethod
+    def encoded(self, steps: Steps) -> Floats:
+        """Steps (...) as the network reads them, (..., inputs)."""
+
+    @abstractmethod
+    def losses(self, outputs: npt.NDArray[np.float64], wanted: Steps) -> npt.NDArray[np.float64]:
+        """The loss of every step."""
 
     def cut(self, count: int, least: int, share: int, most: int, what: str) -> int:
         """Where the held-out part begins: the last `share`-th of `count` steps, at most `most`."""
@@ -51,24 +64,21 @@ class OwnData(Task):
             raise ValueError(f"{what}: at least {least:,} are needed at a length of {self.length}")
         return count - min(math.ceil(count / share), most)
 
-    def options(self) -> dict[str, Any]:
-        """What builds this task again."""
-        return {"length": self.length, "data": os.path.abspath(self.path)}
-
-    def windows(self, rng: np.random.Generator, size: int) -> npt.NDArray[Any]:
-        """Pieces of the training part drawn at random: (length + 1, size)."""
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """x (length, size, inputs), pieces of the training part drawn at random, and y, the step after each."""
         starts = rng.integers(0, len(self.training) - self.length, size)
-        return np.asarray(self.training[starts + np.arange(self.length + 1)[:, None]])
+        window = self.training[starts + np.arange(self.length + 1)[:, None]]
+        return Batch(self.encoded(window[:-1]), window[1:].reshape(-1, *window.shape[2:]))
 
-
-def pieces(count: int, warm: int, take: int) -> tuple[Integers, Bools]:
-    """How `count` steps are read in pieces of `take` after `warm` that do not count: (warm + take, pieces).
-
-    Each of the steps from `warm` to the last but one is asked once; which are, at the end of the last piece, is the
-    second array, (take, pieces).
-    """
-    at = np.arange(-warm, take)[:, None] + np.arange(warm, count - 1, take)
-    return np.minimum(at, count - 2), at[warm:] < count - 1
+    def examine(self, predict: Predict) -> Exam:
+        """The mean loss on the held-out part, each of whose steps is asked once."""
+        last = len(self.examined) - 2  # that has a next one
+        at = np.arange(-self.warm, self.take)[:, None] + np.arange(self.warm, last + 1, self.take)
+        asked = at[self.warm :] <= last
+        at = np.minimum(at, last)
+        outputs = predict(self.encoded(self.examined[at])).astype(np.float64)
+        loss = float(self.losses(outputs, self.examined[at + 1])[self.warm :][asked].mean())
+        return Exam(loss < self.baseline.loss, loss, {"held-out loss": loss} | self.beside)
 
 
 def read_text(path: Path) -> str:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import as_number
 from .notation import Floats
-from .own_data import OwnData, pieces
-from .task import Baseline, Batch, Exam, Predict
+from .own_data import OwnData, Steps
+from .task import Baseline
 
 MOST_HELD_OUT = 5_000  # values
 FURTHEST = float(np.sqrt(np.finfo(np.float32).max))  # standard deviations from the mean
 
 
 class Series(OwnData):
-    """Predict the next value of a series of numbers.
+    """Predict the next value of a series of numbers of your own, beside the persistence forecast.
 
     The file is UTF-8 text with one number a line; a first line that is no number is a heading. The values are shifted
     and scaled by the mean and standard deviation of the training part. x: (length, batch, 1), windows drawn from all
@@ -26,67 +26,59 @@ class Series(OwnData):
     read in windows of `length` values after as many that do not count. A forecast that follows the curve one step late
     is no better than persistence however good it looks in a plot.
 
-    Raises OSError where the file cannot be read, ValueError for one that holds something else or too little.
+    Raises OSError where the file cannot be read, ValueError for one that holds something else or too little, or numbers
+    that float32 cannot hold when scaled.
     """
 
     name = "series"
-    summary = "the next value of a series of numbers of your own, beside the persistence forecast"
     loss = "squared"
     inputs, outputs = 1, 1
 
-    def read(self, text: str, name: str) -> tuple[Floats, Floats]:
-        """The values in units of the training part's deviation from its mean."""
+    def read(self, text: str, name: str) -> None:
+        """Take the values in units of the training part's deviation from its mean, and measure persistence."""
         values = _numbers(text, name)
-        least = 10 * (self.length + 1)
-        cut = self.cut(len(values), least, 5, MOST_HELD_OUT, f"{name} has {len(values):,} values")
-        if values[:cut].min() == values[:cut].max():
+        cut = self.cut(len(values), 10 * (self.length + 1), 5, MOST_HELD_OUT, f"{name} has {len(values):,} values")
+        learnt = values[:cut]
+        if learnt.min() == learnt.max():
             raise ValueError(f"{name} does not change in its first {cut:,} values: there is nothing to learn")
-        unit = int(np.frexp(np.abs(values[:cut]).max())[1])  # a power of two changes no digit, and squares stay finite
-        near = np.ldexp(values, -unit)
-        mean, scale = near[:cut].mean(), near[:cut].std()
-        self.mean, self.scale = float(np.ldexp(mean, unit)), float(np.ldexp(scale, unit))
-        scaled = (near - mean) / scale
-        if not np.abs(scaled).max() < FURTHEST:
-            far = int(np.argmin(np.abs(scaled) < FURTHEST))
+        with np.errstate(all="ignore"):  # said once, below
+            self.mean, self.scale = float(learnt.mean()), float(learnt.std())
+            scaled = (values - self.mean) / self.scale
+        far = int(np.argmin(np.abs(scaled) < FURTHEST))
+        if not np.abs(scaled[far]) < FURTHEST:
             raise ValueError(
-                f"{name} holds {values[far]:g} in its held-out part, but the values learnt from are about "
-                f"{self.mean:.4g} ± {self.scale:.4g}: so far away no float32 holds its square"
+                f"{name} holds {values[far]:g}, but the values learnt from are about {self.mean:.4g} ± "
+                f"{self.scale:.4g}: so far apart float32 cannot hold their squares; give other units"
             )
-        held_out = scaled[cut:].astype(np.float32)
-        persistence = float(np.square(np.diff(held_out), dtype=np.float64).mean())
+        steps = scaled.astype(np.float32)[:, None]
+        self.training, self.held_out = steps[:cut], steps[cut:]
+        self.examined, self.warm, self.take = steps[cut - self.length :], self.length, self.length
+        persistence = float(np.square(np.diff(self.held_out, axis=0), dtype=np.float64).mean())
+        self.beside = {"persistence": persistence}
         how = f"persistence on the held-out part, in units of the training part's variance ({self.scale:.4g})²"
         self.baseline = Baseline(persistence, how)
-        return scaled[:cut].astype(np.float32), held_out
 
     def about(self) -> dict[str, Any]:
         """The scaling and a checksum of the file."""
         return {"mean": self.mean, "scale": self.scale, "crc32": self.checksum}
 
-    def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """x (length, size, 1), y (length * size, 1)."""
-        window = self.windows(rng, size)[..., None]
-        return Batch(window[:-1], window[1:].reshape(-1, 1))
+    def encoded(self, steps: Steps) -> Floats:
+        """The values themselves."""
+        return steps
 
-    def examine(self, predict: Predict) -> Exam:
-        """The mean squared error on the held-out part."""
-        series = np.concatenate([self.training[-self.length :], self.held_out])  # the first values have a past too
-        at, asked = pieces(len(series), self.length, self.length)
-        errors = np.square(predict(series[at][..., None])[..., 0].astype(np.float64) - series[at + 1])
-        error, persistence = float(errors[self.length :][asked].mean()), self.baseline.loss
-        return Exam(error < persistence, error, {"held-out squared error": error, "persistence": persistence})
+    def losses(self, outputs: npt.NDArray[np.float64], wanted: Steps) -> npt.NDArray[np.float64]:
+        """Squared errors."""
+        return np.square(outputs - wanted)[..., 0]  # type: ignore[no-any-return]
 
 
 def _numbers(text: str, name: str) -> npt.NDArray[np.float64]:
     values = []
     for k, line in enumerate(text.split("\n"), start=1):
         try:
-            value = float(line) if line.strip() else None
+            if line.strip():
+                values.append(as_number("a value", float(line)))
         except ValueError:
-            if k == 1:
-                continue
-            raise ValueError(f"{name} holds {line.strip()[:40]!r} in line {k}: one number a line is read") from None
-        if value is not None:
-            if not math.isfinite(value):
-                raise ValueError(f"{name} holds {line.strip()!r} in line {k}: only finite numbers are read")
-            values.append(value)
+            if k > 1:
+                said = f"{name} holds {line.strip()[:40]!r} in line {k}: one finite number a line is read"
+                raise ValueError(said) from None
     return np.array(values)

@@ -14,7 +14,7 @@ LOW, HIGH = 0.1, 0.5  # radians a step
 
 
 class Sine(Task):
-    """Predict the next value of a sine wave at every step.
+    """Predict the next value of a sine wave, beside the persistence forecast.
 
     x: (length, batch, 1), sin(w t + p) with w from U[0.1, 0.5] and p from U[0, 2 pi], one pair a sequence. y:
     (length * batch, 1), the value one step later. The baseline is persistence, the value just seen, with the mean
@@ -23,21 +23,15 @@ class Sine(Task):
     """
 
     name = "sine"
-    summary = "the next value of a sine wave, beside the persistence forecast"
     loss = "squared"
     metric, right = "the mean squared error", "an error below a tenth of persistence's"
     default_length = 50
     helps = Helps({}, (4864, 3744, 4800))
     last_only = False
-    published = "none: made for comparing with persistence"
     inputs, outputs = 1, 1
     baseline = Baseline(1 - (math.sin(HIGH) - math.sin(LOW)) / (HIGH - LOW), "persistence: the value just seen")
-    criterion = Criterion(
-        "mean error of the last 2000 below a tenth of persistence's",
-        "this project",
-        wrong=None,
-        mean_error=baseline.loss / 10,
-    )
+    tenth = baseline.loss / 10
+    criterion = Criterion("mean error of the last 2000 below a tenth of persistence's", wrong=None, mean_error=tenth)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """x (length, size, 1), y (length * size, 1)."""
@@ -48,4 +42,4 @@ class Sine(Task):
     def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> Judged:
         """The mean squared error, and whether it is below a tenth of persistence's."""
         error = ((outputs.astype(np.float64) - batch.y) ** 2).reshape(batch.x.shape[:2]).mean(0)
-        return error, error < self.baseline.loss / 10
+        return error, error < self.tenth

@@ -1,4 +1,4 @@
-"""What the tasks share that are asked at every step: padding strings, judging their steps, the entropy of the next."""
+"""What the tasks share that are asked at every step: strings side by side, judging their steps, entropy of the next."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from .notation import one_hot
 from .task import Batch, Bools, Integers, Judged
+
+String = tuple[Integers, Bools]  # its symbols (steps,), and which of all symbols may follow each but the last
+
+
+def together(strings: Sequence[String]) -> Batch:
+    """Strings as a batch: each symbol but the last of every string, and the next one, string by string."""
+    symbols = np.full((max(len(symbols) for symbols, _ in strings) - 1, len(strings)), -1)
+    for k, (string, _) in enumerate(strings):
+        symbols[: len(string) - 1, k] = string[:-1]
+    sequence, step = np.nonzero(symbols.T >= 0)
+    y = np.concatenate([string[1:] for string, _ in strings])
+    legal = np.concatenate([legal for _, legal in strings])
+    return Batch(one_hot(symbols, legal.shape[1]), y, (step, sequence), legal)
 
 
 def judge_steps(good: Bools, batch: Batch) -> Judged:
     """The share of wrong targets in each sequence, and whether there is none, from which of the N are good."""
-    count = batch.x.shape[1]
-    right = np.bincount(batch.sequence, weights=good, minlength=count)
-    targets = np.bincount(batch.sequence, minlength=count)
+    _, sequence = batch.positions
+    right, targets = np.bincount(sequence, good), np.bincount(sequence)
     return 1 - right / targets, right == targets
-
-
-def padded(strings: Sequence[Integers]) -> tuple[Integers, tuple[Integers, Integers]]:
-    """Strings as one array (longest, strings), -1 after their ends, and every (step, string), string by string."""
-    symbols = np.full((max(map(len, strings)), len(strings)), -1)
-    for k, string in enumerate(strings):
-        symbols[: len(string), k] = string
-    sequence, step = np.nonzero(symbols.T >= 0)
-    return symbols, (step, sequence)
 
 
 def conditional_entropy(pairs: npt.NDArray[np.float64]) -> float:

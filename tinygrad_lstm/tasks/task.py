@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,25 +37,18 @@ class Batch:
     fresh: Bools | None = None
 
     @property
-    def sequence(self) -> Integers:
-        """Which sequence of the batch each target belongs to: (N,)."""
-        if self.at is not None:
-            return self.at[1]
-        return np.tile(np.arange(self.x.shape[1]), self.x.shape[0])
+    def positions(self) -> tuple[Integers, Integers]:
+        """The step and the sequence of each target: `at`, written out where it is None."""
+        T, size, _ = self.x.shape
+        return self.at or (np.repeat(np.arange(T), size), np.tile(np.arange(size), T))
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a predictor reaches that remembers nothing: its loss, in the units of the training loss, and how.
-
-    chance is its share of right sequences; None where answers are numbers. beside: other losses to compare with, by
-    name.
-    """
+    """What a predictor reaches that remembers nothing: its loss, in the units of the training loss, and how."""
 
     loss: float
     how: str
-    chance: float | None = None
-    beside: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,6 @@ class Criterion:
     """
 
     text: str
-    source: str
     window: int = 2000
     wrong: int | None = 0
     mean_error: float | None = None
@@ -107,16 +99,15 @@ class Helps:
 class Task(ABC):
     """A sequence task. Attributes name its sizes, its rules and what was measured; `batch` draws sequences.
 
-    Every task is built with the length of its sequences; what that means stands in its docstring. `metric` says what
-    the error of a sequence is, `right` when a sequence counts as right: what `judge` computes and all else speaks of.
+    Every task is built with the length of its sequences; what that means stands in its docstring, with its source and
+    what was published. `metric` says what the error of a sequence is, `right` when a sequence counts as right: what
+    `judge` computes and all else speaks of.
     """
 
     name: ClassVar[str]
-    summary: ClassVar[str] = ""
     loss: ClassVar[Loss]
     metric: ClassVar[str] = ""
     right: ClassVar[str] = ""
-    published: ClassVar[str] = ""
     helps: ClassVar[Helps | None] = None
     default_length: ClassVar[int]
     least_length: ClassVar[int] = 1
@@ -124,10 +115,8 @@ class Task(ABC):
     last_only: ClassVar[bool] = True  # whether the only answer is at the end of a sequence
     takes_data: ClassVar[bool] = False  # whether it is made of a file of the user's
     symbols: ClassVar[str | None] = None  # what a step may hold, by input (-1, 1 where there is one); None for numbers
-    unit: ClassVar[str] = "value"  # what a step holds, in a word
     answers: ClassVar[tuple[str, ...]] = ()  # the names of the outputs, where they are not the symbols
-    marked: ClassVar[bool] = False  # whether the second input marks steps, with 1, and ends, with -1
-    decided_by: ClassVar[str | int] = ""  # which steps decide the right answer: how they are written, or the one step
+    decided_by: ClassVar[str | int] = ""  # the steps that decide the answer: how they are written ([: marked), or one
     asked: ClassVar[int] = -1  # which of a sequence's answers needs the memory, counted as Python's index
 
     inputs: int
@@ -147,11 +136,12 @@ class Task(ABC):
     def preview(self, rng: np.random.Generator, count: int = 3) -> str:
         """Sequences as text: their steps, and the last answer; where every step has one symbol, these below."""
         batch, notation = self.batch(rng, count), self.notation(self.about())
+        step, sequence = batch.positions
         lines = []
         for k in range(count):
-            steps = np.arange(len(batch.x)) if batch.at is None else batch.at[0][batch.at[1] == k]
-            shown = notation.shortened(notation.tokens(batch.x[: steps[-1] + 1, k]))
-            wanted = [notation.right(y, self.outputs) for y in batch.y[batch.sequence == k]]
+            own = sequence == k
+            shown = notation.shortened(notation.tokens(batch.x[: step[own].max() + 1, k]))
+            wanted = [notation.right(y, self.outputs) for y in batch.y[own]]
             if self.loss == "classes" and not self.last_only:
                 lines += [shown, f"{notation.shortened(wanted)}  <- answers"]
             else:
@@ -177,17 +167,13 @@ class Task(ABC):
         """What the data is, in plain values, so that a run is not continued on other data."""
         return {}
 
-    def options(self) -> dict[str, Any]:
-        """What builds this task again."""
-        return {"length": self.length}
-
     @classmethod
     def notation(cls, about: Mapping[str, Any]) -> Notation:
         """How steps and answers are written where the data is what `about` says."""
         symbols = about.get("characters", cls.symbols)
-        return Notation(
-            cls.loss, symbols, cls.unit, cls.answers, cls.marked, about.get("mean", 0.0), about.get("scale")
-        )
+        unit = "character" if "characters" in about else "symbol" if symbols else "value"
+        marked = cls.decided_by == "["
+        return Notation(cls.loss, symbols, unit, cls.answers, marked, about.get("mean", 0.0), about.get("scale"))
 
     @classmethod
     def deciding(cls, tokens: Sequence[str]) -> tuple[int, ...]:
@@ -200,10 +186,3 @@ class Task(ABC):
 def at_end(lengths: npt.NDArray[Any]) -> tuple[Integers, Integers]:
     """The positions of the last step of each sequence, for `Batch.at`."""
     return np.asarray(lengths, np.intp) - 1, np.arange(len(lengths))
-
-
-LSTM_1997 = "Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997)"
-BAI_2018 = (
-    "Bai, Kolter and Koltun, An empirical evaluation of generic convolutional and recurrent networks for sequence "
-    "modeling, arXiv 1803.01271 (2018)"
-)

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..functions import log_softmax
-from .notation import one_hot
-from .own_data import OwnData, pieces
-from .task import Baseline, Batch, Exam, Integers, Predict
+from .notation import Floats, one_hot
+from .own_data import OwnData, Steps
+from .task import Baseline
 
 LEAST = 200  # characters
 MOST_HELD_OUT = 20_000  # characters
 
 
 class Text(OwnData):
-    """Predict the next character of a UTF-8 file.
+    """Predict the next character of a UTF-8 file of your own, beside unigram and bigram.
 
     x: (length, batch, V) one-hot characters, windows drawn from all but the end of the text; y: (length * batch,) the
     next character. V counts the characters of the whole text. The last tenth, at most 20,000 characters, is held out;
@@ -30,12 +30,10 @@ class Text(OwnData):
     """
 
     name = "text"
-    summary = "the next character of a UTF-8 file of your own, beside unigram and bigram"
     loss = "classes"
-    unit = "character"
 
-    def read(self, text: str, name: str) -> tuple[Integers, Integers]:
-        """The numbers of the characters."""
+    def read(self, text: str, name: str) -> None:
+        """Number the characters, and measure the unigram and the bigram."""
         least = max(LEAST, 20 * (self.length + 1))
         cut = self.cut(len(text), least, 10, MOST_HELD_OUT, f"{name} has {len(text):,} characters")
         self.characters = sorted(set(text))
@@ -44,29 +42,24 @@ class Text(OwnData):
             raise ValueError(f"{name} holds one character only: there is nothing to predict")
         number = {c: k for k, c in enumerate(self.characters)}
         symbols = np.array([number[c] for c in text])
-        self.unigram, self.bigram = ngram_losses(symbols[:cut], symbols[cut:], self.inputs)
-        beside = {"unigram": self.unigram, "ln V": math.log(self.inputs), "V": self.inputs}
-        self.baseline = Baseline(self.bigram, "a bigram model on the held-out part", beside=beside)
-        return symbols[:cut], symbols[cut:]
+        self.training, self.held_out = symbols[:cut], symbols[cut:]
+        self.examined, self.warm, self.take = self.held_out, min(50, len(self.held_out) // 4), 200
+        unigram, self.bigram = ngram_losses(self.training, self.held_out, self.inputs)
+        self.beside = {"unigram": unigram, "bigram": self.bigram}
+        know = f"unigram {unigram:.4g}, ln {self.inputs} characters {math.log(self.inputs):.4g}"
+        self.baseline = Baseline(self.bigram, f"a bigram model on the held-out part; {know}")
 
     def about(self) -> dict[str, Any]:
         """The characters and a checksum of the text."""
         return {"characters": "".join(self.characters), "crc32": self.checksum}
 
-    def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """x (length, size, V), y (length * size,)."""
-        window = self.windows(rng, size)
-        return Batch(one_hot(window[:-1], self.inputs), window[1:].reshape(-1))
+    def encoded(self, steps: Steps) -> Floats:
+        """One-hot characters."""
+        return one_hot(steps, self.inputs)
 
-    def examine(self, predict: Predict) -> Exam:
-        """Nats a character on the held-out part."""
-        warm = min(50, len(self.held_out) // 4)
-        at, asked = pieces(len(self.held_out), warm, 200)
-        outputs = predict(one_hot(self.held_out[at], self.inputs))
-        logs = log_softmax(outputs.astype(np.float64))
-        nats = -np.take_along_axis(logs, self.held_out[at + 1][..., None], -1)[..., 0]
-        loss = float(nats[warm:][asked].mean())
-        return Exam(loss < self.bigram, loss, {"held-out loss": loss, "unigram": self.unigram, "bigram": self.bigram})
+    def losses(self, outputs: npt.NDArray[np.float64], wanted: Steps) -> npt.NDArray[np.float64]:
+        """Nats of every character."""
+        return -np.take_along_axis(log_softmax(outputs), wanted[..., None], -1)[..., 0]
 
 
 def ngram_losses(training: npt.NDArray[Any], held_out: npt.NDArray[Any], V: int) -> tuple[float, float]:
