@@ -10,6 +10,7 @@ Ends on failures too. Each process has one thread; all rows with three seeds tak
 from __future__ import annotations
 
 import argparse
+import inspect
 import multiprocessing
 import os
 import signal
@@ -200,8 +201,10 @@ def lines(entry: Entry, results: Sequence[Result], steps: int | None, first: boo
     task = make(entry.task)
     settings = Settings(entry.task, **{**entry.settings, **({} if steps is None else {"steps": steps})})
     if first:
-        yield f"\n{entry.task}, length {task.length}: {TASKS[entry.task].summary}"
-        yield f"  published: {task.published}"
+        doc = (inspect.getdoc(type(task)) or "").split("\n")
+        published = [line.removeprefix("Published: ") for line in doc if line.startswith("Published: ")]
+        yield f"\n{entry.task}, length {task.length}: {task.summary}"
+        yield f"  published: {published[0] if published else 'none'}"
         yield f"  criterion: {task.criterion.text}"
         yield f"  baseline: loss {task.baseline.loss:.4g}, {task.baseline.how}"
         yield HEAD

@@ -194,7 +194,7 @@ def test_a_series_with_a_number_too_far_away_is_one_line_and_no_files(last, caps
     assert main(argv) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    assert "so far away no float32 holds its square" in err
+    assert "so far apart float32 cannot hold their squares" in err
     assert not Path("run").exists()
 
 

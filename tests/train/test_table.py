@@ -60,7 +60,7 @@ def test_the_table_shows_failures_beside_what_was_published():
     told = []
     run(chosen(["order"]), 2, 2, 3, told.append)
     out = "\n".join(told)
-    assert "order, length 20: X before Y" in out
+    assert "order, length 20: Say whether X or Y came first" in out
     assert "published: none" in out
     assert "baseline: loss 0.6931" in out
     assert out.count("0/2") == 3

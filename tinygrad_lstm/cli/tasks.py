@@ -1,4 +1,4 @@
-"""List the sequence tasks with their baselines, or show one: samples, criterion, what was published, what helps.
+"""List the sequence tasks with their baselines, or show one: samples, source, criterion, what helps.
 
 The baseline is what a predictor without memory reaches, in the units of the training loss (nats, or squared error).
 A result means something only beside it.
@@ -10,10 +10,10 @@ examples:
 
 --json:
   tasks  a list: name, summary, length, takes_data, inputs, outputs, loss (squared, classes or bits), metric and right
-         (what the error of a sequence is, and when it is right), baseline (loss, how, chance, beside), criterion
-         (text, source, window, wrong, mean_error, exam, stop), published, helps (settings, sequences on the seeds 0, 1,
-         2, length), samples (text; null in the list of all). In that list length, inputs, outputs, baseline and
-         criterion of text and series are null: they depend on the file
+         (what the error of a sequence is, and when it is right), baseline (loss, how), criterion (text, window, wrong,
+         mean_error, exam, stop), helps (settings, sequences on the seeds 0, 1, 2, length), samples (text; null in the
+         list of all). In that list length, inputs, outputs, baseline and criterion of text and series are null: they
+         depend on the file
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from ..tasks import TASKS, Task, make
-from ..tasks.notation import named
 from .common import refuse, share, told, within
 from .errors import UserError
 from .terminal import safe
@@ -34,7 +33,7 @@ from .terminal import safe
 WIDTH = 100
 KEYS = (
     "name", "summary", "length", "takes_data", "inputs", "outputs", "loss", "metric", "right", "baseline", "criterion",
-    "published", "helps",
+    "helps",
 )  # fmt: skip
 
 
@@ -80,27 +79,24 @@ def _known(task: Task | type[Task]) -> dict[str, Any]:
 
 def _one(task: Task) -> list[str]:
     loss = {"squared": "mean squared error", "classes": "nats a target", "bits": "nats an output"}[task.loss]
-    chance = "" if task.baseline.chance is None else f"; sequences right by chance: {task.baseline.chance:.3g}"
     facts = {
         "length": str(task.length),
         "network": f"{task.inputs} inputs, {task.outputs} outputs, {loss}",
-        "baseline": baseline(task) + chance,
+        "baseline": baseline(task),
         "error": task.metric,
         "right": task.right,
-        "criterion": f"{task.criterion.text} ({task.criterion.source})",
-        "published": task.published,
+        "criterion": task.criterion.text,
         "helped": helped(type(task)),
     }
     indent = " " * 10
     lines = [textwrap.fill(f"{k:<10}{fact}", WIDTH, subsequent_indent=indent) for k, fact in facts.items() if fact]
-    text = f"{task.name}: {task.summary}\n\n{inspect.getdoc(type(task))}\n\n" + "\n".join(lines)
+    text = f"{task.name}: {inspect.getdoc(type(task))}\n\n" + "\n".join(lines)
     return text.split("\n")
 
 
 def baseline(task: Task) -> str:
     """What a predictor without memory reaches, and how."""
-    beside = f"; {named(task.baseline.beside)}" if task.baseline.beside else ""
-    return f"{task.baseline.loss:.4g}: {task.baseline.how}{beside}"
+    return f"{task.baseline.loss:.4g}: {task.baseline.how}"
 
 
 def helped(kind: type[Task]) -> str:

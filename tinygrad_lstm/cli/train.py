@@ -28,6 +28,7 @@ examples:
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -104,8 +105,9 @@ def _new(args: argparse.Namespace) -> Trainer:
     given = {k: getattr(args, k) for k in (*_SETTINGS, "steps") if getattr(args, k) is not None}
     sizes = task.inputs, given.get("hidden", Settings.hidden), given.get("forget_bias", 1.0)
     (given["cell"],) = kinds_of([args.cell or "lstm"], *sizes)
+    data = {} if args.data is None else {"data": os.path.abspath(args.data)}
     with told():
-        trainer = Trainer(Settings(args.task, task.options(), **given))
+        trainer = Trainer(Settings(args.task, {"length": task.length, **data}, **given))
     if args.out is not None:
         with told(f"write into '{args.out}'"):
             if (args.out / files.CURRENT).exists():
@@ -139,7 +141,7 @@ def _train(trainer: Trainer, out: Path | None, every: float) -> bool:
                 rate = max(trainer.steps - first, 1) / max(now - begun, 1e-9)
                 left = timedelta(seconds=round((trainer.settings.steps - trainer.steps) / rate))
                 print(f"{progress(trainer)}  {rate * trainer.settings.batch:,.0f}/s  at most {left} left")
-                if trainer.task.unit == "character":
+                if trainer.task.name == "text":
                     written = sample(trainer.checkpoint(), length=60, temperature=0.5, seed=trainer.steps)
                     print(safe(f"  writes: {' '.join(''.join(written).split())}"))
                 printed = now

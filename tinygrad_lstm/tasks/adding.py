@@ -22,7 +22,7 @@ class Adding(Task):
     Source: Bai, Kolter and Koltun, An empirical evaluation of generic convolutional and recurrent networks for sequence
     modeling, arXiv 1803.01271 (2018) (the problem's data are those of their published code); the first statement of
     the problem: Hochreiter and Schmidhuber 1997, see `Adding1997`.
-    Published: T=600, 70K parameters, MSE: LSTM .164, GRU 5.3e-5, RNN .177 (Bai 2018).
+    Published: T=600, 70K parameters, MSE: LSTM .164, GRU 5.3e-5, RNN .177 (Bai 2018)
     """
 
     name = "adding"
@@ -54,7 +54,7 @@ class Adding(Task):
 
 
 class Adding1997(Adding):
-    """Answer 0.5 + (X1 + X2)/4 for the two marked numbers in the first half of the sequence.
+    """Answer 0.5 + (X1 + X2)/4 for two marked numbers in the first half.
 
     With T = `length`, x: (steps, batch, 2), values from U[-1, 1] and marks; each sequence has its own length, drawn
     from T to 1.1 T. One of the first ten steps is marked with 1, then one of the first T/2 - 1 that is not marked yet;
@@ -62,7 +62,7 @@ class Adding1997(Adding):
     (batch, 1) at each sequence's last step. A sequence is right when its absolute error is below 0.04.
 
     Source: Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997), section 5.4 and table 7.
-    Published: LSTM, 93 weights: T=100 74,000 sequences, T=500 209,000, T=1000 853,000 (1997, table 7).
+    Published: LSTM, 93 weights: T=100 74,000 sequences, T=500 209,000, T=1000 853,000 (1997, table 7)
     """
 
     name = "adding1997"
@@ -109,13 +109,14 @@ class Adding1997(Adding):
 
 
 class Multiplication(Adding1997):
-    """Answer X1 * X2 for the two marked numbers in the first half, which a sum of contributions cannot make.
+    """Answer X1 * X2 for two marked numbers in the first half.
 
     Sequences are those of `Adding1997` with values from U[0, 1]; a marked first step counts as 1. y: (batch, 1) at
-    each sequence's last step. A sequence is right when its absolute error is below 0.04.
+    each sequence's last step: a product, which a sum of contributions cannot make. A sequence is right when its
+    absolute error is below 0.04.
 
     Source: Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997), section 5.5 and table 8.
-    Published: LSTM, 93 weights, T=100: 482,000 sequences to 140 wrong, 1,273,000 to 13 (1997, table 8).
+    Published: LSTM, 93 weights, T=100: 482,000 sequences to 140 wrong, 1,273,000 to 13 (1997, table 8)
     """
 
     name = "multiplication"

@@ -16,19 +16,20 @@ BEYOND = 200
 
 
 class AnBn(Task):
-    """Predict which symbols may come next in a^n b^n, n from 1 to `length`, and be examined beyond.
+    """Predict which symbols may come next in a^n b^n, n to `length`, examined beyond.
 
-    x: (2 length + 1, batch, 4) one-hot S, n times a, n times b, n drawn evenly. y: (N, 4), 1 for each symbol that may
-    come next: a after S, a or b after an a, b after a b but for the last, T after the last. Right: every output is on
-    the right side of 1/2 at every step. The examination goes on with longer strings until the first that is wrong: how
-    far a network counts beyond what it was trained on is the interesting number, and is measured, not assumed.
+    x: (2 length + 1, batch, 4) one-hot S, n times a, n times b, n drawn evenly from 1 to `length`. y: (N, 4), 1
+    for each symbol that may come next: a after S, a or b after an a, b after a b but for the last, T after the last.
+    Right: every output is on the right side of 1/2 at every step. The examination goes on with longer strings until the
+    first that is wrong: how far a network counts beyond what it was trained on is the interesting number, and is
+    measured, not assumed.
 
     The baseline knows the current symbol only and so must guess after a b whether it was the last: mean over the four
     outputs of the entropy of each given the current symbol.
 
     Source: Gers and Schmidhuber, LSTM recurrent networks learn simple context-free and context-sensitive languages,
     IEEE Transactions on Neural Networks 12 (2001).
-    Published: trained LSTMs do not count far past their training length (El-Naggar, Madhyastha and Weyde 2022).
+    Published: trained LSTMs do not count far past their training length (El-Naggar, Madhyastha and Weyde 2022)
     """
 
     name = "anbn"

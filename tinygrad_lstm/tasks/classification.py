@@ -48,15 +48,15 @@ class Classification(Task):
 
 
 class TemporalOrder(Classification):
-    """Classify a sequence by the order of two symbols X or Y among distractors: XX, XY, YX, YY (problem 6a).
+    """Tell which of X and Y came at t1 and t2 among distractors (temporal order 6a).
 
     x: (steps, batch, 8) one-hot symbols a b c d X Y E B. A sequence begins with E, ends with B and is made of
     distractors a to d but for X or Y at t1 and t2; its length is drawn from 100 to 110, t1 from 10 to 20, t2 from 50 to
-    60, all scaled with `length` / 100. y: (batch,) the class, at each sequence's last step. Right: every class's
-    probability is within 0.3 of its target (the paper has four logistic outputs, here a softmax).
+    60, all scaled with `length` / 100. y: (batch,) the class XX, XY, YX or YY, at each sequence's last step. Right:
+    every class's probability is within 0.3 of its target (the paper has four logistic outputs, here a softmax).
 
     Source: Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997), section 5.6, task 6a.
-    Published: LSTM, 156 weights: 31,390 sequences (1997, table 9).
+    Published: LSTM, 156 weights: 31,390 sequences (1997, table 9)
     """
 
     name = "order4"
@@ -86,12 +86,13 @@ class TemporalOrder(Classification):
 
 
 class TemporalOrder8(TemporalOrder):
-    """Classify a sequence by the order of three symbols X or Y among distractors: XXX, XXY, ... YYY (problem 6b).
+    """Tell which of X and Y came at t1, t2 and t3 among distractors (temporal order 6b).
 
-    As `TemporalOrder`, with X or Y at t1 from 10 to 20, t2 from 33 to 43 and t3 from 66 to 76 of 100.
+    As `TemporalOrder`, with X or Y at t1 from 10 to 20, t2 from 33 to 43 and t3 from 66 to 76 of 100: the classes are
+    XXX, XXY, ... YYY.
 
     Source: Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997), section 5.6, task 6b.
-    Published: LSTM, 308 weights: 571,100 sequences (1997, table 9).
+    Published: LSTM, 308 weights: 571,100 sequences (1997, table 9)
     """
 
     name = "order8"
@@ -125,7 +126,7 @@ class Latch(Classification):
 
 
 class Order(Classification):
-    """Say whether X came before Y: a bag of inputs cannot tell, a network with a state can.
+    """Say whether X or Y came first: a bag of inputs cannot tell, a state can.
 
     x: (length, batch, 6) one-hot; distractors a to d but for one X and one Y at two places drawn at random. y: (batch,)
     0 where X came first, 1 where Y did, at the last step. Sequences of the two classes hold the same symbols equally
@@ -150,14 +151,14 @@ class Order(Classification):
 
 
 class Parity(Classification):
-    """Say at the end whether the number of ones in a sequence of bits is odd: an honest failure case when long.
+    """Say whether the number of ones is odd: an honest failure case when long.
 
     x: (length, batch, 1), bits as -1 and 1. y: (batch,) 0 for even, 1 for odd, at the last step. Right: both
     probabilities are within 0.3 of their targets. It needs one bit of memory, but any bit that is unknown makes the
     answer a coin toss, so no gradient leads there.
 
     Source: Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997).
-    Published: parity-like problems are named as a limit of the LSTM and of all gradient descent (1997, section 6).
+    Published: parity-like problems are named as a limit of the LSTM and of all gradient descent (1997, section 6)
     """
 
     name = "parity"

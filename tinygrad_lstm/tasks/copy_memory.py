@@ -18,14 +18,14 @@ COPIED = 10
 
 
 class CopyMemory(Task):
-    """Repeat ten symbols after a blank of `length` steps: an honest failure case when long.
+    """Repeat ten symbols after `length` steps: an honest failure case when long.
 
     x: (length + 20, batch, 10) one-hot: ten of eight symbols, length - 1 blanks, a cue, ten blanks. y:
     ((length + 20) * batch,) the class at every step: the blank up to the cue, then the ten symbols. Without memory the
     blanks are right and each symbol is a guess among eight: the loss 10 ln 8 / (length + 20).
 
     Source: Arjovsky, Shah and Bengio, Unitary evolution recurrent neural networks, ICML (2016), section 5.1.
-    Published: LSTM at the memoryless loss (Bai, Kolter and Koltun 2018).
+    Published: LSTM at the memoryless loss (Bai, Kolter and Koltun 2018)
     """
 
     name = "copy"

@@ -67,7 +67,7 @@ class NextSymbol(Task):
 
 
 class Reber(NextSymbol):
-    """Predict the next symbol of strings of the embedded Reber grammar: a smoke test, no showcase.
+    """Predict the next symbol of embedded Reber strings: a smoke test, no showcase.
 
     x: (steps, batch, 7) one-hot symbols B T P S X V E, drawn from 256 training strings, which are drawn once (from a
     seed of the task's own); 256 test strings have none in common with them. y: (N,) the next symbol of every step but
@@ -76,7 +76,7 @@ class Reber(NextSymbol):
 
     Source: Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 9 (1997), section 5.1 and table 1
     (there with the squared error).
-    Published: LSTM, 276 weights: 100 % of trials, 8,440 sequences (1997, table 1).
+    Published: LSTM, 276 weights: 100 % of trials, 8,440 sequences (1997, table 1)
     """
 
     name = "reber"
@@ -116,7 +116,7 @@ class Reber(NextSymbol):
 
 
 class ContinualReber(NextSymbol):
-    """Predict the next symbol of an endless stream of embedded Reber strings: what the forget gate was made for.
+    """Predict an endless stream of Reber strings: what the forget gate was made for.
 
     x: (length, batch, 7) one-hot symbols, the next `length` symbols of each of the streams; every batch goes on where
     the one before it ended, and so does the network's state (its gradient stops there: truncated BPTT). y:
@@ -127,7 +127,7 @@ class ContinualReber(NextSymbol):
     (there 4 blocks of 2 cells): a network passes that predicts 10 streams of 100,000 symbols each without an error. The
     paper's learning ends a stream at its first error and begins another; here a stream ends with probability 0.02
     before each batch, so that beginnings are learnt too.
-    Published: perfect: no forget gate 0 %, forget gates 18 % (+29 % good), with decaying rate 62 % (2000, table 2).
+    Published: perfect: no forget gate 0 %, forget gates 18 % (+29 % good), with decaying rate 62 % (2000, table 2)
     """
 
     name = "continual-reber"

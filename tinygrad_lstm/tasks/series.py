@@ -17,7 +17,7 @@ FURTHEST = float(np.sqrt(np.finfo(np.float32).max))  # standard deviations from 
 
 
 class Series(OwnData):
-    """Predict the next value of a series of numbers of your own, beside the persistence forecast.
+    """Predict the next value of a series of numbers of your own, beside persistence.
 
     The file is UTF-8 text with one number a line; a first line that is no number is a heading. The values are shifted
     and scaled by the mean and standard deviation of the training part. x: (length, batch, 1), windows drawn from all
@@ -45,7 +45,7 @@ class Series(OwnData):
             self.mean, self.scale = float(learnt.mean()), float(learnt.std())
             scaled = (values - self.mean) / self.scale
         far = int(np.argmin(np.abs(scaled) < FURTHEST))
-        if not np.abs(scaled[far]) < FURTHEST:
+        if not np.abs(scaled[far]) < FURTHEST or not np.isfinite(self.scale):
             raise ValueError(
                 f"{name} holds {values[far]:g}, but the values learnt from are about {self.mean:.4g} ± "
                 f"{self.scale:.4g}: so far apart float32 cannot hold their squares; give other units"
@@ -68,7 +68,7 @@ class Series(OwnData):
 
     def losses(self, outputs: npt.NDArray[np.float64], wanted: Steps) -> npt.NDArray[np.float64]:
         """Squared errors."""
-        return np.square(outputs - wanted)[..., 0]  # type: ignore[no-any-return]
+        return np.square(outputs - wanted)[..., 0]
 
 
 def _numbers(text: str, name: str) -> npt.NDArray[np.float64]:

@@ -105,6 +105,7 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
+    summary: ClassVar[str]  # what is asked: the first line of the docstring
     loss: ClassVar[Loss]
     metric: ClassVar[str] = ""
     right: ClassVar[str] = ""
@@ -123,6 +124,9 @@ class Task(ABC):
     outputs: int
     baseline: Baseline
     criterion: Criterion
+
+    def __init_subclass__(cls) -> None:
+        cls.summary = (cls.__doc__ or "").split("\n")[0]
 
     def __init__(self, length: int | None = None) -> None:
         self.length = self.default_length if length is None else as_size("length", length, -math.inf)
