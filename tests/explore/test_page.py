@@ -207,7 +207,7 @@ def test_a_cell_that_holds_another_is_refused(inner: Cell) -> None:
 def test_cells_of_ones_own_must_fit_the_page() -> None:
     with pytest.raises(ValueError, match="inputs of one size, got 2, 3"):
         page("a b", cells={"a": RNNCell(2, 2), "b": RNNCell(3, 2)})
-    with pytest.raises(TypeError, match="computes in float64"):
+    with pytest.raises(TypeError, match="measured in float64"):
         page("a b", cells={"a": RNNCell(2, 2, dtype=np.float32)})
 
 

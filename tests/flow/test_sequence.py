@@ -148,7 +148,7 @@ def test_vectors_of_any_kind_of_number_are_measured_in_float64():
 
 def test_bad_sequences_and_cells_are_refused():
     cell = make_cell("rnn", 2, 2)
-    for xs in (np.zeros((0, 2)), np.zeros(2), np.zeros((1, 1, 2)), 1.0):
+    for xs in (np.zeros((0, 2)), np.zeros(2), np.zeros((1, 2, 2)), 1.0):
         with pytest.raises(ValueError, match=r"shape \(steps, 2\) with at least 1 step"):
             trace_sequence(cell, xs)
     with pytest.raises(ValueError, match="3 steps need as many tokens, got 1"):

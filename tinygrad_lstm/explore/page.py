@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..arguments import as_size, as_word, as_words
-from ..flow import Flow, trace_gradients
-from ..flow.sequence import Floats, TracedSequence, direction, embed, tokenize
+from ..flow import Flow
+from ..flow.sequence import Floats, TracedSequence, direction, embed, tokenize, trace_sequence
 from ..kinds import KINDS, cell_name, make_cell
-from ..machine import without_collector
 from ..nn import Linear, LSTMCell, RNNCell
 from ..nn.cell import Cell
 from ..nn.cells import GATES
-from ..tensor import tensor
 from ..walk.notation import NOTATIONS
 from .document import document
 from .step import Json, Program, array
@@ -60,11 +58,11 @@ def page(
     sequences = {"your text": tokens} | {name: words.split() for name, words in SAMPLES.items()}
     words = list({word: None for sequence in sequences.values() for word in sequence})
     vectors = dict(zip(words, embed(words, widths.pop(), seed), strict=True))
-    xs = [vectors[word] for word in tokens]
-    read = {label: direction(cell.hidden_size, seed) for label, cell in cells.items()}
-    found = _cells({label: (label, cell, _traced(cell, xs, read[label])) for label, cell in cells.items()})
-    for label, u in read.items():
-        found[label] |= {"read": {"u": array(u)}, "drawn": label in drawn}
+    xs = [[vectors[word]] for word in tokens]  # in batches of one: a cell of one's own may take no other input
+    found = {}
+    for label, cell in cells.items():
+        read = {"u": array(direction(cell.hidden_size, seed))}
+        found[label] = _cell(label, trace_sequence(cell, xs, seed=seed), read) | {"drawn": label in drawn}
     return document(
         _shared()
         | {
@@ -98,14 +96,14 @@ def page_of_network(
     size = sum(p.size for p in passage.cell.parameters())
     if size > LARGEST:
         raise ValueError(f"a page holds networks of at most {LARGEST:,} weights, this cell has {size:,}")
-    both = {"trained": trained, "untrained": untrained}
     sequence: Json = {"name": "this sequence", "tokens": passage.tokens}
     if symbols is None:
         sequence["x"] = array([node.value for node in passage.flow.named("x")])
-    found = _cells({key: (f"{key} {p.name}", p.cell, p.flow) for key, (p, _) in both.items()})
-    for key, (_, readout) in both.items():
+    found = {}
+    for key, (traced, readout) in {"trained": trained, "untrained": untrained}.items():
         bias = np.zeros(readout.out_features) if readout.b is None else readout.b.numpy()
-        found[key]["read"] = {"W": array(readout.W.numpy()), "b": array(bias), "loss": loss}
+        read = {"W": array(readout.W.numpy()), "b": array(bias), "loss": loss}
+        found[key] = _cell(f"{key} {traced.name}", traced, read)
     return document(
         _shared()
         | {
@@ -153,41 +151,21 @@ def _unit(input_size: int, forget_bias: float) -> LSTMCell:
     return cell
 
 
-def _traced(cell: Cell, vectors: Sequence[Floats], u: Floats) -> Flow:
-    """A cell over vectors from states of zeros, and the gradient of L = u · h_T: as a TracedSequence has it.
-
-    In batches of one: a cell of one's own may take no other input.
-    """
-    if cell.dtype != np.float64:
-        raise TypeError(f"the page computes in float64, got {cell!r}: build the cell with dtype=np.float64")
-    zeros = np.zeros((1, cell.hidden_size))
-    state = tuple(tensor(zeros, requires_grad=True, name=f"{name}0") for name in cell.states)
-    with without_collector():
-        for vector in vectors:
-            after = cell(tensor(vector[None], requires_grad=True, name="x"), state)
-            state = after if isinstance(after, tuple) else (after,)
-        return trace_gradients((state[0] @ u).sum())
-
-
-def _cells(runs: Mapping[str, tuple[str, Cell, Flow]]) -> Json:
-    """The programs and pictures of cells by key, each with its label, and what the engine measured on its run."""
-    found: Json = {}
-    pictures: dict[str, Json] = {}  # cells whose steps differ in their numbers alone share one
-    for key, (label, cell, flow) in runs.items():
-        program, own = Program(cell), isinstance(cell, LSTMCell | RNNCell)
-        if program.form not in pictures:
-            pictures[program.form] = program.picture()
-        kinds = {name: program.nodes[k]["op"] for k, name in program.names.items()}
-        words = {name: f"gate {name}" if op == "sigmoid" else f"value {name}" for name, op in kinds.items()}
-        words |= {name: f"state {name}" for name in cell.states} | {"x": "input"}
-        found[key] = program.data | {
-            "label": label,
-            "words": WORDS if own else words,
-            "own": own,
-            "picture": pictures[program.form],
-            "engine": {name: array(values) for name, values in measured(program, flow).items()},
-        }
-    return found
+def _cell(label: str, traced: TracedSequence, read: Json) -> Json:
+    """A cell's program and picture, how L is read from it, and what the engine measured on its run."""
+    cell, program = traced.cell, Program(traced.cell)
+    kinds = {name: program.nodes[k]["op"] for k, name in program.names.items()}
+    words = {name: f"gate {name}" if op == "sigmoid" else f"value {name}" for name, op in kinds.items()}
+    words |= {name: f"state {name}" for name in cell.states} | {"x": "input"}
+    own = isinstance(cell, LSTMCell | RNNCell)
+    return program.data | {
+        "label": label,
+        "read": read,
+        "words": WORDS if own else words,
+        "own": own,
+        "picture": program.picture(),
+        "engine": {name: array(values) for name, values in measured(program, traced.flow).items()},
+    }
 
 
 def measured(program: Program, flow: Flow) -> dict[str, Floats]:

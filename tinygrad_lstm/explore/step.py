@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -90,13 +89,6 @@ class Program:
             "paths": self.paths(),
             "biases": list(self._biases()),
         }
-
-    @property
-    def form(self) -> str:
-        """What the picture depends on: two programs of one form look alike."""
-        weights = [[w for w, *_ in node.get("parts", ())] for node in self.nodes]
-        nodes = [node | {"width": 0, "parts": used} for node, used in zip(self.nodes, weights, strict=True)]
-        return json.dumps([nodes, self._rows, [(v.name, v.number is None) for v in self.fixed]])
 
     @property
     def _rows(self) -> int:

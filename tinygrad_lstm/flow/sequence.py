@@ -132,8 +132,9 @@ def trace_sequence(
 ) -> TracedSequence:
     """Unroll a cell over a sequence from a state of zeros, and trace the gradient of L = u · h_T.
 
-    xs has shape (steps, input). u, drawn from the seed, has length 1: the gradient starts at h_T with norm 1 in every
-    cell, so what comes back can be compared between cells. Every x_t, and the states h0 and c0, have a gradient.
+    xs has shape (steps, input), or (steps, 1, input) for a cell that takes batches alone. u, drawn from the seed, has
+    length 1: the gradient starts at h_T with norm 1 in every cell, so what comes back can be compared between cells.
+    Every x_t, and the states h0 and c0, have a gradient.
     `read` takes another L from h_T, such as the answer of a network trained to give one.
 
     Raises ValueError for an empty sequence and for tokens that are not as many as the steps, TypeError for a cell that
@@ -142,7 +143,7 @@ def trace_sequence(
     if cell.dtype != np.float64:
         raise TypeError(f"a sequence is measured in float64, got {cell!r}: build the cell with dtype=np.float64")
     vectors, seed = real_array(xs, np.float64), as_size("seed", seed, 0)
-    if vectors.ndim != 2 or len(vectors) == 0:
+    if vectors.ndim < 2 or vectors.shape[1:-1] not in ((), (1,)) or len(vectors) == 0:
         raise ValueError(f"a sequence has shape (steps, {cell.input_size}) with at least 1 step, got {vectors.shape}")
     tokens = tuple(f"x{t}" for t in range(1, len(vectors) + 1)) if tokens is None else tuple(as_words("tokens", tokens))
     if len(tokens) != len(vectors):
@@ -180,7 +181,7 @@ def _path(cell: Cell, flow: Flow, state: str, part: float) -> Path:
 
 def first_step(cell: Cell) -> Step:
     """What a step on zeros records, as far as the state that the cell shows is made of it."""
-    shown = getattr(cell.step(np.zeros(cell.input_size, cell.dtype)), cell.states[0])
+    shown = getattr(cell.step(np.zeros((1, cell.input_size), cell.dtype)), cell.states[0])
     steps = read_graph(shown).cell_steps
     if not steps:
         raise ValueError(

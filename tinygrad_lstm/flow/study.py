@@ -218,7 +218,7 @@ def _closed(traced: TracedSequence, end: Floats, count: int) -> Floats:
             p.assign(np.zeros(p.shape) if p.ndim == 2 else p)
     step = first_step(cell)
     start = step.entering[state]
-    turn = jacobian(step.named[state], start, held=[x for x in step.entering.values() if x is not start])
+    turn = jacobian(step.named[state], start, held=[x for x in step.entering.values() if x is not start])[0, :, 0]
     g, found = end, []
     for _ in range(count):
         found.append(norm(g))
