@@ -99,7 +99,7 @@ SECTIONS = [
         (
             "abs", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "relu", "softplus", "where",
             "maximum", "minimum", "clip", "concat", "stack", "sum", "mean", "var", "std", "max",
-            "min", "softmax", "log_softmax", "logsumexp", "reshape", "transpose", "broadcast_to", "primitive",
+            "min", "softmax", "log_softmax", "reshape", "transpose", "broadcast_to", "primitive",
         ),
         "Of Tensors they make Tensors that remember, of arrays plain arrays.",
     ),

@@ -677,8 +677,7 @@ def test_one_element_of_a_product_counts_and_another_does_not() -> None:
 
 
 LINES: list[Callable[[Any], Any]] = [
-    lambda x: tl.softmax(x, axis=1), lambda x: tl.log_softmax(x, axis=1), lambda x: tl.logsumexp(x, axis=1),
-    lambda x: tl.logsumexp(x, axis=1, keepdims=True),
+    lambda x: tl.softmax(x, axis=1), lambda x: tl.log_softmax(x, axis=1),
     lambda x: x.max(axis=1), lambda x: x.mean(axis=1), lambda x: x.std(axis=1),
     lambda x: x / (x * x).sum(axis=1, keepdims=True),
 ]  # fmt: skip

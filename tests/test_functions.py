@@ -34,11 +34,6 @@ SAME_AS_NUMPY: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "clip": (lambda x: tl.clip(x, 0.2, 0.4), lambda x: np.clip(x, 0.2, 0.4)),
     "clip below": (lambda x: tl.clip(x, np.full((2, 1, 1), 0.2)), lambda x: np.clip(x, np.full((2, 1, 1), 0.2), None)),
     "clip above": (lambda x: tl.clip(x, max=0.2), lambda x: np.clip(x, None, 0.2)),
-    "logsumexp": (tl.logsumexp, lambda x: np.log(np.exp(x).sum())),
-    "logsumexp axes": (
-        lambda x: tl.logsumexp(x, (0, 2), keepdims=True),
-        lambda x: np.log(np.exp(x).sum((0, 2), keepdims=True)),
-    ),
     "flatten": (lambda x: tl.reshape(x, np.int64(-1)), np.ravel),
     "max": (tl.max, np.max),
     "max axes": (lambda x: tl.max(x, (1, 2)), lambda x: np.max(x, (1, 2))),

@@ -13,7 +13,6 @@ from .functions import broadcast_to as broadcast_to
 from .functions import clip as clip
 from .functions import concat as concat
 from .functions import log_softmax as log_softmax
-from .functions import logsumexp as logsumexp
 from .functions import max as max
 from .functions import mean as mean
 from .functions import min as min

@@ -98,13 +98,3 @@ def softmax(x: Any, axis: tuple[int, ...]) -> Any:
 def log_softmax(x: Any, axis: tuple[int, ...]) -> Any:
     z = _below_max(x, axis)
     return z - np.log(np.maximum(np.exp(z).sum(axis, keepdims=True), 1))  # below 1 only where there is nothing
-
-
-@wide
-def logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    x = x.astype(np.result_type(x, np.float16), copy=False)
-    top = x.max(axis, keepdims=True, initial=-np.inf)
-    top = np.where(np.isfinite(top), top, 0)
-    with np.errstate(over="ignore", divide="ignore"):
-        total = np.log(np.exp(x - top).sum(axis, keepdims=keepdims))
-    return total + top.reshape(total.shape)

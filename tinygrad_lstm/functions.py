@@ -90,11 +90,6 @@ def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     return _over(p.min_over, x, axis, keepdims=keepdims)
 
 
-def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """log of the sum of exp(x) over all elements, one axis or several: a smooth maximum. Never overflows."""
-    return _over(p.logsumexp, x, axis, keepdims=keepdims)
-
-
 def softmax(x: Any, axis: int = -1) -> Any:
     """exp(x) over its sum along an axis: positive, adding up to 1. Never overflows."""
     return _over(p.softmax, x, axis)

@@ -242,8 +242,6 @@ transpose = primitive("transpose", "ᵀ", lambda x, axes: x.transpose(axes),
 # reductions and their opposites
 sum_over = primitive("sum", "Σ", forwards.wide(lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims)),
     lambda g, out, x, axis, keepdims: broadcast_to(keep_axes(g, x, axis), shape=x.shape), words="repeated")
-logsumexp = primitive("logsumexp", "log Σ exp", forwards.logsumexp,
-    lambda g, out, x, axis, keepdims: keep_axes(g, x, axis) * softmax(x, axis=axis), words="× softmax")
 max_over = primitive("max", "max", lambda x, axis, keepdims: x.max(axis=axis, keepdims=keepdims),
     _chosen_share, words="to the largest")
 min_over = primitive("min", "min", lambda x, axis, keepdims: x.min(axis=axis, keepdims=keepdims),
