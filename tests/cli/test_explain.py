@@ -319,8 +319,7 @@ def test_an_argument_that_is_not_utf8_is_refused(capsys):
 
 
 def test_a_text_without_end_is_refused(capsys, monkeypatch):
-    for room in ("cli.text", "tasks.own_data"):
-        monkeypatch.setattr(f"tinygrad_lstm.{room}.LIMIT", 2**20)
+    monkeypatch.setattr("tinygrad_lstm.tasks.own_data.LIMIT", 2**20)
     give(monkeypatch, b"a " * 2**20)
     refused(capsys, "-", says="longer than 1 MB")
 

@@ -12,9 +12,8 @@ import pytest
 
 from tinygrad_lstm.cli import main
 from tinygrad_lstm.cli.tasks import helped
-from tinygrad_lstm.cli.train import _ctrl_c
 from tinygrad_lstm.tasks import TASKS
-from tinygrad_lstm.train import load
+from tinygrad_lstm.train import Trainer, load
 
 SMALL = ["--length", "10", "--hidden", "3", "--batch", "4"]
 
@@ -102,14 +101,20 @@ def test_ctrl_c_saves_and_going_on_gives_the_same_bits(here):
     assert kept[0][:-1] == kept[1][:-1]
 
 
-def test_a_second_ctrl_c_stops_at_once_and_the_handler_of_before_is_back():
-    before = signal.getsignal(signal.SIGINT)
-    with _ctrl_c() as stopped:
-        signal.raise_signal(signal.SIGINT)
-        assert stopped  # the first lets a step end
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) == before
+def test_where_ctrl_c_stopped_it_is_kept_and_said(capsys, here, monkeypatch):
+    step = Trainer.step
+
+    def stop(trainer):
+        if trainer.steps == 3:
+            raise KeyboardInterrupt
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "step", stop)
+    assert main(["train", "adding", *SMALL, "--out", "run"]) == 130
+    *_, how, kept = lines(capsys)
+    assert how.startswith("interrupted after 12 sequences, ")
+    assert kept == "kept in run; go on with --resume run"
+    assert load("run").about["steps"] == 3
 
 
 def test_what_a_killed_process_was_writing_is_cleared_away(here):

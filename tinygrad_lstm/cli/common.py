@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -82,6 +83,28 @@ def kinds_of(cells: Sequence[str], input_size: int, hidden_size: int, forget_bia
     if forget_bias != 1 and not any(map(has_forget_bias, kinds)):
         raise UserError(f"--forget-bias {forget_bias:g}: {' and '.join(map(kind_name, kinds))} has none to set")
     return kinds
+
+
+def given_text(args: argparse.Namespace) -> str | None:
+    """The words of the arguments, or what is in --file or on standard input; None where nothing was given.
+
+    Raises UserError for what is no text.
+    """
+    from ..tasks.own_data import LIMIT, as_text
+
+    if args.file is not None and args.text:
+        raise UserError("give a text or --file, not both")
+    if args.file is None and not args.text:
+        return None
+    if len(args.text) == 1 and os.path.isfile(args.text[0]):
+        raise UserError(f"{args.text[0]!r} is a file: to read what is in it give --file and its name")
+    with told(f"read '{args.file}'"):
+        if args.file == "-" or args.text == ["-"]:
+            return as_text(sys.stdin.buffer.read(LIMIT + 1), "standard input")
+        if args.file is None:
+            return as_text(" ".join(args.text).encode("utf-8", "surrogateescape"), "the text")
+        with open(args.file, "rb") as file:
+            return as_text(file.read(LIMIT + 1), repr(args.file))
 
 
 def load_model(args: argparse.Namespace, untrained: Sequence[str]) -> Checkpoint | None:

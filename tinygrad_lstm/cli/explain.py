@@ -51,10 +51,9 @@ from ..files import all_or_nothing
 from ..flow.sequence import TracedSequence, embed, tokenize, trace_sequence
 from ..kinds import kind_name
 from ..views.sentences import plainly, reading
-from .common import CELL, FORMATS, load_model, make_cells, names, save, share, told, write_csv
+from .common import CELL, FORMATS, given_text, load_model, make_cells, names, save, share, told, write_csv
 from .errors import UserError
 from .terminal import number, paragraph, safe, table
-from .text import given_text
 
 if TYPE_CHECKING:
     from ..train import Checkpoint, Explained

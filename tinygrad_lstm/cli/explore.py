@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING
 from ..explore import page, page_of_network
 from ..files import write_atomically
 from ..kinds import cell_name, make_cell
-from .common import CELL, kinds_of, load_model, names, share, told, within
+from .common import CELL, given_text, kinds_of, load_model, names, share, told, within
 from .terminal import safe
-from .text import given_text
 
 if TYPE_CHECKING:
     from ..train import Checkpoint

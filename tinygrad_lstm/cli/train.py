@@ -29,13 +29,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ..kinds import kind_name
@@ -130,46 +126,37 @@ def _resumed(args: argparse.Namespace) -> Trainer:
 
 
 def _train(trainer: Trainer, out: Path | None, every: float) -> bool:
-    """Train to the end or to Ctrl-C, keeping it in `out` every so many seconds; whether it was Ctrl-C."""
-    first, begun = trainer.steps, time.monotonic()
+    """Train to the end or to Ctrl-C, keeping it in `out` every so many seconds; whether it was Ctrl-C.
+
+    A step that Ctrl-C interrupts is whole or not begun, so that the run can be kept as it is.
+    """
+    first, begun, stopped = trainer.steps, time.monotonic(), False
     printed = saved = begun
-    with _ctrl_c() as stopped, told(f"write into '{out}'"):
-        for row in trainer.run():
-            now = time.monotonic()
-            # After a while less often: a day's run shall not fill a notebook or a log.
-            if row is not None and (now - printed >= max(EVERY, (now - begun) / 100) or trainer.finished):
-                rate = max(trainer.steps - first, 1) / max(now - begun, 1e-9)
-                left = timedelta(seconds=round((trainer.settings.steps - trainer.steps) / rate))
-                print(f"{progress(trainer)}  {rate * trainer.settings.batch:,.0f}/s  at most {left} left")
-                if trainer.task.name == "text":
-                    written = sample(trainer.checkpoint(), length=60, temperature=0.5, seed=trainer.steps)
-                    print(safe(f"  writes: {' '.join(''.join(written).split())}"))
-                printed = now
-            if stopped:
-                break
-            if out is not None and now - saved >= every:
-                save(out, trainer.checkpoint())
-                saved = now
+    with told(f"write into '{out}'"):
+        try:
+            for row in trainer.run():
+                now = time.monotonic()
+                # After a while less often: a day's run shall not fill a notebook or a log.
+                if row is not None and (now - printed >= max(EVERY, (now - begun) / 100) or trainer.finished):
+                    _report(trainer, max(trainer.steps - first, 1) / max(now - begun, 1e-9))
+                    printed = now
+                if out is not None and now - saved >= every:
+                    save(out, trainer.checkpoint())
+                    saved = now
+        except KeyboardInterrupt:
+            stopped = True
         if out is not None:
             save(out, trainer.checkpoint())
-    return bool(stopped)
+    return stopped
 
 
-@contextmanager
-def _ctrl_c() -> Iterator[list[int]]:
-    """Collect Ctrl-C, so that a step is finished first; a second one stops at once."""
-    stopped: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if stopped:
-            raise KeyboardInterrupt
-        stopped.append(number)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _report(trainer: Trainer, rate: float) -> None:
+    """Print how far a run is, which makes `rate` steps a second."""
+    left = timedelta(seconds=round((trainer.settings.steps - trainer.steps) / rate))
+    print(f"{progress(trainer)}  {rate * trainer.settings.batch:,.0f}/s  at most {left} left")
+    if trainer.task.name == "text":
+        written = sample(trainer.checkpoint(), length=60, temperature=0.5, seed=trainer.steps)
+        print(safe(f"  writes: {' '.join(''.join(written).split())}"))
 
 
 def _verdict(trainer: Trainer, stopped: bool) -> str:
