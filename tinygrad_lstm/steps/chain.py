@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import pairwise
 
@@ -16,21 +15,23 @@ from ..flow.steps import Step
 from .factors import BENDS, KEEPS, Factor, apart, factor, written
 
 
-@dataclass(eq=False)
 class CellStep:
-    """One step of a cell: x and the states that go in, every value with a name, and the operations in order."""
+    """One step of a cell: x and the states that go in, every value with a name, and the operations in order.
 
-    kind: str
-    number: int
-    states: tuple[str, ...]
-    x: Node
-    before: dict[str, Node]
-    after: dict[str, Node]
-    """The states after the step, as far as they are in the graph."""
-    named: dict[str, Node]
-    operations: list[Node]
-    products: set[Node]
-    """The matrix products of what depends on x or a state with what does not: those that cross a weight."""
+    `after` has the states after the step, as far as they are in the graph; `products` the matrix products of what
+    depends on x or a state with what does not: those that cross a weight.
+    """
+
+    def __init__(self, flow: Flow, step: Step, at: int) -> None:
+        scope = step.scope
+        self.kind, self.number, self.states = scope.name, step.number or at, scope.states
+        self.x = flow.node(scope.x)
+        self.before = {name: flow.node(tensor) for name, tensor in zip(scope.states, scope.before, strict=True)}
+        made = {name: tensor for name, tensor in zip(scope.states, scope.after, strict=True) if tensor is not None}
+        self.after = {name: node for name, tensor in made.items() if (node := flow.find(tensor)) is not None}
+        self.named = {name: flow.node(tensor) for name, tensor in step.named.items()}
+        self.operations = [flow.node(op) for op in step.operations]
+        self.products = {flow.node(op) for op in step.products}
 
     @property
     def title(self) -> str:
@@ -111,28 +112,9 @@ def find_chain(flow: Flow) -> list[CellStep] | None:
 
 
 def cell_steps(flow: Flow) -> list[CellStep]:
-    """Every step of a cell in a graph, as far as x and the states that went in are in it too."""
-    return [found for at, step in enumerate(flow.cell_steps, 1) if (found := _nodes(flow, step, at)) is not None]
-
-
-def _nodes(flow: Flow, step: Step, at: int) -> CellStep | None:
-    """A step with its nodes; None where it makes no state, or x or a state is not in the graph."""
-    scope = step.scope
-    x, *before = (flow.find(tensor) for tensor in (scope.x, *scope.before))
-    after = {name: flow.find(t) for name, t in zip(scope.states, scope.after, strict=True) if t is not None}
-    if x is None or None in before or not any(after.values()):
-        return None
-    return CellStep(
-        scope.name,
-        step.number or at,
-        scope.states,
-        x,
-        {name: node for name, node in zip(scope.states, before, strict=True) if node is not None},
-        {name: node for name, node in after.items() if node is not None},
-        {name: flow.node(tensor) for name, tensor in step.named.items()},
-        [flow.node(op) for op in step.operations],
-        {flow.node(op) for op in step.products},
-    )
+    """Every step of a cell in a graph that makes a state, as far as x and the states that went in are in it too."""
+    entered = [(at, step) for at, step in enumerate(flow.cell_steps, 1) if all(map(flow.find, step.entering.values()))]
+    return [found for at, step in entered if (found := CellStep(flow, step, at)).after]
 
 
 def _self_contained(flow: Flow, steps: list[CellStep]) -> bool:

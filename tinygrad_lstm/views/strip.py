@@ -17,7 +17,7 @@ from ..steps.kept import Kept
 from . import answer, labels, theme
 from .graph import Arrow, Html, Picture, Point
 from .labels import font
-from .sheet import LEAST, MARGIN, WIDTH, Sheet, sized, width
+from .sheet import MARGIN, WIDTH, Sheet, sized, width
 from .theme import GRADIENT_TEXT, STATE_TEXT, number, percent
 
 _LEFT, _RIGHT = 158.0, 840.0  # the steps; what was differentiated stands right of them
@@ -135,10 +135,9 @@ class _Row:
     def heading(self) -> None:
         """The cell, what one step back multiplies by, in words and measured."""
         row, sheet, y = self.row, self.sheet, self.top + 11
-        room = min(130.0, max(52.0, 142 - width(row.more, LEAST)))
-        name = sized(row.name, 15, room, bold=True)
-        if row.more and (room := 150 - min(room, width(row.name, 15, bold=True))) > 40:
-            name += font("  ", 10) + sized(row.more, 10, room - 7, theme.MUTED)
+        room = max(60.0, 140 - width(row.more, 10))
+        more = sized(row.more, 10, 140 - min(room, width(row.name, 15, bold=True)), theme.MUTED)
+        name = sized(row.name, 15, room, bold=True) + font("  ", 10) + more
         sheet.text(f"{self.prefix}-name", "title", (MARGIN, y), name, 150)
         if not row.back:
             return
@@ -180,8 +179,7 @@ class _Row:
     def number(self, k: int, position: int) -> None:
         """What is left at a step, above it."""
         text = percent(self.row.shares[position])
-        y = self.y(k, self.row.bands[0] if self.row.bands else None) - (23 if self.row.bands else 20)
-        at = (self.x(k) + self.grid.pitch / 2, y)
+        at = (self.x(k) + self.grid.pitch / 2, self.y(k, *self.row.bands[:1]) - (23 if self.row.bands else 20))
         self.sheet.text(self.id(k, "norm"), "norm", at, font(text, round(self.size, 1), self.ink, bold=True))
 
     def word(self, k: int, step: CellStep, position: int) -> None:
@@ -335,32 +333,26 @@ class _Row:
         """What was differentiated, with the ways from it into the states; marks where it reads earlier ones."""
         row, sheet, grid, k = self.row, self.sheet, self.grid, len(self.shown) - 1
         read, right, joint = row.read(row.back), self.x(k, grid.pitch), self.joint(k)
-        heights = [self.y(k, s) for s in read if s in row.bands or self.weighs]
-        y = max(heights or [self.y(k, row.bands[0] if row.bands else None)])
+        y = max((self.y(k, state) for state in read), default=0.0)
         for state in row.bands:
             if state not in read:
-                words = row.steps[0].factor(state).words
-                html = font(state, 13, STATE_TEXT, bold=True)
-                html += font(" ×" + words, 9, STATE_TEXT) if state != row.state and len(words) < 5 else ""
-                sheet.text(f"{self.prefix}-{state}", "name", (right + 8, self.y(k, state)), html, 36)
+                name = font(state, 13, STATE_TEXT, bold=True)
+                sheet.text(f"{self.prefix}-{state}", "name", (right + 8, self.y(k, state)), name, 36)
         if read:
             label, tooltip = Html(font("L", 14, bold=True)), labels.tooltip(row.flow.root)
             sheet.shape(f"{self.prefix}-loss", "loss", label, (right + 26, y), (28, 27), theme.LOSS, tooltip)
         for state, edges in read.items():
-            direct, at = state in row.bands, self.y(k, state) if state in row.bands or self.weighs else y
-            path = [(right + 26, y), (right + 26, at), (joint, at)] if at != y else [(right + 14, y), (joint, y)]
+            direct, at = state in row.bands, self.y(k, state)
+            path = [(right + 26, y), (right + 26, at), (joint, at)]
             self.line(f"{self.prefix}-read-{state}", path, cotangent_norm(edges), direct, f"of {state} as it is read")
-            ink = STATE_TEXT if direct else GRADIENT_TEXT
-            name = font(state, 10.5, ink, bold=True)
+            name = font(state, 10.5, STATE_TEXT if direct else GRADIENT_TEXT, bold=True)
             sheet.text(f"{self.prefix}-read-{state}-name", "name", (right + 5, at - 14), name)
         for state in filter(self.shows, row.bands):
-            step, high = row.steps[-1], self.y(k, state)
-            made = step.used(step.after[state])
+            made, high = row.steps[-1].used(row.steps[-1].after[state]), self.y(k, state)
             path = [(right + 12, y), (joint, y), (joint, high), (joint - 9, high)]
             self.line(f"{self.prefix}-shown-{state}", path, cotangent_norm(made), False, f"of {state} as it is shown")
         for j, position in enumerate(self.shown[:-1]):
             for state in row.read(position):
-                height = self.y(j, state if self.weighs or state in row.bands else row.bands[0])
-                place, label = (self.x(j, grid.joint + 4), height), Html(font("L", 9))
+                place, label = (self.x(j, grid.joint + 4), self.y(j, state)), Html(font("L", 9))
                 ident, tooltip = self.id(j, "read", state), f"{state} is read here"
                 sheet.shape(ident, "loss", label, place, (11, 13), theme.LOSS, tooltip)
