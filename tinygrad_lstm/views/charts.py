@@ -268,7 +268,7 @@ def _panels(
     figure, panels = _figure(title, 1.4 + 2.58 * rows, 0.25, said, conditions(found, found.seeds[:1])), []
     for k, cell in enumerate(cells):
         axes, (colour, _) = figure.add_subplot(rows, 3, k + 1), _looks(found)[cell]
-        axes.set_title(cell.variant.label.replace("-", "−"), {"color": colour}, "left", size=10, weight="bold")
+        axes.set_title(cell.variant.label.replace("-", "−"), {"color": colour}, "left", y=1.0, size=10, weight="bold")
         axes.set_ylabel("" if k % 3 else ylabel)
         axes.locator_params(axis="x", integer=True)
         panels.append((axes, cell, colour))
