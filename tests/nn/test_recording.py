@@ -140,6 +140,20 @@ def test_a_counter_in_the_file_is_seen() -> None:
 
     with pytest.raises(NotCompiled, match="change count"):
         tl.compile(cell(steps))
+    assert count == 0
+
+
+seen_in_the_file = [0]
+
+
+def test_a_counter_in_a_list_of_the_file_is_seen() -> None:
+    def steps(s: Any, x: Any, h: Any) -> Any:
+        seen_in_the_file[0] += 1
+        return h + x if seen_in_the_file[0] < 4 else h - x
+
+    with pytest.raises(NotCompiled, match="change a list"):
+        tl.compile(cell(steps))
+    assert seen_in_the_file == [0]
 
 
 def odd(s: Any, x: Any, h: Any) -> Any:

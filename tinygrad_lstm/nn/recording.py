@@ -39,7 +39,7 @@ class Recording(NamedTuple):
 
 
 def record_step(cell: Cell, batch: int = 3, seed: int = 0) -> Recording:
-    """Run one step on a batch of random numbers, and leave the cell as it was.
+    """Run one step on a batch of random numbers, and leave the cell, and what its equations find around, as it was.
 
     Raises NotCompiled where values are read meanwhile, random numbers are drawn, something of the cell or of what its
     equations find around them changes, or the step fails.
@@ -49,8 +49,7 @@ def record_step(cell: Cell, batch: int = 3, seed: int = 0) -> Recording:
         Tensor(_noise(batch, n, seed + 7 * k), requires_grad=True, name=name, dtype=cell.dtype)
         for k, (name, n) in enumerate(sizes.items())
     )
-    own, around = _changeable(cell, chance=seed > 0)
-    before_it = [(thing, _contents(thing)) for thing in (*own, *around)]
+    before_it = [(thing, _contents(thing)) for thing in _changeable(cell, chance=seed > 0)]
     try:
         with recording_anew(), without_reading(NotCompiled), np.errstate(all="ignore"):
             step = cell.step(x, tuple(before))
@@ -60,10 +59,7 @@ def record_step(cell: Cell, batch: int = 3, seed: int = 0) -> Recording:
         failed = f"a step on {batch} sequences of random numbers raises {type(error).__name__}: {error}"
         raise NotCompiled(failed) from error
     finally:
-        changed = [name for thing, held in before_it for name in _changes(thing, held)]
-        if changed:
-            for thing, held in before_it[: len(own)]:
-                _give_back(thing, held)
+        changed = [name for thing, held in before_it for name in _given_back(thing, held)]
     if changed:
         raise NotCompiled(f"the equations change {' and '.join(changed)}")
     return read_step(x, tuple(before), tuple(getattr(step, s) for s in cell.states), step._asdict())
@@ -74,18 +70,17 @@ def _noise(sequences: int, width: int, seed: int) -> npt.NDArray[Any]:
     return np.random.default_rng(seed).normal(size=(sequences, width))
 
 
-def _changeable(cell: Cell, chance: bool) -> tuple[list[Any], list[Any]]:
-    """What a step may change: of the cell, its attributes and what lists and generators there hold; and round it.
+def _changeable(cell: Cell, chance: bool) -> list[Any]:
+    """What a step may change: the attributes of the cell, the names of its file, and lists and generators in there.
 
     With `chance` Python's and NumPy's own random numbers too, which take as long to look at as all of a recording; who
     draws from Python's has imported it.
     """
-    own: list[Any] = [vars(module) for _, module in cell.named_modules()]
-    held = [value for attributes in own for value in attributes.values()]
-    own += [v for v in held if isinstance(v, np.random.Generator) or (isinstance(v, list | dict) and len(v) < _MANY)]
-    names = getattr(type(cell).equations, "__globals__", {})
-    around = [names, *(value for value in names.values() if isinstance(value, np.random.Generator))]
-    return own, [*around, *([np.random, sys.modules.get("random", np.random)] if chance else [])]
+    names = [vars(module) for _, module in cell.named_modules()]
+    names.append(getattr(type(cell).equations, "__globals__", {}))
+    held = [value for known in names for value in known.values()]
+    found = [v for v in held if isinstance(v, np.random.Generator) or (isinstance(v, list | dict) and len(v) < _MANY)]
+    return [*names, *found, *([np.random, sys.modules.get("random", np.random)] if chance else [])]
 
 
 def _contents(thing: Any) -> Any:
@@ -96,24 +91,28 @@ def _contents(thing: Any) -> Any:
     return np.random.get_state() if thing is np.random else thing.getstate()  # noqa: NPY002 - a user may draw so
 
 
-def _changes(thing: Any, before: Any) -> list[str]:
-    """What is no longer as before, in words."""
+def _given_back(thing: Any, before: Any) -> list[str]:
+    """Leave it as before; the changes, in words."""
     if isinstance(thing, dict):
         # A warning given by the equations leaves a note of Python's own in their file.
         names = {**before, **thing}.keys() - {"__warningregistry__"}
-        return [str(name) for name in names if thing.get(name) is not before.get(name)]
+        changed = [name for name in names if thing.get(name) is not before.get(name)]
+        for name in changed:
+            if name in before:
+                thing[name] = before[name]
+            else:
+                del thing[name]
+        return [*map(str, changed)]
     if isinstance(thing, list):
-        return [] if len(thing) == len(before) and all(map(is_, thing, before)) else ["a list"]
-    return [] if repr(_contents(thing)) == repr(before) else ["the random numbers that come next"]
-
-
-def _give_back(thing: Any, before: Any) -> None:
-    """As if nothing had been recorded."""
+        if len(thing) == len(before) and all(map(is_, thing, before)):
+            return []
+        thing[:] = before
+        return ["a list"]
+    if repr(_contents(thing)) == repr(before):
+        return []
     if isinstance(thing, np.random.Generator):
         thing.bit_generator.state = before
-    else:
-        thing.clear()
-        (thing.extend if isinstance(thing, list) else thing.update)(before)
+    return ["the random numbers that come next"]
 
 
 def names_in(cell: Cell) -> dict[Tensor, str]:
