@@ -124,8 +124,8 @@ def test_repr() -> None:
         (GRUCell, np.ones((2, 4)), np.ones((1, 3)), ValueError, r"h of shape \(2, 3\) beside x.*not broadcast"),
         (GRUCell, np.ones(4), np.ones(3, np.float32), TypeError, "float32"),
         (GRUCell, np.ones(4), (np.ones(3), np.ones(3)), TypeError, r"\(4, 3, .* is one Tensor \(h\), got tuple"),
-        (CoupledLSTMCell, np.ones(4), np.ones((2, 3)), TypeError, r"\(4, 3, .* is a pair \(h, c\), got ndarray"),
-        (CoupledLSTMCell, np.ones(4), (None,), TypeError, "a pair"),
+        (CoupledLSTMCell, np.ones(4), np.ones((2, 3)), TypeError, r"\(4, 3, .* is a tuple \(h, c\), got ndarray"),
+        (CoupledLSTMCell, np.ones(4), (None,), TypeError, "a tuple"),
         (CoupledLSTMCell, np.ones(4), (np.ones(3), np.ones(4)), ValueError, r"takes c of shape \(3,\)"),
     ],
 )  # fmt: skip

@@ -299,7 +299,7 @@ def test_states_that_do_not_fit_are_refused() -> None:
     wrong, right = np.zeros((2, HIDDEN), np.float32), np.zeros((1, 2, HIDDEN), np.float32)
     with pytest.raises(ValueError, match=r"LSTM\(4, 3, .* takes c0 of shape \(1, 2, 3\)"):
         LSTM(IN, HIDDEN)(x, (right, wrong))
-    with pytest.raises(TypeError, match=r"pair \(h, c\)"):
+    with pytest.raises(TypeError, match=r"tuple \(h, c\)"):
         LSTM(IN, HIDDEN)(x, right)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="h0 of shape"):
         RNN(IN, HIDDEN)(x, wrong)

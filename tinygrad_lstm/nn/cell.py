@@ -136,8 +136,8 @@ class Cell(Module):
         if len(self.states) == 1 and not isinstance(state, tuple):
             return (state,)
         if not isinstance(state, (tuple, list)) or len(state) != len(self.states):
-            names, what = ", ".join(self.states), {1: "one Tensor", 2: "a pair"}.get(len(self.states), "a tuple")
-            raise TypeError(f"the state of {self!r} is {what} ({names}), got {type(state).__name__}")
+            what = "a tuple" if len(self.states) > 1 else "one Tensor"
+            raise TypeError(f"the state of {self!r} is {what} ({', '.join(self.states)}), got {type(state).__name__}")
         return state
 
     def _check_results(self, values: Any, before: tuple[Tensor, ...]) -> None:

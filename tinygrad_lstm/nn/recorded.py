@@ -123,7 +123,6 @@ class RecordedStep:
         self.recording, self.dtype = recording, recording.x.dtype
         self.names = names
         self.known: dict[Any, Value] = {}
-        self.arrays: dict[Value, Array] = {}
         self.values: dict[Tensor, Value] = {}
         self.uses = Counter(t for op in recording.ops for t in op.inputs) + Counter(recording.after)
         for t, op in ((recording.x, "x"), *((s, "state") for s in recording.before)):
@@ -140,6 +139,7 @@ class RecordedStep:
         self.named = {
             k: self.values[t] for k, t in recording.named.items() if isinstance(t, Tensor) and t in self.values
         }
+        self.arrays: dict[Value, Array] = {v: t._array for t, v in self.values.items()}
         self._plan()
 
     # ── from Tensors to values ─────────────────────────────────────────────────────────────────
@@ -232,8 +232,6 @@ class RecordedStep:
 
     def array(self, value: Value) -> Array:
         """The numbers of a value in the recorded step."""
-        if not self.arrays:
-            self.arrays = {v: t._array for t, v in self.values.items()}
         if value not in self.arrays:
             number = value.number
             found = value.op.forward(*map(self.array, value.inputs)) if number is None else number

@@ -93,26 +93,26 @@ def _contents(thing: Any) -> Any:
 
 def _given_back(thing: Any, before: Any) -> list[str]:
     """Leave it as before; the changes, in words."""
-    if isinstance(thing, dict):
+    changed: list[str] = []
+    if isinstance(thing, list):
+        changed += [] if _alike(thing, before) else ["a list"]
+        thing[:] = before
+    elif not isinstance(thing, dict):
+        changed += [] if repr(_contents(thing)) == repr(before) else ["the random numbers that come next"]
+        if changed and isinstance(thing, np.random.Generator):
+            thing.bit_generator.state = before
+    elif not (_alike(thing, before) and _alike(thing.values(), before.values())):
         # A warning given by the equations leaves a note of Python's own in their file.
         names = {**before, **thing}.keys() - {"__warningregistry__"}
-        changed = [name for name in names if thing.get(name) is not before.get(name)]
-        for name in changed:
-            if name in before:
-                thing[name] = before[name]
-            else:
-                del thing[name]
-        return [*map(str, changed)]
-    if isinstance(thing, list):
-        if len(thing) == len(before) and all(map(is_, thing, before)):
-            return []
-        thing[:] = before
-        return ["a list"]
-    if repr(_contents(thing)) == repr(before):
-        return []
-    if isinstance(thing, np.random.Generator):
-        thing.bit_generator.state = before
-    return ["the random numbers that come next"]
+        changed += [name for name in names if thing.get(name) is not before.get(name)]
+        thing.update(before)
+        for name in names - before.keys():
+            del thing[name]
+    return [*map(str, changed)]
+
+
+def _alike(these: Any, those: Any) -> bool:
+    return len(these) == len(those) and all(map(is_, these, those))
 
 
 def names_in(cell: Cell) -> dict[Tensor, str]:

@@ -63,6 +63,8 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
         hs = out[: len(xs)] if len(before) > 1 else out
         first = len(xs) - 1 if ends is None else (ends - 1, np.arange(len(ends)))
         last = [out[at] for at in (first, *range(len(xs), len(out)))]
+    if ends is not None:
+        hs = where((np.arange(len(xs))[:, None] < ends)[:, :, None], hs, constant(np.zeros((), xs.dtype)))
     if alone:
         hs, last = hs.reshape(len(hs), -1), [s.reshape(-1) for s in last]
     return hs, (last[0] if len(last) == 1 else tuple(last))
@@ -91,11 +93,6 @@ def lengths_of(given: Any, T: int, batch: Sequence[int]) -> Lengths:
     return lengths.astype(np.intp)
 
 
-def valid_steps(T: int, lengths: Array) -> Array:
-    """Which steps count, (T, batch, 1)."""
-    return (np.arange(T)[:, None] < lengths)[:, :, None]
-
-
 def _op_by_op(cell: Cell, xs: Tensor, state: list[Tensor], lengths: Lengths) -> list[Tensor]:
     firsts: list[Tensor] = []
     with without_collector():
@@ -106,10 +103,7 @@ def _op_by_op(cell: Cell, xs: Tensor, state: list[Tensor], lengths: Lengths) -> 
                 after = [where((t < lengths)[:, None], new, old) for new, old in zip(after, state, strict=True)]
             state = list(after)
             firsts.append(state[0])
-    hs = f.stack(firsts)
-    if lengths is not None:
-        hs = where(valid_steps(len(xs), lengths), hs, constant(np.zeros((), xs.dtype)))
-    return [hs, *state]
+    return [f.stack(firsts), *state]
 
 
 # ── the program of a cell ──────────────────────────────────────────────────────────────────────
@@ -248,8 +242,6 @@ class Run:
         b.run["forward"](b.steps if self.lengths is None else self._held(b, self.lengths))
         out = np.empty((T + len(before) - 1, *before[0].shape), b.dtype)
         out[:T] = b.view(program.next[0], slice(0, T)).transpose(0, 2, 1)
-        if self.lengths is not None:
-            np.copyto(out[:T], 0, where=~valid_steps(T, self.lengths))
         for k, name in enumerate(program.next[1:]):
             out[T + k] = b.view(name, slice(T - 1, T))[0].T
         self.buffers = b
@@ -271,7 +263,6 @@ class Run:
             if self.buffers is None:
                 self.forward(*inputs)
             b, program, x, T = self.buffers, self.program, self.program.step.x, self.T
-            hs = g[:T] if self.lengths is None else np.where(valid_steps(T, self.lengths), g[:T], b.dtype.type(0))
             dx = np.zeros((T, x.width, b.batch), b.dtype)
             sums = {name: np.zeros(v.width, b.dtype) for name, v in program.sums.items()}
             dW = {g: np.zeros((g.width, g.height), b.dtype) for g in program.step.groups}
@@ -280,7 +271,7 @@ class Run:
                 d[0] = 0
             for at, to_multiply, to_collect, steps in b.chunks:
                 b.run["coefficients"](to_multiply)
-                self._back(at, steps, states, hs[at], g[T:])
+                self._back(at, steps, states, g[at], g[T:])
                 b.around |= {"dx": dx[at], **sums}
                 b.run["collect"](to_collect)
                 for group in program.step.groups:
