@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..flow.sequence import trace_sequence
+from ..views import draw
 from ..writing import steps_of
 from .common import CELL, make_cells, save, share, told, within
 from .terminal import safe
@@ -33,8 +34,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draw, and print one line of what was written."""
-    from ..views import draw
-
     ((name, made),) = make_cells([args.cell], args.steps, args).items()
     out: Path = args.out or Path(f"{name}.svg")
     vectors = np.random.default_rng([args.seed, 2]).standard_normal((args.steps, made.input_size))

@@ -50,6 +50,7 @@ import numpy as np
 from ..files import all_or_nothing
 from ..flow.sequence import TracedSequence, embed, tokenize, trace_sequence
 from ..kinds import kind_name
+from ..views import draw, gates
 from ..views.sentences import plainly, reading
 from .common import CELL, FORMATS, given_text, load_model, make_cells, names, save, share, told, write_csv
 from .errors import UserError
@@ -164,8 +165,6 @@ def _write(found: _Found, folder: Path, args: argparse.Namespace) -> list[str]:
 
     The untrained network, of which only dL/dx is known, is beside the trained one alone.
     """
-    from ..views import draw, gates
-
     form, labels, opened = args.format, found.tokens, [*[args.step] * bool(args.step), *found.keep]
     flows, titles = [p.flow for p in found.traced.values()], [p.title for p in found.traced.values()]
     drawn = {"compare": draw(*flows, detail="step", titles=titles, labels=labels, keep=found.keep)}

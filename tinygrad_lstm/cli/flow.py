@@ -45,11 +45,11 @@ import numpy as np
 from ..files import all_or_nothing
 from ..flow.sequence import check_memory, factor_a_step
 from ..flow.study import MOST, VARIANTS, CellStudy, Study, median, study, variant
+from ..views import charts
 from ..views.sentences import study_plainly, study_reading
 from .common import kinds_of, names, share, told, within, write_csv
 from .terminal import number, paragraph, table
 
-FORMATS = ("svg", "png", "pdf")
 _LEGEND = (
     "at_T, at_lag: norm of the gradient at the last step and the lag before; least, most: of the seeds; factor: of one "
     "step back; closed: dL/dc_T × sigmoid(b)^lag, as at zero weights, an RNN without tanh; direct: norm of the part "
@@ -68,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what = f"of rnn, lstm or lstm3, lstm-2, ..., lstm1997, chrono, FILE.py:NAME (default: {','.join(VARIANTS)})"
     add("--cells", type=names, default=list(VARIANTS), metavar="LIST", help=what)
     add("--out", type=Path, default=Path("flow"), metavar="DIR", help="where to write (default: flow)")
-    add("--format", choices=FORMATS, default="svg", help="of charts (default: svg)")
+    add("--format", choices=charts.FORMATS, default="svg", help="of charts (default: svg)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -125,8 +125,6 @@ def _tables(found: Study, folder: Path) -> None:
 
 def _charts(found: Study, folder: Path, form: str) -> None:
     """Draw the charts, or say what they need where matplotlib is missing."""
-    from ..views import charts
-
     if not charts.available():
         print(f"note: tables only; the extra that draws the charts: {charts.INSTALL}", file=sys.stderr)
         return
