@@ -91,11 +91,6 @@ class Program:
         }
 
     @property
-    def _rows(self) -> int:
-        """The rows of four in which a gate shows its values."""
-        return math.ceil(min(8, self.cell.hidden_size) / 4)
-
-    @property
     def shared(self) -> set[str]:
         """The names of values that are written more than once: a recording has a gradient for each time."""
         times = Counter(self.step.values[t] for t in self.step.recording.ops)
@@ -200,16 +195,11 @@ class Program:
             raise ValueError(f"{self.cell!r} cannot be explored: its step holds another cell's, or leaves a state out")
         elements = Elements(chain[0])
         every = [*elements.all, *elements.outs.values()]
-        self.index = {e: k for k, e in enumerate(every)}
-        self.feeds: dict[Element, list[Element]] = defaultdict(list)
-        for e in every:
-            for wire in e.wires:
-                self.feeds[wire.source].append(e)
-        self.of = {e: self.place.get(self._value(e.node.tensor)) for e in elements.all if e.kind != "join"}
-        self.taken = {k for k in self.of.values() if k is not None}
+        self.of: dict[Element, int | None] = {}
+        self.of |= {e: self._node_of(e) for e in elements.all}
         gates = {e: self._parameters(e) for e in elements.all if e.kind == "gate"}
         for e, parameters in gates.items():
-            e.rows = len(parameters) + self._rows - 1
+            e.rows = len(parameters) + math.ceil(min(8, self.cell.hidden_size) / 4) - 1
         lanes = Lanes(elements)
         shapes = [
             {
@@ -224,56 +214,53 @@ class Program:
             for e in every
         ]
         return {"width": lanes.width, "height": lanes.height, "lanes": elements.lanes, "shapes": shapes,
-                "wires": list(self._wires(lanes))}  # fmt: skip
+                "wires": list(self._wires(lanes, every))}  # fmt: skip
 
-    def _value(self, t: Tensor) -> Value:
-        """The value of a Tensor; of a sum that was taken into another, that one."""
-        while self.step.values[t].op == "affine" and self.step.values[t] not in self.place:
-            t = next(op for op in self.step.recording.ops if any(i is t for i in op.inputs))
-        return self.step.values[t]
+    def _sites(self, t: Tensor) -> list[int]:
+        """The nodes that a value is, or is taken into: a product into a sum, a join into all that read it.
+
+        With a node go those that it alone is made of: what was -x * x may be -(x * x).
+        """
+        at = self.place.get(self.step.values[t])
+        if at is not None:
+            found = [at]
+            for k in found:  # grows as they are found
+                found += [i for i in self.nodes[k].get("in", ()) if i > len(self.after) and i not in self.of.values()]
+            return found
+        return [k for op in self.step.recording.ops if any(i is t for i in op.inputs) for k in self._sites(op)]
+
+    def _node_of(self, e: Element) -> int | None:
+        """The node of an element; of a sum that was taken into another, that one."""
+        value = self.step.values[e.node.tensor]
+        summed = value.op == "affine" and e.kind != "join"
+        return self._sites(e.node.tensor)[0] if summed else None if e.kind == "join" else self.place.get(value)
 
     def _parameters(self, e: Element) -> list[tuple[int, int]]:
         """The weights and biases of a gate, each as it stands in `fixed` and with the node that takes it."""
-        found: dict[int, int] = {}
-        for k in sorted(self._readers(e)):
-            node = self.nodes[k]
-            own = [w for w, *_ in node.get("parts", ())] + node.get("biases", [])
-            found |= dict.fromkeys(own + [-1 - i for i in node["in"] if i < 0], k)
-        return [(w, found[w]) for v, w in self.fixed.items() if w in found and v.number is None][:4]
+        found = {self.fixed.get(self.step.values[edge.source.tensor]): edge.consumer.tensor for edge in e.parameters}
+        return [(w, self._sites(found[w])[0]) for w in self.fixed.values() if w in found][:4]
 
     def _sources(self, e: Element) -> set[int]:
         """The nodes whose values go along the wires of an element."""
-        at = self.of.get(e)
-        return {at} if at is not None else {k for wire in e.wires for k in self._sources(wire.source)}
+        at = self.of[e]
+        return {k for wire in e.wires for k in self._sources(wire.source)} if at is None else {at}
 
-    def _readers(self, e: Element) -> set[int]:
-        """The nodes that an element stands for: of a gate the activation and its sums."""
-        at = self.of.get(e)
-        found = [k for fed in self.feeds[e] for k in self._readers(fed)] if at is None else [at]
-        for k in found if at is not None else ():  # grows as they are found
-            found += [i for i in self.nodes[k]["in"] if i > len(self.after) and i not in self.taken]
-        return {*found}
-
-    def _wires(self, lanes: Lanes) -> Iterator[Json]:
+    def _wires(self, lanes: Lanes, every: list[Element]) -> Iterator[Json]:
         """Every piece of a value's way once, with all the edges of the program that come back along it."""
         for run in lanes.runs:
             yield {
                 "path": run.cells,
-                "from": self.index[run.wires[0].source] if run.begins else None,
-                "to": self.index[run.wires[0].target] if run.ends else None,
+                "from": every.index(run.wires[0].source) if run.begins else None,
+                "to": every.index(run.wires[0].target) if run.ends else None,
                 "lane": any(wire.lane for wire in run.wires),
                 "edges": sorted({edge for wire in run.wires for edge in self._edges(wire)}),
             }
 
     def _edges(self, wire: Wire) -> Iterator[tuple[int, int]]:
         """The edges (node, slot) of a wire; (-1, k) is what comes back to state k from beyond the step."""
-        source, e = wire.source, wire.target
-        if e.kind == "out":
-            yield -1, self.cell.states.index(e.name)
+        if wire.target.kind == "out":
+            yield -1, self.cell.states.index(wire.target.name)
             return
-        sources, joined = self._sources(source), "join" in (source.kind, e.kind)
-        crosses = joined or wire.crosses
-        for k in self._readers(e):
-            node = self.nodes[k]
-            if not (joined or e.kind == "gate") or crosses == (node["op"] == "affine"):
-                yield from ((k, slot) for slot, i in enumerate(node["in"]) if i in sources)
+        sources = self._sources(wire.source)
+        for k in (k for edge in wire.edges for k in self._sites(edge.consumer.tensor)):
+            yield from ((k, slot) for slot, i in enumerate(self.nodes[k]["in"]) if i in sources)
