@@ -61,20 +61,19 @@ def escape(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with a sign for every character that cannot be drawn."""
+    """The text with a sign for every character that cannot be drawn, or that turns or hides what stands around it."""
     return text if text.isprintable() else "".join(map(printable, text))  # of nearly all texts the first
 
 
 def printable(ch: str) -> str:
-    """A character as it can be drawn: itself, or a sign for one that cannot."""
+    """A character as it can be drawn: itself, or a sign for it."""
     code = ord(ch)
     if code < 0x20:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "␡"
-    # Neither half of a surrogate pair alone nor a control character; nor one that turns the text after it round.
-    hidden = 0x80 <= code < 0xA0 or 0xD800 <= code <= 0xDFFF or code & 0xFFFE == 0xFFFE
-    return "�" if hidden or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069 else ch
+    # Joiners belong to written words, and take no room; other format characters do not.
+    return ch if ch.isprintable() or ch in "\u200c\u200d" or unicodedata.category(ch) == "Zs" else "�"
 
 
 def clip(text: str, length: int) -> str:

@@ -130,5 +130,7 @@ def test_fitting_a_text_of_any_length_is_quick_and_counts_wide_letters():
 
 def test_what_cannot_be_drawn_is_shown_as_a_sign():
     assert "".join(map(theme.printable, "a\x00\n\x7f\x85\ud800\ufffe\u202e")) == "a␀␊␡����"
+    assert theme.visible("\x1b[2J\x9b\u2028\u2066\u00ad") == "␛[2J����"
+    assert theme.visible("می\u200cخواهم é 日本 👍\u00a0") == "می\u200cخواهم é 日本 👍\u00a0"
     assert theme.printable("ש") == "ש"
     assert theme.escape("<a & 'b'>\\N") == "&lt;a &amp; &#x27;b&#x27;&gt;\\\\N"

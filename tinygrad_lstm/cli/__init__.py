@@ -37,8 +37,9 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from .. import __version__
+from ..writing import visible
 from .errors import UserError
-from .terminal import as_json, safe
+from .terminal import as_json
 
 # Each is a module here, with one line of help. It has `arguments(parser)` and `run(args)`, which prints for a person.
 COMMANDS = {
@@ -122,5 +123,5 @@ def _parser(asked: str | None) -> argparse.ArgumentParser:
 
 def _fail(command: str | None, message: str, status: int) -> int:
     with suppress(OSError):  # nobody is there to be told
-        print(f"tinygrad-lstm{f' {command}' if command else ''}: {safe(message)[:300]}", file=sys.stderr)
+        print(f"tinygrad-lstm{f' {command}' if command else ''}: {visible(message)[:300]}", file=sys.stderr)
     return status

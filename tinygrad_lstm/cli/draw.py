@@ -18,9 +18,8 @@ import numpy as np
 
 from ..flow.sequence import trace_sequence
 from ..views import draw
-from ..writing import steps_of
+from ..writing import steps_of, visible
 from .common import CELL, make_cells, save, share, told, within
-from .terminal import safe
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,4 +40,6 @@ def run(args: argparse.Namespace) -> None:
         traced = trace_sequence(made, vectors, seed=args.seed)
         opened = [args.step] if args.step else []
         written = save(draw(traced.flow, detail=args.detail, titles=[traced.title], keep=opened), out)
-    print(f"{safe(str(written))}: {traced.title}, {steps_of(args.steps)}, hidden size {args.hidden}, seed {args.seed}")
+    print(
+        f"{visible(str(written))}: {traced.title}, {steps_of(args.steps)}, hidden size {args.hidden}, seed {args.seed}"
+    )

@@ -52,9 +52,10 @@ from ..flow.sequence import TracedSequence, embed, tokenize, trace_sequence
 from ..kinds import kind_name
 from ..views import draw, gates
 from ..views.sentences import plainly, reading
+from ..writing import visible
 from .common import CELL, FORMATS, given_text, load_model, make_cells, names, save, share, told, write_csv
 from .errors import UserError
-from .terminal import number, paragraph, safe, table
+from .terminal import number, paragraph, table
 
 if TYPE_CHECKING:
     from ..train import Checkpoint, Explained
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     found = _of_text(args) if checkpoint is None else _of_model(checkpoint, args)
     with told(f"write into '{args.out}'"), all_or_nothing(args.out) as staging:
         files = _write(found, staging, args)
-    written = safe(f"written into {args.out}: {', '.join(files)}")
+    written = visible(f"written into {args.out}: {', '.join(files)}")
     parts = [*map(paragraph, found.before), "\n".join(_table(found)), paragraph(found.reading), written]
     print("\n\n".join(parts))
     return {
@@ -196,7 +197,7 @@ def _table(found: _Found) -> list[str]:
             rows.append(["…", *[""] * len(columns), f"{t - before - 1:,} more"])
         word = found.tokens[t]
         texts = [number(norms[t]) for norms in columns.values()]
-        rows.append([str(t + 1), *texts, safe(word if word.strip() else repr(word))])
+        rows.append([str(t + 1), *texts, visible(word if word.strip() else repr(word))])
     if count > 1:
         factors = [number(p.factor(name)) for p in found.traced.values() for name in p.norms]
         rows.append(["", *factors, "× a step, a geometric mean"])

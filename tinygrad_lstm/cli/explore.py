@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 from ..explore import page, page_of_network
 from ..files import write_atomically
 from ..kinds import cell_name, make_cell
+from ..writing import visible
 from .common import CELL, given_text, kinds_of, load_model, names, share, told, within
-from .terminal import safe
 
 if TYPE_CHECKING:
     from ..train import Checkpoint
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     with told(f"write '{args.out}'"):
         html = _of_words(text, args) if checkpoint is None else _of_model(checkpoint, text, args.seed)
         written = write_atomically(args.out, html)
-    print(safe(f"{args.out}: {written.stat().st_size / 1e6:.2f} MB, opens in any browser"))
+    print(visible(f"{args.out}: {written.stat().st_size / 1e6:.2f} MB, opens in any browser"))
 
 
 def _of_words(text: str | None, args: argparse.Namespace) -> str:

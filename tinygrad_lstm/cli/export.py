@@ -26,9 +26,9 @@ from ..interop import onnx, pytorch, safetensors
 from ..kinds import kind_name
 from ..nn import Linear
 from ..train import Checkpoint, Network
+from ..writing import visible
 from .common import load_run, share, told
 from .errors import UserError
-from .terminal import safe
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
             np.savez(file, **network.state_dict())  # type: ignore[arg-type]
             write_atomically(args.out, file.getvalue())
     lines = [*_lines(network, args.to, str(args.out), args.cell), *_meaning(checkpoint)]
-    print("\n".join(map(safe, [f"written: {args.out}", "", *lines])))
+    print("\n".join(map(visible, [f"written: {args.out}", "", *lines])))
 
 
 def _lines(network: Network, to: str, path: str, cell: str | None) -> list[str]:

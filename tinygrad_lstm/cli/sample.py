@@ -14,8 +14,8 @@ from __future__ import annotations
 import argparse
 
 from ..train.sample import sample
+from ..writing import visible
 from .common import load_run, share, told, within
-from .terminal import safe
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,4 +34,4 @@ def run(args: argparse.Namespace) -> None:
         characters = sample(checkpoint, args.prompt, args.length, args.temperature, args.seed)
         written = args.prompt + "".join(characters)
     for line in written.split("\n"):
-        print(safe(line.replace("\t", "    ")))
+        print(visible(line.replace("\t", "    ")))

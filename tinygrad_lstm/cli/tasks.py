@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 
 from ..tasks import TASKS, Task, make
+from ..writing import visible
 from .common import refuse, share, told, within
 from .errors import UserError
-from .terminal import safe
 
 WIDTH = 100
 KEYS = (
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         return {"tasks": [_known(task) for task in made]}
     task = task_of(args)
     samples = task.preview(np.random.default_rng(args.seed), args.samples)
-    print("\n".join(map(safe, [*_one(task), "", *samples.split("\n")])))
+    print("\n".join(map(visible, [*_one(task), "", *samples.split("\n")])))
     return {"tasks": [_known(task) | {"samples": samples}]}
 
 

@@ -1,35 +1,24 @@
-"""What is printed: user's strings made safe, tables, and JSON for programs."""
+"""What is printed: paragraphs, tables, and JSON for programs."""
 
 from __future__ import annotations
 
 import json
 import math
 import textwrap
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
 
+from ..writing import visible
+
 TINY = float(np.finfo(np.float64).tiny)  # what is smaller has lost digits
-
-# Format characters that belong to written words and take no room; all others could reorder or hide text.
-_JOINERS = "\u200c\u200d"
-
-
-def safe(text: str) -> str:
-    """The text with control, direction-changing and unassigned characters and lone surrogates as \\x, \\u escapes."""
-    return "".join(c if _harmless(c) else c.encode("unicode_escape").decode() for c in text)
-
-
-def _harmless(c: str) -> bool:
-    return c.isprintable() or c in _JOINERS or unicodedata.category(c) == "Zs"
 
 
 def paragraph(text: str) -> str:
-    """A text in lines of 80 columns, made safe."""
-    return textwrap.fill(safe(text), 80)
+    """A text in lines of 80 columns, with signs for what could move the cursor."""
+    return textwrap.fill(visible(text), 80)
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -41,10 +41,10 @@ from ..train import checkpoint as files
 from ..train.model import INITS
 from ..train.sample import sample
 from ..train.watching import EVERY, progress, reached
+from ..writing import visible
 from .common import CELL, kinds_of, load_run, refuse, share, told, within
 from .errors import UserError
 from .tasks import baseline, helped, task_of
-from .terminal import safe
 
 _SETTINGS = ("hidden", "forget_bias", "init", "lr", "batch", "seed")
 
@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     out: Path | None = args.out if args.resume is None else files.locate(args.resume).parent
     task, settings = trainer.task, trainer.settings
     count = sum(p.size for p in trainer.parameters)
-    print(safe(f"{settings.title()}: {count:,} parameters, length {task.length}, batch {settings.batch}"))
-    print(safe(f"baseline {baseline(task)}"))
+    print(visible(f"{settings.title()}: {count:,} parameters, length {task.length}, batch {settings.batch}"))
+    print(visible(f"baseline {baseline(task)}"))
     print(f"criterion: {task.criterion.text}")
     if task.metric:
         print(f"error: {task.metric}; right: {task.right}")
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if out is None:
         print("not kept: give --out RUN to keep a run")
     else:
-        print(safe(f"kept in {out}" + ("" if trainer.finished else f"; go on with --resume {out}")))
+        print(visible(f"kept in {out}" + ("" if trainer.finished else f"; go on with --resume {out}")))
     if stopped:
         raise KeyboardInterrupt
     return {"runs": [_result(trainer) | {"helps": helps, "directory": out and str(out)}]}
@@ -156,7 +156,7 @@ def _report(trainer: Trainer, rate: float) -> None:
     print(f"{progress(trainer)}  {rate * trainer.settings.batch:,.0f}/s  at most {left} left")
     if trainer.task.name == "text":
         written = sample(trainer.checkpoint(), length=60, temperature=0.5, seed=trainer.steps)
-        print(safe(f"  writes: {' '.join(''.join(written).split())}"))
+        print(visible(f"  writes: {' '.join(''.join(written).split())}"))
 
 
 def _verdict(trainer: Trainer, stopped: bool) -> str:

@@ -34,9 +34,9 @@ import numpy as np
 from ..kinds import make_cell
 from ..nn import LSTMCell, NotCompiled
 from ..walk import NOTATIONS, Numbers, document, page
+from ..writing import visible
 from .common import CELL, bias, kinds_of, share, told
 from .errors import UserError
-from .terminal import safe
 
 LARGEST = 256  # numbers in a vector: the weights of a larger cell are no longer a page to read
 # What vectors that were not given are made of, repeated to the length that is needed: x, and the states in turn.
@@ -100,5 +100,5 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             raise UserError(f"no walk: {error}") from error
         notation = args.notation or ("gates" if type(cell) is LSTMCell else None)
         text = page(numbers, notation, f"weights from seed {args.seed}", args.only)
-    print("\n".join(map(safe, text.split("\n"))))
+    print("\n".join(map(visible, text.split("\n"))))
     return document(numbers, args.notation)
