@@ -134,7 +134,9 @@ def curves(
         raise ValueError("there is no curve to show: give at least one, as in curves({'loss': losses}, ...)")
     as_words("name", [*lines, *(levels or ())])
     figure = _figure(title, 4.2, _ROOM)
-    axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel, xmargin=0, yscale="log" if log else "linear")
+    axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel, xmargin=0)
+    if log:
+        _logarithmic(axes)
     for (name, given), look in zip(lines.items(), theme.looks(lines), strict=True):
         x, y = given if isinstance(given, tuple) else (np.arange(len(np.atleast_1d(real_array(given)))), given)
         x, y = real_array(x, float), real_array(y, float)
@@ -202,7 +204,8 @@ def singular(found: Study) -> Figure:
     )
     for axes, cell, colour in panels:
         axes.sharey(panels[0][0])
-        axes.set(xlabel=_LAG, xmargin=0, yscale="log")
+        axes.set(xlabel=_LAG, xmargin=0)
+        _logarithmic(axes)
         for values, style in zip(_above_0(cell.singular).T, ("-", "--", ":"), strict=True):
             axes.plot(values, color=colour, linestyle=style)
     figure.legend(panels[0][0].lines, ["largest", "median", "smallest"], loc="upper right", ncols=3)
@@ -285,7 +288,8 @@ def _against_lag(
     """Medians with the band of all seeds, and closed forms."""
     said += " Lines: medians; bands: all seeds; norms of exactly 0 are not drawn."
     figure = _figure(title, 6.4, _ROOM, said, conditions(found, found.seeds))
-    axes = figure.add_subplot(xlabel=_LAG, ylabel=ylabel, xmargin=0, yscale="log")
+    axes = figure.add_subplot(xlabel=_LAG, ylabel=ylabel, xmargin=0)
+    _logarithmic(axes)
     axes.locator_params(axis="x", integer=True)
     for cell, (of_seeds, closed) in zip(found.cells, measured, strict=True):
         values, look, bands = median(of_seeds), _looks(found)[cell], _above_0(of_seeds)
@@ -297,6 +301,12 @@ def _against_lag(
         _plot(axes, lags, _above_0(values), look, _with_end(cell, values))
     axes.legend(**_KEY)
     return figure
+
+
+def _logarithmic(axes: Axes) -> None:
+    """A logarithmic axis of y; matplotlib's own powers of 10 take half the time of a chart."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda y, _: theme.number(y, 1).removeprefix("1·"))
 
 
 def _plot(axes: Axes, x: Floats, y: Floats, look: tuple[str, str], name: str) -> None:
