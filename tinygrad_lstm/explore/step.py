@@ -131,7 +131,7 @@ class Program:
         computed = {name for v in self.fixed if not v.name for name in self.step.parameters_of(v)}
         for v, k in self.fixed.items():
             whole = v.trained and k not in used and v.name not in (None, *computed)
-            text = v.name or (Words(self.step, dict.fromkeys(self.cell.states, "{}"))(v) if v.number is None else None)
+            text = v.name or (Words(self.step, self.cell.states)(v) if v.number is None else None)
             yield {"name": text, "whole": whole, "data": array(np.ravel(self.step.array(v)))}
 
     def _level(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from .. import primitives as p
 from .cell import Cell
 from .recorded import Form, Group, RecordedStep, Value
-from .recording import names_in, record_step
+from .recording import record_step
 from .words import Words
 
 
@@ -45,9 +45,9 @@ class Anatomy:
     """
 
     def __init__(self, cell: Cell) -> None:
-        self.step = RecordedStep(record_step(cell), names_in(cell))
+        self.step = RecordedStep(cell, record_step(cell))
         self.states = cell.states
-        self._words = Words(self.step, dict.fromkeys(cell.states, "{}_prev"))
+        self._words = Words(self.step)
         self.direct = {name: self._direct(name) for name in self.states}
         self.gates: dict[str, list[str]] = defaultdict(list)
         self.weights: dict[str, list[str]] = defaultdict(list)
@@ -94,12 +94,12 @@ class Anatomy:
         step, lines, seen = self.step, [], set[Value]()
         named = [(name, v) for v in (*step.fixed, *step.computed) for name, w in step.named.items() if w is v]
         named += [(name, v) for name, v in step.named.items() if v.op in ("state", "x")]
-        old = dict.fromkeys(self.states, "{}")
+        old = {*self.states}
         for name, v in named:
             words = Words(step, old)
             lines.append(f"{name} = {words(v) if v in seen or v.op in ('state', 'x') else words.written(v)}")
             seen.add(v)
-            old |= {name: "{}_prev"}
+            old.discard(name)
         return lines
 
 

@@ -21,7 +21,7 @@ from ..arguments import as_size
 from ..primitives import Primitive
 from .cell import Cell
 from .recorded import Form, Group, RecordedStep, Value, rows_of
-from .recording import NotCompiled, Recording, names_in, record_step
+from .recording import NotCompiled, Recording, record_step
 from .words import Words
 
 _CHEAP = {p.add, p.sub, p.mul, p.neg}  # made again for the way back rather than kept
@@ -42,7 +42,7 @@ class Code(Words):
     power, number, longest = "**", "", 10**9
 
     def __init__(self, program: Program) -> None:
-        super().__init__(program.step, {s.name or "": "{}" for s in program.step.before})
+        super().__init__(program.step)
         self.program = program
 
     def name(self, value: Value) -> str | None:
@@ -62,7 +62,7 @@ class Program:
 
     def __init__(self, step: RecordedStep) -> None:
         self.step = step
-        self.words = Words(step, {s.name or "": "{}_prev" for s in step.before})
+        self.words = Words(step)
         self.code = Code(self)
         self.spare: dict[tuple[int, int], Any] = {}  # the buffers of a run that is over, by length and batch
         self.buffers: dict[str, tuple[int, str]] = {}
@@ -322,7 +322,7 @@ def compile_recording(cell: Cell, recording: Recording) -> Program:
     """The program of a recording, held beside a second one of another batch: what differs in it was not recorded."""
     again = record_step(cell, batch=2 + (len(recording.x) == 2), seed=1)
     try:
-        program = Program(RecordedStep(again, names_in(cell)))
+        program = Program(RecordedStep(cell, again))
     except (RecursionError, SyntaxError) as error:  # Python reads 200 brackets in each other, and no more
         raise NotCompiled("its step is too long a chain of operations for one expression") from error
     if again.structure != recording.structure:

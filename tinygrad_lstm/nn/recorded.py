@@ -18,6 +18,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from .. import primitives as p
 from ..primitives import Primitive
 from ..tensor import Tensor
+from .cell import Cell
 from .recording import NotCompiled, Recording, written_number
 
 Array = npt.NDArray[Any]
@@ -119,9 +120,11 @@ class RecordedStep:
     beside products.
     """
 
-    def __init__(self, recording: Recording, names: dict[Tensor, str]) -> None:
+    def __init__(self, cell: Cell, recording: Recording) -> None:
         self.recording, self.dtype = recording, recording.x.dtype
-        self.names = names
+        self.names: dict[Tensor, str] = {
+            parameter: name for name, parameter in cell.named_parameters()
+        }  # with its path: update.W
         self.known: dict[Any, Value] = {}
         self.values: dict[Tensor, Value] = {}
         self.uses = Counter(t for op in recording.ops for t in op.inputs) + Counter(recording.after)

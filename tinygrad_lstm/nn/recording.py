@@ -115,11 +115,6 @@ def _alike(these: Any, those: Any) -> bool:
     return len(these) == len(those) and all(map(is_, these, those))
 
 
-def names_in(cell: Cell) -> dict[Tensor, str]:
-    """Every parameter with the name that tells it from all others: `update.W`."""
-    return {parameter: name for name, parameter in cell.named_parameters()}
-
-
 def read_step(x: Tensor, before: tuple[Tensor, ...], after: tuple[Tensor, ...], named: dict[str, Tensor]) -> Recording:
     """The part of a graph between x and the states before and after."""
     place: dict[Tensor, int] = {t: k for k, t in enumerate((x, *before))}

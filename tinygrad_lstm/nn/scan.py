@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import functions as f
+from ..arguments import as_whole
 from ..machine import free_in_forks, product, without_collector
 from ..messages import describe
 from ..primitives import Primitive, where
@@ -85,11 +86,9 @@ def lengths_of(given: Any, T: int, batch: Sequence[int]) -> Lengths:
         return None
     if not batch:
         raise ValueError("lengths go with a batch of sequences: cut a single one, xs[:length]")
-    lengths = np.asarray(given)
-    if lengths.shape != (*batch,) or lengths.dtype.kind not in "iu":
-        raise ValueError(f"lengths must be one whole number for each of {batch[0]} sequences, got {given!r}")
-    if lengths.min() < 1 or lengths.max() > T:
-        raise ValueError(f"lengths must lie between 1 and {T}, the steps of xs, got {given!r}")
+    lengths = as_whole("lengths", given)
+    if lengths.shape != (*batch,) or lengths.min() < 1 or lengths.max() > T:
+        raise ValueError(f"lengths must be one from 1 to {T}, the steps of xs, for each of {batch[0]}, got {given!r}")
     return lengths.astype(np.intp)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from .. import primitives as p
 from ..primitives import Primitive
 from .recorded import RecordedStep, Value
@@ -15,11 +17,12 @@ class Words:
     power, number = "^", "g"  # how these are written
     longest = 400  # characters of a value written out inside another
 
-    def __init__(self, step: RecordedStep, old: dict[str, str]) -> None:
-        """`old` gives for each state how its value before the step is called, such as "{}_prev"."""
+    def __init__(self, step: RecordedStep, plain: Container[str | None] = ()) -> None:
+        """A state before the step is called h_prev, or h where it is one of `plain`."""
         self.step = step
         named = {v: name for name, v in reversed(step.named.items())}
-        self.names = named | {s: old[s.name or ""].format(s.name) for s in step.before} | {step.x: "x"}
+        before = {s: f"{s.name}{'' if s.name in plain else '_prev'}" for s in step.before}
+        self.names = named | before | {step.x: "x"}
         self._texts: dict[tuple[Value, int], str] = {}
 
     def name(self, value: Value) -> str | None:

@@ -115,7 +115,7 @@ class _Spelled:
 
     def __init__(self, numbers: Numbers, notation: Notation) -> None:
         self.n, step = numbers, numbers.step
-        plain, self.words, self.short = (Words(step, dict.fromkeys(numbers.cell.states, "{}_prev")) for _ in range(3))
+        plain, self.words, self.short = (Words(step) for _ in range(3))
         for words in (self.words, self.short):
             words.names = {v: notation.values.get(name, name) for v, name in words.names.items()}
             words.names |= {v: notation.parameter(v.name) for v in step.fixed if v.name and v not in words.names}
