@@ -94,12 +94,12 @@ class Anatomy:
         step, lines, seen = self.step, [], set[Value]()
         named = [(name, v) for v in (*step.fixed, *step.computed) for name, w in step.named.items() if w is v]
         named += [(name, v) for name, v in step.named.items() if v.op in ("state", "x")]
-        old = {*self.states}
+        old = self.states
         for name, v in named:
             words = Words(step, old)
             lines.append(f"{name} = {words(v) if v in seen or v.op in ('state', 'x') else words.written(v)}")
             seen.add(v)
-            old.discard(name)
+            old = tuple(s for s in old if s != name)
         return lines
 
 

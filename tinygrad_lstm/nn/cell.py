@@ -33,9 +33,7 @@ class StepScope(scope):
         self, name: str, step: int | None, states: tuple[str, ...], x: Tensor, before: tuple[Any, ...]
     ) -> None:
         super().__init__(name, step)
-        self.states = states
-        self.x = x
-        self.before = before
+        self.states, self.x, self.before = states, x, before
         self._named: dict[str, ref[Tensor] | None] = {}
 
     @property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-
 from .. import primitives as p
 from ..primitives import Primitive
 from .recorded import RecordedStep, Value
@@ -17,7 +15,7 @@ class Words:
     power, number = "^", "g"  # how these are written
     longest = 400  # characters of a value written out inside another
 
-    def __init__(self, step: RecordedStep, plain: Container[str | None] = ()) -> None:
+    def __init__(self, step: RecordedStep, plain: tuple[str, ...] = ()) -> None:
         """A state before the step is called h_prev, or h where it is one of `plain`."""
         self.step = step
         named = {v: name for name, v in reversed(step.named.items())}
