@@ -37,7 +37,7 @@ class _Formulas(Words):
     power, number = " ** ", ".17g"
 
     def __init__(self, step: RecordedStep, operation: Value) -> None:
-        super().__init__(step, dict.fromkeys((s.name or "" for s in step.before), "{}"))
+        super().__init__(step)
         self.names = {operation: "y"} | dict(zip(operation.inputs, "abc", strict=False))
 
     def name(self, value: Value) -> str | None:
