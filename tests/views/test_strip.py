@@ -199,6 +199,9 @@ def test_cells_without_weights_and_without_nonlinearities(svg):
     items = svg(strip(half)).items
     assert "r0-s1-W" not in items
     assert items["r0-s1-h-op0"].text == "×"
+    twice = tl.primitive("twice", "2×", lambda x: 2 * x, lambda g, out, x: 2 * g)
+    items = svg(strip(unroll(cells.Lines(lambda cell, x, h: twice(h) + x, sizes=(3, 3))))).items
+    assert items["r0-s1-h-op0"].text == "·"  # no sign of one letter
     linear = unroll(cells.Lines(lambda cell, x, h: h @ cell.W + x, sizes=(3, 3), W=(3, 3)))
     items = svg(strip(linear)).items
     assert "r0-s1-squash" not in items

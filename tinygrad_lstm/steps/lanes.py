@@ -240,12 +240,8 @@ class _Routes:
 
 def _sides(e: Element, leaving: bool, crosses: bool, lane: bool) -> dict[Cell, float]:
     """The sides of an element at which a wire may leave or enter, and what each costs."""
-    if e.kind == "x":
-        return {_UP: 0}
     if lane:
         return {_RIGHT if leaving else _LEFT: 0}
-    if e.kind == "gate":
-        if leaving:
-            return {_UP: 0, _RIGHT: 0.5, _LEFT: 4, _DOWN: 9}
-        return {_DOWN: 0} if crosses else {_LEFT: 1, _UP: 1, _RIGHT: 4, _DOWN: 2}
-    return {_RIGHT: 0, _UP: 0, _DOWN: 0.5, _LEFT: 6} if leaving else {_LEFT: 0, _DOWN: 0, _UP: 0.5, _RIGHT: 5}
+    if crosses or e.kind == "x":
+        return {_DOWN if crosses else _UP: 0}
+    return {_UP: 0, _RIGHT: 0.5, _DOWN: 2, _LEFT: 5} if leaving else {_LEFT: 0, _DOWN: 0, _UP: 0.5, _RIGHT: 5}

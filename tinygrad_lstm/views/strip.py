@@ -10,7 +10,6 @@ import math
 from collections.abc import Collection, Sequence
 
 from ..flow import Edge, Flow
-from ..primitives import TABLE
 from ..steps.chain import CellStep, cotangent_norm, together
 from ..steps.factors import BENDS, KEEPS
 from ..steps.kept import Kept
@@ -255,7 +254,7 @@ class _Row:
         """A direct path in one step: its operations, the state after them and the edge from the state before."""
         path = step.direct[state]
         ops = [edge for edge in path if edge.consumer.op not in KEEPS] or path[-1:]
-        signs = [TABLE[edge.consumer.op or ""].symbol for edge in ops]
+        signs = [edge.consumer.symbol or "" for edge in ops]
         if len(ops) > 3:
             ops, signs = [ops[0], ops[len(ops) // 2], ops[-1]], [signs[0], "…", signs[-1]]
         middle = self.x(k, (self.grid.first + self.grid.second) / 2)
