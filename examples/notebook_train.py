@@ -111,7 +111,7 @@ with tempfile.TemporaryDirectory() as folder:
     save(folder, trainer.checkpoint())
     checkpoint = load(folder)
 fresh = task.batch(np.random.default_rng(1), 1000)
-outputs, again = trainer.network(fresh.x, fresh.at)[0].numpy(), checkpoint.network()(fresh.x, fresh.at)[0].numpy()
+outputs, again = trainer.network(fresh.x, fresh.at)[0].numpy(), checkpoint.best_network()(fresh.x, fresh.at)[0].numpy()
 assert np.array_equal(outputs, again)
 right = task.judge(outputs, fresh)[1].mean()
 print(f"right on sequences it never saw: {right:.1%} of 1,000")

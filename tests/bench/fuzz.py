@@ -46,7 +46,6 @@ import tinygrad_lstm as tl
 from tinygrad_lstm.cli import COMMANDS, _parser, main
 from tinygrad_lstm.cli.errors import UserError
 from tinygrad_lstm.train import Checkpoint, CheckpointError, load
-from tinygrad_lstm.train.checkpoint import read_metrics
 
 Rng = np.random.Generator
 
@@ -137,7 +136,6 @@ class Sandbox:
             os.chdir(before)
         self.checkpoint = load(self.kept / "run")
         self.files = {"checkpoint.npz": (self.kept / "run" / "checkpoint.npz").read_bytes(),
-                      "metrics.jsonl": (self.kept / "run" / "metrics.jsonl").read_bytes(),
                       "text.txt": (self.kept / "text.txt").read_bytes(),
                       "series.txt": (self.kept / "series.txt").read_bytes()}  # fmt: skip
         if find_spec("safetensors"):
@@ -271,7 +269,6 @@ def damaged(rng: Rng, data: bytes) -> bytes:
 def files(rng: Rng, box: Sandbox) -> bool:
     """A damaged file, read by its loader."""
     name = one(rng, list(box.files))
-    path = box.root / "kept" / "run" / name if name == "metrics.jsonl" else box.root / name
     data = damaged(rng, box.files[name])
     path = box.root / f"damaged-{name}"
     path.write_bytes(data)
@@ -280,7 +277,7 @@ def files(rng: Rng, box: Sandbox) -> bool:
     except ERRORS as error:
         said = str(error)
         assert said.isprintable(), f"{name}: {said!r}"
-        assert path.name in said or name == "metrics.jsonl", f"{name}: {said!r} does not name the file"
+        assert path.name in said, f"{name}: {said!r} does not name the file"
         assert len(said) < 2000, f"{name}: {len(said)} characters"
         return True
     finally:
@@ -299,7 +296,6 @@ def _safetensors(path: Path) -> Any:
 
 LOADERS: dict[str, Callable[[Path], Any]] = {
     "checkpoint.npz": load,
-    "metrics.jsonl": read_metrics,
     "text.txt": lambda path: tl.tasks.make("text", data=path, length=7),
     "series.txt": lambda path: tl.tasks.make("series", data=path, length=7),
     "net.safetensors": _safetensors,

@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.train import load
-from tinygrad_lstm.train.checkpoint import read_metrics
 
 PROGRAM = [sys.executable, "-m", "tinygrad_lstm"]
 TRAIN = ["train", "adding", "--length", "10", "--hidden", "3", "--batch", "4", "--save-every", "0"]
@@ -60,8 +59,8 @@ def bits(run: Path) -> tuple[dict[str, bytes], dict[str, Any], list[Any]]:
     """All that decides how a run goes on, and what it reported; not how long it took."""
     checkpoint = load(run)
     arrays = {name: a.tobytes() + repr((a.dtype.str, a.shape)).encode() for name, a in checkpoint.arrays.items()}
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in read_metrics(run / "metrics.jsonl")]
-    return arrays, {k: v for k, v in checkpoint.about.items() if k != "seconds"}, rows
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in checkpoint.about["reports"]]
+    return arrays, {k: v for k, v in checkpoint.about.items() if k not in ("seconds", "reports")}, rows
 
 
 def killed(times: int, rng: np.random.Generator, folder: Path, steps: int = 250) -> None:
@@ -145,7 +144,7 @@ def interrupted(times: int, rng: np.random.Generator, folder: Path, names: Itera
             ends.append(took)
             after = files(folder)
             if name == "train":
-                if set(after) - set(before) - {"new", "new/config.json"}:  # it had come to its first checkpoint
+                if set(after) - set(before) - {"new"}:  # it had come to its first checkpoint
                     load(folder / "new")
             elif any(
                 whole.get(path) != data for path, data in after.items()

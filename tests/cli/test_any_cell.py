@@ -168,7 +168,7 @@ def test_a_run_of_a_cell_of_ones_own_goes_on_to_the_same_bits(capsys: pytest.Cap
         kept = load(name, cell_of(name))
         for key, array in whole.network.state_dict().items():
             assert array.dtype == np.float32
-            assert array.tobytes() == kept.network().state_dict()[key].tobytes()
+            assert array.tobytes() == kept.best_network().state_dict()[key].tobytes()
     assert "GRUCell H4, seed 0" in capsys.readouterr().out
 
 
@@ -198,9 +198,9 @@ def test_a_checkpoint_runs_no_code_and_asks_for_the_file_again(capsys: pytest.Ca
         "self.reset(", "self.forget("
     )
     (here / "mine.py").write_text(changed, encoding="utf-8")
-    assert "this GRUCell has other parameters: " in refused(capsys, *export, "mine.py:GRUCell")
+    assert "do not fit this GRUCell: KeyError: 'no values for " in refused(capsys, *export, "mine.py:GRUCell")
     (here / "mine.py").write_text(CELLS.replace("for k in range(3)", "for k in range(3 // 0)"), encoding="utf-8")
-    assert "mine.py:GRUCell cannot be built: ZeroDivisionError" in refused(capsys, *export, "mine.py:GRUCell")
+    assert "its weights do not fit this GRUCell: ZeroDivisionError" in refused(capsys, *export, "mine.py:GRUCell")
     wrong = ["export", "built-in", "--to", "npz", "--out", "x.npz", "--cell", "moved.py:GRUCell"]
     assert "its cell is 'lstm', not GRUCell: leave out --cell" in refused(capsys, *wrong)
     with pytest.raises(CheckpointError, match="give its class again"):
@@ -221,7 +221,7 @@ def test_the_lines_that_are_printed_compute_what_the_run_does(
         exec(lines, names := {"x": x})
     finally:
         sys.modules.pop("mine", None)  # what is undone of sys.modules is only what stood there before
-    wanted, _ = load("run", cell_of("TwoCell")).network().predict(x)
+    wanted, _ = load("run", cell_of("TwoCell")).best_network().predict(x)
     assert names["y"].tobytes() == wanted.tobytes()  # type: ignore[attr-defined]
 
 
@@ -251,7 +251,7 @@ def test_a_trained_cell_is_explained_with_the_weights_of_the_run(capsys: pytest.
     found = tl.train.explain(checkpoint, seed=1)
     cell = found.trained.cell
     assert cell.dtype == np.float64
-    kept = checkpoint.network().state_dict()["layer.cells.0.U.W"]
+    kept = checkpoint.best_network().state_dict()["layer.cells.0.U.W"]
     assert (cell.state_dict()["U.W"] == kept).all()
     assert trained["norms"]["x"] == found.trained.x.tolist()
 
@@ -263,7 +263,7 @@ def test_a_trained_cell_is_explored_with_the_weights_of_the_run(capsys: pytest.C
     assert data is not None
     cells = json.loads(data[1])["cells"]
     assert [cell["label"] for cell in cells.values()] == ["trained Two", "untrained Two"]
-    kept = load("run", cell_of("TwoCell")).network().state_dict()["layer.cells.0.U.W"]
+    kept = load("run", cell_of("TwoCell")).best_network().state_dict()["layer.cells.0.U.W"]
     shown = {fixed["name"]: np.frombuffer(b64decode(fixed["data"])) for fixed in cells["trained"]["fixed"]}
     assert (shown["U.W"] == kept.ravel()).all()
 

@@ -129,12 +129,7 @@ def load_run(path: Path, cell: str | None) -> Checkpoint:
 
     cls = None if cell is None else own_cell.load_cell_class(cell)
     with told(f"read {locate(path)}"):
-        try:
-            return load(path, cls)
-        except (OSError, ValueError):
-            raise
-        except Exception as error:  # of the user's own code
-            raise UserError(f"{cell or path} cannot be built: {type(error).__name__}: {error}") from error
+        return load(path, cls)
 
 
 def make_cells(cells: Sequence[str], steps: int, args: argparse.Namespace) -> dict[str, Cell]:

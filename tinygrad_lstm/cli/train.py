@@ -36,7 +36,7 @@ from typing import Any
 
 from ..kinds import kind_name
 from ..tasks import TASKS
-from ..train import Settings, Trainer, begin, resume, save
+from ..train import Settings, Trainer, resume, save
 from ..train import checkpoint as files
 from ..train.model import INITS
 from ..train.sample import sample
@@ -108,7 +108,6 @@ def _new(args: argparse.Namespace) -> Trainer:
         with told(f"write into '{args.out}'"):
             if (args.out / files.CURRENT).exists():
                 raise UserError(f"'{args.out}' already holds a run: go on with --resume, or give another --out")
-            begin(args.out, trainer.checkpoint())
             save(args.out, trainer.checkpoint())
     return trainer
 

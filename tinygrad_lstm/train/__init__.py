@@ -1,7 +1,7 @@
 """Training: settings, the network, the loop, metrics and checkpoints."""
 
 from ..machine import one_thread
-from .checkpoint import Checkpoint, CheckpointError, begin, load, save
+from .checkpoint import Checkpoint, CheckpointError, load, save
 from .explaining import Change, Explained, Question, explain
 from .loop import Diverged, Trainer, resume
 from .model import Network
@@ -10,5 +10,5 @@ from .watching import watch
 
 __all__ = [
     "Change", "Checkpoint", "CheckpointError", "Diverged", "Explained", "Network", "Question", "Settings", "Trainer",
-    "begin", "explain", "load", "one_thread", "resume", "save", "watch",
+    "explain", "load", "one_thread", "resume", "save", "watch",
 ]  # fmt: skip

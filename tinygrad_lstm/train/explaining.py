@@ -111,7 +111,7 @@ class Explained:
     def learnt(self) -> int:
         """How many sequences the network that answers has learnt from."""
         about = self.checkpoint.about
-        return int(about["sequences"] if about["best"] is None else about["best"][1] * self.checkpoint.settings.batch)
+        return int(about["best_steps"] or about["steps"]) * self.checkpoint.settings.batch
 
     @property
     def names(self) -> list[str]:

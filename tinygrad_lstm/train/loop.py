@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from copy import copy, deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,10 @@ import numpy.typing as npt
 from ..arguments import as_plain
 from ..nn import losses
 from ..optim import Adam, clip_grad_norm
-from ..tasks import Batch, Exam
+from ..tasks import Exam
 from ..tensor import Tensor
 from ..whole import Change, becoming, set_all
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, CheckpointError
 from .settings import Settings
 
 _FROM_THE_START = "no weight has moved yet, so the data, or the weights it starts from, are too large"
@@ -41,7 +41,7 @@ class Trainer:
     After `step`, `steps` and `sequences` count what has been learnt from; `solved` tells whether the criterion has been
     met, which ends the training. Where nothing is ever solved (text), `best` keeps the network with the lowest held-out
     loss. `reports` are the rows that `report` has given.
-    `checkpoint` and `restore` take and give back everything, so that a run that was interrupted goes on to the same
+    `checkpoint` takes everything, and `resume` gives it back, so that a run that was interrupted goes on to the same
     bits as one that was not. A step is whole or not begun: an exception at any moment of it, Ctrl-C's too, leaves
     the run as it was before the step or as it is after. So a checkpoint may be taken after either.
     """
@@ -54,15 +54,14 @@ class Trainer:
         self.rng = np.random.default_rng([settings.seed, 1])
         self.errors: npt.NDArray[np.float64] = np.zeros(0)  # of the last sequences, each judged before it was learnt
         self.rights: npt.NDArray[np.bool_] = np.zeros(0, bool)
-        self.carried: Any = None  # the network's state, for tasks whose sequences go on
+        self.carried: tuple[Tensor, ...] = ()  # the network's states, for tasks whose sequences go on
         self.steps = 0
         self.solved = False
         self.exam: Exam | None = None
         self.best: tuple[float, int, dict[str, Any]] | None = None  # lowest score, after how many steps, weights
         self.seconds = 0.0  # of training, over all processes
         self.reports: list[dict[str, Any]] = []
-        self._recent: list[float] = []  # losses since the last report
-        self._norms: list[float] = []
+        self.recent: list[tuple[float, float]] = []  # the loss and the gradient's norm of the steps not reported yet
 
     @property
     def sequences(self) -> int:
@@ -94,7 +93,10 @@ class Trainer:
         start = time.perf_counter()
         self.steps += 1
         batch = self.task.batch(self.rng, self.settings.batch)
-        outputs, state = self.network(batch.x, batch.at, _restarted(self.carried, batch))
+        carried = self.carried
+        if batch.fresh is not None:  # zeros for the sequences that do not go on
+            carried = tuple(Tensor(np.where(batch.fresh[:, None], 0, s.numpy()).astype(s.dtype)) for s in carried)
+        outputs, state = self.network(batch.x, batch.at, carried)
         if self.task.carries_state:
             self.carried = state
         loss = LOSSES[self.task.loss](outputs, batch.y)
@@ -111,7 +113,7 @@ class Trainer:
         moved = self.optimiser._moved()
         weights = np.concatenate([new.reshape(-1) for _, attribute, new in moved if attribute == "_array"])
         self._check(weights, "a weight")
-        self._recent, self._norms = [*self._recent, value], [*self._norms, norm]
+        self.recent = [*self.recent, (value, norm)]
         if not criterion.exam:
             self.solved = self.solved or criterion.met(self.errors, self.rights)
         elif self.steps % REPORT == 0 and criterion.met(self.errors, self.rights):
@@ -138,14 +140,14 @@ class Trainer:
 
     def report(self) -> dict[str, Any]:
         """The numbers since the last report, for a line of metrics."""
-        mean = [float(np.mean(x)) if x else None for x in (self._recent, self._norms)]
+        loss, norm = [float(np.mean(x)) for x in zip(*self.recent, strict=True)] or (None, None)
         row = {
-            "step": self.steps, "sequences": self.sequences, "loss": mean[0],
+            "step": self.steps, "sequences": self.sequences, "loss": loss,
             "baseline": float(self.task.baseline.loss), "error": self.error, "right": self.right,
-            "exam": None if self.exam is None else float(self.exam.score), "norm": mean[1], "solved": self.solved,
+            "exam": None if self.exam is None else float(self.exam.score), "norm": norm, "solved": self.solved,
             "seconds": round(self.seconds, 3),
         }  # fmt: skip
-        set_all([(self, "_recent", []), (self, "_norms", []), (self, "reports", [*self.reports, row])])
+        set_all([(self, "recent", []), (self, "reports", [*self.reports, row])])
         return row
 
     def run(self) -> Iterator[dict[str, Any] | None]:
@@ -158,7 +160,7 @@ class Trainer:
     @property
     def _owed(self) -> bool:
         """Whether a report is due: still, where a run was interrupted before it."""
-        return bool(self._recent) and (self.steps % REPORT == 0 or self.finished)
+        return bool(self.recent) and (self.steps % REPORT == 0 or self.finished)
 
     @property
     def finished(self) -> bool:
@@ -175,62 +177,24 @@ class Trainer:
             "task": self.task.state(),
             "best": {} if self.best is None else self.best[2],
             "window": {"errors": self.errors, "rights": self.rights},
-            "recent": {"losses": np.array(self._recent), "norms": np.array(self._norms)},
-            "carried": {} if self.carried is None else {str(k): s.numpy() for k, s in enumerate(_states(self.carried))},
+            "carried": {str(k): s.numpy() for k, s in enumerate(self.carried)},
         }
         arrays = {f"{part}/{name}": array for part, values in parts.items() for name, array in values.items()}
         about: dict[str, Any] = {
             "settings": self.settings.as_dict(),
             **{k: getattr(self.task, k) for k in ("inputs", "outputs", "length")},
-            **{k: getattr(self, k) for k in ("steps", "sequences", "seconds")},
+            **{k: getattr(self, k) for k in ("steps", "sequences", "seconds", "recent")},
             "solved": self.solved if self.task.criterion.stop else None,
             "task": self.task.about(),
-            "baseline": [float(self.task.baseline.loss), self.task.baseline.how],
+            "baseline": [self.task.baseline.loss, self.task.baseline.how],
             "criterion": self.task.criterion.text,
-            "exam": None if self.exam is None else [self.exam.passed, self.exam.score, self.exam.found],
-            "best": None if self.best is None else list(self.best[:2]),
+            "exam": None if self.exam is None else asdict(self.exam),
+            "best_score": self.best and self.best[0],
+            "best_steps": self.best and self.best[1],
             "generator": self.rng.bit_generator.state,
         }
-        cell = self.settings.cell
-        return Checkpoint(arrays, as_plain("the run", about), [*self.reports], None if isinstance(cell, str) else cell)
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to where `checkpoint` was taken, by a run with the same settings (but for `steps`).
-
-        Raises ValueError or TypeError for a checkpoint of another run, or of other data; then nothing has changed.
-        """
-        about = checkpoint.about
-        if about["task"] != as_plain("about", self.task.about()):
-            raise ValueError(f"the data of the task {self.task.name} has changed since the checkpoint")
-        for name, new in self.checkpoint().arrays.items():
-            if name not in checkpoint.arrays:
-                raise ValueError(f"the checkpoint lacks {name}, which every run writes")
-            kept = checkpoint.arrays[name]
-            if (kept.dtype, kept.ndim) != (new.dtype, new.ndim):
-                raise ValueError(f"the checkpoint's {name} is {kept.dtype} of shape {kept.shape}, which no run writes")
-        after, network, optimiser = copy(self), deepcopy(self.network), copy(self.optimiser)
-        after.task, after.rng = copy(self.task), deepcopy(self.rng)
-        network.load_state_dict(checkpoint.part("weights"))
-        optimiser.load_state_dict(checkpoint.part("optimiser"))
-        after.task.restore(checkpoint.part("task"))
-        after.errors, after.rights = (checkpoint.part("window")[k] for k in ("errors", "rights"))
-        recent = checkpoint.part("recent")
-        after._recent, after._norms = recent["losses"].tolist(), recent["norms"].tolist()
-        carried = [Tensor(s) for _, s in sorted(checkpoint.part("carried").items())]
-        after.carried = None if not carried else carried[0] if len(carried) == 1 else tuple(carried)
-        after.steps, after.seconds = about["steps"], about["seconds"]
-        after.solved = bool(about["solved"]) and self.task.criterion.stop  # older checkpoints say it of a text too
-        if about["exam"] is not None:
-            passed, score, found = about["exam"]
-            after.exam = Exam(passed, score, {"score": score} if isinstance(found, str) else found)
-        after.best = None if about["best"] is None else (*about["best"], checkpoint.part("best"))
-        try:
-            after.rng.bit_generator.state = about["generator"]
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
-            raise ValueError(f"the checkpoint's generator is not one of NumPy's: {error}") from error
-        after.reports = [*checkpoint.metrics]
-        moved = [c for x, new in zip(self.parameters, network.parameters(), strict=True) for c in x._assigned(new)]
-        set_all(moved + becoming(self.optimiser, optimiser) + becoming(self, after))
+        cell = None if isinstance(self.settings.cell, str) else self.settings.cell
+        return Checkpoint(arrays, as_plain("the run", about) | {"reports": [*self.reports]}, cell)
 
     def _repr_html_(self) -> str:
         """In a notebook: whether it is solved, the loss so far beside the baseline, and the settings."""
@@ -238,20 +202,26 @@ class Trainer:
 
 
 def resume(checkpoint: Checkpoint, steps: int | None = None) -> Trainer:
-    """The run of a checkpoint, where it was; `steps` changes after how many it ends. See `Trainer.restore`."""
-    settings = checkpoint.settings
-    trainer = Trainer(settings if steps is None else replace(settings, steps=steps))
-    trainer.restore(checkpoint)
-    return trainer
+    """The run of a checkpoint, where it was; `steps` changes after how many it ends.
 
-
-def _restarted(carried: Any, batch: Batch) -> Any:
-    """The network's state with zeros for the sequences that do not go on."""
-    if carried is None or batch.fresh is None or not batch.fresh.any():
-        return carried
-    kept = [Tensor(np.where(batch.fresh[:, None], 0, s.numpy()).astype(s.dtype)) for s in _states(carried)]
-    return tuple(kept) if isinstance(carried, tuple) else kept[0]
-
-
-def _states(carried: Any) -> tuple[Tensor, ...]:
-    return carried if isinstance(carried, tuple) else (carried,)
+    Raises ValueError for other data than the run had, and, as CheckpointError, for a checkpoint that no run wrote.
+    """
+    settings, about, part = checkpoint.settings, checkpoint.about, checkpoint.part
+    run = Trainer(settings if steps is None else replace(settings, steps=steps))
+    if about["task"] != as_plain("about", run.task.about()):
+        raise ValueError(f"the data of the task {run.task.name} has changed since the checkpoint")
+    try:
+        run.network.load_state_dict(part("weights"))
+        run.optimiser.load_state_dict(part("optimiser"))
+        run.task.restore(part("task"))
+        run.errors, run.rights = part("window")["errors"].astype(np.float64), part("window")["rights"].astype(bool)
+        run.carried = tuple(map(Tensor, part("carried").values()))
+        run.steps, run.seconds, run.solved = about["steps"], about["seconds"], bool(about["solved"])
+        run.exam = None if about["exam"] is None else Exam(**about["exam"])
+        if about["best_steps"] is not None:
+            run.best = about["best_score"], about["best_steps"], part("best")
+        run.reports, run.recent = [*about["reports"]], [(loss, norm) for loss, norm in about["recent"]]
+        run.rng.bit_generator.state = about["generator"]
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise CheckpointError(f"no run wrote this checkpoint: {type(error).__name__}: {error}") from error
+    return run

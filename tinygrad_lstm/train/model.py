@@ -19,7 +19,7 @@ KINDS = ("lstm", "rnn", "lstm1997", "bag")
 INITS = ("uniform", "orthogonal", "chrono")
 CHUNK = 1000  # steps at a time where no gradient is wanted
 
-State = Any
+State = tuple[Tensor, ...]  # in the order of the cell's own; none for zeros
 
 
 class OwnLayer(OverTime):
@@ -42,10 +42,10 @@ class OwnLayer(OverTime):
 class Bag(Linear):
     """A layer without order or memory of it: its last hidden state is the mean over time of tanh(x W + b)."""
 
-    def __call__(self, x: Tensor, state: None = None) -> tuple[Tensor, None]:  # type: ignore[override]
+    def __call__(self, x: Tensor, state: None = None) -> tuple[Tensor, tuple[()]]:  # type: ignore[override]
         """x (T, batch, input) gives that mean at every step (T, batch, hidden), and no state."""
         mean = tanh(super().__call__(x)).mean(axis=0, keepdims=True)
-        return broadcast_to(mean, (len(x), *mean.shape[1:])), None
+        return broadcast_to(mean, (len(x), *mean.shape[1:])), ()
 
 
 class Network(Module):
@@ -95,19 +95,18 @@ class Network(Module):
         self.dtype = self.readout.dtype
 
     def __call__(
-        self, x: npt.NDArray[Any], at: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None, state: State = None
+        self, x: npt.NDArray[Any], at: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None, state: State = ()
     ) -> tuple[Tensor, State]:
-        """The outputs (N, outputs) at the positions `at` (see `tasks.Batch`), and the last state, detached.
+        """The outputs (N, outputs) at the positions `at` (see `tasks.Batch`), and the last states, detached.
 
-        `state` is what the call before returned, None for zeros.
+        `state` is what the call before returned, () for zeros.
         """
-        h, last = self.layer(tensor(x, dtype=self.dtype), state)
+        h, last = self.layer(tensor(x, dtype=self.dtype), state or None)
         chosen = h.reshape(-1, h.shape[-1]) if at is None else h[at]
-        if isinstance(last, tuple):
-            return self.readout(chosen), tuple(s.detach() for s in last)
-        return self.readout(chosen), None if last is None else last.detach()
+        lasts = last if isinstance(last, tuple) else (last,)
+        return self.readout(chosen), tuple(s.detach() for s in lasts)
 
-    def predict(self, x: npt.NDArray[Any], state: State = None) -> tuple[npt.NDArray[Any], State]:
+    def predict(self, x: npt.NDArray[Any], state: State = ()) -> tuple[npt.NDArray[Any], State]:
         """The outputs at every step as an ndarray (T, batch, outputs), without a graph, and the last state."""
         parts = []
         take = len(x) if self.kind == "bag" else CHUNK

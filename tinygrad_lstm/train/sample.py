@@ -10,6 +10,7 @@ from ..arguments import as_size
 from ..functions import softmax
 from ..tasks.notation import Floats, one_hot
 from .checkpoint import Checkpoint
+from .model import State
 
 
 def sample(
@@ -40,7 +41,7 @@ def _write(
 ) -> Iterator[str]:
     network = checkpoint.best_network()
     rng = np.random.default_rng(seed)
-    state = None
+    state: State = ()
     for _ in range(length):
         outputs, state = network.predict(read[:, None], state)
         logits = outputs[-1, 0].astype(np.float64)
