@@ -178,8 +178,7 @@ const Model = (() => {
   function why(model, { row: index, role, t }) {
     const row = model.rows[index], { run, back, cell } = row, { T } = run, N = model.notation;
     const go = (to, s) => ({ row: index, role: to, t: s });
-    const d = (k, s) =>
-      `∂L/∂${cell.nodes[k].name || k < cell.first ? written(cell, N, k, s) : written(cell, N, k, s, { tight: 9 })}`;
+    const d = (k, s) => `∂L/∂${written(cell, N, k, s, { bound: true })}`;
     if (role[0] === "@") {
       const weight = cell.fixed.findIndex((f) => `@${f.name}` === role), found = Engine.weightTerms(back, weight),
         W = name(cell, N, cell.fixed[weight].name);

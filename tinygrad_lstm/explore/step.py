@@ -64,6 +64,7 @@ class Program:
         if own := [v.op.name for v in step.computed if v.op != "affine" and TABLE.get(v.op.name) is not v.op]:
             raise ValueError(f"{cell!r} cannot be explored: the page does not know the operation {own[0]!r}")
         self.fixed: dict[Value, int] = {}
+        self.words = Words(step)
         inside = [(name, self.place.get(v, 0)) for name, v in reversed(step.named.items())]
         self.names = {k: name for name, k in inside if k > len(cell.states)}
         self.nodes = [self._node(v) for v in self.values]
@@ -100,6 +101,7 @@ class Program:
         node: Json = {"width": v.width, "name": self.names.get(self.place[v])}
         if v.op in ("x", "state"):
             return node | {"op": v.op}
+        node |= {"text": self.words.written(v), "bound": self.words(v, 5)}
         if v.op == "affine":
             parts = [[self._fixed(w), rows.start, rows.stop] for _, w, rows in v.parts]
             inside = [self.place[q] for q, _, _ in v.parts]
@@ -118,9 +120,8 @@ class Program:
         """The node of a state after the step: one of its own, also where it is passed along."""
         at = self.place[self.step.after[k]]
         if at <= len(self.cell.states) or any(self.step.after[j] is self.step.after[k] for j in range(k)):
-            self.nodes.append(
-                {"op": "copy", "in": [at], "width": self.cell.hidden_size, "words": ["× 1"], "formulas": ["a", "1"]}
-            )
+            copy = {"text": self.words(self.step.after[k]), "words": ["× 1"], "formulas": ["a", "1"]}
+            self.nodes.append({"op": "copy", "in": [at], "width": self.cell.hidden_size} | copy)
             at = len(self.nodes) - 1
         self.names[at] = self.nodes[at]["name"] = name
         return at
@@ -131,8 +132,7 @@ class Program:
         computed = {name for v in self.fixed if not v.name for name in self.step.parameters_of(v)}
         for v, k in self.fixed.items():
             whole = v.trained and k not in used and v.name not in (None, *computed)
-            text = v.name or (Words(self.step, self.cell.states)(v) if v.number is None else None)
-            yield {"name": text, "whole": whole, "data": array(np.ravel(self.step.array(v)))}
+            yield {"name": self.words(v), "whole": whole, "data": array(np.ravel(self.step.array(v)))}
 
     def _level(self) -> None:
         """Number the values in the order in which named ones wait for each other, and mark what crosses a weight."""

@@ -94,68 +94,40 @@ const Writing = (() => {
   const inWords = (cell, notation, role, t) =>
     cell.words[role] ?? plain(written(cell, notation, nodeOf(cell, role), t));
 
-  const TIGHT = { "+": 1, "−": 1, "×": 2, "÷": 2, "^": 3 }; // how tightly a sign binds
-
-  /** A value of step t by its name, or (always with `out`) by what it is made of; in brackets where what stands around it
-   *  binds as tightly as `tight`. */
-  function written(cell, N, k, t, { out = false, tight = 0 } = {}) {
+  /** A value of step t by its name, or (always with `out`) by what it is made of; with `bound` in brackets where it is a
+   *  sum or a product. */
+  function written(cell, N, k, t, { out = false, bound = false } = {}) {
     if (k < 0) {
-      const { name: given, data } = cell.fixed[-1 - k];
-      if (given?.includes(" ") && tight > 1) return `(${worded(cell, N, given)})`;
-      return given ? worded(cell, N, given) : data.length === 1 ? number(data[0], 4) : "constant";
+      const text = worded(cell, N, cell.fixed[-1 - k].name);
+      return bound && text.includes(" ") ? `(${text})` : text;
     }
-    const node = cell.nodes[k], lag = k > 0 && k < cell.first;
-    if (!node.in) return name(cell, N, lag ? cell.states[k - 1] : "x", lag ? t - 1 : t);
-    if (node.name && !out) return name(cell, N, node.name, cell.after.includes(k) ? t : undefined);
-    const bound = (text, level) => (level < tight ? `(${text})` : text),
-      inside = (slot, level = 0) => written(cell, N, node.in[slot], t, { tight: level });
-    if (node.op === "copy") return inside(0, tight);
-    if (node.op === "affine") return bound(products(cell, N, node, t), 1);
-    const { sign } = node, level = TIGHT[sign];
-    if (level && node.in.length === 1) return bound(sign + inside(0, level + 1), level);
-    if (level) {
-      const left = inside(0, level + (sign === "^")), right = inside(1, level + "−÷^".includes(sign));
-      return bound(sign === "^" ? left + sign + right : `${left} ${sign} ${right}`, level);
-    }
-    const inputs = node.in.map((_, slot) => inside(slot)).join(", ");
-    return sign.includes(" ") ? sign.replace(" ", inputs) : `${sign}(${inputs})`; // | | goes round
-  }
-
-  /** [h, x] W + b: what meets the same weight is joined. */
-  function products(cell, N, node, t) {
-    const terms = [];
-    node.in.forEach((i, slot) => {
-      const [weight] = node.parts[slot], text = written(cell, N, i, t, { tight: 3 });
-      if (terms.at(-1)?.weight === weight) terms.at(-1).inputs.push(text);
-      else terms.push({ weight, inputs: [text] });
-    });
-    const said = terms.map(({ weight, inputs }) => {
-      const W = written(cell, N, -1 - weight, t);
-      return `${inputs.length > 1 ? `[${inputs.join(", ")}]` : inputs[0]} ${W}`;
-    });
-    return [...said, ...node.biases.map((b) => written(cell, N, -1 - b, t))].join(" + ");
+    const node = cell.nodes[k];
+    if (!node.in) return worded(cell, N, k === 0 ? "x" : `${cell.states[k - 1]}_prev`, t);
+    return worded(cell, N, out ? node.text : (node.name ?? (bound ? node.bound : node.text)), t);
   }
 
   /** What one edge multiplies a gradient by on its way back; empty where it hands it on as it is. */
   function local(cell, N, k, slot, t) {
     const node = cell.nodes[k], out = node.name ? written(cell, N, k, t) : node.sign;
-    if (node.op === "affine") return `${written(cell, N, -1 - node.parts[slot][0], t, { tight: 3 })}ᵀ`;
+    if (node.op === "affine") return `${written(cell, N, -1 - node.parts[slot][0], t, { bound: true })}ᵀ`;
     const words = (node.words[slot] ?? node.words.at(-1)).replace(/\{(\w+)\}/g,
-      (_, of) => of === "out" ? out : written(cell, N, node.in[of], t, { tight: 3 }));
+      (_, of) => of === "out" ? out : written(cell, N, node.in[of], t, { bound: true }));
     if (words[0] === "÷") return `1 ${words}`;
     if (words[0] !== "×") return `(${words})`;
     const by = words.slice(2);
     return by === "1" ? "" : by[0] === "−" ? `(${by})` : by;
   }
 
-  /** A text of the library's with the names and signs of the page: f * c_prev. */
-  const worded = (cell, N, text) =>
-    text.replace(/[A-Za-z_][\w.]*/g, (word) =>
-      word === "sigmoid"
-        ? "σ"
-        : word.endsWith("_prev")
-        ? name(cell, N, word.slice(0, -5), "t-1")
-        : name(cell, N, word)).replace("[...]", "constant").replaceAll("*", "×").replaceAll(/-(?!1})/g, "−");
+  /** A text of the library's with the names and signs of the page: f * c_prev, of step t or of any. */
+  function worded(cell, N, text, t) {
+    const written = text.replace(/[A-Za-z_][\w.]*/g, (word) => {
+      if (word === "sigmoid") return "σ";
+      if (word.endsWith("_prev")) return name(cell, N, word.slice(0, -5), t === undefined ? "t-1" : t - 1);
+      return name(cell, N, word, word === "x" || cell.states.includes(word) ? t : undefined);
+    });
+    return written.replaceAll("[...]", "constant").replaceAll(" @ ", " ").replaceAll("*", "×").replaceAll(" / ", " ÷ ")
+      .replaceAll("-", "−");
+  }
 
   /** What one step back along the direct path of a state multiplies by, in words; null where it has none. */
   const direct = (cell, N, s) => cell.direct[s] && worded(cell, N, cell.direct[s]);
