@@ -66,8 +66,9 @@ class Factor(NamedTuple):
 
     @property
     def mean(self) -> float | None:
-        """The mean over all elements."""
-        return None if self.local is None else float(np.mean(self.local))
+        """The mean over all elements; None too where the words are a number."""
+        said = self.words.replace(".", "").isdigit()
+        return None if self.local is None or said else float(np.mean(self.local))
 
     @property
     def size(self) -> float | None:

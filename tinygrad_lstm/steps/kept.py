@@ -99,19 +99,17 @@ class Kept:
         """The norm of the gradient at the last step, of which all others are shares."""
         return self.nodes[-1].norm if self.nodes[-1] else None
 
-    @cached_property
-    def tiny(self) -> float:
-        """Smaller norms have lost digits, and stop shrinking by rounding: they count as 0."""
-        node = self.nodes[-1]
-        return float(np.finfo(node.gradient.dtype).tiny) if node and node.gradient is not None else 0.0
-
     def share(self, norm: float | None) -> float | None:
-        """A norm as a share of the last; None where not computed, NaN where nothing is to compare with."""
-        if norm is None or self.end is None:
+        """A norm as a share of the last; None where not computed, NaN where nothing is to compare with.
+
+        A norm too small for all of its digits counts as 0: by rounding it would not shrink any more.
+        """
+        last = self.nodes[-1]
+        if norm is None or last is None or last.norm is None:
             return None
-        if not 0 < self.end < math.inf:
+        if not 0 < last.norm < math.inf:
             return math.nan
-        return 0.0 if norm < self.tiny else norm / self.end
+        return 0.0 if norm < np.finfo(last.value.dtype).tiny else norm / last.norm
 
     @cached_property
     def shares(self) -> list[float | None]:

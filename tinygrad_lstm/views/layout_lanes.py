@@ -88,7 +88,7 @@ def _said(step: CellStep, lanes: Sequence[str]) -> list[str]:
     lines = []
     for name in lanes:
         along = step.factor(name)
-        mean = f" (mean {number(along.mean)} here)" if along.mean is not None and along.words != "1" else ""
+        mean = f" (mean {number(along.mean)} here)" if along.mean is not None else ""
         squashing = f"squashing by {' and '.join(bent)}" if (bent := step.bends(name)) else "no squashing"
         lines.append(f"direct path of {name}: one step back multiplies by {along.words}{mean}; no matrix, {squashing}")
     none = " and ".join(name for name in step.states if name not in step.direct)
@@ -282,7 +282,7 @@ class _Step:
         y = self.middle(elements.before[state])[1]
         if not self.few:
             along = step.factor(state)
-            mean = "" if along.mean is None or along.words == "1" else f" {number(along.mean)}"
+            mean = "" if along.mean is None else f" {number(along.mean)}"
             words = f"{state}: " * (len(elements.lanes) > 1) + f"× {along.words}{mean}"
             high = 58.0 + 15 * elements.lanes.index(state) if y > self.frame.top + 40 else y - 21
             html = labels.font(theme.fit(words, self.frame.inner - 8, 9.5), 9.5, theme.STATE_TEXT, bold=True)
