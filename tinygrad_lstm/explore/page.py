@@ -141,13 +141,10 @@ def _check_length(count: int, of: str) -> None:
 def _unit(input_size: int, forget_bias: float) -> LSTMCell:
     """One unit whose only weight goes from h into the candidate, with o = 1 to the last bit."""
     cell = LSTMCell(input_size, 1, forget_bias=forget_bias)
-    for k in cell.gates:
-        getattr(cell, f"W_{k}").assign(np.zeros((1 + input_size, 1)))
-    W = np.zeros((1 + input_size, 1))
-    W[0] = 1
-    cell.W_g.assign(W)
-    assert cell.b_o is not None
-    cell.b_o.assign([40.0])
+    state = {name: a * name.startswith("b") for name, a in cell.state_dict().items()}
+    state["W_g"][0] = 1
+    state["b_o"][:] = 40
+    cell.load_state_dict(state)
     return cell
 
 

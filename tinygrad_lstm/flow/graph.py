@@ -336,12 +336,12 @@ class Flow(Shown):
         """Every step of a cell in the graph."""
         return find_steps(self._operations, self._uses)
 
-    def edges_named(self, *names: str, step: int | None = None) -> list[Mark]:
-        """The edges of a cell called "h -> f", "h -> h", "c -> c", ..., at every time step or at one.
+    def edges_named(self, *names: str) -> list[Mark]:
+        """The edges of a cell called "h -> f", "h -> h", "c -> c", ..., at every time step.
 
         What `split` marks and `cut` cuts. See `flow.steps.edges_called` for the names.
         """
-        return [mark for name in names for mark in edges_called(self.cell_steps, name, step)]
+        return [mark for name in names for mark in edges_called(self.cell_steps, name)]
 
     def split(
         self, wrt: Tensor, marked: Collection[Edge | Link | Mark] | None = None, limit: int | None = None

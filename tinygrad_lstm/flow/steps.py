@@ -134,8 +134,8 @@ def find_steps(operations: list[Tensor], uses: Callable[[Tensor], list[Link]]) -
     return [Step(scope, inside, uses) for scope, inside in found.items()]
 
 
-def edges_called(steps: list[Step], name: str, number: int | None = None) -> list[Mark]:
-    """The edges called `name`, at every time step or at one.
+def edges_called(steps: list[Step], name: str) -> list[Mark]:
+    """The edges called `name`, at every time step.
 
     "a -> b" is all ways by which a, that is x, a state or a named value of a step, enters the named value b: "h -> f"
     those by which h enters the forget gate, "c -> f" a peephole, "c -> h" how the new c is shown. "c -> c" is the
@@ -156,13 +156,7 @@ def edges_called(steps: list[Step], name: str, number: int | None = None) -> lis
     # A state at the end may not be in the graph, and two at the start may be one Tensor, so all steps are asked.
     direct = {step.scope.name for step in steps if source in step.direct}
     direct -= {step.scope.name for step in steps if source in step.named.keys() - step.direct}
-    found = [
-        mark
-        for step in steps
-        if number in (None, step.number)
-        for mark in step.edges(source, target, step.scope.name in direct)
-    ]
+    found = [mark for step in steps for mark in step.edges(source, target, step.scope.name in direct)]
     if not found:
-        at = "" if number is None else f" at step {number}"
-        raise KeyError(f"there is no edge {name!r} in this graph{at} {FUSED}")
+        raise KeyError(f"there is no edge {name!r} in this graph {FUSED}")
     return found
