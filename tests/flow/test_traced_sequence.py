@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lstm as tl
-from tinygrad_lstm.flow.sequence import direct_states, first_step, trace_sequence
+from tinygrad_lstm.flow.sequence import first_step, trace_sequence
 from tinygrad_lstm.flow.study import run, study, variant
 from tinygrad_lstm.kinds import build, cell_name, in_float64, kind_name, make_cell
 from tinygrad_lstm.nn import NotCompiled
@@ -73,7 +73,7 @@ def test_direct_paths_are_found_and_named(kind: Any) -> None:
     p = passage(kind)
     found = {name: path.words for name, path in p.paths.items()}
     wanted = EXPECTED[kind]
-    assert found.keys() == wanted.keys() == dict.fromkeys(direct_states(p.cell)).keys()
+    assert found.keys() == wanted.keys() == first_step(p.cell).direct
     assert all(wanted[name] in (None, words) for name, words in found.items())
 
 
@@ -182,7 +182,9 @@ def test_a_cell_that_computes_nothing_says_so() -> None:
 def test_a_cell_of_ones_own_is_studied_beside_the_built_in_ones(kind: Any) -> None:
     found = study(["rnn", kind], 8, 4, 3, [1, 2])
     cell, v = found.cells[1], variant(kind)
-    assert (v.key, cell.state) == (kind.__name__, next(iter(direct_states(make_cell(kind, 3, 4))), kind.states[0]))
+    assert v.key == kind.__name__
+    direct = first_step(make_cell(kind, 3, 4)).direct
+    assert cell.state == next((name for name in kind.states if name in direct), kind.states[0])
     p = run(v, 8, 4, 3, 1)
     states = p.flow.states.of(cell.state)[::-1]
     np.testing.assert_allclose(cell.norms[0], [np.linalg.norm(p.flow.gradient(s)) for s in states], rtol=1e-12)

@@ -167,18 +167,14 @@ class Program:
         return found
 
     def _biases(self) -> Iterator[Json]:
-        """The biases that a slider can move: each of one gate alone, which leads to the main state and no other."""
-        main = self.cell.states[self.main]
-        direct = self.anatomy.direct[main]
+        """The biases that a slider can move: each of one gate alone."""
+        direct = self.anatomy.direct[self.cell.states[self.main]]
+        takers = Counter(bias for v in self.step.computed for bias in v.biases)
         for v in self.step.computed:
-            name, site = self.names.get(self.place[v]), v.inputs[0]
-            if v.op is not TABLE["sigmoid"] or not name or site.op != "affine" or len(site.biases) != 1:
-                continue
-            alone = sum(any(b is site.biases[0] for b in w.biases) for w in self.step.computed) == 1
-            to = {n for c, _ in self.consumers[self.place[v]] for n in self.leads(c)}
-            if alone and to == {main} and len(self.consumers[self.place[site]]) == 1 and site.biases[0].name:
+            name, biases = self.names.get(self.place[v]), v.inputs[0].biases
+            if v.op is TABLE["sigmoid"] and name and [takers[bias] for bias in biases] == [1] and biases[0].name:
                 keeps = direct is not None and direct.words == name
-                yield {"gate": name, "fixed": self.fixed[site.biases[0]], "keeps": keeps}
+                yield {"gate": name, "fixed": self.fixed[biases[0]], "keeps": keeps}
 
     # ── the picture ────────────────────────────────────────────────────────────────────────────
 

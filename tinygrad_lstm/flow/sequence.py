@@ -162,7 +162,8 @@ def trace_sequence(
         loss.name = "L"
         flow = trace_gradients(loss)
         norms = {name: flow.norms_of(values) for name, values in met.items()}
-        states = direct_states(cell)
+        direct = first_step(cell).direct
+        states = [name for name in cell.states if name in direct]
         parts = [norm(g) for g in flow.direct([met[name][0] for name in states])]
         paths = {name: _path(cell, flow, name, part) for name, part in zip(states, parts, strict=True)}
     name = cell_name(cell)
@@ -188,12 +189,6 @@ def first_step(cell: Cell) -> Step:
             f"a step of {type(cell).__name__} computes no {cell.states[0]}, which it shows: it gives one that went in"
         )
     return steps[0]
-
-
-def direct_states(cell: Cell) -> list[str]:
-    """The states with a direct path, of those that the state shown is made of, in the order of `states`."""
-    direct = first_step(cell).direct
-    return [name for name in cell.states if name in direct]
 
 
 def memory_needed(cell: Cell, steps: int) -> int:
