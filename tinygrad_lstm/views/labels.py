@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..flow import Edge, Node
-from ..steps.chain import cotangent_norm
 from . import theme
 from .graph import Html
 from .theme import escape
@@ -205,13 +204,3 @@ def shown(node: Node) -> str:
 def gradient_text(node: Node, sign: str = "∇") -> str:
     """The gradient of a node: of one number with its sign, of an array its norm after `sign`, or "not computed"."""
     return f"{'∇' if node.norm is None or node.value.size == 1 else sign} {amount(node)}"
-
-
-def share(name: str, edges: list[Edge], room: float) -> Html:
-    """A parameter in a row: its name, and the share of its gradient that comes by these edges."""
-    said = theme.number(cotangent_norm(edges))
-    left = room - 4 - 0.9 * theme.text_width(said, 9)
-    short = symbols(theme.fit(name, left, 9), 9, bold=True)
-    box = {"WIDTH": f"{left:.0f}", "HEIGHT": "15", "VALIGN": "TOP"}  # a subscript hangs below its line
-    norm = cell(said, 9, theme.GRADIENT_TEXT, ALIGN="RIGHT", VALIGN="TOP")
-    return table([td(short, ALIGN="LEFT", **box) + norm], CELLPADDING="0")

@@ -37,8 +37,6 @@ def layout_lanes(
     shown = [_placed(step, count == 1, parameters) for step in chain[first : first + count]]
     if len({lanes.form for lanes in shown}) > 1:
         raise NoLanes("the steps are not alike")
-    if not all(lanes.clear for lanes in shown):
-        raise NoLanes("no clear picture in lanes")
     if len(chain) > count:
         which = f"step {first + 1}" if count == 1 else f"steps {first + 1} to {first + count}"
         name = f"{name}, {which} of {len(chain):,}"
@@ -67,7 +65,10 @@ def _placed(step: CellStep, few: bool, parameters: bool) -> Lanes:
         e.rows = min(_PARAMETERS, len({edge.source for edge in e.parameters}))
         e.rows += few and len(_lines(e.text, 88)) - 1
         e.wide = not few or _sign_width(e) > 1.6 * _PITCH
-    return Lanes(elements)
+    lanes = Lanes(elements)
+    if not lanes.clear:
+        raise NoLanes("no clear picture in lanes")
+    return lanes
 
 
 def _sign(e: Element) -> str:
@@ -217,18 +218,16 @@ class _Step:
         gradient = labels.gradient_text(e.node) if self.flow.traced else ""
         if theme.text_width(f"{e.name} {e.label} ", 11) + theme.text_width(gradient, LEAST) > room:
             gradient = gradient.removeprefix("∇ ")
-        wide = round(theme.text_width(gradient, LEAST))
-        left = labels.td(f"{name} {labels.font(e.label or 'linear', 10.5)}", ALIGN="LEFT", WIDTH=f"{room - wide:.0f}")
-        right = labels.td(labels.font(gradient, LEAST, theme.GRADIENT_TEXT), ALIGN="RIGHT", WIDTH=f"{wide}")
-        rows = [labels.td(labels.table([left + right], CELLPADDING="0"))]
+        rows = [_row(f"{name} {labels.font(e.label or 'linear', 10.5)}", gradient, room)]
         for line in _lines(e.text, room):
             high = "15" if "_" in line else "11"  # a subscript hangs below its line
             rows.append(labels.td(labels.symbols(theme.fit(line, room + 6, LEAST), LEAST), HEIGHT=high, VALIGN="TOP"))
-        sources = {edge.source: [e for e in e.parameters if e.source == edge.source] for edge in e.parameters}
-        names = apart(sources)
-        for node, edges in list(sources.items())[:_PARAMETERS]:
-            name = theme.one_line(names.get(node) or labels.name_of(node))
-            rows.append(labels.td(labels.share(name, edges, room), BGCOLOR=theme.WEIGHT.fill))
+        uses = {edge.source: [use for use in e.parameters if use.source == edge.source] for edge in e.parameters}
+        names = apart(uses)
+        for node, edges in list(uses.items())[:_PARAMETERS]:
+            name, share = theme.one_line(names.get(node) or labels.name_of(node)), number(cotangent_norm(edges))
+            short = labels.symbols(theme.fit(name, room - 4 - theme.text_width(share, LEAST), LEAST), LEAST, bold=True)
+            rows.append(_row(short, share, room, BGCOLOR=theme.WEIGHT.fill))
         return labels.table([*rows, labels.td(self.heat(e, room))], CELLPADDING="0", CELLSPACING="1")
 
     def value(self, e: Element) -> None:
@@ -294,6 +293,14 @@ class _Step:
                 at = self.middle(e)[0] + self.size(e)[0] / 2 + 4, y - 17
                 html = labels.font(f"× {theme.fit(words, 120, 11)}", 11, theme.STATE_TEXT, bold=True)
                 sheet.text(f"{state}-factor{edge.consumer.id}", "note", at, html, 130)
+
+
+def _row(left: str, right: str, room: float, **attributes: str) -> str:
+    """What begins at the left of a gate, and the gradient at the right."""
+    wide = f"{room - theme.text_width(right, LEAST):.0f}"
+    name = labels.td(left, ALIGN="LEFT", WIDTH=wide, HEIGHT="15", VALIGN="TOP")  # a subscript hangs below its line
+    gradient = labels.cell(right, LEAST, theme.GRADIENT_TEXT, ALIGN="RIGHT", VALIGN="TOP")
+    return labels.td(labels.table([name + gradient], CELLPADDING="0"), **attributes)
 
 
 def _lines(text: str, room: float) -> list[str]:
