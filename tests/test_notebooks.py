@@ -57,7 +57,7 @@ def test_a_run_that_is_watched_is_one_output_that_shows_how_it_ended(executed):
     watched = [cell for cell in code(executed) if "\nwatch(" in f"\n{cell.source}"]
     for cell in watched:
         (output,) = cell.outputs
-        assert ": ✓ solved<" in output.data["text/html"]
+        assert " solved</b> <span class=dim>after " in output.data["text/html"]
     assert bool(watched) == executed.metadata["watched"]
 
 
