@@ -131,11 +131,9 @@ REFUSED: list[tuple[str, dict[Any, Any], type[Exception], str]] = [
     ("Adam", {"mean.1": None, "square.0": None}, KeyError, "no values for mean.1, square.0"),
     ("Adam", {"mean.1": np.ones(4) * 1j}, TypeError, "complex"),
     ("Adam", {"mean.1": ["1"] * 4}, TypeError, "real numbers"),
-    ("Adam", {"steps": np.array([1, 0, 1])}, KeyError, "nothing is remembered as mean.1, square.1"),
     ("SGD", {"momentum.1": None}, KeyError, "no values for momentum.1"),
     ("SGD", {"momentum.1": np.ones(3)}, ValueError, r"momentum.1 must have shape \(4,\)"),
     ("SGD", {"momentum.1": np.ones(4) * 1j}, TypeError, "complex"),
-    ("SGD", {"steps": np.array([1, 0, 1])}, KeyError, "nothing is remembered as momentum.1"),
 ]
 
 
@@ -154,16 +152,10 @@ def test_a_refused_state_changes_nothing(kind: str, change: dict[Any, Any], erro
 
 
 def test_a_state_before_any_step_and_one_of_another_setting() -> None:
-    fresh = tl.optim.Adam(parameters())
-    tl.optim.Adam(parameters()).load_state_dict(fresh.state_dict())
     plain, moving = tl.optim.SGD(parameters(), lr=0.1), tl.optim.SGD(parameters(), lr=0.1, momentum=0.9)
-    for opt in (plain, moving):
-        give(opt.params, 0)  # type: ignore[arg-type]
-        opt.step()
-    with pytest.raises(KeyError, match=r"no values for momentum.0, momentum.1, momentum.2"):
-        moving.load_state_dict(plain.state_dict())
-    with pytest.raises(KeyError, match=r"nothing is remembered as momentum.0"):
-        plain.load_state_dict(moving.state_dict())
+    moving.load_state_dict(plain.state_dict())
+    with pytest.raises(KeyError, match=r"no values for mean.0, mean.1, mean.2, square.0"):
+        tl.optim.Adam(parameters()).load_state_dict(plain.state_dict())
 
 
 def test_a_momentum_that_begins_later() -> None:

@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 class _Optimizer(ABC):
     """What the optimisers share: a list of parameters, and what is remembered about each."""
 
-    remembered: tuple[str, ...] = ()
+    remembered: tuple[str, ...]
 
     def __init__(self, params: Iterable[Tensor], lr: float) -> None:
         self.params = _listed(params)
@@ -30,6 +30,8 @@ class _Optimizer(ABC):
         self.lr = _at_least_0("lr", lr)
         self.steps = [0] * len(self.params)
         self.memory: dict[str, Array] = {}  # by what it is and the number of its parameter: "momentum.0"
+        for k, parameter in enumerate(self.params):
+            self.memory |= {f"{what}.{k}": np.zeros(parameter.shape, parameter.dtype) for what in self.remembered}
 
     def step(self) -> None:
         """Move every parameter that has a gradient; one whose `.grad` is None stays.
@@ -69,23 +71,19 @@ class _Optimizer(ABC):
         Raises KeyError for a name that is missing or unknown, ValueError for a shape or a count of steps that does not
         fit, TypeError for numbers that are not real; then nothing has changed.
         """
-        if "steps" not in state:
-            raise KeyError("no values for steps")
-        steps = real_array(state["steps"], name="steps")
-        if steps.shape != (len(self.params),):
-            raise ValueError(f"steps must have shape {(len(self.params),)}, got {steps.shape}")
+        own = self.state_dict()
+        if missing := own.keys() - state.keys():
+            raise KeyError(f"no values for {', '.join(sorted(missing))}")
+        if unknown := state.keys() - own.keys():
+            raise KeyError(f"nothing is remembered as {', '.join(sorted(map(str, unknown)))}")
+        given = {name: real_array(state[name], name=name) for name in own}
+        for name, array in own.items():
+            if given[name].shape != array.shape:
+                raise ValueError(f"{name} must have shape {array.shape}, got {given[name].shape}")
+        steps = given.pop("steps")
         if steps.dtype.kind not in "iu" or (steps < 0).any():
             raise ValueError(f"steps must be whole numbers from 0 on, got {steps.tolist()}")
-        taken = [k for k, n in enumerate(steps) if n]  # of the others nothing is remembered yet
-        names = {f"{what}.{k}": k for what in self.remembered for k in taken}
-        if missing := names.keys() - state.keys():
-            raise KeyError(f"no values for {', '.join(sorted(missing))}")
-        if unknown := state.keys() - names.keys() - {"steps"}:
-            raise KeyError(f"nothing is remembered as {', '.join(sorted(map(str, unknown)))}")
-        memory = {name: real_array(state[name], name=name).astype(self.params[k].dtype) for name, k in names.items()}
-        for name, k in names.items():
-            if memory[name].shape != self.params[k].shape:
-                raise ValueError(f"{name} must have shape {self.params[k].shape}, got {memory[name].shape}")
+        memory = {name: array.astype(own[name].dtype) for name, array in given.items()}
         set_all([(self, "steps", steps.tolist()), (self, "memory", memory)])
 
 
@@ -95,16 +93,16 @@ class SGD(_Optimizer):
     Equal to PyTorch's. Raises ValueError for no parameters or a negative setting, TypeError for one that is no number.
     """
 
+    remembered = ("momentum",)
+
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.0) -> None:
-        self.momentum = _at_least_0("momentum", momentum)
-        self.remembered = ("momentum",) if self.momentum else ()
         super().__init__(params, lr)
+        self.momentum = _at_least_0("momentum", momentum)
 
     def _change(self, k: int, grad: Array) -> Array:
         if not self.momentum:
             return self.lr * grad
-        before = self.memory.get(f"momentum.{k}")
-        v = grad.copy() if before is None else np.asarray(self.momentum * before + grad)  # 0-d too
+        v: Array = np.asarray(self.momentum * self.memory[f"momentum.{k}"] + grad)  # 0-d too
         self.memory[f"momentum.{k}"] = v
         return self.lr * v
 
@@ -133,13 +131,9 @@ class Adam(_Optimizer):
         self.eps = _at_least_0("eps", eps)
 
     def _change(self, k: int, grad: Array) -> Array:
-        m, v = (self.memory.get(f"{what}.{k}", np.zeros_like(grad)).copy() for what in self.remembered)
-        self.memory |= {f"mean.{k}": m, f"square.{k}": v}
         b1, b2 = self.betas
-        m *= b1
-        m += (1 - b1) * grad
-        v *= b2
-        v += (1 - b2) * grad * grad
+        m = self.memory[f"mean.{k}"] = np.asarray(b1 * self.memory[f"mean.{k}"] + (1 - b1) * grad)
+        v = self.memory[f"square.{k}"] = np.asarray(b2 * self.memory[f"square.{k}"] + (1 - b2) * grad * grad)
         size = np.sqrt(v)
         size *= 1 / np.sqrt(1 - b2 ** self.steps[k])
         size += self.eps
