@@ -132,8 +132,9 @@ class Adam(_Optimizer):
 
     def _change(self, k: int, grad: Array) -> Array:
         b1, b2 = self.betas
-        m = self.memory[f"mean.{k}"] = np.asarray(b1 * self.memory[f"mean.{k}"] + (1 - b1) * grad)
-        v = self.memory[f"square.{k}"] = np.asarray(b2 * self.memory[f"square.{k}"] + (1 - b2) * grad * grad)
+        m: Array = np.asarray(b1 * self.memory[f"mean.{k}"] + (1 - b1) * grad)  # 0-d too
+        v: Array = np.asarray(b2 * self.memory[f"square.{k}"] + (1 - b2) * grad * grad)
+        self.memory |= {f"mean.{k}": m, f"square.{k}": v}
         size = np.sqrt(v)
         size *= 1 / np.sqrt(1 - b2 ** self.steps[k])
         size += self.eps

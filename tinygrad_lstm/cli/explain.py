@@ -139,13 +139,15 @@ def _of_model(checkpoint: Checkpoint, args: argparse.Namespace) -> _Found:
         found = explain(checkpoint, given_text(args), args.seed)
     name, before = found.trained.name, found.untrained
     traced = {
-        kind_name(checkpoint.settings.cell): replace(found.trained, title=f"{name}, trained on {found.task}"),
+        kind_name(checkpoint.settings.cell): replace(
+            found.trained, title=f"{name}, trained on {checkpoint.settings.task}"
+        ),
         "untrained": replace(before, title=f"{name}, untrained", norms={"x": before.x}),
     }
-    said = [sentences.plainly(found), ": ".join(sentences.heading(found)), _answer(found)]
+    said = [sentences.plainly(found), sentences.heading(found), _answer(found)]
     deciding = [t + 1 for t in found.deciding]
     unit, meaning = found.notation.unit, sentences.reading(found)
-    return _Found(traced, found.sequence.tokens, unit, said, meaning, found.as_dict(), deciding)
+    return _Found(traced, found.trained.tokens, unit, said, meaning, found.as_dict(), deciding)
 
 
 def _answer(found: Explained) -> str:
@@ -158,7 +160,9 @@ def _answer(found: Explained) -> str:
     best = np.argsort(-p, kind="stable")[:LISTED]
     listed = ", ".join(f"{sentences.said(found, found.names[k])} {sentences.probability(p[k])}" for k in best)
     right = "" if found.right is None else f"; right is {sentences.said(found, found.right)}"
-    return f"the {'next character' if found.task == 'text' else 'answer'}, by probability: {listed}{right}"
+    return (
+        f"the {'next character' if found.notation.unit == 'character' else 'answer'}, by probability: {listed}{right}"
+    )
 
 
 def _write(found: _Found, folder: Path, args: argparse.Namespace) -> list[str]:

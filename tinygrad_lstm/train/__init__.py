@@ -2,13 +2,13 @@
 
 from ..machine import one_thread
 from .checkpoint import Checkpoint, CheckpointError, load, save
-from .explaining import Change, Explained, Question, explain
+from .explaining import Change, Explained, explain
 from .loop import Diverged, Trainer, resume
 from .model import Network
 from .settings import Settings
 from .watching import watch
 
 __all__ = [
-    "Change", "Checkpoint", "CheckpointError", "Diverged", "Explained", "Network", "Question", "Settings", "Trainer",
+    "Change", "Checkpoint", "CheckpointError", "Diverged", "Explained", "Network", "Settings", "Trainer",
     "explain", "load", "one_thread", "resume", "save", "watch",
 ]  # fmt: skip

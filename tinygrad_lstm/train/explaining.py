@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from .. import functions as f
 from ..arguments import as_plain, as_size
 from ..flow.sequence import Floats, TracedSequence, check_memory, tokenize, trace_sequence
 from ..kinds import in_float64
-from ..tasks import TASKS, Notation
+from ..tasks import Notation, find
 from ..tasks.notation import Answer
 from ..tensor import Tensor
 from .checkpoint import Checkpoint
@@ -21,29 +21,14 @@ from .model import Network
 
 MOST, TRIED = 3, 5  # steps with most gradient, and of those that decide how many are changed
 
-
-@dataclass(frozen=True)
-class Question:
-    """One sequence to read: a token for each step, x (steps, inputs) float32, and the answer that is wanted.
-
-    wanted is the target, as in `tasks.Batch.y`; None where nobody knows it. origin says
-    where the sequence comes from: "given", or "drawn with seed 3".
-    """
-
-    tokens: tuple[str, ...]
-    x: npt.NDArray[np.float32]
-    wanted: Any
-    origin: str
+Inputs = npt.NDArray[np.float32]  # (steps, inputs)
 
 
 class Change(NamedTuple):
-    """What comes of something else at one step: the token put there, the outputs (outputs,) then, and L of them.
-
-    L is that of the answer that was given before the change.
-    """
+    """What comes of something else at one step: the token put there, the answer then, and L of the answer before."""
 
     instead: str
-    outputs: Floats
+    says: Answer
     L: float
 
 
@@ -51,16 +36,19 @@ class Change(NamedTuple):
 class Explained:
     """What `explain` found: a network's answer to one sequence, and how much of its gradient reaches each step.
 
-    outputs: (outputs,) float64, the network's after the last step. L is the number read from outputs y that is
-    differentiated, by the task's loss:
+    origin: where the sequence comes from, "given" or "drawn with seed 3". inputs: (steps, inputs) float32. outputs:
+    (outputs,) float64, the network's after the last step; names: theirs, none where the answer is a number;
+    probabilities: theirs, where one of them is right. says: the answer, a number in its units, the names of the outputs
+    above 0, or that of the largest; right: the right one, None where nobody knows it. L is the number read from
+    outputs y that is differentiated, by the task's loss:
 
         classes   L = ln(p / (1 - p)), p the probability of the most probable class
         bits      L = the sum of the log-odds of every output's own answer, y or -y
         squared   L = y, the first output, which is the answer itself
 
-    trained is the network's cell on the sequence, traced in float64: `trained.norms` holds the norms of dL/dc_t,
-    dL/dh_t and dL/dx_t, each (steps,), by all paths, and `trained.flow` the graph. untrained is the same of the weights
-    that the run began with, asked for the same L.
+    trained is the network's cell on the sequence, traced in float64: `trained.tokens` holds what stands at each step,
+    `trained.norms` the norms of dL/dc_t, dL/dh_t and dL/dx_t, each (steps,), by all paths, and `trained.flow` the
+    graph. untrained is the same of the weights that the run began with, asked for the same L.
 
     Steps are counted from 0. deciding: those that decide the right answer by the task's rule, empty where no few do, as
     in parity. largest: the three with the largest dL/dx_t, the largest first. changed: for those steps (of `deciding`
@@ -69,38 +57,19 @@ class Explained:
     """
 
     checkpoint: Checkpoint
-    sequence: Question
+    origin: str
+    inputs: Inputs
     outputs: Floats
+    names: list[str]
+    probabilities: Floats | None
+    says: Answer
+    right: Answer | None
     L: float
     trained: TracedSequence
     untrained: TracedSequence
     deciding: tuple[int, ...]
     largest: tuple[int, ...]
     changed: dict[int, Change]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The answer and what changes it, as JSON can hold it but for arrays; steps are counted from 1."""
-        return {
-            "task": self.task,
-            "sequences": self.learnt,
-            "origin": self.sequence.origin,
-            "outputs": self.outputs,
-            "names": self.names or None,
-            "probabilities": self.probabilities,
-            "says": self.says(self.outputs),
-            "right": self.right,
-            "L": self.L,
-            "deciding": [t + 1 for t in self.deciding],
-            "changed": [
-                {"step": t + 1, "instead": change.instead, "says": self.says(change.outputs), "L": change.L}
-                for t, change in self.changed.items()
-            ],
-        }
-
-    @property
-    def task(self) -> str:
-        """The task's name."""
-        return self.checkpoint.settings.task
 
     @property
     def notation(self) -> Notation:
@@ -113,25 +82,16 @@ class Explained:
         about = self.checkpoint.about
         return int(about["best_steps"] or about["steps"]) * self.checkpoint.settings.batch
 
-    @property
-    def names(self) -> list[str]:
-        """The outputs by name, or else by number; none where the answer is a number."""
-        return self.notation.names(len(self.outputs))
-
-    @property
-    def probabilities(self) -> Floats | None:
-        """The probability of each output, (outputs,), where one of them is right, else None."""
-        return f.softmax(self.outputs) if self.notation.loss == "classes" else None
-
-    @property
-    def right(self) -> Answer | None:
-        """The right answer, in the form of `says`; None where nobody knows it."""
-        wanted = self.sequence.wanted
-        return None if wanted is None else self.notation.right(wanted, len(self.outputs))
-
-    def says(self, outputs: npt.NDArray[Any]) -> Answer:
-        """What outputs (outputs,) answer: a number in its units, the names of those above 0, or that of the largest."""
-        return self.notation.says(outputs)
+    def as_dict(self) -> dict[str, Any]:
+        """The answer and what changes it, as JSON can hold it but for arrays; steps are counted from 1."""
+        same = ("origin", "outputs", "names", "probabilities", "says", "right", "L")
+        return {
+            "task": self.checkpoint.settings.task,
+            "sequences": self.learnt,
+            **{name: getattr(self, name) for name in same},
+            "deciding": [t + 1 for t in self.deciding],
+            "changed": [{"step": t + 1, **change._asdict()} for t, change in self.changed.items()],
+        }
 
 
 def explain(checkpoint: Checkpoint, text: str | None = None, seed: int = 0) -> Explained:
@@ -146,28 +106,40 @@ def explain(checkpoint: Checkpoint, text: str | None = None, seed: int = 0) -> E
     """
     if not isinstance(checkpoint, Checkpoint):
         raise TypeError(f"explain takes a checkpoint, got {type(checkpoint).__name__}: give load(path of the run)")
-    settings, seed = checkpoint.settings, as_size("seed", seed, 0)
+    settings, notation, seed = checkpoint.settings, checkpoint.notation, as_size("seed", seed, 0)
     if settings.cell == "bag":
         raise ValueError("the run's network is a bag: it has no steps for a gradient to go back along")
-    sequence = _drawn(checkpoint, seed) if text is None else _read(checkpoint, text)
-    steps = len(sequence.x)
-    network, task = checkpoint.best_network(), TASKS[settings.task]
-    check_memory(2 * network.layer.cells[:1], steps)  # the network, and untrained
-    outputs = network.predict(sequence.x[:, None])[0][-1, 0].astype(np.float64)
-    trained, untrained = (
-        _traced(each, sequence, outputs, task.loss) for each in (network, checkpoint.untrained_network())
-    )
-    deciding = task.deciding(sequence.tokens)
+    inputs, wanted = _drawn(checkpoint, seed) if text is None else (_read(checkpoint, text), None)
+    tokens, network = notation.tokens(inputs), checkpoint.best_network()
+    check_memory(2 * network.layer.cells[:1], len(tokens))  # the network, and untrained
+    outputs = network.predict(inputs[:, None])[0][-1, 0].astype(np.float64)
+
+    def L_of(y: Tensor) -> Tensor:
+        return answer(y, outputs, notation.loss)
+
+    def traced(network: Network) -> TracedSequence:
+        cell, readout = in_float64(network.layer.cells[0]), in_float64(network.readout)
+        return trace_sequence(cell, inputs.astype(np.float64), tokens, read=lambda h: L_of(readout(h)))
+
+    trained = traced(network)
+    deciding = find(settings.task).deciding(tokens)
     largest = tuple(np.argsort(-trained.x, kind="stable")[:MOST].tolist())
-    changed = {}
-    for t in sorted({*deciding[:TRIED], *largest}):
-        names, rows = _others(checkpoint, sequence, t)
-        ends = _with(network, sequence.x, t, rows)
-        scores = [answer(Tensor(y), outputs, task.loss).item() for y in ends]
-        k = int(np.argmin(scores))
-        changed[t] = Change(names[k], ends[k], scores[k])
-    L = answer(Tensor(outputs), outputs, task.loss).item()
-    return Explained(checkpoint, sequence, outputs, L, trained, untrained, deciding, largest, changed)
+    return Explained(
+        checkpoint,
+        f"drawn with seed {seed}" if text is None else "given",
+        inputs,
+        outputs,
+        notation.names(len(outputs)),
+        f.softmax(outputs) if notation.loss == "classes" else None,
+        notation.says(outputs),
+        None if wanted is None else notation.right(wanted, len(outputs)),
+        L_of(Tensor(outputs)).item(),
+        trained,
+        traced(checkpoint.untrained_network()),
+        deciding,
+        largest,
+        {t: _changed(network, inputs, t, notation, L_of) for t in sorted({*deciding[:TRIED], *largest})},
+    )
 
 
 def answer(y: Tensor, outputs: Floats, loss: str) -> Tensor:
@@ -185,27 +157,20 @@ def answer(y: Tensor, outputs: Floats, loss: str) -> Tensor:
     return y[k] - others[0] + f.log_softmax(others)[0]  # type: ignore[no-any-return]
 
 
-# ── the sequence ───────────────────────────────────────────────────────────────────────────────
-
-
-def _drawn(checkpoint: Checkpoint, seed: int) -> Question:
-    """A sequence of the run's task, up to the step of its last answer."""
-    name, notation = checkpoint.settings.task, checkpoint.notation
-    instead = "" if notation.symbols is None else ": give a text to read instead"
+def _drawn(checkpoint: Checkpoint, seed: int) -> tuple[Inputs, Any]:
+    """A sequence of the run's task, up to the step of its last answer, and that answer."""
     try:
         task, _ = checkpoint.settings.build()
     except OSError as error:
-        why = error.strerror or error
-        raise ValueError(f"cannot draw from the run's data {error.filename!r}, {why}{instead}") from error
+        raise ValueError(f"the run's data {error.filename!r} cannot be read: {error.strerror or error}") from error
     if as_plain("about", task.about()) != checkpoint.about["task"]:
-        raise ValueError(f"the data of the task {name} has changed since the run{instead}")
+        raise ValueError(f"the data of the task {task.name} has changed since the run")
     batch = task.batch(np.random.default_rng(seed), 1)
-    steps = np.arange(len(batch.x)) if batch.at is None else batch.at[0]
-    x = batch.x[: steps[task.asked] + 1, 0]
-    return Question(tuple(notation.tokens(x)), x, batch.y[task.asked], f"drawn with seed {seed}")
+    step, _ = batch.positions
+    return batch.x[: step[task.asked] + 1, 0], batch.y[task.asked]
 
 
-def _read(checkpoint: Checkpoint, text: str) -> Question:
+def _read(checkpoint: Checkpoint, text: str) -> Inputs:
     """A text as the run's network reads it. Raises ValueError for what it cannot."""
     task, notation = checkpoint.settings.task, checkpoint.notation
     if notation.symbols is None:
@@ -213,36 +178,20 @@ def _read(checkpoint: Checkpoint, text: str) -> Question:
     tokens = tokenize(text, "chars")
     if not tokens:
         raise ValueError("the text is empty: give some characters for the network to read")
-    return Question(tuple(tokens), notation.inputs(tokens, checkpoint.about["inputs"]), None, "given")
+    return notation.inputs(tokens, checkpoint.about["inputs"])
 
 
-# ── the gradient, and what changes ─────────────────────────────────────────────────────────────
-
-
-def _traced(network: Network, sequence: Question, outputs: Floats, loss: str) -> TracedSequence:
-    """The sequence through a network's cell in float64, and the gradient of L, its answer `outputs` or its log-odds."""
-    cell, linear = in_float64(network.layer.cells[0]), in_float64(network.readout)
-
-    def read(h: Tensor) -> Tensor:
-        return answer(linear(h), outputs, loss)
-
-    return trace_sequence(cell, sequence.x.astype(np.float64), sequence.tokens, read=read)
-
-
-def _others(checkpoint: Checkpoint, sequence: Question, t: int) -> tuple[Sequence[str], npt.NDArray[np.float32]]:
-    """What could stand at step t instead: every other symbol, or 0; and its inputs, one a row."""
-    inputs, notation = sequence.x.shape[1], checkpoint.notation
-    if notation.symbols is None:
-        return ["0"], np.zeros((1, inputs), np.float32)
-    others = [s for s in notation.symbols if s != sequence.tokens[t]]
-    return others, notation.inputs(others, inputs)
-
-
-def _with(network: Network, x: npt.NDArray[np.float32], t: int, rows: npt.NDArray[np.float32]) -> Floats:
-    """The outputs after the last step of x (steps, inputs) with each of `rows` in the place of step t, one a row."""
-    ends = []
-    for part in np.array_split(rows, -(-len(rows) // 64)):
-        changed = np.repeat(x[:, None], len(part), axis=1)
+def _changed(network: Network, inputs: Inputs, t: int, notation: Notation, L_of: Callable[[Tensor], Tensor]) -> Change:
+    """Of every other symbol that could stand at step t, or of 0, the one that makes L least."""
+    others, rows = ["0"], np.zeros((1, inputs.shape[1]), np.float32)
+    if notation.symbols is not None:
+        others = [symbol for symbol in notation.symbols if symbol != notation.tokens(inputs[t : t + 1])[0]]
+        rows = notation.inputs(others, inputs.shape[1])
+    ends: list[Floats] = []
+    for part in np.array_split(rows, -(-len(rows) // 64)):  # of all characters at once memory might not hold the copies
+        changed = np.repeat(inputs[:, None], len(part), axis=1)
         changed[t] = part
-        ends.append(network.predict(changed)[0][-1])
-    return np.concatenate(ends).astype(np.float64)
+        ends += list(network.predict(changed)[0][-1].astype(np.float64))
+    scores = [L_of(Tensor(y)).item() for y in ends]
+    k = int(np.argmin(scores))
+    return Change(others[k], notation.says(ends[k]), scores[k])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..flow.sequence import TINY
-from ..tasks import TASKS
 from ..tasks.notation import Answer
 from ..writing import number, percent
 from .explaining import Explained
@@ -13,22 +12,19 @@ from .explaining import Explained
 NAMED = 8  # steps that are spoken of
 
 
-def heading(found: Explained) -> list[str]:
-    """The run, and the sequence, each a line."""
-    count, unit = len(found.sequence.tokens), found.notation.unit
-    marked = unit == "value" and any(token.startswith("[") for token in found.sequence.tokens)
-    return [
-        f"{found.checkpoint.settings.title()}, after {found.learnt:,} sequences",
-        f"{count:,} {unit}{'' if count == 1 else 's'} {found.sequence.origin}"
-        + (", the marked ones in brackets" if marked else ""),
-    ]
+def heading(found: Explained) -> str:
+    """The run, and the sequence."""
+    count, unit = len(found.inputs), found.notation.unit
+    marked = ", the marked ones in brackets" if found.notation.marked else ""
+    what = f"{count:,} {unit}{'' if count == 1 else 's'} {found.origin}{marked}"
+    return f"{found.checkpoint.settings.title()}, after {found.learnt:,} sequences: {what}"
 
 
 def answer(found: Explained) -> str:
     """What a network that gives no probabilities answers, and what was right where that is known."""
     what = "the answer is" if found.notation.loss == "squared" else "what may come next is"
     right = "" if found.right is None else f", right is {said(found, found.right)}"
-    return f"{what} {said(found, found.says(found.outputs))}{right}"
+    return f"{what} {said(found, found.says)}{right}"
 
 
 def probability(p: float) -> str:
@@ -42,7 +38,7 @@ def said(found: Explained, answer: Answer) -> str:
         return found.notation.written(answer)
     if isinstance(answer, list):
         return ", ".join(said(found, name) for name in answer) or "nothing"
-    return answer if TASKS[found.task].answers else repr(answer)
+    return answer if found.notation.answers else repr(answer)
 
 
 def plainly(found: Explained) -> str:
@@ -58,7 +54,7 @@ def plainly(found: Explained) -> str:
 
 def reading(found: Explained) -> str:
     """One paragraph saying what L and the numbers are, and what they show for this sequence."""
-    norms, steps = found.trained.x, len(found.sequence.tokens)
+    norms, steps = found.trained.x, len(found.inputs)
     *states, last = (f"dL/d{name}_t" for name in found.trained.norms)
     sentences = [
         _what_L_is(found),
@@ -75,29 +71,23 @@ def reading(found: Explained) -> str:
         sentences.append(f"Of the sum of the norms of dL/dx over all steps, {most}{last}.")
         if found.deciding:
             sentences.append(_deciding_share(found))
-        first, before = float(norms[0]), float(found.untrained.x[0])
-        if min(first, before) >= TINY:
-            more = f"{number(first / before)} times" if first >= before else f"1/{number(before / first)} of"
-            sentences.append(
-                f"At the first step dL/dx has the norm {number(first)}, {more} that in the untrained network."
-            )
     return " ".join([*sentences, _what_changes(found)])
 
 
 def _what_L_is(found: Explained) -> str:
     if found.notation.loss == "squared":
-        return f"L is the answer itself, the number that the network gives after step {len(found.sequence.tokens):,}."
+        return f"L is the answer itself, the number that the network gives after step {len(found.inputs):,}."
     if found.notation.loss == "bits":
         return "L is the sum of the log-odds of what each output answers, for and against."
     return (
-        f"L = ln(p / (1 - p)) is the log-odds of the answer {said(found, found.says(found.outputs))}, p its "
-        f"probability. The loss -ln p, {np.log1p(np.exp(-found.L)):.3g} here, has the gradient of L times -(1 - p) at "
-        "every step: the shares are the same."
+        f"L = ln(p / (1 - p)) is the log-odds of the answer {said(found, found.says)}, p its probability. The loss "
+        f"-ln p, {np.log1p(np.exp(-found.L)):.3g} here, has the gradient of L times -(1 - p) at every step: the shares "
+        "are the same."
     )
 
 
 def _step(found: Explained, t: int) -> str:
-    token = found.sequence.tokens[t]
+    token = found.trained.tokens[t]
     return f"step {t + 1:,} {token if found.notation.unit == 'value' else repr(token)}"
 
 
@@ -106,22 +96,18 @@ def _deciding_share(found: Explained) -> str:
     which = ", ".join(_step(found, t) for t in at[:NAMED]) + (", ..." if len(at) > NAMED else "")
     shares = [float(p.x[at].sum() / p.x.sum()) if p.x.sum() > 0 else 0.0 for p in (found.trained, found.untrained)]
     return (
-        f"What decides the right answer is {which}: {percent(len(at) / len(found.sequence.tokens))} of the steps, with "
+        f"What decides the right answer is {which}: {percent(len(at) / len(found.inputs))} of the steps, with "
         f"{percent(shares[0])} of that sum in the trained network and {percent(shares[1])} in the untrained one."
     )
 
 
 def _what_changes(found: Explained) -> str:
     """What L and the answer become with something else at a step, where the gradient alone could mislead."""
-    changes, values, old = [], found.notation.unit == "value", found.says(found.outputs)
+    changes, values = [], found.notation.unit == "value"
     for t, change in found.changed.items():
-        new = found.says(change.outputs)
-        turned = "" if values or new == old else f" and the answer {said(found, new)}"
+        turned = "" if values or change.says == found.says else f" and the answer {said(found, change.says)}"
         put = "" if values else f" {change.instead!r} at"
         changes.append(f"{change.L:.3g}{turned} with{put} {_step(found, t)}")
-    how = (
-        "With one step's inputs set to 0"
-        if values
-        else f"With another {found.notation.unit} in one place, the one that lowers it most"
-    )
+    how = f"With another {found.notation.unit} in one place, the one that lowers it most"
+    how = "With one step's inputs set to 0" if values else how
     return f"A gradient tells of small changes only. {how}, L becomes, from {found.L:.3g}: {'; '.join(changes)}."
