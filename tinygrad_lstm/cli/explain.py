@@ -137,11 +137,9 @@ def _of_model(checkpoint: Checkpoint, args: argparse.Namespace) -> _Found:
 
     with told():
         found = explain(checkpoint, given_text(args), args.seed)
-    name, before = found.trained.name, found.untrained
+    name, before, settings = found.trained.name, found.untrained, checkpoint.settings
     traced = {
-        kind_name(checkpoint.settings.cell): replace(
-            found.trained, title=f"{name}, trained on {checkpoint.settings.task}"
-        ),
+        kind_name(settings.cell): replace(found.trained, title=f"{name}, trained on {settings.task}"),
         "untrained": replace(before, title=f"{name}, untrained", norms={"x": before.x}),
     }
     said = [sentences.plainly(found), sentences.heading(found), _answer(found)]
