@@ -94,11 +94,13 @@ class _Columns:
         column = next((column for column in reversed(self.columns) if not set(column).isdisjoint(read)), [])
         begins = e.kind == "gate" and any(source.kind in ("x", "state", "join") for source in read)
         top = column[-1] if column else e
+        # A column goes on in its own direction, with what reads its last element; a lane ends it.
         if top in read and not top.lane and not begins and falls == (top in self.falls):
             self.level[e] = self.level[top] + (1 if falls else -1)
             column.append(e)
             return
         self.level[e] = 0 if e.kind == "gate" or (falls and gate) else -1
+        # What comes down from a state as it went in stands beside what else it reads; from later on a lane, at the end.
         last = begins or not column or (falls and all(source.kind != "state" for source in read))
         self.columns.insert(len(self.columns) if last else self.columns.index(column) + 1, [e])
 
