@@ -12,96 +12,71 @@ const Page = (() => {
   let model = null, atFirst = null; // the controls as they stood at first
 
   function drawWhy() {
-    const found = why(model, model.chosen), units = found.vector && found.vector.length <= 8 ? found.vector.length : 0;
-    const token = model.chosen.t > 0 && !found.matrix
-      ? ` (“${Writing.clip(Writing.shown(model.tokens[model.chosen.t - 1]), 20)}”)`
-      : "";
-    const terms = found.terms.length;
-    const many = found.matrix
-      ? `the sum of what ${steps(terms)} contribute`
-      : terms === 0
-      ? "no path reaches it"
-      : terms === 1
-      ? "one term"
-      : `the sum of ${terms} terms`;
-    find("why-says").replaceChildren(
-      `${Writing.capital(model.row.label)}: gradient of the ${found.words}${token}, `,
-      ...Shapes.richly(found.title), `: norm ${number(found.norm, 3)}, ${many}.`
-    );
+    const { words, title, formula, vector, norm, terms, matrix, weights } = why(model, model.chosen),
+      { t } = model.chosen, units = vector && vector.length <= 8 ? vector.length : 0, name = Shapes.richly(title),
+      token = t > 0 && !matrix ? ` (“${Writing.clip(Writing.shown(model.tokens[t - 1]), 20)}”)` : "",
+      many = matrix
+        ? `the sum of what ${steps(terms.length)} contribute`
+        : (["no path reaches it", "one term"][terms.length] ?? `the sum of ${terms.length} terms`);
+    find("why-says").replaceChildren(`${Writing.capital(model.row.label)}: gradient of the ${words}${token}, `, ...name,
+      `: norm ${number(norm, 3)}, ${many}.`);
     const button = (term) => {
-      if (!term.go) return html("span", {}, ...Shapes.richly(term.label));
-      const element = html("button", { type: "button" }, ...Shapes.richly(term.label));
+      const label = Shapes.richly(term.label);
+      if (!term.go) return html("span", {}, label);
+      const element = html("button", { type: "button" }, label);
       element.addEventListener("click", () => {
         choose(term.go);
         find("why-table").querySelector("button")?.focus();
       });
       return element;
     };
-    const share = (value) => (Number.isNaN(value) ? "–" : percent(value));
-    const line = (head, size, part, vector) =>
-      html("tr", {}, head, html("td", {}, number(size, 3)), html("td", {}, part), ...(units
-        ? Array.from(vector, (v) => html("td", {}, signed(v)))
-        : []));
-    const body = found.terms.map((term) =>
-      line(html("td", {}, button(term)), term.norm, share(term.share), term.vector)
+    const line = (head, size, share, vector) =>
+      html("tr", {}, head, html("td", {}, number(size, 3)), html("td", {}, share),
+        units > 0 && Array.from(vector, (v) => html("td", {}, signed(v))));
+    const body = terms.map((term) =>
+      line(html("td", {}, button(term)), term.norm, Number.isNaN(term.share) ? "–" : percent(term.share), term.vector)
     );
-    body.push(
-      line(html("th", { scope: "row" }, ...Shapes.richly(found.title)), found.norm,
-        found.terms.length && found.norm >= TINY ? "100 %" : "–", found.vector)
-    );
-    const whose = found.matrix ? "the sum over all steps" : "this one step’s sum",
-      other = found.matrix
-        ? ""
-        : " They are not the shares of the split by crossings, which divides the gradient by the whole paths back from the loss.",
-      beyond = found.terms.some((term) => term.share > 1.0005)
-        ? " A share above 100 % is partly cancelled by others: theirs are negative."
-        : "";
-    const explained = `Shares are of ${whose} and add up to 100 %, ${
-      units ? "the vectors unit by unit to the last line; " : ""
-    }the norms do not add up.${beyond}${other}`;
-    const weights = found.weights.length > 0
-      && html("p", {}, "Made with ", found.weights.map((term) => [button(term), " "]));
-    find("why-table").replaceChildren(html("p", { class: "formula" }, ...Shapes.richly(found.formula)),
-      html("table", {}, ...(terms > 1 ? [html("caption", {}, explained)] : []),
+    const whole = line(html("th", { scope: "row" }, Shapes.richly(title)), norm,
+      terms.length && norm >= TINY ? "100 %" : "–", vector);
+    const explained = [`Shares are of ${matrix ? "the sum over all steps" : "this one step’s sum"} and add up to 100 %, `,
+      units > 0 && "the vectors unit by unit to the last line; ", "the norms do not add up.",
+      terms.some((term) => term.share > 1.0005)
+      && " A share above 100 % is partly cancelled by others: theirs are negative.",
+      !matrix
+      && " They are not the shares of the split by crossings, which divides the gradient by the whole paths back from the loss."];
+    const meant = "the part of the whole that this term makes, in the whole's direction; shares add up to 100 %",
+      heads = [["term"], ["norm"], ["share", meant], ...Array.from({ length: units }, (_, j) => [j ? j + 1 : "unit 1"])];
+    find("why-table").replaceChildren(html("p", { class: "formula" }, Shapes.richly(formula)),
+      html("table", {}, terms.length > 1 && html("caption", {}, explained),
         html("thead", {},
-          html("tr", {}, html("th", { scope: "col" }, "term"), html("th", { scope: "col" }, "norm"),
-            html("th", { scope: "col",
-              title: "the part of the whole that this term makes, in the whole's direction; shares add up to 100 %" },
-              "share"),
-            ...Array.from({ length: units }, (_, j) => html("th", { scope: "col" }, j ? String(j + 1) : "unit 1")))),
-        html("tbody", {}, body)), ...(weights ? [weights] : []));
+          html("tr", {}, heads.map(([head, title]) => html("th", { scope: "col", title }, head)))),
+        html("tbody", {}, body, whole)),
+      weights.length ? html("p", {}, "Made with ", weights.map((term) => [button(term), " "])) : "");
   }
 
   function repaint() {
-    const begun = performance.now();
+    const begun = performance.now(), focused = document.activeElement?.id,
+      padding = document.body.clientWidth <= 600 ? 20 : 28,
+      room = (id) => find(id).closest("section").clientWidth - padding;
     model = compute();
     Shapes.scaleTo(model.T, trained ? 1 : 0); // L of an untrained cell starts at a norm of 1
-    const room = (id) => find(id).closest("section").clientWidth - padding,
-      padding = document.body.clientWidth <= 600 ? 20 : 28, focused = document.activeElement?.id;
-    const widths = Object.fromEntries(
-      ["strip-picture", "decay-picture", "detours-picture", "gates-picture"].map((id) => [id, room(id)])
-    );
-    find("headline").replaceChildren(
-      ...Sentences.headline(model).map(([text, kind]) =>
-        kind ? html("b", { class: kind }, text) : text
-      )
-    );
-    find("strip-picture").replaceChildren(Strip.strip(model, widths["strip-picture"]));
-    const legend = Shapes.legend();
-    if (legend) find("legend").replaceChildren(...legend);
-    find("strip-says").textContent = Sentences.strip(model);
-    find("what-L").replaceChildren(...Shapes.richly(Sentences.what(model)));
-    find("inside-picture").replaceChildren(Picture.inside(model));
-    find("inside-says").replaceChildren(...Sentences.inside(model));
-    find("step-shown").textContent = `step ${model.t} of ${model.T}: ${
-      Writing.clip(Writing.shown(model.tokens[model.t - 1]), 14)
-    }`;
-    find("decay-picture").replaceChildren(...Charts.decay(model, widths["decay-picture"]));
-    find("decay-says").textContent = Sentences.decay(model);
-    find("detours-picture").replaceChildren(Charts.detours(model, widths["detours-picture"]));
-    find("detours-says").replaceChildren(...Sentences.detours(model));
-    find("gates-picture").replaceChildren(Charts.heatMaps(model, widths["gates-picture"]));
-    find("gates-says").replaceChildren(...Sentences.gates(model));
+    const contents = { // made before any is shown, so that the page is measured once
+      "headline": Sentences.headline(model).map(([text, kind]) => (kind ? html("b", { class: kind }, text) : text)),
+      "strip-picture": [Strip.strip(model, room("strip-picture"))],
+      "legend": Shapes.legend(),
+      "strip-says": [Sentences.strip(model)],
+      "what-L": Shapes.richly(Sentences.what(model)),
+      "inside-picture": [Picture.inside(model)],
+      "inside-says": Sentences.inside(model),
+      "step-shown": [`step ${model.t} of ${model.T}: ${Writing.clip(Writing.shown(model.tokens[model.t - 1]), 14)}`],
+      "decay-picture": Charts.decay(model, room("decay-picture")),
+      "decay-says": [Sentences.decay(model)],
+      "detours-picture": [Charts.detours(model, room("detours-picture"))],
+      "detours-says": Sentences.detours(model),
+      "gates-picture": [Charts.heatMaps(model, room("gates-picture"))],
+      "gates-says": Sentences.gates(model)
+    };
+    for (const [id, content] of Object.entries(contents)) find(id).replaceChildren(...content);
     drawWhy();
     drawControls();
     showStep();

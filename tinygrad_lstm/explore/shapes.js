@@ -58,7 +58,7 @@ const Shapes = (() => {
 
   // ── colour and width ─────────────────────────────────────────────────────────────────────────
 
-  let ramps = {}, drawnLegend = null;
+  let ramps = {};
   const rgb = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
   /** A hundred shades from each of the colours to the next. */
   function shades(...colours) {
@@ -79,7 +79,6 @@ const Shapes = (() => {
   };
   function paint(theme) {
     ramps = Object.fromEntries(Object.entries(COLOURS[theme]).map(([name, colours]) => [name, shades(...colours)]));
-    drawnLegend = null;
   }
   /** The scale for a sequence of that many steps, up to 10 to the power of `top`. */
   function scaleTo(T, top) {
@@ -186,10 +185,8 @@ const Shapes = (() => {
     return element;
   }
 
-  /** What widths and colours mean; null where it is what was drawn last. */
+  /** What widths and colours mean. */
   function legend() {
-    if (drawnLegend === low) return null;
-    drawnLegend = low;
     const drawn = [text(0, 10, "direct path", "10.5 t-muted"), text(0, 24, "any other", "10.5 t-muted")];
     for (let k = 0; k < 5; k++) {
       const size = 10 ** (low + (k * (high - low)) / 4), x = 80 + k * 74,
