@@ -4,7 +4,7 @@
 const Charts = (() => {
   const { number, signed, name } = Writing;
   const { at, norm, dot, TINY } = Engine;
-  const { svg, html, text, heat, upright } = Shapes;
+  const { svg, frame, html, text, heat, upright } = Shapes;
 
   /** The logarithm of the gradient against the step, with closed forms, and its key with the numbers at the chosen step. */
   function decay(model, room) {
@@ -35,13 +35,11 @@ const Charts = (() => {
     drawn.push(svg("line", { x1: x(t), x2: x(t), y1: top, y2: h - low, class: "cursor" }));
     for (const line of lines) if (inside(line.sizes[t])) drawn.push(sign(line, x(t), y(line.sizes[t])));
     const said = lines.map((line) => `${line.label}: ${number(line.sizes[t])}`);
-    const picture = svg("svg", { width: w, height: h, viewBox: `0 0 ${w} ${h}`, role: "img",
-      "aria-label": `at step ${t}: ${said.join("; ")}` }, drawn);
+    const picture = frame(w, h, `at step ${t}: ${said.join("; ")}`, drawn);
     Object.assign(picture.dataset, { left, right });
     const key = lines.map((line, k) =>
       html("li", {},
-        svg("svg", { width: 34, height: 12, viewBox: "0 0 34 12", "aria-hidden": "true" },
-          svg("path", { d: "M2 6h30", class: line.kind }), sign(line, 17, 6)), said[k])
+        frame(34, 12, null, [svg("path", { d: "M2 6h30", class: line.kind }), sign(line, 17, 6)]), said[k])
     );
     return [picture, html("ul", { class: "key" }, key)];
   }
@@ -57,8 +55,7 @@ const Charts = (() => {
     const { parts, z } = model.split, w = Math.max(280, room), h = 236, left = 40, top = 18, low = 34, n = parts.length;
     const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)), size = norm(whole);
     if (!(size >= TINY))
-      return svg("svg", { width: w, height: 40, role: "img", "aria-label": "nothing to split" },
-        text(0, 24, "nothing to split", "12 t-muted"));
+      return frame(w, 40, "nothing to split", text(0, 24, "nothing to split", "12 t-muted"));
     const shares = parts.map((part) => dot(part.map((v) => v / size), whole.map((v) => v / size)));
     const most = Math.max(1, ...shares), least = Math.min(-0.25, ...shares),
       y = (s) => top + ((h - top - low) * (most - s)) / (most - least), column = (w - left - 6) / n;
@@ -84,10 +81,8 @@ const Charts = (() => {
     drawn.push(
       text(left + (w - left) / 2, h - 3, "how often a path crosses a weight that a state enters", "middle 10.5 t-muted")
     );
-    return svg("svg", { width: w, height: h, viewBox: `0 0 ${w} ${h}`, role: "img",
-      "aria-label": `shares by crossings: ${
-        shares.map((s, k) => `${k === n - 1 ? "more" : k}: ${signed(s)}`).join(", ")
-      }` }, drawn);
+    const said = shares.map((s, k) => `${k === n - 1 ? "more" : k}: ${signed(s)}`);
+    return frame(w, h, `shares by crossings: ${said.join(", ")}`, drawn);
   }
 
   /** Every named value of every unit at every step; beside them the chosen step in numbers. */
@@ -141,11 +136,9 @@ const Charts = (() => {
       svg("rect", { x: left + (t - 1) * column - 1, y: head - 2, width: column + 1, height: height - head - gap + 3,
         fill: "none", stroke: "var(--ink)", "stroke-width": 2 })
     );
-    const overlay = svg("svg", { width: total, height, viewBox: `0 0 ${total} ${height}`, role: "img",
-      "aria-label": `values of step ${t}: ${sentences.join("; ")}` }, drawn);
+    const overlay = frame(total, height, `values of step ${t}: ${sentences.join("; ")}`, drawn);
     overlay.classList.add("over");
-    overlay.dataset.left = left;
-    overlay.dataset.column = column;
+    Object.assign(overlay.dataset, { left, column });
     const box = html("div", { class: "maps" }, canvas, overlay);
     box.style.cssText = `position:relative;width:${total}px;height:${height}px`;
     return box;

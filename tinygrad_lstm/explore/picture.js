@@ -4,7 +4,7 @@
 const Picture = (() => {
   const { number, signed, name, written, roleOf, shown, clip, plain } = Writing;
   const { at, norm } = Engine;
-  const { svg, text, heat, inkOn, edge, modeOf, came, isChosen, pick, said } = Shapes;
+  const { svg, text, heat, inkOn, edge, modeOf, came, isChosen, pick } = Shapes;
 
   // ── phases: forward by the order in which values wait for each other, then back the other way ──
 
@@ -115,7 +115,7 @@ const Picture = (() => {
   /** A value of the state or the input with its numbers and its gradient. */
   function valueBox(model, role, t, x, y, vector, size, { known = true, traced = true, kind }) {
     const n = vector.length, h = 42 + rowsOf(n), top = y - h / 2, wide = n < 4 ? 30 * n : 106;
-    return pick(model, { row: model.chosen.row, role, t }, [x, top, 112, h], said(model, model.row, role, t, size), [
+    return pick(model, { row: model.chosen.row, role, t }, size, [x, top, 112, h], [
       svg("rect", { x, y: top, width: 112, height: h, rx: 10, class: `v-${kind}` }),
       text(x + 56, top + 16, name(model.row.cell, model.notation, role, t), `middle 14 rich bold t-${kind}`),
       known
@@ -160,7 +160,7 @@ const Picture = (() => {
     );
     const role = roleOf(cell, k), box = [x - w, y - h, 2 * w, 2 * h];
     if (cell.after.includes(k)) return drawn; // its gradient is that of the state beside the step
-    return pick(model, { row: model.chosen.row, role, t }, box, said(model, row, role, t, gradient), drawn);
+    return pick(model, { row: model.chosen.row, role, t }, gradient, box, drawn);
   }
 
   function operation(model, row, shape, grid, t) {
@@ -176,8 +176,7 @@ const Picture = (() => {
     ];
     if (!grid.large || plainly) return drawn;
     const role = roleOf(row.cell, k), size = norm(at(row.back.d[k], t, row.cell.nodes[k].width));
-    return pick(model, { row: model.chosen.row, role, t }, [x - w - 3, y - h - 3, 2 * w + 6, 2 * h + 6],
-      said(model, row, role, t, size), drawn);
+    return pick(model, { row: model.chosen.row, role, t }, size, [x - w - 3, y - h - 3, 2 * w + 6, 2 * h + 6], drawn);
   }
 
   function inside(model) {

@@ -22,6 +22,10 @@ const Shapes = (() => {
   }
   const svg = (tag, attributes = {}, ...children) =>
     made(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+  /** A picture of that size with what a screen reader says of it; it passes over one without. */
+  const frame = (width, height, label, children) =>
+    svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: label && "img", "aria-label": label,
+      "aria-hidden": label ? null : "true" }, children);
   const html = (tag, attributes = {}, ...children) => made(document.createElement(tag), attributes, children);
 
   /** The parts of a name: [text, whether a subscript]. */
@@ -137,20 +141,17 @@ const Shapes = (() => {
 
   const isChosen = (model, what) => ["row", "role", "t"].every((key) => model.chosen[key] === what[key]);
 
-  /** Something whose gradient can be chosen: its drawing under a ring, a button that shows focus and choice. */
-  function pick(model, what, [x, y, width, height], label, children, focusable = true) {
-    const button = focusable
-      && { id: `pick-${what.role}-${what.t - model.t}`, tabindex: 0, role: "button", "aria-label": label,
-        "aria-pressed": isChosen(model, what) };
-    return svg("g", { class: `pick${isChosen(model, what) ? " chosen" : ""}`, "data-row": what.row,
-      "data-role": what.role, "data-t": what.t }, svg("title", {}, label),
+  /** Something whose gradient, of that size, can be chosen: its drawing under a ring, a button that shows focus and choice. */
+  function pick(model, what, size, [x, y, width, height], children, focusable = true) {
+    const { row, role, t } = what, chosen = isChosen(model, what),
+      words = Writing.inWords(model.rows[row].cell, model.notation, role, t),
+      label = `gradient of the ${words} at step ${t}: ${number(size)}`, button = focusable
+        && { id: `pick-${role}-${t - model.t}`, tabindex: 0, role: "button", "aria-label": label, "aria-pressed": chosen };
+    return svg("g", { class: `pick${chosen ? " chosen" : ""}`, "data-row": row, "data-role": role, "data-t": t },
+      svg("title", {}, label),
       button ? svg("g", { "aria-hidden": "true" }, children) : children,
       svg("rect", { class: "ring", x, y, width, height, rx: 6, ...button }));
   }
-
-  /** What a screen reader says of a gradient. */
-  const said = (model, row, role, t, size) =>
-    `gradient of the ${Writing.inWords(row.cell, model.notation, role, t)} at step ${t}: ${number(size)}`;
 
   /** Whether all of these edges are cut, or counted as 0. */
   const modeOf = (back, edges) =>
@@ -198,12 +199,12 @@ const Shapes = (() => {
       }
       drawn.push(text(x + 33, 17, label, "10.5 t-muted"));
     }
-    return [svg("svg", { width: 455, height: 28, viewBox: "0 0 455 28", "aria-hidden": "true" }, drawn),
+    return [frame(455, 28, null, drawn),
       html("span", {},
         "Width, colour and number: norm of the gradient that came back along an edge; one scale for everything. Arrows point forward.")];
   }
 
   // prettier-ignore
-  return { svg, html, text, richly, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came,
-    isChosen, pick, said, upright };
+  return { svg, frame, html, text, richly, paint, scaleTo, legend, colour, heat, inkOn, edge, modeOf, came,
+    isChosen, pick, upright };
 })();

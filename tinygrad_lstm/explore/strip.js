@@ -4,7 +4,7 @@
 const Strip = (() => {
   const { number, name, shown, clip } = Writing;
   const { at, norm } = Engine;
-  const { svg, text, colour, inkOn, edge, modeOf, came, isChosen, pick, said, upright } = Shapes;
+  const { svg, frame, text, colour, inkOn, edge, modeOf, came, isChosen, pick, upright } = Shapes;
   const LEFT = 60,
     RIGHT = 56,
     NARROW = 24, // what can be pointed at is no smaller
@@ -29,8 +29,7 @@ const Strip = (() => {
         : 30 + 46 * row.cell.states.length + (last ? tokenRoom(model, column) : 0);
       y += last ? 0 : 6;
     });
-    return svg("svg", { width: end + RIGHT, height: y, viewBox: `0 0 ${end + RIGHT} ${y}`, "aria-hidden": "true" },
-      drawn);
+    return frame(end + RIGHT, y, null, drawn);
   }
 
   /** The height that the tokens under a compact strip take. */
@@ -64,7 +63,7 @@ const Strip = (() => {
       const role = cell.states[s], kind = lane(cell, s) ? "lane" : "other",
         size = norm(at(row.back.d[cell.after[s]], 0, cell.n));
       drawn.push(
-        pick(model, { row: index, role, t: 0 }, [2, y - 17, 44, 34], said(model, row, role, 0, size), [
+        pick(model, { row: index, role, t: 0 }, size, [2, y - 17, 44, 34], [
           svg("rect", { x: 2, y: y - 17, width: 44, height: 34, rx: 8, class: `v-${kind}` }),
           text(24, y - 2, name(cell, model.notation, role, 0), `middle 12 rich t-${kind} bold`),
           text(24, y + 12, number(size), "middle 9 t-gradient")
@@ -107,7 +106,7 @@ const Strip = (() => {
         svg("rect", { x: x + 3, y: y + 20, width: w - 6, height: foot - y - 16, rx: 9,
           class: `step-box${t === model.t ? " chosen" : ""}` }),
         Picture.small(model, row, t, gridOf(t)),
-        pick(model, { row: index, role: "x", t }, [x + 4, foot + 14, w - 8, 26], said(model, row, "x", t, size), [
+        pick(model, { row: index, role: "x", t }, size, [x + 4, foot + 14, w - 8, 26], [
           svg("rect", { x: x + 5, y: foot + 15, width: w - 10, height: 24, rx: 7, class: "v-x" }),
           text(x + w / 2, foot + 31, label, "middle 11.5"),
           text(xAt + 5, foot + 11, number(size), "9.5 t-x halo")
@@ -116,7 +115,7 @@ const Strip = (() => {
           const role = cell.states[s], up = lane(cell, s), here = norm(at(back.d[cell.after[s]], t, cell.n)),
             low = up ? yy - 29 : yy + 4, left = !up && xAt > x + w / 2, // on the side of x's arrow that has more room
             kind = `${left ? "" : "end "}10.5 ${up ? "t-lane" : "t-gradient"}${s === cell.main ? " bold" : ""} halo`;
-          return pick(model, { row: index, role, t }, [left ? x + 6 : x + w - 60, low, 54, 24], said(model, row, role, t, here), [
+          return pick(model, { row: index, role, t }, here, [left ? x + 6 : x + w - 60, low, 54, 24], [
             text(left ? x + 9 : x + w - 9, low + 17, number(here), kind)
           ], false);
         }),
