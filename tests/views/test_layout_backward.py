@@ -68,7 +68,7 @@ def test_adjoints_lie_in_the_cluster_of_their_operation() -> None:
     gate = next(n for n in flow.nodes if n.name == "f")
     source = tl.draw(loss, backward=True).source
     start = source.index("forget-gate")
-    cluster = source[start : source.index("\n    }", start)]
+    cluster = source[start : source.index("\n\t}", start)]
     assert f'"n{gate.id}"' in cluster
     assert f'"a{gate.id}-0"' in cluster
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..steps.chain import find_chain
 from ..steps.elements import NoLanes
 from ..tensor import Tensor
 from . import render, theme
-from .dot import dot_text
+from .dot import write
 from .folding import STEPS
 from .graph import Picture
 from .labels import sampled
@@ -150,44 +151,24 @@ def _notes(flows: Sequence[Flow], cells: bool) -> list[str]:
 class Drawing(graphviz.Digraph):  # type: ignore[misc]
     """A picture of a graph. To those who know it, a `graphviz.Digraph`: `source`, `pipe`, `render`, shown in notebooks.
 
-    `picture` is the plain data it was made from. Nodes, edges, subgraphs and attributes may be added as to any Digraph;
-    what a shape or an arrow of the picture says of itself stays.
+    `picture` is the plain data it was made from. Nodes, edges, subgraphs and attributes may be added as to any Digraph.
     """
 
-    def __init__(self, picture: Picture) -> None:
-        super().__init__(name=picture.title, format="svg")
-        self.picture = picture
-        self._lines = dot_text(picture).splitlines(keepends=True)
+    picture: Picture
+
+    def __init__(self, picture: Picture | None = None, **options: Any) -> None:
+        """`options` are those of a Digraph, which makes its parts so."""
+        super().__init__(**{"format": "svg"} | options)
+        if picture is not None:
+            self.picture = picture
+            write(picture, self)
 
     def __repr__(self) -> str:
-        counts = f"{len(self.picture.shapes)} shapes, {len(self.picture.arrows)} arrows"
-        return f'<drawing of "{theme.one_line(self.picture.title)}": {counts}; .save("file.svg") writes it>'
-
-    def __iter__(self, subgraph: bool = False) -> Iterator[str]:
-        if subgraph:
-            raise ValueError("a drawing cannot be a part of another graph: draw several with tl.draw(a, b)")
-        head = 4  # the graph, and what its nodes and edges have in common
-        yield from self._lines[:head]
-        for kind in ("graph", "node", "edge"):
-            if given := getattr(self, f"{kind}_attr"):
-                yield self._attr(kind, self._attr_list(None, kwargs=given))
-        yield from self._lines[head:-1]
-        yield from self.body
-        yield self._lines[-1]
-
-    def subgraph(self, graph: graphviz.Digraph | None = None, **_: Any) -> None:
-        """Add a Digraph as a part of this one. Raises TypeError without one: no drawing is filled inside a `with`."""
-        if graph is None:
-            raise TypeError("give a drawing a graph as its part: drawing.subgraph(graphviz.Digraph(...))")
-        super().subgraph(graph)
+        return f'<drawing of "{theme.one_line(self.picture.title)}"; .save("file.svg") writes it>'
 
     def copy(self) -> Drawing:
         """Another drawing of the same picture."""
-        other = Drawing(self.picture)
-        other.body, other.format = [*self.body], self.format
-        for kind in ("graph_attr", "node_attr", "edge_attr"):
-            getattr(other, kind).update(getattr(self, kind))
-        return other
+        return deepcopy(self)
 
     def save(
         self, filename: str | os.PathLike[str] | None = None, directory: str | os.PathLike[str] | None = None, **_: Any
@@ -203,51 +184,37 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         if format not in known:
             suffixes = " ".join(f".{name}" for name in known)
             raise ValueError(f"cannot tell what to write from {path.name!r}: end it in one of {suffixes}")
-        write_atomically(path, self.source if format in render.TEXT_FORMATS else self._rendered(format))
+        write_atomically(path, self.source if format in render.TEXT_FORMATS else self.pipe(format))
         return str(path)
 
     def pipe(self, format: str | None = None, *_: Any, encoding: str | None = None, **__: Any) -> Any:
         """The picture as bytes (str when an encoding is given)."""
-        data = self._rendered(format or self.format)
+        large = self.graph_attr["layout"] == "dot" and len(self.body) > _LARGE
+        data = render.render(self.source, format or self.format, _TIMEOUT if large else None)
         return data.decode(encoding) if encoding else data
 
     def render(
-        self,
-        filename: str | os.PathLike[str] | None = None,
-        directory: str | os.PathLike[str] | None = None,
-        view: bool = False,
-        cleanup: bool = False,
-        format: str | None = None,
-        *_: Any,
-        outfile: str | os.PathLike[str] | None = None,
-        **__: Any,
-    ) -> str:
+        self, filename: str | os.PathLike[str] | None = None, directory: str | os.PathLike[str] | None = None,
+        view: bool = False, cleanup: bool = False, format: str | None = None, *_: Any,
+        outfile: str | os.PathLike[str] | None = None, **__: Any,
+    ) -> str:  # fmt: skip
         """Write the DOT text and beside it the picture, whose path is returned, as `graphviz.Digraph.render` does.
 
         With `outfile` only that file is written, in the format its suffix names.
         """
-        if outfile is not None:
-            path = self.save(outfile, directory)
-        else:
-            source = Path(directory or ".") / (filename or "graph.gv")
-            path = self.save(f"{source}.{format or self.format}")
-            if not cleanup:
-                write_atomically(source, self.source)
+        source = Path(directory or ".") / (filename or "graph.gv")
+        path = self.save(outfile or f"{source}.{format or self.format}", directory if outfile else None)
+        if not (cleanup or outfile):
+            write_atomically(source, self.source)
         if view:
             graphviz.view(path)
         return path
 
-    def _rendered(self, format: str) -> bytes:
-        large = not self.picture.placed and len(self.picture.shapes) + len(self.picture.arrows) > _LARGE
-        return render.render(self.source, format, _TIMEOUT if large else None)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **options: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, *_: Any, **__: Any) -> dict[str, str]:
         try:
-            bundle: dict[str, Any] = super()._repr_mimebundle_(include, exclude, **options)
+            svg = self.pipe("svg", encoding="utf-8")
         except render.RendererMissing as error:
             warnings.warn(str(error), stacklevel=2)
-            bundle = {"text/plain": self.source}
-        if "image/svg+xml" in bundle:
-            svg = bundle["image/svg+xml"]
-            bundle["text/html"] = svg[svg.index("<svg ") :]  # an image would not say what its parts are
-        return bundle
+            return {"text/plain": self.source}
+        # As an image it would not say what its parts are.
+        return {"image/svg+xml": svg, "text/html": svg[svg.index("<svg ") :]}

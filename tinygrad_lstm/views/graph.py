@@ -85,7 +85,7 @@ class Picture:
     shapes: list[Shape] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
     clusters: list[Cluster] = field(default_factory=list)
-    legend: Html | None = None
+    legend: str = ""
     notes: list[str] = field(default_factory=list)
     said: str = ""
     gap: float = 10
