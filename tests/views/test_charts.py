@@ -213,6 +213,14 @@ def test_a_long_name_is_cut_before_the_edge():
     assert sum("…" in text for text, _ in boxes(figure)) == 2
 
 
+@pytest.mark.parametrize("name", ["_hidden", "a$b^{$c", "$x$", "_"])
+def test_a_name_is_shown_as_it_is(name):
+    figure = charts.curves({name: [1, 2]}, "loss", "x", "y", levels={name: 1.5})
+    shown = [text.get_text().replace(r"\$", "$").strip() for text in figure.axes[0].get_legend().get_texts()]
+    assert shown == [name, f"{name}  1.5"]
+    assert figure._repr_svg_().count("<path")
+
+
 def test_curves_on_a_log_axis_leave_out_what_is_not_above_0():
     (axes,) = charts.curves({"mine": [1e-3, 0.0, 10.0]}, "", "", "", log=True, levels={"one": 1.0}).axes
     (line,) = (line for line in curves(axes) if not line.is_dashed())
