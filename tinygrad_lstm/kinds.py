@@ -47,7 +47,10 @@ def build(kind: Kind, input_size: int, hidden_size: int, **options: Any) -> Cell
         raise ValueError(f"no cell is called {kind!r}: choose from {', '.join(KINDS)}, and cells of your own")
     make = KINDS[kind] if isinstance(kind, str) else kind
     taken = inspect.signature(make).parameters
-    return make(input_size, hidden_size, **{k: v for k, v in options.items() if k in taken})
+    cell = make(input_size, hidden_size, **{k: v for k, v in options.items() if k in taken})
+    if not hasattr(cell, "dtype"):
+        raise TypeError(f"__init__ of {type(cell).__name__} must call super().__init__(input_size, hidden_size, dtype)")
+    return cell
 
 
 def make_cell(kind: Kind, input_size: int, hidden_size: int, forget_bias: float = 1.0, seed: int = 0) -> Cell:

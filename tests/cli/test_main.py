@@ -74,7 +74,6 @@ def test_bad_arguments_are_one_line_and_status_2(capsys, argv):
         (["flow", "--format", "gif"], r".* \(choose from 'svg', 'png', 'pdf'\) \(try tinygrad-lstm flow --help\)"),
         (["train", "addign"], "tinygrad-lstm train: no task is called 'addign': choose from reber, .*adding.*"),
         (["explain", "a b", "--seeed", "3"], r"tinygrad-lstm explain: unrecognized arguments: --seeed 3 .*"),
-        ([], r"tinygrad-lstm: the following arguments are required: COMMAND \(try tinygrad-lstm --help\)"),
     ],
 )
 def test_what_there_is_to_choose_from_is_said(capsys, argv, says):
@@ -123,3 +122,9 @@ def test_a_process_without_standard_output_runs_all_the_same(argv, monkeypatch):
         except SystemExit as stop:
             status = stop.code
     assert status == 0
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    status, out, err = left(capsys)
+    assert (status, out) == (2, "")
+    assert "example:" in err

@@ -173,7 +173,7 @@ def test_the_fault_of_a_file_beside_it_is_told_with_that_files_line(tmp_path: Pa
          r"Leaky\(4, 3\) cannot be built: TypeError: .*positional arguments"),
         (LEAKY.replace("rng=0", "depth"), r"Leaky\(4, 3\) cannot be built: TypeError: .* missing .*'depth'"),
         (LEAKY.replace("super().__init__(input_size, hidden_size)", "pass"),
-         r"Leaky\(4, 3\) cannot be built: AttributeError: 'Leaky' object has no attribute 'dtype'"),
+         r"Leaky\(4, 3\) cannot be built: TypeError: __init__ of Leaky must call super\(\).__init__\(input_size"),
         (LEAKY.replace("super().__init__(input_size, hidden_size)", "super().__init__(hidden_size, input_size)"),
          r"a step of Leaky\(4, 3\) fails: ValueError: .* takes x of shape \(batch, 3\) or \(3,\), got"),
         (LEAKY.replace("rng=rng", "rng=rng, colour=1"),

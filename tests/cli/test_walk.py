@@ -136,7 +136,7 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], argv: list[st
         (["--forget-bias", "nan"], ""),
         (["--input-bias", "1e9"], ""),
         (["--seed", "-1"], ""),
-        (["--x"], "expected one argument"),
+        (["--x"], "expected at least one argument"),
         (["--h", ""], "expected 1 to 256 numbers, such as 0.1,-0.2,0.3, got ''"),
         (["--h", "1," * 1000], "expected 1 to 256 numbers"),
         (["--c", "1,two,3"], "got '1,two,3'"),

@@ -82,7 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     command = next((a for a in argv if a in COMMANDS), None)
     try:
-        args = _parser(command).parse_args(argv)
+        parser = _parser(command)
+        if not argv:
+            parser.print_help(sys.stderr)
+            return 2
+        args = parser.parse_args(argv)
         from ..machine import one_thread  # not for --help
 
         one_thread()  # the same bits on any number of cores

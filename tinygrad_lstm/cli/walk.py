@@ -2,7 +2,7 @@
 
 examples:
   tinygrad-lstm walk
-  tinygrad-lstm walk --h 0.1,0.2,0.3 --c 4,5,6 --x 1,0,0,0 --notation gamma
+  tinygrad-lstm walk --h 0.1,0.2,0.3 --c 4 5 6 --x 1 0 0 0 --notation gamma
   tinygrad-lstm walk --forget-bias 800 --input-bias -800 --only direct
   tinygrad-lstm walk --cell rnn --only gates
   tinygrad-lstm walk --cell my_cells.py:GRUCell --state h=0.1,0.2
@@ -44,7 +44,7 @@ USUAL = ((1.0, 0.0, -1.0, 0.5), (0.1, -0.2, 0.3), (0.4, 0.5, 0.6))
 
 
 def vector(text: str) -> Any:
-    """An argument's type: numbers with commas or spaces between, in brackets or without."""
+    """Numbers with commas or spaces between, in brackets or without."""
     try:
         found = [float(word) for word in re.sub(r"[][(),]", " ", text).split()]
     except ValueError:
@@ -52,6 +52,16 @@ def vector(text: str) -> Any:
     if not 1 <= len(found) <= LARGEST:
         raise argparse.ArgumentTypeError(f"expected 1 to {LARGEST} numbers, such as 0.1,-0.2,0.3, got {text!r:.60}")
     return np.array(found)
+
+
+class Joined(argparse.Action):
+    """One vector of all the words of an option, as in --h 4 5 6."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        try:
+            setattr(namespace, self.dest, vector(" ".join(values)))
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
 
 
 def state(text: str) -> tuple[str, Any]:
@@ -67,7 +77,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser._negative_number_matcher = re.compile(r"-[.\d]")
     add("--cell", default="lstm", metavar="CELL", help=f"{CELL} (default: lstm)")
     for name, what in {"x": "input of the step", "h": "hidden state before it", "c": "cell state before it"}.items():
-        add(f"--{name}", type=vector, metavar="NUMBERS", help=f"{what}, such as 0.1,-0.2,0.3")
+        add(f"--{name}", action=Joined, nargs="+", metavar="NUMBER", help=f"{what}, such as 0.1,-0.2,0.3")
     add("--state", type=state, nargs="+", default=[], metavar="NAME=NUMBERS", help="any states before the step")
     add("--notation", choices=NOTATIONS, help="how to write an LSTM (default: gates)")
     add("--only", metavar="SECTION", help="one section: its number, or a name such as gates, f, direct")
