@@ -316,7 +316,7 @@ def _plot(axes: Axes, x: Floats, y: Floats, look: tuple[str, str], name: str) ->
 
 
 def _fit(name: str) -> str:
-    """A name as it is: matplotlib leaves one with a "_" before it out, and takes what is between two $ for a formula."""
+    """A name as it is: matplotlib leaves out one that begins with _, and reads what is between two $ as a formula."""
     name = theme.fit(name, 72 * _ROOM - 45, _SMALL).replace("$", r"\$")
     return f" {name}" if name.startswith("_") else name
 
