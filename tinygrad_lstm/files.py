@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,27 +40,19 @@ def all_or_nothing(directory: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(directory)
     made = [folder for folder in (target, *target.parents) if not folder.exists()]
-    staging = None
     try:
         target.mkdir(parents=True, exist_ok=True)
-        try:
-            staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=target))
-        except OSError as error:
-            error.filename = str(directory)  # the name that the caller knows
-            raise
-        yield staging
-        files = sorted(staging.iterdir())
-        for file in files:
-            taken = target / file.name
-            if taken.exists() and not taken.is_file():
-                raise FileExistsError(f"{taken} is in the way: it is not a file")
-        for file in files:
-            os.replace(file, target / file.name)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=target, ignore_cleanup_errors=True) as staging:
+            yield Path(staging)
+            files = sorted(Path(staging).iterdir())
+            for file in files:
+                taken = target / file.name
+                if taken.exists() and not taken.is_file():
+                    raise FileExistsError(f"{taken} is in the way: it is not a file")
+            for file in files:
+                os.replace(file, target / file.name)
     except BaseException:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
         for folder in made:  # innermost first; one that something else has filled stays, some were never made
             with suppress(OSError):
                 folder.rmdir()
         raise
-    staging.rmdir()

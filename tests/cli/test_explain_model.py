@@ -67,7 +67,7 @@ def test_the_share_of_the_steps_that_decide_is_said(run, capsys):
     share = e.trained.x[list(e.deciding)].sum() / e.trained.x.sum()
     out = " ".join(printed(capsys, run("adding"), "--seed", 1).split())
     assert f"with {float(f'{100 * share:.2g}'):g} % of that sum in the trained network" in out
-    assert f"the answer is {e.outputs[0]:.3f}, right is {e.right:.3f}" in out
+    assert f"the answer is {e.outputs[0]:.4g}, right is {e.right:.4g}" in out
     assert "20 values drawn with seed 1, the marked ones in brackets" in out
 
 

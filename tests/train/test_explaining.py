@@ -288,9 +288,9 @@ def test_every_task_is_explained(name):
             explain(checkpoint, "Q")
     else:
         assert (e.notation.unit, e.names) == ("value", [])
-        assert f"{e.inputs[0, 0]:.3f}" in e.trained.tokens[0]
+        assert f"{e.inputs[0, 0]:.4g}" in e.trained.tokens[0]
         if name in ("adding1997", "multiplication"):
-            assert e.trained.tokens[-1] == f"({e.inputs[-1, 0]:.3f})"
+            assert e.trained.tokens[-1] == f"({e.inputs[-1, 0]:.4g})"
         with pytest.raises(ValueError, match=f"the task {name} reads numbers, no text"):
             explain(checkpoint, "Q")
 
@@ -324,7 +324,7 @@ def test_a_task_of_ones_own_needs_no_names(monkeypatch):
     monkeypatch.setitem(TASKS, "quadrant", Quadrant)
     e = explain(untrained("quadrant"))
     assert e.names == ["0", "1", "2", "3"]
-    assert e.trained.tokens == tuple(" ".join(f"{v:.3f}" for v in row) for row in e.inputs)
+    assert e.trained.tokens == tuple(" ".join(f"{v:.4g}" for v in row) for row in e.inputs)
     assert e.right == str(2 * (e.inputs[0, 0] > 0) + (e.inputs[0, 1] > 0))
     assert e.says == str(e.outputs.argmax())
     assert {change.instead for change in e.changed.values()} == {"0"}

@@ -22,7 +22,7 @@ class Notation:
     """Tokens for steps and words for outputs.
 
     symbols: what a step may hold, in the order of the inputs, or the two that one input gives as -1 and 1; None for
-    numbers, x * scale + mean in their own units (no scale: as they are). marked: the second number marks the first.
+    numbers, in their own units x * scale + mean. marked: the second number marks the first.
     """
 
     loss: Loss
@@ -31,31 +31,20 @@ class Notation:
     answers: tuple[str, ...]
     marked: bool
     mean: float
-    scale: float | None
+    scale: float
 
     def tokens(self, x: Floats) -> list[str]:
         """Each step of x (steps, inputs) as text: a symbol, or numbers, a marked one as [0.1], an end as (0.1)."""
-        if self.symbols is None:
-            return [self._numbers(row) for row in x]
-        return [self.symbols[k] for k in (x.argmax(-1) if x.shape[1] > 1 else (x[:, 0] > 0).astype(int))]
-
-    def _numbers(self, row: Floats) -> str:
-        first, *rest = (self.written(self.in_units(v)) for v in row)
-        if not self.marked:
-            return " ".join([first, *rest])
-        return f"[{first}]" if row[1] > 0 else f"({first})" if row[1] < 0 else first
+        if self.symbols is not None:
+            return [self.symbols[k] for k in (x.argmax(-1) if x.shape[1] > 1 else (x[:, 0] > 0).astype(int))]
+        if self.marked:
+            brackets = {0: "{}", 1: "[{}]", -1: "({})"}
+            return [brackets[int(mark)].format(spelled(self.in_units(value))) for value, mark in x]
+        return [" ".join(spelled(self.in_units(value)) for value in row) for row in x]
 
     def in_units(self, value: float) -> float:
         """A number that a network reads or gives, in the units of the data."""
-        return float(value) if self.scale is None else float(value) * self.scale + self.mean
-
-    def written(self, value: float) -> str:
-        """A number in the units of the data, as text: to four digits, or to three places where they are its own."""
-        return f"{value:{'.3f' if self.scale is None else '.4g'}}"
-
-    def spelled(self, answer: Answer) -> str:
-        """An answer as text."""
-        return self.written(answer) if isinstance(answer, float) else "".join(answer)
+        return float(value) * self.scale + self.mean
 
     def shortened(self, tokens: Sequence[Any]) -> str:
         """A sequence in one line, its middle left out; of numbers the first, the marked ones and the last stay."""
@@ -92,6 +81,11 @@ class Notation:
     def right(self, y: Any, outputs: int) -> Answer:
         """What a target of `Batch.y` asks for, in the form of `says`."""
         return self.says(np.eye(outputs)[y] if self.loss == "classes" else y - (self.loss == "bits") / 2)
+
+
+def spelled(answer: Answer) -> str:
+    """An answer as text, a number to four digits."""
+    return f"{answer:.4g}" if isinstance(answer, float) else "".join(answer)
 
 
 def named(numbers: Mapping[str, float]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import as_size
-from .notation import Floats, Loss, Notation
+from .notation import Floats, Loss, Notation, spelled
 
 Integers = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
@@ -149,7 +149,7 @@ class Task(ABC):
             if self.loss == "classes" and not self.last_only:
                 lines += [shown, f"{notation.shortened(wanted)}  <- answers"]
             else:
-                lines.append(f"{shown}  ->  {notation.spelled(wanted[-1])}")
+                lines.append(f"{shown}  ->  {spelled(wanted[-1])}")
         return "\n".join(lines)
 
     def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> Judged:
@@ -177,7 +177,7 @@ class Task(ABC):
         symbols = about.get("characters", cls.symbols)
         unit = "character" if "characters" in about else "symbol" if symbols else "value"
         marked = cls.decided_by == "["
-        return Notation(cls.loss, symbols, unit, cls.answers, marked, about.get("mean", 0.0), about.get("scale"))
+        return Notation(cls.loss, symbols, unit, cls.answers, marked, about.get("mean", 0.0), about.get("scale", 1.0))
 
     @classmethod
     def deciding(cls, tokens: Sequence[str]) -> tuple[int, ...]:

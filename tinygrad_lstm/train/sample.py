@@ -33,24 +33,19 @@ def sample(
     length, seed = as_size("length", length, 0), as_size("seed", seed, 0)
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be a number of 0 or more, got {temperature}")
-    return _write(checkpoint, characters, start, length, temperature, seed)
+    network, rng = checkpoint.best_network(), np.random.default_rng(seed)
 
-
-def _write(
-    checkpoint: Checkpoint, characters: str, read: Floats, length: int, temperature: float, seed: int
-) -> Iterator[str]:
-    network = checkpoint.best_network()
-    rng = np.random.default_rng(seed)
-    state: State = ()
-    for _ in range(length):
-        outputs, state = network.predict(read[:, None], state)
-        logits = outputs[-1, 0].astype(np.float64)
-        if temperature == 0:
+    def written(read: Floats) -> Iterator[str]:
+        state: State = ()
+        for _ in range(length):
+            outputs, state = network.predict(read[:, None], state)
+            logits = outputs[-1, 0].astype(np.float64)
             k = int(logits.argmax())
-        else:
-            with np.errstate(over="ignore"):
-                scaled = (logits - logits.max()) / temperature  # -inf where the quotient is too large: probability 0
-            p = softmax(scaled)
-            k = int(np.searchsorted(np.cumsum(p), rng.random() * p.sum(), side="right").clip(0, len(p) - 1))
-        read = one_hot(np.array([k]), len(characters))
-        yield characters[k]
+            if temperature > 0:
+                with np.errstate(over="ignore"):  # -inf where the quotient is too large: probability 0
+                    p = softmax((logits - logits.max()) / temperature)
+                k = int(rng.choice(len(p), p=p))
+            read = one_hot(np.array([k]), len(characters))
+            yield characters[k]
+
+    return written(start)

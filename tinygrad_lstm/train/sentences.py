@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..flow.sequence import TINY
-from ..tasks.notation import Answer
+from ..tasks.notation import Answer, spelled
 from ..writing import number, percent
 from .explaining import Explained
 
@@ -35,7 +35,7 @@ def probability(p: float) -> str:
 def said(found: Explained, answer: Answer) -> str:
     """An answer for print: symbols in quotes, but not the names of classes."""
     if isinstance(answer, float):
-        return found.notation.written(answer)
+        return spelled(answer)
     if isinstance(answer, list):
         return ", ".join(said(found, name) for name in answer) or "nothing"
     return answer if found.notation.answers else repr(answer)
