@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from ..flow import Edge, Flow, Node
 from ..steps.factors import factor
 from . import labels, theme
 from .graph import Arrow, Picture, Shape
-from .layout_graph import GraphDrawer, edge_id, rows, use_id, weight
+from .layout_graph import GraphDrawer
 from .legend import legend
 from .theme import number
 
@@ -27,16 +28,14 @@ def layout_backward(
     back.
     """
     picture = Picture(title, placed=False, notes=[*notes], gap=4 if len(flow.nodes) > _SMALL else 14)
-    drawer = GraphDrawer(picture, flow, scale, heading, tokens, values)
-    drawer.room = 87  # four gates stand side by side, each with its adjoint
-    backward = _Backward(drawer, flow)
-    for node in backward.forward:
+    drawer = _BackwardDrawer(picture, flow, scale, heading, tokens, values)
+    for node in drawer.forward:
         drawer.node(node)
-    for node in backward.forward:
+    for node in drawer.forward:
         for edge in node.inputs:
-            backward.forward_edge(edge)
-    for node in reversed(backward.forward):
-        backward.adjoints(node)
+            drawer.forward_edge(edge)
+    for node in reversed(drawer.forward):
+        drawer.adjoints(node)
     drawer.titles()
     outermost: dict[str | None, str | None] = {None: None, "title": None}
     for cluster in picture.clusters:
@@ -44,32 +43,36 @@ def layout_backward(
     for arrow in picture.arrows:  # what leads out of a step must not pull the next one to its side
         if outermost[drawer.clusters_of[arrow.source]] != outermost[drawer.clusters_of[arrow.target]]:
             arrow.weight = 0
-    picture.legend = legend(picture, scale, True, any(node.value.size != 1 for node in backward.forward))
+    picture.legend = legend(picture, scale, True, any(node.value.size != 1 for node in drawer.forward))
     return picture
 
 
-class _Backward:
-    """Which adjoint belongs to which forward edge, and the arrows between them."""
+class _BackwardDrawer(GraphDrawer):
+    """Draws the adjoint of each forward edge too, and the arrows between them."""
 
-    def __init__(self, drawer: GraphDrawer, flow: Flow) -> None:
-        self.drawer, self.flow = drawer, flow
-        self.forward = [node for node in flow.nodes if _is_forward(node, flow.root)]
-        self.inside = set(self.forward)
-        self.kept: dict[tuple[Node, int], list[Node]] = {}
-        for node in flow.nodes:
-            op, slot = node.adjoint_of or (node, None)
-            if slot is not None:
-                residuals = self.kept.setdefault((op, slot), [])
-                residuals += [e.source for e in node.inputs if e.source in self.inside and e.source not in residuals]
+    room = 87  # four gates stand side by side, each with its adjoint
+
+    @cached_property
+    def forward(self) -> dict[Node, None]:
+        """What is neither of the backward pass nor a number that only the backward pass uses."""
+        nodes = (node for node in self.flow.nodes if node.adjoint_of is None)
+        used = (n for n in nodes if n == self.flow.root or any(e.consumer.adjoint_of is None for e in n.uses))
+        return dict.fromkeys(used)
+
+    @cached_property
+    def kept(self) -> dict[tuple[Node, int | None], dict[Node, None]]:
+        """The forward values that the rule of an operation for one of its inputs keeps."""
+        kept: dict[tuple[Node, int | None], dict[Node, None]] = {}
+        for node in self.flow.nodes:
+            if node.adjoint_of is not None:
+                residuals = (edge.source for edge in node.inputs if edge.source in self.forward)
+                kept.setdefault(node.adjoint_of, {}).update(dict.fromkeys(residuals))
+        return kept
 
     def forward_edge(self, edge: Edge) -> None:
-        drawer = self.drawer
         words = "" if edge.cotangent is None else theme.fit(theme.one_line(factor(edge).words), 120, 9)
-        source, target = drawer.source(edge, words), drawer.names[edge.consumer]
-        tooltip = f"{labels.name_of(edge.source)} → {labels.name_of(edge.consumer)}, input {edge.slot}"
-        arrow = Arrow(edge_id(edge), source, target, None, 1.1, _FORWARD, tooltip=tooltip, css="edge forward")
-        arrow.weight, arrow.rows = weight(edge, 3), rows(edge)
-        drawer.picture.arrows.append(arrow)
+        arrow = self.arrow(edge, words)
+        arrow.width, arrow.colour, arrow.dashed, arrow.css = 1.1, _FORWARD, False, "edge forward"
 
     def adjoints(self, node: Node) -> None:
         """The adjoint of each edge that ends in `node`, what it receives, and where it sends it."""
@@ -77,21 +80,21 @@ class _Backward:
         if not traced:
             return
         incoming = self.incoming(node)
-        beside = [self.drawer.names[node]]
+        beside = [self.names[node]]
         for edge in traced:
-            parameter = edge.source not in self.drawer.names
-            ident = use_id(edge) if parameter else _name(edge)  # a parameter's own shape says what it receives
-            if not parameter:
-                self.drawer.add(self.adjoint(ident, edge))
+            ident = self.source(edge)  # a parameter's own shape says what it receives
+            if edge.source in self.names:
+                ident = _name(edge)
+                self.add(self.adjoint(ident, edge))
                 beside.append(ident)
+                if edge.source.op is None:
+                    self.back(ident, self.names[edge.source], edge.norm, labels.said(edge))
             for source, norm, tooltip in incoming:
                 self.back(source, ident, norm, tooltip)
-            for residual in self.kept.get((node, edge.slot), []):
+            for residual in self.kept.get((node, edge.slot), ()):
                 self.residual(residual, ident, edge)
-            if edge.source.op is None and not parameter:
-                self.back(ident, self.drawer.names[edge.source], edge.norm, labels.said(edge))
         if node != self.flow.root:  # what the seed goes to stands above it
-            self.drawer.picture.rows.append(beside)
+            self.picture.rows.append(beside)
 
     def adjoint(self, ident: str, edge: Edge) -> Shape:
         local = factor(edge)
@@ -106,45 +109,40 @@ class _Backward:
         ]
         label = labels.table(rows, CELLPADDING="0")
         tooltip = f"adjoint of input {edge.slot} of {labels.name_of(edge.consumer)} · {labels.said(edge)}"
-        cluster = self.drawer.clusters_of[self.drawer.names[edge.consumer]]
+        cluster = self.clusters_of[self.names[edge.consumer]]
         return Shape(ident, "pill", label, None, None, theme.LOSS, 9, tooltip, "adjoint", cluster)
 
     def incoming(self, node: Node) -> list[tuple[str, float | None, str]]:
         """Where the cotangent of a value comes from: the seed, one adjoint, or a Σ over several."""
         if node == self.flow.root:
-            return [(self.drawer.names[node], node.norm, "the seed: ∂L/∂L")]
-        uses = [edge for edge in node.uses if edge.consumer in self.inside and edge.cotangent is not None]
+            return [(self.names[node], node.norm, "the seed: ∂L/∂L")]
+        uses = [edge for edge in node.uses if edge.consumer in self.forward and edge.cotangent is not None]
         sources = [(_name(edge), edge.norm, labels.said(edge)) for edge in uses]
         if len(sources) < 2:
             return sources
         ident = f"sum{node.id}"
         tooltip = f"{labels.name_of(node)} is used {len(uses)} times: its gradient is the sum"
-        cluster = self.drawer.clusters_of[self.drawer.names[node]]
-        self.drawer.add(Shape(ident, "circle", "Σ", None, (22, 22), theme.LOSS, 11, tooltip, "adjoint", cluster))
+        cluster = self.clusters_of[self.names[node]]
+        self.add(Shape(ident, "circle", "Σ", None, (22, 22), theme.LOSS, 11, tooltip, "adjoint", cluster))
         for source, norm, what in sources:
             self.back(source, ident, norm, what)
         return [(ident, node.norm, tooltip)]
 
     def back(self, source: str, target: str, norm: float | None, tooltip: str) -> None:
         """An arrow against the forward direction. Placed as its reverse, so that both passes keep their ranks."""
-        arrow = self.drawer.arrow(f"{source}-to-{target}", (source, target), norm, tooltip)
+        arrow = self.line(f"{source}-to-{target}", (source, target), norm, tooltip)
         arrow.css, arrow.back, arrow.weight = "edge adjoint", True, 2
 
     def residual(self, node: Node, target: str, edge: Edge) -> None:
-        source = self.drawer.names.get(node)
-        if source is None:  # a parameter is drawn once per use: that of this operation
-            source = use_id(next(e for e in edge.consumer.inputs if e.source == node))
-        arrow = Arrow(f"{source}-kept-{target}", source, target, None, 0.9, theme.STATE, css="residual")
-        arrow.dotted = arrow.free = True
-        arrow.tooltip = f"kept: the rule needs {labels.name_of(node)}"
-        self.drawer.picture.arrows.append(arrow)
-
-
-def _is_forward(node: Node, root: Node) -> bool:
-    """Not part of the backward pass, nor a number that only the backward pass uses."""
-    if node.adjoint_of is not None:
-        return False
-    return node == root or any(edge.consumer.adjoint_of is None for edge in node.uses)
+        # A parameter is drawn once per use: that of this operation.
+        source = self.names.get(node) or self.source(next(e for e in edge.consumer.inputs if e.source == node))
+        tooltip = f"kept: the rule needs {labels.name_of(node)}"
+        self.picture.arrows.append(
+            Arrow(
+                f"{source}-kept-{target}", source, target, None, 0.9, theme.STATE, tooltip=tooltip, css="residual",
+                dotted=True, free=True,
+            )
+        )  # fmt: skip
 
 
 def _name(edge: Edge) -> str:

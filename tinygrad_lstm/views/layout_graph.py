@@ -73,10 +73,12 @@ def wrap(picture: Picture, ops: Sequence[Node]) -> None:
 class GraphDrawer:
     """Draws nodes and edges into the picture."""
 
+    room = 120  # points for a value
+
     def __init__(
         self, picture: Picture, flow: Flow, scale: theme.Scale, heading: str | None, words: Sequence[str], values: bool
     ) -> None:
-        self.picture, self.scale, self.values = picture, scale, values
+        self.picture, self.flow, self.scale, self.values = picture, flow, scale, values
         steps = cell_steps(flow)
         self.words = {step.x: theme.one_line(words[step.number - 1]) for step in steps if step.number <= len(words)}
         self.direct = {edge for step in steps for path in step.direct.values() for edge in path}
@@ -85,7 +87,6 @@ class GraphDrawer:
             for step in steps
             for name, node in step.after.items()
         }
-        self.room = 120  # points for a value
         self.names: dict[Node, str] = {}  # ids of shapes
         self.clusters_of: dict[str, str | None] = {}  # of shapes
         self._scopes: dict[tuple[object, ...], str | None] = {(): "title" if heading else None}
@@ -181,15 +182,15 @@ class GraphDrawer:
 
     def source(self, edge: Edge, factor: str = "") -> str:
         """The shape that an edge begins at; a parameter is drawn for each of its edges, in some with its factor."""
-        if edge.source in self.names:
-            return self.names[edge.source]
-        ident, cluster = use_id(edge), self.clusters_of[self.names[edge.consumer]]
-        label = labels.parameter_label(edge, factor)
-        tooltip = f"{labels.tooltip(edge.source)} · this use contributes {labels.figure_text(labels.figure(edge))}"
-        self.add(Shape(ident, "pill", label, None, None, theme.WEIGHT, 11, tooltip, "parameter", cluster))
+        ident = self.names.get(edge.source) or f"n{edge.source.id}-{edge_id(edge)}"
+        if ident not in self.clusters_of:
+            label, cluster = labels.parameter_label(edge, factor), self.clusters_of[self.names[edge.consumer]]
+            share = f"this use contributes {labels.figure_text(labels.figure(edge))}"
+            tooltip = f"{labels.tooltip(edge.source)} · {share}"
+            self.add(Shape(ident, "pill", label, None, None, theme.WEIGHT, 11, tooltip, "parameter", cluster))
         return ident
 
-    def arrow(self, ident: str, ends: tuple[str, str], norm: float | None, tooltip: str, state: bool = False) -> Arrow:
+    def line(self, ident: str, ends: tuple[str, str], norm: float | None, tooltip: str, state: bool = False) -> Arrow:
         """An arrow as wide and dark as the gradient that came back along it; `state` is the blue of the cell state."""
         css = "edge state" if state else "edge"
         width, colour = self.scale.width(norm), self.scale.colour(norm, state)
@@ -197,18 +198,23 @@ class GraphDrawer:
         self.picture.arrows.append(arrow)
         return arrow
 
+    def arrow(self, edge: Edge, factor: str = "") -> Arrow:
+        """The arrow of an edge: that to the only use of a value short and straight, so that what it is for is near."""
+        state, only = edge in self.direct, edge.source.op is not None and len(edge.source.uses) == 1
+        ends = self.source(edge, factor), self.names[edge.consumer]
+        arrow = self.line(edge_id(edge), ends, edge.norm, labels.said(edge), state)
+        arrow.weight, arrow.rows = (8 if state else 3) if only else 1, rows(edge)
+        return arrow
+
     def edge(self, edge: Edge) -> None:
-        parameter = edge.source not in self.names
-        source, target = self.source(edge), self.names[edge.consumer]
-        state = edge in self.direct
-        arrow = self.arrow(edge_id(edge), (source, target), edge.norm, labels.said(edge), state)
-        arrow.weight, arrow.rows = weight(edge, 8 if state else 3), rows(edge)
-        if not parameter:
+        """The arrow of an edge with its number, or the parameter at its begin where there is room for it."""
+        arrow = self.arrow(edge)
+        if edge.source in self.names:
             arrow.label = "" if edge.norm is None else edge_label(edge, arrow.width)
-        elif len(edge.consumer.scopes) < 2 and target not in self._accompanied:
+        elif len(edge.consumer.scopes) < 2 and arrow.target not in self._accompanied:
             # Beside its operation, far enough to see how wide the arrow is; scopes within scopes have no room there.
-            self.picture.rows.append([source, target])
-            self._accompanied.add(target)
+            self.picture.rows.append([arrow.source, arrow.target])
+            self._accompanied.add(arrow.target)
             arrow.rows = 3
         elif len(edge.consumer.inputs) > 6:
             arrow.rows += edge.slot % 2  # in two rows, as these of a compiled sequence
@@ -227,16 +233,6 @@ class GraphDrawer:
 def edge_id(edge: Edge) -> str:
     """The id of an edge's arrow."""
     return f"e{edge.consumer.id}-{edge.slot}"
-
-
-def use_id(edge: Edge) -> str:
-    """The id of a parameter's shape at the one use that this edge is."""
-    return f"n{edge.source.id}-{edge_id(edge)}"
-
-
-def weight(edge: Edge, most: int) -> int:
-    """How short and straight an edge is kept: one to the only use of a value most, so that what it is for is near."""
-    return most if edge.source.op is not None and len(edge.source.uses) == 1 else 1
 
 
 def rows(edge: Edge) -> int:
