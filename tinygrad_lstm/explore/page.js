@@ -163,32 +163,23 @@ const Page = (() => {
   }
 
   function drawCuts() {
-    const wanted = [...new Set(model.rows.flatMap(({ cell }) => Object.keys(cell.paths)))], box = find("cuts"),
-      key = `${settings.notation}: ${state.cell}`;
+    const wanted = [...new Set(model.rows.flatMap(({ cell }) => Object.keys(cell.paths)))];
     const called = (path) => {
-      const having = model.rows.filter(({ cell }) => cell.paths[path]), { cell } = having[0],
-        write = (word) => word.split(", ").map((w) => name(cell, model.notation, w)).join(", ");
+      const having = model.rows.find(({ cell }) => cell.paths[path]),
+        write = (word) => word.split(", ").map((w) => name(having.cell, model.notation, w)).join(", ");
       const [from, to] = path.split(" -> "), [target, by = ""] = to.split(" by "),
-        whose = having.length < model.rows.length && model.rows.length > 1 && having[0] !== model.rows[0]
-          ? ` (${having[0].label})`
-          : "";
+        whose = having === model.rows[0] ? "" : ` (${having.label})`;
       return `${write(from)} to ${write(target)}${by && ` by ${by}`}${whose}`;
     };
-    if (box.dataset.key !== key) {
-      box.dataset.key = key;
-      box.replaceChildren(html("legend", {}, "open paths (untick to cut the way back)"), ...wanted.map((path) => {
-        const input = html("input", { type: "checkbox", id: `cut-${path.replace(/\W+/g, "-")}` });
-        input.addEventListener("change", () => {
-          if (input.checked) state.cuts.delete(path);
-          else state.cuts.add(path);
-          repaint();
-        });
-        return html("label", { class: "tick" }, input, html("span", {}, ...Shapes.richly(called(path))));
-      }));
-    }
-    wanted.forEach((path, k) => {
-      box.querySelectorAll("input")[k].checked = !state.cuts.has(path);
-    });
+    find("cuts").replaceChildren(html("legend", {}, "open paths (untick to cut the way back)"), ...wanted.map((path) => {
+      const cut = state.cuts.has(path),
+        input = html("input", { type: "checkbox", id: `cut-${path.replace(/\W+/g, "-")}`, checked: cut ? null : "" });
+      input.addEventListener("change", () => {
+        state.cuts[cut ? "delete" : "add"](path);
+        repaint();
+      });
+      return html("label", { class: "tick" }, input, html("span", {}, Shapes.richly(called(path))));
+    }));
   }
 
   /** Choose a gradient; the step shown goes with it. */
