@@ -121,9 +121,9 @@ REFUSED: list[tuple[str, dict[Any, Any], type[Exception], str]] = [
             ({"steps": ["1", "1", "1"]}, TypeError, "real numbers"),
         )
     ),
-    ("Adam", {"mean.9": np.zeros(3)}, KeyError, "nothing is remembered as mean.9"),
-    ("Adam", {7: np.zeros(3)}, KeyError, "nothing is remembered as 7"),
-    ("Adam", {"momentum.0": np.zeros((3, 4))}, KeyError, "nothing is remembered as momentum.0"),
+    ("Adam", {"mean.9": np.zeros(3)}, KeyError, "nothing is called mean.9"),
+    ("Adam", {7: np.zeros(3)}, KeyError, "nothing is called 7"),
+    ("Adam", {"momentum.0": np.zeros((3, 4))}, KeyError, "nothing is called momentum.0"),
     ("Adam", {"square.0": np.zeros(3)}, ValueError, r"square.0 must have shape \(3, 4\)"),
     ("Adam", {"square.2": np.zeros(1)}, ValueError, r"square.2 must have shape \(\)"),
     ("Adam", {"mean.1": None}, KeyError, "no values for mean.1"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -136,3 +136,20 @@ def real_array(data: Any, dtype: Any = None, name: str = "an array of real numbe
         to = "" if dtype is None else f" for one of dtype {wanted}"
         raise TypeError(f"{name} must hold real numbers, got {type(data).__name__} of dtype {given.dtype}{to}")
     return np.array(given, wanted if wanted.isnative else wanted.type, order="C")
+
+
+def matching(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays that were given for what has a name and a shape here, in the order of these, fresh.
+
+    Raises KeyError for a name that is missing or unknown, ValueError for a shape, TypeError for what is not real
+    numbers.
+    """
+    if missing := own.keys() - given.keys():
+        raise KeyError(f"no values for {', '.join(sorted(missing))}")
+    if unknown := given.keys() - own.keys():
+        raise KeyError(f"nothing is called {', '.join(sorted(map(str, unknown)))} (known: {', '.join(own)})")
+    arrays = {name: real_array(given[name], name=name) for name in own}
+    for name, array in arrays.items():
+        if array.shape != own[name].shape:
+            raise ValueError(f"{name} must have shape {own[name].shape}, got {array.shape}")
+    return arrays

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arguments import as_number, real_array
+from .arguments import as_number, matching
 from .messages import describe
 from .tensor import Tensor
 from .whole import Change, becoming, set_all
@@ -71,19 +71,11 @@ class _Optimizer(ABC):
         Raises KeyError for a name that is missing or unknown, ValueError for a shape or a count of steps that does not
         fit, TypeError for numbers that are not real; then nothing has changed.
         """
-        own = self.state_dict()
-        if missing := own.keys() - state.keys():
-            raise KeyError(f"no values for {', '.join(sorted(missing))}")
-        if unknown := state.keys() - own.keys():
-            raise KeyError(f"nothing is remembered as {', '.join(sorted(map(str, unknown)))}")
-        given = {name: real_array(state[name], name=name) for name in own}
-        for name, array in own.items():
-            if given[name].shape != array.shape:
-                raise ValueError(f"{name} must have shape {array.shape}, got {given[name].shape}")
+        given = matching(self.state_dict(), state)
         steps = given.pop("steps")
         if steps.dtype.kind not in "iu" or (steps < 0).any():
             raise ValueError(f"steps must be whole numbers from 0 on, got {steps.tolist()}")
-        memory = {name: array.astype(own[name].dtype) for name, array in given.items()}
+        memory = {name: array.astype(self.memory[name].dtype) for name, array in given.items()}
         set_all([(self, "steps", steps.tolist()), (self, "memory", memory)])
 
 

@@ -123,7 +123,7 @@ def test_a_parameter_outside_every_cell_is_an_error() -> None:
     ("change", "error", "says"),
     [
         ({"bias_hh": None}, KeyError, "no values for bias_hh"),
-        ({"weight_ih_l0": np.zeros(1)}, KeyError, "no parameter for weight_ih_l0"),
+        ({"weight_ih_l0": np.zeros(1)}, KeyError, "nothing is called weight_ih_l0"),
         ({"weight_ih": np.zeros((12, 5))}, ValueError, r"weight_ih must have shape \(12, 4\), got \(12, 5\)"),
         ({"weight_hh": np.zeros((9, 3))}, ValueError, r"weight_hh must have shape \(12, 3\), got \(9, 3\)"),
         ({"bias_ih": np.zeros(3)}, ValueError, r"bias_ih must have shape \(12,\), got \(3,\)"),

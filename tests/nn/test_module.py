@@ -202,8 +202,8 @@ def test_load_takes_lists_and_other_precisions() -> None:
     ("change", "error", "says"),
     [
         ({"b_o": None}, KeyError, "no values for b_o"),
-        ({"b_x": np.zeros(3)}, KeyError, "no parameter named b_x .known: W_f, b_f"),
-        ({3: np.zeros(3)}, KeyError, "no parameter named 3 .known"),
+        ({"b_x": np.zeros(3)}, KeyError, "nothing is called b_x .known: W_f, b_f"),
+        ({3: np.zeros(3)}, KeyError, "nothing is called 3 .known"),
         ({"b_o": np.zeros(4)}, ValueError, r"b_o must have shape \(3,\), got \(4,\)"),
         ({"b_o": np.zeros((1, 3))}, ValueError, "b_o must have shape"),
         ({"b_o": 0.0}, ValueError, "b_o must have shape"),

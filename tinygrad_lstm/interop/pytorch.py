@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import real_array
+from ..arguments import matching, real_array
 from ..nn import LSTM, RNN, Embedding, Linear, LSTMCell, Module, RNNCell
 from .stacked import Array, stacked
 
@@ -36,14 +36,7 @@ def load_state_dict(model: Module, state: Mapping[str, Any]) -> None:
 
     Raises KeyError, ValueError or TypeError as `Module.load_state_dict` does; then nothing has changed.
     """
-    arrays, wanted = {name: _array(name, value) for name, value in state.items()}, state_dict(model)
-    if missing := wanted.keys() - arrays.keys():
-        raise KeyError(f"no values for {', '.join(sorted(missing))}")
-    if unknown := arrays.keys() - wanted.keys():
-        raise KeyError(f"no parameter for {', '.join(sorted(map(str, unknown)))}")
-    for name, a in arrays.items():
-        if a.shape != wanted[name].shape:
-            raise ValueError(f"{name} must have shape {wanted[name].shape}, got {a.shape}")
+    arrays = matching(state_dict(model), {name: _array(name, value) for name, value in state.items()})
     names = {id(p): name for name, p in model.named_parameters()}
     result: dict[str, Array] = {}
     for theirs, part in _parts(model):

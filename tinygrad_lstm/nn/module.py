@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import real_array
+from ..arguments import matching
 from ..messages import describe
 from ..shown import Shown
 from ..tensor import Tensor, tensor
@@ -91,18 +91,8 @@ class Module(Shown):
         does not fit; then nothing has changed.
         """
         parameters = dict(self.named_parameters())
-        if missing := parameters.keys() - state.keys():
-            raise KeyError(f"no values for {', '.join(sorted(missing))}")
-        if unknown := state.keys() - parameters.keys():
-            raise KeyError(
-                f"no parameter named {', '.join(sorted(map(str, unknown)))} (known: {', '.join(parameters)})"
-            )
-        arrays = {name: real_array(state[name], name=name) for name in parameters}
-        for name, parameter in parameters.items():
-            if arrays[name].shape != parameter.shape:
-                raise ValueError(f"{name} must have shape {parameter.shape}, got {arrays[name].shape}")
-        for name, parameter in parameters.items():
-            parameter.assign(arrays[name])
+        for name, array in matching(parameters, state).items():
+            parameters[name].assign(array)
 
 
 def _call(found: Module | Parameter, path: str) -> None:

@@ -40,7 +40,7 @@ class Trainer:
 
     After `step`, `steps` and `sequences` count what has been learnt from; `solved` tells whether the criterion has been
     met, which ends the training. Where nothing is ever solved (text), `best` keeps the network with the lowest held-out
-    loss. `reports` are the rows that `report` has given.
+    loss. `reports` has a row for every 100 steps and the last.
     `checkpoint` takes everything, and `resume` gives it back, so that a run that was interrupted goes on to the same
     bits as one that was not. A step is whole or not begun: an exception at any moment of it, Ctrl-C's too, leaves
     the run as it was before the step or as it is after. So a checkpoint may be taken after either.
@@ -119,6 +119,8 @@ class Trainer:
         elif self.steps % REPORT == 0 and criterion.met(self.errors, self.rights):
             self._examine(moved)
         self.seconds += time.perf_counter() - start
+        if self.steps % REPORT == 0 or self.finished:
+            self.reports, self.recent = [*self.reports, self._report()], []
         return value, moved
 
     def _check(self, values: npt.ArrayLike, what: str, moved: bool = True) -> None:
@@ -138,29 +140,21 @@ class Trainer:
         elif self.best is None or self.exam.score < self.best[0]:
             self.best = self.exam.score, self.steps, network.state_dict()
 
-    def report(self) -> dict[str, Any]:
+    def _report(self) -> dict[str, Any]:
         """The numbers since the last report, for a line of metrics."""
-        loss, norm = [float(np.mean(x)) for x in zip(*self.recent, strict=True)] or (None, None)
-        row = {
+        loss, norm = (float(np.mean(x)) for x in zip(*self.recent, strict=True))
+        return {
             "step": self.steps, "sequences": self.sequences, "loss": loss,
             "baseline": float(self.task.baseline.loss), "error": self.error, "right": self.right,
             "exam": None if self.exam is None else float(self.exam.score), "norm": norm, "solved": self.solved,
             "seconds": round(self.seconds, 3),
         }  # fmt: skip
-        set_all([(self, "recent", []), (self, "reports", [*self.reports, row])])
-        return row
 
     def run(self) -> Iterator[dict[str, Any] | None]:
-        """Train to the end: after each step a report where one is due (every 100 steps and at the end), else None."""
-        while self._owed or not self.finished:
-            if not self._owed:
-                self.step()
-            yield self.report() if self._owed else None
-
-    @property
-    def _owed(self) -> bool:
-        """Whether a report is due: still, where a run was interrupted before it."""
-        return bool(self.recent) and (self.steps % REPORT == 0 or self.finished)
+        """Train to the end: after each step its report where it has one (every 100 steps and at the end), else None."""
+        while not self.finished:
+            self.step()
+            yield None if self.recent else self.reports[-1]
 
     @property
     def finished(self) -> bool:
