@@ -22,7 +22,7 @@ from . import render, theme
 from .dot import write
 from .folding import STEPS
 from .graph import Picture
-from .labels import sampled
+from .labels import CELLS
 from .layout_backward import layout_backward
 from .layout_graph import layout_graph
 from .layout_lanes import layout_lanes
@@ -143,7 +143,7 @@ def _notes(flows: Sequence[Flow], cells: bool) -> list[str]:
     if any(node.op == "scan" for flow in flows for node in flow.nodes):
         notes.append("a compiled sequence is one operation, scan: run it with compiled=False to see its steps")
     lengths = (n for v in values for n in (v.shape[-1], 0 if cells else v.size // v.shape[-1]))
-    if any(sampled(n) > 1 for n in lengths):
+    if any(n > CELLS for n in lengths):
         notes.append("long arrays: of every few the largest; norms are of all")
     return notes
 

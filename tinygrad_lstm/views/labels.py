@@ -17,8 +17,7 @@ from .theme import escape
 Array = npt.NDArray[Any]
 
 NUMBERS = 4  # as many values as can still be read as numbers
-_CELLS = 16  # as many as can still be seen as colours
-_ROOM = 72  # points for a row of cells
+CELLS = 16  # as many as can still be seen as colours
 
 
 def table(rows: list[str], **attributes: str) -> Html:
@@ -88,37 +87,30 @@ def amount(of: Node | Edge) -> str:
 # ── values ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def heat(value: Array, size: float, room: int) -> Html:
-    """A value of any graph: a vector as a row of cells, with its numbers where they fit; a matrix as a map."""
-    if value.ndim > 1 and value.size > value.shape[-1]:
-        return heat_map(value, 4 * _CELLS, 4 * _CELLS)
-    texts = _texts(value) if value.size <= NUMBERS else []
-    if value.size == 1:
-        return table([cell(texts[0], size)], CELLPADDING="0")
-    whole = value.size * max([16, *(round(0.9 * theme.text_width(text, size) + 4) for text in texts)])
-    numbers = texts != [] and whole <= room
-    return heat_row(value, size, whole if numbers else min(room, _ROOM), numbers)
+def heat(value: Array, width: int, height: int = 64, numbers: bool = True, least: float = 0.0) -> Html:
+    """An array as coloured cells in so much room: a vector as a row, a few elements with numbers, a matrix as a map.
 
-
-def heat_row(value: Array, size: float, room: int, numbers: bool = True, least: float = 0.0) -> Html:
-    """A vector as a row of coloured cells in so many points, with its numbers where they fit; of a batch the first row.
-
-    The darkest colour is that of the largest magnitude, or of `least` where that is more.
+    The darkest colour is that of the largest magnitude, or of `least` where that is more. Of a large array fewer cells
+    stand for all, and none is narrower than 4 points.
     """
-    row = first_row(value)
-    if not row.size:
-        return table([cell("empty", size)])
-    texts = _texts(row) if numbers and row.size <= NUMBERS else []
-    if texts and max(theme.text_width(text, 0.95 * size) for text in texts) <= room // row.size:
-        return grid(row[None], room // row.size, 16, texts, size, least)
-    # No cell narrower than 4 points: in little room fewer stand for all.
-    row = _thinned(row, max(sampled(row.size), -(-row.size // max(1, room // 4))))
-    return grid(row[None], max(4, min(24, room // row.size)), 12, least=least)
-
-
-def _texts(row: Array) -> list[str]:
-    """The elements as they are printed; what is exactly 0 is 0 and not 0.00."""
-    return [theme.value(x) if x or row.dtype.kind == "b" else "0" for x in row.reshape(-1)]
+    if not value.size:
+        return table([cell("empty")])
+    matrix = value.reshape(-1, value.shape[-1] if value.ndim else 1)
+    if numbers and len(matrix) == 1 and value.size <= NUMBERS:
+        # What is exactly 0 is 0 and not 0.00.
+        texts = [theme.value(x) if x or value.dtype.kind == "b" else "0" for x in matrix[0]]
+        if len(texts) == 1:
+            return table([cell(texts[0])], CELLPADDING="0")
+        side, widest = width // len(texts), max(theme.text_width(text, 9) for text in texts)
+        if 0.95 * widest <= side:
+            return grid(matrix, min(side, max(16, round(widest + 5))), 16, texts, least=least)
+    width = min(width, 6 * CELLS)
+    shown = _thinned(_thinned(matrix, min(CELLS, width // 4)).T, height // 4).T
+    rows, columns = shown.shape
+    if rows == 1:
+        return grid(shown, min(24, width // columns), 12, least=least)
+    side = min(8, width // columns, height // rows)
+    return grid(shown, side, side)
 
 
 def first_row(value: Array) -> Array:
@@ -126,13 +118,9 @@ def first_row(value: Array) -> Array:
     return value.reshape(-1, value.shape[-1])[0] if value.ndim and value.size else value.reshape(-1)
 
 
-def sampled(count: int) -> int:
-    """A vector of `count` elements is drawn as one of every so many of them."""
-    return -(-count // _CELLS)
-
-
-def _thinned(values: Array, step: int) -> Array:
-    """Of so many neighbours in the last axis the largest by magnitude: a single 1 among zeros stays."""
+def _thinned(values: Array, most: int) -> Array:
+    """At most so many along the last axis, each of some neighbours the largest by magnitude: a 1 among zeros stays."""
+    step = -(-values.shape[-1] // most)
     if step == 1:
         return values
     starts = np.arange(0, values.shape[-1], step)
@@ -140,19 +128,8 @@ def _thinned(values: Array, step: int) -> Array:
     return np.where(high < -low, low, high)
 
 
-def heat_map(value: Array, width: int, height: int) -> Html:
-    """A matrix as a small picture at most so wide and high, its rows as rows; a large one sampled."""
-    if not value.size:
-        return table([cell("empty", 8)])
-    matrix = np.atleast_2d(value.reshape(-1, value.shape[-1]) if value.ndim else value)
-    rows, columns = (-(-n // (most // 4)) for n, most in zip(matrix.shape, (height, width), strict=True))
-    shown = _thinned(_thinned(matrix, columns).T, rows).T
-    side = min(8, width // shown.shape[1], height // shown.shape[0])
-    return grid(shown, side, side)
-
-
 def grid(
-    values: Array, width: float, height: float, texts: Sequence[str] = (), size: float = 8, least: float = 0.0,
+    values: Array, width: float, height: float, texts: Sequence[str] = (), size: float = 9, least: float = 0.0,
     colours: tuple[str, ...] = theme.VALUES,
 ) -> Html:  # fmt: skip
     """Coloured cells of one size, 0 with an outline; the table's own size is fixed too, or Graphviz stretches it."""
@@ -182,7 +159,7 @@ def parameter_label(edge: Edge, factor: str = "") -> Html:
     # A subscript and a superscript below it need room.
     rows.append(cell(f"∇ {amount(edge)}", 9, theme.GRADIENT_TEXT, ALIGN="LEFT"))
     text = table(rows, CELLPADDING="2" if factor else "0")
-    return text if factor else table([td(text) + td(heat_map(edge.source.value, 32, 28))], CELLPADDING="2")
+    return text if factor else table([td(text) + td(heat(edge.source.value, 32, 28, numbers=False))], CELLPADDING="2")
 
 
 def tooltip(node: Node) -> str:

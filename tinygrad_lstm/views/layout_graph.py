@@ -164,7 +164,7 @@ class GraphDrawer:
         if node.name:
             name = theme.fit(theme.one_line(node.name), 140, 11)
             text = labels.font(name, 11, colour or theme.INK, bold=True) + labels.font(f"  {symbol}", 11)
-            rows = [labels.td(text), *([labels.td(labels.heat(node.value, 9, self.room))] if self.values else [])]
+            rows = [labels.td(text), *([labels.td(labels.heat(node.value, self.room))] if self.values else [])]
         paint = paint._replace(border=colour or paint.border)
         return Shape("", "pill", labels.table(rows, CELLPADDING="1"), paint=paint, css=css)
 
@@ -174,7 +174,7 @@ class GraphDrawer:
         name = theme.one_line(labels.name_of(node)) + (f"  {self.words[node]}" if node in self.words else "")
         rows = [labels.cell(theme.fit(name, 140, 12), 12, theme.STATE, bold=True)]
         rows += [labels.cell(f"{node.value.shape}", 9, theme.MUTED)] if node.value.ndim else []
-        rows += [labels.td(labels.heat(node.value, 9, self.room))] if self.values else []
+        rows += [labels.td(labels.heat(node.value, self.room))] if self.values else []
         rows.append(labels.cell(labels.gradient_text(node, "‖∇‖"), 9, theme.GRADIENT_TEXT))
         return Shape("", "pill", labels.table(rows, CELLPADDING="1"), paint=theme.INPUT_VALUE, css=node.kind)
 
