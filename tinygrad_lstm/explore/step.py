@@ -106,8 +106,7 @@ class Program:
             parts = [[self._fixed(w), rows.start, rows.stop] for _, w, rows in v.parts]
             inside = [self.place[q] for q, _, _ in v.parts]
             return node | {"op": "affine", "in": inside, "parts": parts, "biases": [*map(self._fixed, v.biases)]}
-        node |= {"bends": True} if v.op.bends else {}
-        node |= {"op": v.op.name, "sign": v.op.symbol, "words": v.op.words.split("; ")}
+        node |= {"op": v.op.name, "sign": v.op.symbol, "bends": v.op.bends, "words": v.op.words.split("; ")}
         formulas = _Formulas(self.step, v)
         derivatives = [formulas(self.step.local(v, slot)) for slot in range(len(v.inputs))]
         node["formulas"] = [formulas.written(v), *derivatives]
@@ -227,9 +226,10 @@ class Program:
 
     def _node_of(self, e: Element) -> int | None:
         """The node of an element; of a sum that was taken into another, that one."""
+        if e.kind == "join":
+            return None
         value = self.step.values[e.node.tensor]
-        summed = value.op == "affine" and e.kind != "join"
-        return self._sites(e.node.tensor)[0] if summed else None if e.kind == "join" else self.place.get(value)
+        return self._sites(e.node.tensor)[0] if value.op == "affine" else self.place.get(value)
 
     def _parameters(self, e: Element) -> list[tuple[int, int]]:
         """The weights and biases of a gate, each as it stands in `fixed` and with the node that takes it."""
