@@ -130,9 +130,11 @@ const Model = (() => {
     const rows = [row(state.cell, xs)];
     if (data.beside && data.beside !== state.cell) rows.push(row(data.beside, xs, { said: answered(rows[0]) }));
     const had = state.chosen ?? { row: 0 }, shownRow = rows[had.row] ?? rows[0], { cell } = shownRow;
-    const there = rows[had.row] && had.t <= T && (had.role?.[0] === "@" || cell.nodes[nodeOf(cell, had.role ?? "#")]);
-    const chosen = there ? had : { row: rows.indexOf(shownRow), role: shownRow.role, t: state.t };
-    if (chosen.role[0] === "@" && !cell.fixed.some((f) => `@${f.name}` === chosen.role)) chosen.role = shownRow.role;
+    const known = (role) =>
+      role?.[0] === "@" ? cell.fixed.some((f) => `@${f.name}` === role) : cell.nodes[nodeOf(cell, role ?? "#")];
+    const chosen = rows[had.row] && had.t <= T && known(had.role)
+      ? had
+      : { row: rows.indexOf(shownRow), role: shownRow.role, t: state.t };
     state.chosen = chosen;
     const last = 2 * cell.depth + 1;
     const full = state.z === 1
@@ -141,11 +143,8 @@ const Model = (() => {
         factors: Engine.through(cell, state.cuts) });
     const from = Math.min(state.t, chosen.t);
     return {
-      ...{ T, xs, rows, chosen, t: state.t, row: shownRow, tokens: sequence.tokens, phase: Math.min(state.phase, last),
-        phases: last + 1 },
-      notation: data.notations[settings.notation],
-      everyStep: state.everyStep,
-      traced: state.traced,
+      T, xs, rows, chosen, t: state.t, row: shownRow, tokens: sequence.tokens, phase: Math.min(state.phase, last),
+      phases: last + 1, notation: data.notations[settings.notation], everyStep: state.everyStep, traced: state.traced,
       lines: lines(rows),
       split: { parts: Engine.split(full, cell.main, from, data.detours), z: state.z, t: from }
     };
@@ -182,7 +181,7 @@ const Model = (() => {
     if (role[0] === "@") {
       const weight = cell.fixed.findIndex((f) => `@${f.name}` === role), found = Engine.weightTerms(back, weight),
         W = name(cell, N, cell.fixed[weight].name);
-      return { ...{ title: `∂L/∂${W}`, words: `parameter ${plain(W)}`, norm: found.norm, matrix: true, weights: [] },
+      return { title: `∂L/∂${W}`, words: `parameter ${plain(W)}`, norm: found.norm, matrix: true, weights: [],
         formula: `${W} is used at every step: its gradient is the sum of what the steps contribute.`,
         terms: found.terms.map((term) => ({ label: `step ${term.t}`, norm: term.norm, share: term.share,
           go: go(row.role, term.t) })
@@ -215,23 +214,23 @@ const Model = (() => {
       term.norm = norm(term.vector);
       term.share = size >= TINY ? dot(term.vector.map((v) => v / size), vector.map((v) => v / size)) : NaN;
     }
-    const what = d(k, t).slice(4), uses = terms.length === 1 ? "in one place" : `in ${terms.length} places`;
-    const made = cell.nodes[k].in && t > 0 && cell.nodes[k].op !== "copy"
-      ? `${what} = ${written(cell, N, k, t, { out: true })}. `
-      : "";
-    const site = cell.nodes[k].op === "affine"
-      ? k
-      : cell.nodes[k].in?.find((i) => cell.nodes[i]?.op === "affine" && cell.reads[i].length === 1);
-    return { title: d(k, t),
+    const node = cell.nodes[k], uses = terms.length === 1 ? "in one place" : `in ${terms.length} places`,
+      made = node.in && t > 0 && node.op !== "copy"
+        ? `${d(k, t).slice(4)} = ${written(cell, N, k, t, { out: true })}. `
+        : "",
+      site = node.op === "affine"
+        ? node
+        : cell.nodes[node.in?.find((i) => cell.nodes[i]?.op === "affine" && cell.reads[i].length === 1)];
+    const weights = cell.fixed.flatMap((f, w) => {
+      const used = site?.biases.includes(w) || site?.parts.some(([p]) => p === w);
+      return f.whole && used ? [{ label: name(cell, N, f.name), go: go(`@${f.name}`, t) }] : [];
+    });
+    return { title: d(k, t), norm: size, vector, terms, weights,
       words: `${Writing.inWords(cell, N, role, t)}${t === 0 ? " before the first step" : ` at step ${t}`}`,
-      ...{ norm: size, vector, terms },
-      formula: terms.length
-        ? `${made}It is read ${uses}: its gradient is what comes back from there.`
-        : `${made}Nothing reads it on a way to the loss.`, weights: cell.fixed.flatMap((f, w) => {
-          const parts = cell.nodes[site] ?? { parts: [], biases: [] },
-            used = parts.biases.includes(w) || parts.parts.some(([p]) => p === w);
-          return f.whole && used ? [{ label: name(cell, N, f.name), go: go(`@${f.name}`, t) }] : [];
-        }) };
+      formula: made
+        + (terms.length
+          ? `It is read ${uses}: its gradient is what comes back from there.`
+          : "Nothing reads it on a way to the loss.") };
   }
 
   // ── does this page agree with the engine ─────────────────────────────────────────────────────

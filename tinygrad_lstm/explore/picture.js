@@ -183,7 +183,7 @@ const Picture = (() => {
     const { row, t, notation: N, phase } = model, { cell, run, back: d } = row, layout = cell.picture,
       dx = Math.min(52, 716 / (layout.width - 1)), wide = dx * (layout.width - 1), left = 500 - wide / 2, dy = 13,
       top = 44 + 16 * layout.lanes.length;
-    const grid = { ...{ large: true, dx, dy, radius: 12, band: 9, left: left - 14, right: left + wide + 14 },
+    const grid = { large: true, dx, dy, radius: 12, band: 9, left: left - 14, right: left + wide + 14,
       at: ([i, j]) => [left + i * dx, top + j * dy], bottom: top + (layout.height - 1) * dy };
     const box = 42 + rowsOf(cell.m), height = grid.bottom + box + 4, final = model.phases - 1;
     const drawn = [

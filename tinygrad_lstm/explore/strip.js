@@ -87,10 +87,8 @@ const Strip = (() => {
     const gridOf = (t) => {
       const x = LEFT + (t - 1) * w, dx = w / (layout.width - 1);
       return {
-        ...{ large: false, dx, dy: TRACK, radius: Math.min(7.5, 1.55 * dx), band: 6, left: t === 1 ? 46 : x,
-          right: x + w },
-        at: ([i, j]) => [x + i * dx, top + j * TRACK],
-        bottom: foot + 14,
+        large: false, dx, dy: TRACK, radius: Math.min(7.5, 1.55 * dx), band: 6, left: t === 1 ? 46 : x, right: x + w,
+        bottom: foot + 14, at: ([i, j]) => [x + i * dx, top + j * TRACK],
         tip: (shape) => shape.kind === "gate" || shape.kind === "join" || (shape.kind === "op" && shape.lane)
       };
     };
@@ -131,11 +129,8 @@ const Strip = (() => {
     const { back, cell } = row, { T } = model, half = Math.min(13, 0.36 * w), every = Math.max(1, Math.ceil(52 / w)); // steps from one number to the next
     const rows = lanes(cell).map((s, k) => {
       const later = cell.reads[cell.after[s]].filter(([, , more]) => more), role = cell.states[s];
-      return {
-        ...{ s, role, y: y + 54 + 46 * k, sizes: Engine.norms(back.d[cell.after[s]], cell.n),
-          mode: modeOf(back, later) },
-        came: (t) => came(row, later, t)
-      };
+      return { s, role, y: y + 54 + 46 * k, sizes: Engine.norms(back.d[cell.after[s]], cell.n), mode: modeOf(back, later),
+        came: (t) => came(row, later, t) };
     });
     // What one state of a step is made of another one of the same step, as the h of an LSTM of its c.
     const inside = rows.flatMap((from) =>
@@ -169,7 +164,7 @@ const Strip = (() => {
       for (const [from, to, edges] of inside)
         column.push(
           edge([x, from.y + Math.sign(to.y - from.y) * half, x, to.y - Math.sign(to.y - from.y) * half],
-            came(row, edges, t), { ...{ base: 3, arrow: false, mode: modeOf(back, edges) } })
+            came(row, edges, t), { base: 3, arrow: false, mode: modeOf(back, edges) })
         );
       if (index === model.rows.length - 1) column.push(upright(model.tokens[t - 1], x, rows.at(-1).y + 24, w, now));
       drawn.push(svg("g", { class: faded(model, index, t), "data-t": t, "data-row": index }, column));
