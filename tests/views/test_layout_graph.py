@@ -202,7 +202,7 @@ def test_folding_is_exact_at_its_limit():
 
 def test_more_groups_than_can_be_followed_are_one(svg):
     assert [item.text for item in svg(tl.draw(many_scopes(20), detail="step")).of("group")] == []
-    assert [item.text for item in svg(tl.draw(many_scopes(200))).of("group")] == ["200 parts601 nodes"]
+    assert [item.text for item in svg(tl.draw(many_scopes(200))).of("group")] == ["184 parts551 nodes"]
 
 
 def test_every_operation_is_drawn_when_asked_for():

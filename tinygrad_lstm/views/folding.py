@@ -10,6 +10,7 @@ from ..flow.graph import ScopeName
 
 STEPS = 60  # nodes beyond which what repeats is folded: a graph of steps would be longer than a few pages
 LIMIT = 300  # nodes that dot still lays out quickly and a person can still follow
+_ENDS = 25  # operations at both ends that stay, and leaves of one operation
 _GROUPS = 24  # folded steps side by side
 
 
@@ -24,18 +25,15 @@ class Group(NamedTuple):
 def fold(flow: Flow) -> dict[Node, Group]:
     """The group of each node that is folded.
 
-    The first, second and last step stay open; every other step is one group. Where that is not enough, operations
-    without a step are folded by outermost scope, a long run without any scope keeps its ends, and of many leaves that
-    go into one operation the first few stay.
+    The first, second and last step stay open; every other step is one group. Where that is not enough, what is left
+    keeps its ends and is folded by outermost scope between them. Of many leaves that go into one operation the first
+    few stay.
     """
     home: dict[Node, Group] = {}
     groups: dict[Hashable, Group] = {}  # in the order they were begun
 
     def put(node: Node, key: Hashable, label: str, around: tuple[ScopeName, ...] = ()) -> None:
         home.setdefault(node, groups.setdefault(key, Group(len(groups), label, around)))
-
-    def is_large() -> bool:
-        return len(flow.nodes) - len(home) + len(groups) > LIMIT
 
     operations = [node for node in flow.nodes if node.op]
     steps = {node: _step_scopes(node) for node in operations if node.step is not None}
@@ -45,12 +43,10 @@ def fold(flow: Flow) -> dict[Node, Group]:
     for node, path in steps.items():
         if path[-1].step not in opened:
             put(node, path, str(path[-1]), path[:-1])
-    for node in operations if is_large() else ():
-        if node.scopes and node != flow.root:
-            put(node, node.scopes[:1], str(node.scopes[0]))
     rest = [node for node in operations if node not in home]
-    for node in rest[LIMIT // 12 : -LIMIT // 12] if is_large() else ():
-        put(node, "middle", "the middle")
+    if len(flow.nodes) - len(home) + len(groups) > LIMIT:
+        for node in rest[_ENDS:-_ENDS]:
+            put(node, node.scopes[:1], str(node.scopes[0]) if node.scopes else "the middle")
     if len(groups) > _GROUPS:  # more than can be followed: one group for all
         folded, label = [*home], f"{len(groups)} parts"
         home.clear()
@@ -66,7 +62,7 @@ def fold(flow: Flow) -> dict[Node, Group]:
             else:
                 leaves.setdefault(node.uses[0].consumer, []).append(node)
     for consumer, nodes in leaves.items():
-        for node in nodes[3:] if len(nodes) > LIMIT // 12 else ():
+        for node in nodes[3:] if len(nodes) > _ENDS else ():
             put(node, consumer, f"{len(nodes) - 3} inputs", consumer.scopes)
     return home
 

@@ -27,17 +27,14 @@ def layout_graph(
     picture = Picture(title, placed=False, notes=[*notes])
     home = fold(flow) if collapse else {}
     drawer = GraphDrawer(picture, flow, scale, heading, words, values)
-    if home:
-        groups = len(set(home.values()))
-        picture.notes.append(f"{len(home):,} of {len(flow.nodes):,} nodes are folded into {groups}")
     members = Counter(home.values())
+    if home:
+        picture.notes.append(f"{len(home):,} of {len(flow.nodes):,} nodes are folded into {len(members)}")
     for node in flow.nodes:
-        if node not in home:
-            drawer.node(node)
-        elif f"group{home[node].number}" not in drawer.clusters_of:
-            drawer.group(home[node], members[home[node]])
         if node in home:
-            drawer.names[node] = f"group{home[node].number}"
+            drawer.names[node] = drawer.group(home[node], members[home[node]])
+        else:
+            drawer.node(node)
     for edge in flow.edges:
         source, target = drawer.names.get(edge.source), drawer.names[edge.consumer]
         if edge.consumer not in home or source not in (None, target):
@@ -129,13 +126,16 @@ class GraphDrawer:
 
     # ── shapes ─────────────────────────────────────────────────────────────────────────────────
 
-    def group(self, group: Group, members: int) -> None:
-        """A folded part of the graph as one shape."""
-        label = theme.fit(theme.one_line(group.label), 160, 11)
-        text = labels.table([labels.cell(label, 11, bold=True), labels.cell(f"{members} nodes", 9, theme.MUTED)])
-        tooltip = f"{theme.clip(group.label, 200)} · {members} nodes folded"
-        ident, cluster = f"group{group.number}", self.cluster(group.around)
-        self.add(Shape(ident, "pill", text, paint=theme.FOLDED, tooltip=tooltip, css="group", cluster=cluster))
+    def group(self, group: Group, members: int) -> str:
+        """The one shape of a folded part of the graph."""
+        ident = f"group{group.number}"
+        if ident not in self.clusters_of:
+            label = theme.fit(theme.one_line(group.label), 160, 11)
+            text = labels.table([labels.cell(label, 11, bold=True), labels.cell(f"{members} nodes", 9, theme.MUTED)])
+            tooltip = f"{theme.clip(group.label, 200)} · {members} nodes folded"
+            cluster = self.cluster(group.around)
+            self.add(Shape(ident, "pill", text, paint=theme.FOLDED, tooltip=tooltip, css="group", cluster=cluster))
+        return ident
 
     def node(self, node: Node) -> None:
         """A node that is not folded; a parameter waits for its edges."""

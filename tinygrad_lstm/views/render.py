@@ -30,7 +30,6 @@ _one_at_a_time = threading.Lock()
 # bold words and of labels of clusters, in our drawings up to 0.15 bytes for each character: 20 MB in 2,900 LSTM steps.
 _room = 2**27
 
-_PROGRAM = sys.executable, "-P", __file__  # -P: the modules beside this file hide no others
 _SYSTEM_FONTS = Path("/etc/fonts/fonts.conf")
 
 
@@ -58,8 +57,8 @@ def render(dot: str, format: str, timeout: float | None = None) -> bytes:
             with _one_at_a_time:
                 picture = _render_here(dot, format)
         else:
-            folders = os.pathsep.join(os.path.abspath(folder) for folder in sys.path if folder)
-            picture = _render_outside([*_PROGRAM, format], dot, timeout, os.environ | {"PYTHONPATH": folders})
+            # -P: the modules beside this file hide no others.
+            picture = _render_outside([sys.executable, "-P", __file__, format], dot, timeout)
     elif command := shutil.which("dot"):
         picture = _render_outside([command, f"-T{format}"], dot, timeout)
     else:
@@ -86,7 +85,7 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows
 def _render_here(dot: str, format: str) -> bytes:
     import pygraphviz  # type: ignore[import-untyped]
 
-    with _fonts(), _captured_errors() as errors:
+    with _fonts(), _errors_checked():
         try:
             graph = pygraphviz.AGraph(string=dot)
             try:
@@ -96,18 +95,14 @@ def _render_here(dot: str, format: str) -> bytes:
                 graph.close()
         except (pygraphviz.DotError, ValueError, OSError) as error:
             raise RenderError(f"Graphviz cannot read this graph: {error}") from error
-    _check("".join(errors))
     return bytes(picture)
 
 
-def _render_outside(
-    command: list[str], dot: str, timeout: float | None, environment: dict[str, str] | None = None
-) -> bytes:
+def _render_outside(command: list[str], dot: str, timeout: float | None) -> bytes:
     """Whatever ends the wait, Ctrl-C too, ends the process (subprocess.run sees to that)."""
+    path = os.environ | {"PYTHONPATH": os.pathsep.join(os.path.abspath(folder) for folder in sys.path if folder)}
     try:
-        done = subprocess.run(
-            command, input=dot.encode(), capture_output=True, timeout=timeout, check=False, env=environment
-        )
+        done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=timeout, check=False, env=path)
     except subprocess.TimeoutExpired:
         raise RenderError(
             f'Graphviz did not finish this layout in {timeout:g} s: draw fewer steps or use detail="step"'
@@ -132,9 +127,8 @@ _OWN = re.compile(r"(\S+: )?(Error|Warning):|\.\.\. |in label of |Fontconfig |\(
 
 
 @contextmanager
-def _captured_errors() -> Iterator[list[str]]:
-    """What C code prints to file descriptor 2 meanwhile, in the list afterwards; what others print goes on its way."""
-    messages: list[str] = []
+def _errors_checked() -> Iterator[None]:
+    """Check what C code prints to file descriptor 2 meanwhile; what others print goes on its way."""
     with suppress(OSError, ValueError, AttributeError):  # there may be no error stream
         sys.stderr.flush()
     try:
@@ -144,16 +138,16 @@ def _captured_errors() -> Iterator[list[str]]:
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         try:
-            yield messages
+            yield
         finally:
             file.seek(0)
-            text = file.read()
+            lines = file.readlines()  # before descriptor 2 is another's: it may be that of this very file
             os.dup2(saved, 2)
             os.close(saved)
-            messages.append(text.decode(errors="replace"))
-            others = [line for line in text.splitlines(keepends=True) if not _OWN.match(line.decode(errors="replace"))]
+            others = [line for line in lines if not _OWN.match(line.decode(errors="replace"))]
             with suppress(OSError):
                 os.write(2, b"".join(others))
+    _check(b"".join(lines).decode(errors="replace"))
 
 
 @contextmanager
@@ -167,8 +161,7 @@ def _fonts() -> Iterator[None]:
         yield
         return
     folders = ["/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "/Library/Fonts"]
-    matplotlib = find_spec("matplotlib")
-    if matplotlib is not None and matplotlib.origin is not None:
+    if (matplotlib := find_spec("matplotlib")) and matplotlib.origin:
         folders.append(str(Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf"))
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "fonts.conf"
