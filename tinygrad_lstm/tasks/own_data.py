@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..tensor import Tensor
 from .notation import Floats
-from .task import Batch, Criterion, Exam, Predict, Task
+from .task import LOSSES, Batch, Criterion, Exam, Predict, Task
 
 LIMIT = 16 * 2**20  # bytes
 Steps = npt.NDArray[Any]  # a part of the data, step by step
@@ -50,13 +51,9 @@ class OwnData(Task):
     def read(self, text: str, name: str) -> None:
         """Set the attributes that stand above from the file's text; `name` is for errors."""
 
-    @abstractmethod
     def encoded(self, steps: Steps) -> Floats:
-        """Steps (...) as the network reads them, (..., inputs)."""
-
-    @abstractmethod
-    def losses(self, outputs: npt.NDArray[np.float64], wanted: Steps) -> npt.NDArray[np.float64]:
-        """The loss of every step."""
+        """Steps as the network reads them, (..., inputs)."""
+        return steps
 
     def cut(self, count: int, least: int, share: int, most: int, what: str) -> int:
         """Where the held-out part begins: the last `share`-th of `count` steps, at most `most`."""
@@ -74,10 +71,11 @@ class OwnData(Task):
         """The mean loss on the held-out part, each of whose steps is asked once."""
         last = len(self.examined) - 2  # that has a next one
         at = np.arange(-self.warm, self.take)[:, None] + np.arange(self.warm, last + 1, self.take)
-        asked = at[self.warm :] <= last
+        asked = at <= last
+        asked[: self.warm] = False
         at = np.minimum(at, last)
-        outputs = predict(self.encoded(self.examined[at])).astype(np.float64)
-        loss = float(self.losses(outputs, self.examined[at + 1])[self.warm :][asked].mean())
+        outputs = Tensor(predict(self.encoded(self.examined[at]))[asked].astype(np.float64))
+        loss = LOSSES[self.loss](outputs, self.examined[at + 1][asked]).item()
         return Exam(loss < self.baseline.loss, loss, {"held-out loss": loss} | self.beside)
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import as_number
-from .notation import Floats
-from .own_data import OwnData, Steps
+from .own_data import OwnData
 from .task import Baseline
 
 MOST_HELD_OUT = 5_000  # values
@@ -61,14 +60,6 @@ class Series(OwnData):
     def about(self) -> dict[str, Any]:
         """The scaling and a checksum of the file."""
         return {"mean": self.mean, "scale": self.scale, "crc32": self.checksum}
-
-    def encoded(self, steps: Steps) -> Floats:
-        """The values themselves."""
-        return steps
-
-    def losses(self, outputs: npt.NDArray[np.float64], wanted: Steps) -> npt.NDArray[np.float64]:
-        """Squared errors."""
-        return np.square(outputs - wanted)[..., 0]
 
 
 def _numbers(text: str, name: str) -> npt.NDArray[np.float64]:

@@ -12,11 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import as_size
+from ..nn import losses
+from ..tensor import Tensor
 from .notation import Floats, Loss, Notation, spelled
 
 Integers = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
 Judged = tuple[npt.NDArray[np.float64], Bools]  # the error of each sequence, and whether it is right
+LOSSES: dict[Loss, Callable[[Tensor, Any], Tensor]] = {
+    "squared": losses.mse,
+    "classes": losses.cross_entropy,
+    "bits": losses.binary_cross_entropy_with_logits,
+}
 Predict = Callable[[Floats], npt.NDArray[Any]]  # x (T, batch, inputs) to outputs (T, batch, outputs)
 
 

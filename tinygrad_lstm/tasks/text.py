@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..functions import log_softmax
 from .notation import Floats, one_hot
 from .own_data import OwnData, Steps
 from .task import Baseline
@@ -56,10 +55,6 @@ class Text(OwnData):
     def encoded(self, steps: Steps) -> Floats:
         """One-hot characters."""
         return one_hot(steps, self.inputs)
-
-    def losses(self, outputs: npt.NDArray[np.float64], wanted: Steps) -> npt.NDArray[np.float64]:
-        """Nats of every character."""
-        return -np.take_along_axis(log_softmax(outputs), wanted[..., None], -1)[..., 0]
 
 
 def ngram_losses(training: npt.NDArray[Any], held_out: npt.NDArray[Any], V: int) -> tuple[float, float]:

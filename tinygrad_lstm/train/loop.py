@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import copy_context
 from copy import copy, deepcopy
 from dataclasses import asdict, replace
@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import as_plain
-from ..nn import losses
 from ..optim import Adam, clip_grad_norm
 from ..tasks import Exam
+from ..tasks.task import LOSSES
 from ..tensor import Tensor
 from ..whole import Change, becoming, set_all
 from .checkpoint import Checkpoint, CheckpointError
@@ -23,12 +23,6 @@ from .settings import Settings
 
 _FROM_THE_START = "no weight has moved yet, so the data, or the weights it starts from, are too large"
 REPORT = 100  # steps from one report to the next
-
-LOSSES: dict[str, Callable[[Tensor, Any], Tensor]] = {
-    "squared": losses.mse,
-    "classes": losses.cross_entropy,
-    "bits": losses.binary_cross_entropy_with_logits,
-}
 
 
 class Diverged(ArithmeticError):

@@ -69,7 +69,7 @@ class Settings:
 
     def title(self) -> str:
         """The run in a few words."""
-        how = {"chrono": ", chrono", "orthogonal": ", orthogonal"}.get(self.init, "")
-        if self.cell == "lstm" and self.init == "uniform":
-            how = f", forget bias {self.forget_bias:g}"
+        how = f", forget bias {self.forget_bias:g}" if self.cell == "lstm" else ""
+        if self.init != "uniform":
+            how = f", {self.init}"
         return f"{self.task}, {kind_name(self.cell)} H{self.hidden}{how}, seed {self.seed}"
