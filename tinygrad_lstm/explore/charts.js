@@ -52,8 +52,7 @@ const Charts = (() => {
 
   /** Signed shares of the gradient by number of detours; they add up to 1. Filled: times z to the power of k. */
   function detours(model, room) {
-    const { parts, z } = model.split, w = Math.max(280, room), h = 236, left = 40, top = 18, low = 34, n = parts.length;
-    const whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)), size = norm(whole);
+    const { split: { parts, whole }, z } = model, size = norm(whole), w = Math.max(280, room), h = 236, left = 40, top = 18, low = 34, n = parts.length;
     if (!(size >= TINY))
       return frame(w, 40, "nothing to split", text(0, 24, "nothing to split", "12 t-muted"));
     const shares = parts.map((part) => dot(part.map((v) => v / size), whole.map((v) => v / size)));

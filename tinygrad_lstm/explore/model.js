@@ -141,12 +141,13 @@ const Model = (() => {
       ? shownRow.back
       : Engine.backward(shownRow.run, { everyStep: state.everyStep, said: shownRow.said,
         factors: Engine.through(cell, state.cuts) });
-    const from = Math.min(state.t, chosen.t);
+    const from = Math.min(state.t, chosen.t), parts = Engine.split(full, cell.main, from, data.detours);
     return {
       T, xs, rows, chosen, t: state.t, row: shownRow, tokens: sequence.tokens, phase: Math.min(state.phase, last),
       phases: last + 1, notation: data.notations[settings.notation], everyStep: state.everyStep, traced: state.traced,
       lines: lines(rows),
-      split: { parts: Engine.split(full, cell.main, from, data.detours), z: state.z, t: from }
+      split: { parts, whole: parts.reduce((sum, part) => Engine.add(sum, part), new Float64Array(cell.n)), t: from },
+      z: state.z
     };
   }
 

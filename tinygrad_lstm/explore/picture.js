@@ -73,7 +73,7 @@ const Picture = (() => {
         mode = !there.length || last ? "pending" : modeOf(row.back, there);
       if (points.length < 2) continue; // it ends where it begins
       drawn.push(
-        edge(points.flat(), size, { state: wire.lane, mode,
+        edge(points, size, { state: wire.lane, mode,
           arrow: wire.to !== null && (grid.large || grid.tip(layout.shapes[wire.to])), base: grid.large ? 5.2 : 4 })
       );
       if (!grid.large || !there.length || last) continue;

@@ -187,9 +187,8 @@ const Sentences = (() => {
 
   /** How much came along the direct path alone, of the gradient that is split. */
   function detours(model) {
-    const { row, notation: N, split: { parts, z, t } } = model, what = name(row.cell, N, row.role, t),
-      whole = parts[0].map((_, j) => parts.reduce((sum, part) => sum + part[j], 0)), size = norm(whole),
-      straight = norm(parts[0]), cut = state.cuts.has(`${row.role} -> ${row.role}`),
+    const { row, notation: N, split: { parts, whole, t }, z } = model, what = name(row.cell, N, row.role, t),
+      size = norm(whole), straight = norm(parts[0]), cut = state.cuts.has(`${row.role} -> ${row.role}`),
       says = [`${capital(row.label)}, gradient of ${what}.`];
     if (Writing.direct(row.cell, N, row.cell.main) === null) {
       says.push("It has no direct path: every way back crosses a weight.");

@@ -105,38 +105,24 @@ const Shapes = (() => {
 
   // ── edges, values and what can be chosen ─────────────────────────────────────────────────────
 
-  /** A way through points x, y, x, y, ..., bent round at corners, with an arrow in the forward direction. `mode`: cut, pending, or on. */
+  /** A way through points [x, y], bent round at corners, with an arrow in the forward direction. `mode`: cut, pending, or on. */
   function edge(points, size, { state = false, mode = "on", arrow = true, base = 5.2 } = {}) {
-    const w = mode === "on" ? width(size, base) : 1.4, tip = arrow ? 4.5 + 1.25 * w : 0;
-    const paths = Array.from({ length: points.length / 2 }, (_, k) => points.slice(2 * k, 2 * k + 2));
-    const [[ax, ay], [bx, by]] = paths.slice(-2), length = Math.hypot(bx - ax, by - ay) || 1, dx = (bx - ax) / length,
-      dy = (by - ay) / length;
-    if (arrow) paths[paths.length - 1] = [bx - dx * tip * 0.8, by - dy * tip * 0.8];
-    let d = `M${paths[0].join(" ")}`;
-    for (let k = 1; k < paths.length - 1; k++) {
-      const [p, q, r] = [paths[k - 1], paths[k], paths[k + 1]];
-      const toward = (from, to) => {
-        const l = Math.hypot(to[0] - from[0], to[1] - from[1]), s = Math.min(9, l / 2) / l;
-        return [from[0] + (to[0] - from[0]) * s, from[1] + (to[1] - from[1]) * s];
-      };
-      d += `L${toward(q, p).join(" ")}Q${q.join(" ")} ${toward(q, r).join(" ")}`;
-    }
-    d += `L${paths[paths.length - 1].join(" ")}`;
-    if (mode === "cut") {
-      const [mx, my] = [(ax + bx) / 2, (ay + by) / 2];
-      return [svg("path", { d, class: "cut" }), text(mx, my + 4, "✂", "middle 12 t-muted")];
-    }
+    const w = mode === "on" ? width(size, base) : 1.4, tip = arrow ? 4.5 + 1.25 * w : 0,
+      [[ax, ay], [bx, by]] = points.slice(-2), length = Math.hypot(bx - ax, by - ay) || 1, dx = (bx - ax) / length,
+      dy = (by - ay) / length, way = [...points.slice(0, -1), [bx - dx * tip * 0.8, by - dy * tip * 0.8]];
+    const toward = ([x, y], [u, v]) => {
+      const l = Math.hypot(u - x, v - y), part = Math.min(9, l / 2) / l;
+      return [x + (u - x) * part, y + (v - y) * part];
+    };
+    const bends = way.slice(1, -1).map((q, k) => `L${toward(q, way[k])}Q${q} ${toward(q, way[k + 2])}`),
+      d = `M${way[0]}${bends.join("")}L${way.at(-1)}`;
+    if (mode === "cut")
+      return [svg("path", { d, class: "cut" }), text((ax + bx) / 2, (ay + by) / 2 + 4, "✂", "middle 12 t-muted")];
     if (mode === "pending") return [svg("path", { d, class: "pending" })];
-    const paintOf = colour(size, state), half = 2.4 + 0.78 * w;
-    const drawn = [svg("path", { d, fill: "none", stroke: paintOf, "stroke-width": w.toFixed(2) })];
-    if (arrow)
-      drawn.push(
-        svg("path", { fill: paintOf,
-          d: `M${bx} ${by}L${bx - dx * tip - dy * half} ${by - dy * tip + dx * half}L${bx - dx * tip + dy * half} ${
-            by - dy * tip - dx * half
-          }Z` })
-      );
-    return drawn;
+    const stroke = colour(size, state), half = 2.4 + 0.78 * w,
+      corner = (side) => [bx - dx * tip - side * dy * half, by - dy * tip + side * dx * half];
+    return [svg("path", { d, fill: "none", stroke, "stroke-width": w.toFixed(2) }),
+      arrow && svg("path", { fill: stroke, d: `M${[bx, by]}L${corner(1)}L${corner(-1)}Z` })];
   }
 
   const isChosen = (model, what) => ["row", "role", "t"].every((key) => model.chosen[key] === what[key]);

@@ -71,7 +71,7 @@ const Strip = (() => {
       );
     }
     const y = places.find(([s]) => s === 0)[1];
-    drawn.push(edge([end, y, end + 22, y], norm(at(row.back.loss, model.T, cell.n))),
+    drawn.push(edge([[end, y], [end + 22, y]], norm(at(row.back.loss, model.T, cell.n))),
       svg("rect", { x: end + 22, y: y - 15, width: 30, height: 30, rx: 8, class: "loss" }),
       text(end + 37, y + 5, "L", "middle 14 bold"));
     return drawn;
@@ -151,7 +151,7 @@ const Strip = (() => {
       rows.forEach(({ s, role, y, sizes, mode, came }, k) => {
         const state = lane(cell, s), fill = colour(sizes[t], state), chosen = isChosen(model, { row: index, role, t });
         column.push(
-          edge([t === 1 ? 46 : x - w + half, y, x - half, y], came(t), { state, base: 4, arrow: w >= 34, mode }),
+          edge([[t === 1 ? 46 : x - w + half, y], [x - half, y]], came(t), { state, base: 4, arrow: w >= 34, mode }),
           svg("rect", { x: x - half, y: y - half, width: 2 * half, height: 2 * half, rx: half * 0.5, fill,
             class: `box${chosen ? " chosen" : now ? " now" : ""}`, "data-role": role }),
           half >= 11 && text(x, y + 3.5, String(t), "middle 10", inkOn(fill)),
@@ -163,7 +163,7 @@ const Strip = (() => {
       });
       for (const [from, to, edges] of inside)
         column.push(
-          edge([x, from.y + Math.sign(to.y - from.y) * half, x, to.y - Math.sign(to.y - from.y) * half],
+          edge([[x, from.y + Math.sign(to.y - from.y) * half], [x, to.y - Math.sign(to.y - from.y) * half]],
             came(row, edges, t), { base: 3, arrow: false, mode: modeOf(back, edges) })
         );
       if (index === model.rows.length - 1) column.push(upright(model.tokens[t - 1], x, rows.at(-1).y + 24, w, now));

@@ -26,17 +26,12 @@ const Writing = (() => {
 
   const percent = (share, digits = 2) => `${number(100 * share, digits)} %`;
 
-  /** What is left of a whole: in percent, times as much, or a small part of it. */
-  const left = (part) =>
-    part >= 1.05
-      ? `${times(part, 1)} times as much arrives`
-      : part >= 1e-3
-      ? `${percent(part)} of it is left`
-      : `${number(part)} of it is left`;
-
   /** A number as a part of another that is named next: "40 % of", "1.3 times". */
   const part = (ratio) =>
     ratio >= 1.05 ? `${times(ratio, 1)} times` : `${ratio >= 1e-3 ? percent(ratio) : number(ratio)} of`;
+
+  /** What is left of a whole. */
+  const left = (ratio) => `${part(ratio)} ${ratio >= 1.05 ? "as much arrives" : "it is left"}`;
 
   /** A sentence's first letter. */
   const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
