@@ -497,6 +497,7 @@ def test_lines_of_drawn_cells_run_as_a_program(cell: Any) -> None:
         (lambda n, h: -h / n, "(-h) / n"),
         (lambda n, h: h * n / (1 + n), "h * n / (1 + n)"),
         (lambda n, h: n + h**0, "n + h^0"),
+        (lambda n, h: n - (h + 0), "n - h"),
         (lambda n, h: (0.0 * h + n + h * 0.0) / 1 + 0.0 * n * h**1, "n"),
         (lambda n, h: tl.exp(-n) * tl.where([True, False, True], n, h), "exp(-n) * where([...], n, h)"),
     ],

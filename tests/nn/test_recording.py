@@ -83,9 +83,21 @@ def listed(s: Any, x: Any, h: Any) -> Any:
     return h + x
 
 
+def renamed(s: Any, x: Any, h: Any) -> Any:
+    name, value = s.seen.popitem()
+    s.seen[f"{name}'"] = value
+    return h + x
+
+
 @pytest.mark.parametrize(
     ("equations", "seen", "says"),
-    [(counted, [0], "a list"), (counted_last, [9, 0], "a list"), (listed, [], "a list"), (noted, {}, "change h")],
+    [
+        (counted, [0], "a list"),
+        (counted_last, [9, 0], "a list"),
+        (listed, [], "a list"),
+        (noted, {}, "change h"),
+        (renamed, {"a": 0}, "change a"),
+    ],
 )
 def test_what_an_attribute_holds_is_given_back(equations: Equations, seen: Any, says: str) -> None:
     own = cell(equations, seen=seen)
