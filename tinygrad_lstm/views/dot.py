@@ -104,16 +104,16 @@ def _arrow(arrow: Arrow) -> dict[str, str]:
         attributes["tooltip"] = _tooltip(arrow.tooltip)
     if arrow.label:
         attributes |= {"label": _label(arrow.label), "labeltooltip": _tooltip(arrow.tooltip)}
-    if arrow.dashed or arrow.dotted:
-        attributes["style"] = "dashed" if arrow.dashed else "dotted"
+    if arrow.dashed:
+        attributes["style"] = "dashed"
+    if arrow.dotted:
+        attributes |= {"style": "dotted", "constraint": "false"}
     if arrow.path:
         attributes["pos"] = _spline(arrow.path, 10 * head if arrow.head else 0.0)
     else:
         attributes |= {"weight": f"{arrow.weight}", "minlen": f"{arrow.rows}"}
     if arrow.back:
         attributes["dir"] = "back"
-    if arrow.free:
-        attributes["constraint"] = "false"
     return attributes
 
 

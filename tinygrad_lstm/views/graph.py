@@ -39,7 +39,7 @@ class Arrow:
     """An edge of the drawing. `path` is a polyline whose corners are rounded; None leaves the route to Graphviz.
 
     Where Graphviz finds the route, it keeps edges of a larger `weight` straighter, places the two ends of one that goes
-    `back` the other way round, lets a `free` one have no say in the placing, and leads one over so many `rows`.
+    `back` the other way round, lets a `dotted` one have no say in the placing, and leads one over so many `rows`.
     """
 
     id: str
@@ -56,7 +56,6 @@ class Arrow:
     weight: int = 1
     dotted: bool = False
     back: bool = False
-    free: bool = False
     rows: int = 1
 
 

@@ -79,8 +79,8 @@ class _BackwardDrawer(GraphDrawer):
         traced = [edge for edge in node.inputs if edge.cotangent is not None]
         if not traced:
             return
-        incoming = self.incoming(node)
-        beside = [self.names[node]]
+        source, beside = self.gradient(node), [self.names[node]]
+        received = f"the gradient of {labels.name_of(node)}: {labels.figure_text(labels.figure(node))}"
         for edge in traced:
             ident = self.source(edge)  # a parameter's own shape says what it receives
             if edge.source in self.names:
@@ -89,8 +89,7 @@ class _BackwardDrawer(GraphDrawer):
                 beside.append(ident)
                 if edge.source.op is None:
                     self.back(ident, self.names[edge.source], edge.norm, labels.said(edge))
-            for source, norm, tooltip in incoming:
-                self.back(source, ident, norm, tooltip)
+            self.back(source, ident, node.norm, received)
             for residual in self.kept.get((node, edge.slot), ()):
                 self.residual(residual, ident, edge)
         if node != self.flow.root:  # what the seed goes to stands above it
@@ -112,21 +111,19 @@ class _BackwardDrawer(GraphDrawer):
         cluster = self.clusters_of[self.names[edge.consumer]]
         return Shape(ident, "pill", label, None, None, theme.LOSS, 9, tooltip, "adjoint", cluster)
 
-    def incoming(self, node: Node) -> list[tuple[str, float | None, str]]:
-        """Where the cotangent of a value comes from: the seed, one adjoint, or a Σ over several."""
+    def gradient(self, node: Node) -> str:
+        """The shape that the gradient of a value comes from: the seed, one adjoint, or a Σ over several."""
         if node == self.flow.root:
-            return [(self.names[node], node.norm, "the seed: ∂L/∂L")]
+            return self.names[node]
         uses = [edge for edge in node.uses if edge.consumer in self.forward and edge.cotangent is not None]
-        sources = [(_name(edge), edge.norm, labels.said(edge)) for edge in uses]
-        if len(sources) < 2:
-            return sources
-        ident = f"sum{node.id}"
+        if len(uses) == 1:
+            return _name(uses[0])
+        ident, cluster = f"sum{node.id}", self.clusters_of[self.names[node]]
         tooltip = f"{labels.name_of(node)} is used {len(uses)} times: its gradient is the sum"
-        cluster = self.clusters_of[self.names[node]]
         self.add(Shape(ident, "circle", "Σ", None, (22, 22), theme.LOSS, 11, tooltip, "adjoint", cluster))
-        for source, norm, what in sources:
-            self.back(source, ident, norm, what)
-        return [(ident, node.norm, tooltip)]
+        for edge in uses:
+            self.back(_name(edge), ident, edge.norm, labels.said(edge))
+        return ident
 
     def back(self, source: str, target: str, norm: float | None, tooltip: str) -> None:
         """An arrow against the forward direction. Placed as its reverse, so that both passes keep their ranks."""
@@ -136,13 +133,9 @@ class _BackwardDrawer(GraphDrawer):
     def residual(self, node: Node, target: str, edge: Edge) -> None:
         # A parameter is drawn once per use: that of this operation.
         source = self.names.get(node) or self.source(next(e for e in edge.consumer.inputs if e.source == node))
-        tooltip = f"kept: the rule needs {labels.name_of(node)}"
-        self.picture.arrows.append(
-            Arrow(
-                f"{source}-kept-{target}", source, target, None, 0.9, theme.STATE, tooltip=tooltip, css="residual",
-                dotted=True, free=True,
-            )
-        )  # fmt: skip
+        arrow = Arrow(f"{source}-kept-{target}", source, target, None, 0.9, theme.STATE, css="residual", dotted=True)
+        arrow.tooltip = f"kept: the rule needs {labels.name_of(node)}"
+        self.picture.arrows.append(arrow)
 
 
 def _name(edge: Edge) -> str:
