@@ -61,7 +61,7 @@ const Page = (() => {
     model = compute();
     Shapes.scaleTo(model.T, trained ? 1 : 0); // L of an untrained cell starts at a norm of 1
     const contents = { // made before any is shown, so that the page is measured once
-      "headline": Sentences.headline(model).map(([text, kind]) => (kind ? html("b", { class: kind }, text) : text)),
+      "headline": Sentences.headline(model),
       "strip-picture": [Strip.strip(model, room("strip-picture"))],
       "legend": Shapes.legend(),
       "strip-says": [Sentences.strip(model)],

@@ -44,13 +44,13 @@ const Sentences = (() => {
   }
 
   /** The headline: what one step back does to the gradient in each row, and what the first input gets of it.
-   *  [text, class] each; those with a class are the numbers that matter. */
+   *  The numbers that matter are bold. */
   function headline(model) {
-    const { rows, T, everyStep } = model, said = [[changed(model), null]], first = `the first ${data.unit}`;
-    const say = (...texts) => said.push(...texts.map((text) => (Array.isArray(text) ? text : [text, null])));
+    const { rows, T, everyStep } = model, said = [changed(model)], first = `the first ${data.unit}`;
+    const say = (...texts) => said.push(...texts);
     const nothing = (row) => row.sizes.slice(0, -1).every((size) => size === 0);
-    const strong = (row, text) => [text, row === rows[0] ? "subject" : "beside"];
-    if (T === 1) return [[`With one ${data.unit} there is no step back on which a gradient could change.`, null]];
+    const strong = (row, text) => html("b", { class: row === rows[0] ? "subject" : "beside" }, text);
+    if (T === 1) return [`With one ${data.unit} there is no step back on which a gradient could change.`];
     for (const row of rows) {
       const by = Engine.factor(row.sizes), rest = row.sizes[1] / row.sizes[T], of = row.state;
       if (nothing(row)) say(`In the ${row.label} no gradient comes back from the last ${of}. `);
