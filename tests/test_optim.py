@@ -219,6 +219,7 @@ def test_clipping() -> None:
         lambda p: tl.optim.SGD([p], lr=0.1, momentum=float("nan")),
         lambda p: tl.optim.Adam([p], betas=(float("nan"), 0.9)),
         lambda p: tl.optim.Adam([p], betas=(0.9, 1.0)),
+        lambda p: tl.optim.Adam([p], betas=(0.9,)),
         lambda p: tl.optim.Adam([p], eps=-1e-8),
         lambda p: tl.optim.clip_grad_norm([p], 0.0),
     ],

@@ -383,6 +383,8 @@ def test_what_is_no_checkpoint_is_refused(run_dir, name):
 
 FORGED = [
     ({"format": "another"}, {}, "it is not in the format"),
+    ({"arrays": ["weights/readout.W"]}, {}, "does not hold the arrays that it names"),
+    ({}, {"weights/layer.cells.0.b_f": lambda a: a[:-1]}, r"b_f must have shape"),
     ({"steps": "5"}, {}, "its steps cannot be '5'"),
     ({"steps": True}, {}, "its steps cannot be True"),
     ({"sequences": None}, {}, "its sequences cannot be None"),

@@ -156,8 +156,8 @@ def _answer(found: Explained) -> str:
     if p is None:
         return sentences.answer(found)
     best = np.argsort(-p, kind="stable")[:LISTED]
-    listed = ", ".join(f"{sentences.said(found, found.names[k])} {sentences.probability(p[k])}" for k in best)
-    right = "" if found.right is None else f"; right is {sentences.said(found, found.right)}"
+    listed = ", ".join(f"{found.notation.spelled(found.names[k])} {sentences.probability(p[k])}" for k in best)
+    right = "" if found.right is None else f"; right is {found.notation.spelled(found.right)}"
     return (
         f"the {'next character' if found.notation.unit == 'character' else 'answer'}, by probability: {listed}{right}"
     )

@@ -39,12 +39,20 @@ class Notation:
             return [self.symbols[k] for k in (x.argmax(-1) if x.shape[1] > 1 else (x[:, 0] > 0).astype(int))]
         if self.marked:
             brackets = {0: "{}", 1: "[{}]", -1: "({})"}
-            return [brackets[int(mark)].format(spelled(self.in_units(value))) for value, mark in x]
-        return [" ".join(spelled(self.in_units(value)) for value in row) for row in x]
+            return [brackets[int(mark)].format(self.spelled(self.in_units(value))) for value, mark in x]
+        return [" ".join(self.spelled(self.in_units(value)) for value in row) for row in x]
 
     def in_units(self, value: float) -> float:
         """A number that a network reads or gives, in the units of the data."""
         return float(value) * self.scale + self.mean
+
+    def spelled(self, answer: Answer) -> str:
+        """An answer as text: a number to four digits, symbols in quotes, but not the names of classes."""
+        if isinstance(answer, float):
+            return f"{answer:.4g}"
+        if isinstance(answer, list):
+            return ", ".join(map(self.spelled, answer)) or "nothing"
+        return answer if self.answers else repr(answer)
 
     def shortened(self, tokens: Sequence[Any]) -> str:
         """A sequence in one line, its middle left out; of numbers the first, the marked ones and the last stay."""
@@ -81,11 +89,6 @@ class Notation:
     def right(self, y: Any, outputs: int) -> Answer:
         """What a target of `Batch.y` asks for, in the form of `says`."""
         return self.says(np.eye(outputs)[y] if self.loss == "classes" else y - (self.loss == "bits") / 2)
-
-
-def spelled(answer: Answer) -> str:
-    """An answer as text, a number to four digits."""
-    return f"{answer:.4g}" if isinstance(answer, float) else "".join(answer)
 
 
 def named(numbers: Mapping[str, float]) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..arguments import as_size
 from ..nn import losses
 from ..tensor import Tensor
-from .notation import Floats, Loss, Notation, spelled
+from .notation import Floats, Loss, Notation
 
 Integers = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
@@ -156,7 +156,7 @@ class Task(ABC):
             if self.loss == "classes" and not self.last_only:
                 lines += [shown, f"{notation.shortened(wanted)}  <- answers"]
             else:
-                lines.append(f"{shown}  ->  {spelled(wanted[-1])}")
+                lines.append(f"{shown}  ->  {notation.spelled(wanted[-1])}")
         return "\n".join(lines)
 
     def judge(self, outputs: npt.NDArray[Any], batch: Batch) -> Judged:

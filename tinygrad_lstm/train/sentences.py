@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..flow.sequence import TINY
-from ..tasks.notation import Answer, spelled
 from ..writing import number, percent
 from .explaining import Explained
 
@@ -23,22 +22,13 @@ def heading(found: Explained) -> str:
 def answer(found: Explained) -> str:
     """What a network that gives no probabilities answers, and what was right where that is known."""
     what = "the answer is" if found.notation.loss == "squared" else "what may come next is"
-    right = "" if found.right is None else f", right is {said(found, found.right)}"
-    return f"{what} {said(found, found.says)}{right}"
+    right = "" if found.right is None else f", right is {found.notation.spelled(found.right)}"
+    return f"{what} {found.notation.spelled(found.says)}{right}"
 
 
 def probability(p: float) -> str:
     """A probability in percent, never rounded up to certainty."""
     return "> 99.99 %" if p > 0.9999 else f"{100 * p:.2f} %" if p > 0.99 else percent(p)
-
-
-def said(found: Explained, answer: Answer) -> str:
-    """An answer for print: symbols in quotes, but not the names of classes."""
-    if isinstance(answer, float):
-        return spelled(answer)
-    if isinstance(answer, list):
-        return ", ".join(said(found, name) for name in answer) or "nothing"
-    return answer if found.notation.answers else repr(answer)
 
 
 def plainly(found: Explained) -> str:
@@ -80,9 +70,9 @@ def _what_L_is(found: Explained) -> str:
     if found.notation.loss == "bits":
         return "L is the sum of the log-odds of what each output answers, for and against."
     return (
-        f"L = ln(p / (1 - p)) is the log-odds of the answer {said(found, found.says)}, p its probability. The loss "
-        f"-ln p, {np.log1p(np.exp(-found.L)):.3g} here, has the gradient of L times -(1 - p) at every step: the shares "
-        "are the same."
+        f"L = ln(p / (1 - p)) is the log-odds of the answer {found.notation.spelled(found.says)}, p its probability. "
+        f"The loss -ln p, {np.log1p(np.exp(-found.L)):.3g} here, has the gradient of L times -(1 - p) at every step: "
+        "the shares are the same."
     )
 
 
@@ -105,7 +95,7 @@ def _what_changes(found: Explained) -> str:
     """What L and the answer become with something else at a step, where the gradient alone could mislead."""
     changes, values = [], found.notation.unit == "value"
     for t, change in found.changed.items():
-        turned = "" if values or change.says == found.says else f" and the answer {said(found, change.says)}"
+        turned = "" if values or change.says == found.says else f" and the answer {found.notation.spelled(change.says)}"
         put = "" if values else f" {change.instead!r} at"
         changes.append(f"{change.L:.3g}{turned} with{put} {_step(found, t)}")
     how = f"With another {found.notation.unit} in one place, the one that lowers it most"
