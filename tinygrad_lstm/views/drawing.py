@@ -23,8 +23,8 @@ from .dot import write
 from .folding import STEPS
 from .graph import Picture
 from .labels import CELLS
-from .layout_backward import layout_backward
-from .layout_graph import layout_graph
+from .layout_backward import BackwardLayout
+from .layout_graph import GraphLayout
 from .layout_lanes import layout_lanes
 from .strip import layout_strip
 
@@ -91,7 +91,7 @@ def draw(
         return theme.Scale.of([norm for norm in (edge.norm for edge in edges) if norm is not None])
 
     if backward and detail != "ops":
-        return Drawing(layout_backward(flows[0], scale(), name, heading, labels or (), values, notes))
+        return Drawing(BackwardLayout(flows[0], scale(), name, heading, labels or (), values, notes).draw_both())
     if cells:
         longest = max(map(len, chains))
         if labels is not None and len(labels) != longest:
@@ -107,7 +107,7 @@ def draw(
     if len(flows) > 1:
         raise ValueError("drawn together is only what is one chain of steps, with all states read: draw each by itself")
     collapse = detail in ("cell", "step") or (detail == "auto" and len(flows[0].nodes) > STEPS)
-    return Drawing(layout_graph(flows[0], scale(), name, heading, labels or (), values, collapse, notes))
+    return Drawing(GraphLayout(flows[0], scale(), name, heading, labels or (), values, notes).draw(collapse))
 
 
 def _backward(targets: Sequence[Any]) -> Flow:

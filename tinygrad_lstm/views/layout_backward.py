@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
-from ..flow import Edge, Flow, Node
+from ..flow import Edge, Node
 from ..steps.factors import factor
 from . import labels, theme
 from .graph import Arrow, Picture, Shape
-from .layout_graph import GraphDrawer
+from .layout_graph import GraphLayout
 from .legend import legend
 from .theme import number
 
@@ -17,40 +16,35 @@ _SMALL = 40  # nodes of a graph with its backward pass that need not stand close
 _FORWARD = "#9AA5B1"  # the forward edges step back: the gradient is what is looked at
 
 
-def layout_backward(
-    flow: Flow, scale: theme.Scale, title: str, heading: str | None, tokens: Sequence[str], values: bool,
-    notes: Sequence[str],
-) -> Picture:  # fmt: skip
+class BackwardLayout(GraphLayout):
     """Every forward operation, and one shape for the adjoint of each of its edges, in the same clusters.
 
     An adjoint shows its local factor in words and as a number; that of a parameter is the parameter's own shape. Dotted
     edges lead to it from the forward values its rule keeps. Where a value is used more than once a Σ adds up what comes
     back.
     """
-    picture = Picture(title, placed=False, notes=[*notes], gap=4 if len(flow.nodes) > _SMALL else 14)
-    drawer = _BackwardDrawer(picture, flow, scale, heading, tokens, values)
-    for node in drawer.forward:
-        drawer.node(node)
-    for node in drawer.forward:
-        for edge in node.inputs:
-            drawer.forward_edge(edge)
-    for node in reversed(drawer.forward):
-        drawer.adjoints(node)
-    drawer.titles()
-    outermost: dict[str | None, str | None] = {None: None, "title": None}
-    for cluster in picture.clusters:
-        outermost.setdefault(cluster.id, outermost[cluster.parent] or cluster.id)
-    for arrow in picture.arrows:  # what leads out of a step must not pull the next one to its side
-        if outermost[drawer.clusters_of[arrow.source]] != outermost[drawer.clusters_of[arrow.target]]:
-            arrow.weight = 0
-    picture.legend = legend(picture, scale, True, any(node.value.size != 1 for node in drawer.forward))
-    return picture
-
-
-class _BackwardDrawer(GraphDrawer):
-    """Draws the adjoint of each forward edge too, and the arrows between them."""
 
     room = 87  # four gates stand side by side, each with its adjoint
+
+    def draw_both(self) -> Picture:
+        """Both passes."""
+        self.picture.gap = 4 if len(self.flow.nodes) > _SMALL else 14
+        for node in self.forward:
+            self.node(node)
+        for node in self.forward:
+            for edge in node.inputs:
+                self.forward_edge(edge)
+        for node in reversed(self.forward):
+            self.adjoints(node)
+        self.titles()
+        outermost: dict[str | None, str | None] = {None: None, "title": None}
+        for cluster in self.picture.clusters:
+            outermost.setdefault(cluster.id, outermost[cluster.parent] or cluster.id)
+        for arrow in self.picture.arrows:  # what leads out of a step must not pull the next one to its side
+            if outermost[self.clusters_of[arrow.source]] != outermost[self.clusters_of[arrow.target]]:
+                arrow.weight = 0
+        self.picture.legend = legend(self.picture, self.scale, self.flow)
+        return self.picture
 
     @cached_property
     def forward(self) -> dict[Node, None]:

@@ -19,63 +19,17 @@ from .legend import legend
 _ROWS = 16  # operations of a chain, below each other
 
 
-def layout_graph(
-    flow: Flow, scale: theme.Scale, title: str, heading: str | None, words: Sequence[str], values: bool, collapse: bool,
-    notes: Sequence[str],
-) -> Picture:  # fmt: skip
+class GraphLayout:
     """Every operation a shape, parameters once per use, scopes as clusters."""
-    picture = Picture(title, placed=False, notes=[*notes])
-    home = fold(flow) if collapse else {}
-    drawer = GraphDrawer(picture, flow, scale, heading, words, values)
-    members = Counter(home.values())
-    if home:
-        picture.notes.append(f"{len(home):,} of {len(flow.nodes):,} nodes are folded into {len(members)}")
-    for node in flow.nodes:
-        if node in home:
-            drawer.names[node] = drawer.group(home[node], members[home[node]])
-        else:
-            drawer.node(node)
-    for edge in flow.edges:
-        source, target = drawer.names.get(edge.source), drawer.names[edge.consumer]
-        if edge.consumer not in home or source not in (None, target):
-            drawer.edge(edge)
-    drawer.merge_parallel()
-    drawer.titles()
-    if not home:
-        wrap(picture, [node for node in flow.nodes if node.op])
-    if picture.arrows:
-        picture.legend = legend(picture, scale, flow.traced, any(node.value.size != 1 for node in flow.nodes))
-    return picture
-
-
-def wrap(picture: Picture, ops: Sequence[Node]) -> None:
-    """Break a long chain of operations into columns: a number at the foot of one stands again at the head of the next.
-
-    At most three, which have room beside each other; a chain with scopes is left whole.
-    """
-    chain = all({e.source for e in op.inputs if e.source.op} <= {before} for before, op in pairwise(ops))
-    if len(ops) <= _ROWS or not chain or any(op.scopes for op in ops):
-        return
-    rows = -(-len(ops) // min(3, -(-len(ops) // _ROWS)))
-    ends = {f"n{op.id}": str(k + 1) for k, op in enumerate(ops[rows - 1 : -1 : rows])}
-    for arrow in [arrow for arrow in picture.arrows if arrow.source in ends]:
-        ids = [f"{arrow.id}-{end}" for end in ("foot", "head")]
-        picture.shapes += [
-            Shape(ident, "circle", ends[arrow.source], None, (20, 20), theme.FOLDED, 10, css="column") for ident in ids
-        ]
-        picture.arrows.append(replace(arrow, id=f"{arrow.id}-on", source=ids[1], label=""))
-        arrow.target = ids[0]
-
-
-class GraphDrawer:
-    """Draws nodes and edges into the picture."""
 
     room = 120  # points for a value
 
     def __init__(
-        self, picture: Picture, flow: Flow, scale: theme.Scale, heading: str | None, words: Sequence[str], values: bool
-    ) -> None:
-        self.picture, self.flow, self.scale, self.values = picture, flow, scale, values
+        self, flow: Flow, scale: theme.Scale, title: str, heading: str | None, words: Sequence[str], values: bool,
+        notes: Sequence[str],
+    ) -> None:  # fmt: skip
+        self.flow, self.scale, self.values = flow, scale, values
+        self.picture = Picture(title, placed=False, notes=[*notes])
         steps = cell_steps(flow)
         self.words = {step.x: theme.one_line(words[step.number - 1]) for step in steps if step.number <= len(words)}
         self.direct = {edge for step in steps for path in step.direct.values() for edge in path}
@@ -88,8 +42,32 @@ class GraphDrawer:
         self.clusters_of: dict[str, str | None] = {}  # of shapes
         self._scopes: dict[tuple[object, ...], str | None] = {(): "title" if heading else None}
         if heading:  # a title above all, as the label of a cluster round everything
-            picture.clusters.append(Cluster("title", theme.fit(theme.one_line(heading), 400, 15), css="title"))
+            self.picture.clusters.append(Cluster("title", theme.fit(theme.one_line(heading), 400, 15), css="title"))
         self._accompanied: set[str] = set()  # shapes with a parameter beside them
+
+    def draw(self, collapse: bool) -> Picture:
+        """The whole graph; with `collapse` a large one folded."""
+        home = fold(self.flow) if collapse else {}
+        members = Counter(home.values())
+        if home:
+            folded = f"{len(home):,} of {len(self.flow.nodes):,} nodes are folded into {len(members)}"
+            self.picture.notes.append(folded)
+        for node in self.flow.nodes:
+            if node in home:
+                self.names[node] = self.group(home[node], members[home[node]])
+            else:
+                self.node(node)
+        for edge in self.flow.edges:
+            source, target = self.names.get(edge.source), self.names[edge.consumer]
+            if edge.consumer not in home or source not in (None, target):
+                self.edge(edge)
+        self.merge_parallel()
+        self.titles()
+        if not home:
+            wrap(self.picture, [node for node in self.flow.nodes if node.op])
+        if self.picture.arrows:
+            self.picture.legend = legend(self.picture, self.scale, self.flow)
+        return self.picture
 
     def add(self, shape: Shape) -> None:
         self.clusters_of[shape.id] = shape.cluster
@@ -230,6 +208,25 @@ class GraphDrawer:
         self.picture.arrows = [a for a in self.picture.arrows if widest.get((a.source, a.target), a) is a]
 
 
+def wrap(picture: Picture, ops: Sequence[Node]) -> None:
+    """Break a long chain of operations into columns: a number at the foot of one stands again at the head of the next.
+
+    At most three, which have room beside each other; a chain with scopes is left whole.
+    """
+    chain = all({e.source for e in op.inputs if e.source.op} <= {before} for before, op in pairwise(ops))
+    if len(ops) <= _ROWS or not chain or any(op.scopes for op in ops):
+        return
+    rows = -(-len(ops) // min(3, -(-len(ops) // _ROWS)))
+    ends = {f"n{op.id}": str(k + 1) for k, op in enumerate(ops[rows - 1 : -1 : rows])}
+    for arrow in [arrow for arrow in picture.arrows if arrow.source in ends]:
+        ids = [f"{arrow.id}-{end}" for end in ("foot", "head")]
+        picture.shapes += [
+            Shape(ident, "circle", ends[arrow.source], None, (20, 20), theme.FOLDED, 10, css="column") for ident in ids
+        ]
+        picture.arrows.append(replace(arrow, id=f"{arrow.id}-on", source=ids[1], label=""))
+        arrow.target = ids[0]
+
+
 def edge_id(edge: Edge) -> str:
     """The id of an edge's arrow."""
     return f"e{edge.consumer.id}-{edge.slot}"
@@ -241,9 +238,8 @@ def rows(edge: Edge) -> int:
     What else goes into the operation there then has room below the first scope, and not at its side.
     """
     source, consumer = edge.source.scopes, edge.consumer.scopes
-    common = next((k for k, (a, b) in enumerate(zip(source, consumer, strict=False)) if a != b), len(source))
-    common = min(common, len(consumer))
-    return 2 if len(source) > common and (len(consumer) > common or not common) else 1
+    leaves, enters = consumer[: len(source)] != source, source[: len(consumer)] != consumer
+    return 2 if leaves and (enters or not consumer) else 1
 
 
 def edge_label(edge: Edge, width: float) -> str:

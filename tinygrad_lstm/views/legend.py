@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..flow import Flow
 from . import theme
 from .graph import Html, Picture
 from .labels import cell, font, grid, table, td
@@ -11,20 +12,21 @@ from .labels import cell, font, grid, table, td
 _SIZE = 9.0
 
 
-def legend(picture: Picture, scale: theme.Scale, traced: bool, arrays: bool = True) -> Html:
-    """One label for all. `arrays` says that not every value is a number."""
+def legend(picture: Picture, scale: theme.Scale, flow: Flow) -> Html:
+    """One label for all."""
+    arrays = any(node.value.size != 1 for node in flow.nodes)
     classes = {name for shape in picture.shapes for name in shape.css.split()}
     colours = {arrow.colour for arrow in picture.arrows}
     ends = f"{theme.number(10**scale.low)} to {theme.number(10**scale.high)}"
-    what = "gradient coming back, of arrays the norm" if arrays else "gradient coming back"
+    norm = ", of arrays the norm" * arrays
     mean = ", its root mean square" * arrays
     heat = grid(np.array([[-2.0, -1.0, 0.0, 1.0, 2.0]]), 7, 12)
     keys = {
         font("─→ ⋯→", _SIZE): "adjoint" in classes and "values the way they go, dotted those that a rule keeps",
-        bars(scale): traced and f"{ends}: {what}",
+        bars(scale): flow.traced and f"{ends}: gradient coming back{norm}",
         bars(scale, state=True): "edge state" in {arrow.css for arrow in picture.arrows} and "along a direct path",
         _swatch("×", theme.LOSS): "adjoint" in classes and f"what it multiplies by{mean}, the result",
-        _swatch("W", theme.WEIGHT): "parameter" in classes and traced and "∇ this use's share",
+        _swatch("W", theme.WEIGHT): "parameter" in classes and flow.traced and "∇ this use's share",
         heat: any("BGCOLOR" in shape.label for shape in picture.shapes) and "− 0 +",
         _swatch("1", theme.FOLDED): "column" in classes and "goes on at the same number",
         font("- - -", _SIZE, theme.UNKNOWN, bold=True): theme.UNKNOWN in colours and "not computed",
