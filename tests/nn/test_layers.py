@@ -253,8 +253,8 @@ def test_a_nearly_closed_gate_loses_digits_only_in_the_one_primitive() -> None:
         (lambda m: m(np.zeros((0, IN), np.float32)), ValueError, "at least 1"),
         (lambda m: m(np.zeros((T, IN))), TypeError, "computes in float32"),
         (lambda m: m(np.zeros((T, IN), complex)), TypeError, "complex"),
-        (lambda m: m(np.zeros((T, IN), np.float32), lengths=[5]), ValueError, "lengths go with a batch"),
-        (lambda m: m(np.zeros((T, IN), np.float32), lengths=5), ValueError, "lengths go with a batch"),
+        (lambda m: m(np.zeros((T, IN), np.float32), lengths=[5]), ValueError, "for each sequence of a batch"),
+        (lambda m: m(np.zeros((T, IN), np.float32), lengths=5), ValueError, "for each sequence of a batch"),
     ],
 )
 @pytest.mark.parametrize("model", [LSTM(IN, HIDDEN), RNN(IN, HIDDEN)], ids=["LSTM", "RNN"])

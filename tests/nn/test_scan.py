@@ -695,7 +695,7 @@ def test_shapes_of_what_comes_and_goes() -> None:
         (TypeError, "computes in float64.*float32", np.zeros((5, 2, 4), np.float32), {}),
         (ValueError, r"takes h of shape \(2, 3\)", np.zeros((5, 2, 4)), {"state": np.zeros((1, 3))}),
         (TypeError, "one Tensor", np.zeros((5, 2, 4)), {"state": (np.zeros((2, 3)), np.zeros((2, 3)))}),
-        (ValueError, "lengths go with a batch", np.zeros((5, 4)), {"lengths": [3]}),
+        (ValueError, "for each sequence of a batch", np.zeros((5, 4)), {"lengths": [3]}),
         (ValueError, "one from 1 to 5.* for each of 2", np.zeros((5, 2, 4)), {"lengths": [3]}),
         (TypeError, "lengths must hold whole numbers", np.zeros((5, 2, 4)), {"lengths": [3.0, 2.0]}),
         (ValueError, "one from 1 to 5", np.zeros((5, 2, 4)), {"lengths": [0, 5]}),

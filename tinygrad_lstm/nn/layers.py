@@ -16,7 +16,7 @@ from ..scope import scope
 from ..tensor import Tensor
 from .cells import LSTMCell, RNNCell
 from .module import Module, given
-from .scan import Lengths, lengths_of, scan, sequences
+from .scan import lengths_of, scan, sequences
 
 
 class OverTime(Module):
@@ -134,7 +134,7 @@ class LSTM(OverTime):
     make_cell = LSTMCell
 
 
-def _reversed(T: int, lengths: Lengths) -> Any:
+def _reversed(T: int, lengths: npt.NDArray[Any] | None) -> Any:
     """An index that turns every sequence round within its own length; taken twice it gives the sequence back."""
     if lengths is None:
         return slice(None, None, -1)

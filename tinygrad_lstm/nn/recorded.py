@@ -58,6 +58,9 @@ class Value(NDArrayOperatorsMixin):
     biases: Sequence[Value] = ()
 
     def __post_init__(self) -> None:
+        self.dtype = self.step.dtype  # rules may ask for it
+        # Whether it is fixed, and what it is computed from needs a gradient.
+        self.trained = self.tensor is not None and self.tensor.requires_grad
         self.fixed: bool = self.op in ("fixed", "number") or (bool(self.inputs) and all(v.fixed for v in self.inputs))
 
     @property
@@ -65,16 +68,6 @@ class Value(NDArrayOperatorsMixin):
         """Every piece of an affine value with the weight, and its rows, that it meets."""
         for pieces, weight in self.products:
             yield from ((q, weight, rows) for q, rows in rows_of(pieces).items())
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Rules may ask for it."""
-        return self.step.dtype
-
-    @property
-    def trained(self) -> bool:
-        """Whether it is fixed, and what it is computed from needs a gradient."""
-        return self.tensor is not None and self.tensor.requires_grad
 
     def __primitive__(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Value:
         return self.step.make(primitive, *inputs)  # rules of elementwise operations give no parameters

@@ -27,7 +27,6 @@ from .recorded import Group, Value
 from .recording import NotCompiled, Recording, record_step
 
 Array = npt.NDArray[Any]
-Lengths = npt.NDArray[np.intp] | None
 
 _BUDGET = 1 << 19  # bytes of the way back worked on at a time: what a core's second-level cache holds beside all else
 
@@ -64,8 +63,6 @@ def scan(cell: Cell, xs: Any, state: Any = None, lengths: Any = None, compiled: 
         hs = out[: len(xs)] if len(before) > 1 else out
         first = len(xs) - 1 if ends is None else (ends - 1, np.arange(len(ends)))
         last = [out[at] for at in (first, *range(len(xs), len(out)))]
-    if ends is not None:
-        hs = where((np.arange(len(xs))[:, None] < ends)[:, :, None], hs, constant(np.zeros((), xs.dtype)))
     if alone:
         hs, last = hs.reshape(len(hs), -1), [s.reshape(-1) for s in last]
     return hs, (last[0] if len(last) == 1 else tuple(last))
@@ -80,19 +77,23 @@ def sequences(taker: Any, xs: Any, axes: str = "T, batch") -> Any:
     return xs
 
 
-def lengths_of(given: Any, T: int, batch: Sequence[int]) -> Lengths:
+def lengths_of(given: Any, T: int, batch: Sequence[int]) -> Array | None:
     """Lengths as an array, None for None. Raises ValueError for what are no lengths of these sequences."""
     if given is None:
         return None
-    if not batch:
-        raise ValueError("lengths go with a batch of sequences: cut a single one, xs[:length]")
     lengths = as_whole("lengths", given)
-    if lengths.shape != (*batch,) or lengths.min() < 1 or lengths.max() > T:
-        raise ValueError(f"lengths must be one from 1 to {T}, the steps of xs, for each of {batch[0]}, got {given!r}")
+    if not batch or lengths.shape != (*batch,) or lengths.min() < 1 or lengths.max() > T:
+        each = f"each of {batch[0]} sequences" if batch else "each sequence of a batch (cut a single one, xs[:length])"
+        raise ValueError(f"lengths must be one from 1 to {T}, the steps of xs, for {each}, got {given!r}")
     return lengths.astype(np.intp)
 
 
-def _op_by_op(cell: Cell, xs: Tensor, state: list[Tensor], lengths: Lengths) -> list[Tensor]:
+def valid_steps(T: int, lengths: Array) -> Array:
+    """Which steps count, (T, batch, 1)."""
+    return (np.arange(T)[:, None] < lengths)[:, :, None]
+
+
+def _op_by_op(cell: Cell, xs: Tensor, state: list[Tensor], lengths: Array | None) -> list[Tensor]:
     firsts: list[Tensor] = []
     with without_collector():
         for t, x in enumerate(xs if xs.requires_grad else map(constant, xs.numpy())):
@@ -102,7 +103,10 @@ def _op_by_op(cell: Cell, xs: Tensor, state: list[Tensor], lengths: Lengths) -> 
                 after = [where((t < lengths)[:, None], new, old) for new, old in zip(after, state, strict=True)]
             state = list(after)
             firsts.append(state[0])
-    return [f.stack(firsts), *state]
+    hs = f.stack(firsts)
+    if lengths is not None:
+        hs = where(valid_steps(len(xs), lengths), hs, constant(np.zeros((), xs.dtype)))
+    return [hs, *state]
 
 
 # ── the program of a cell ──────────────────────────────────────────────────────────────────────
@@ -214,7 +218,7 @@ class Run:
     its last loss needs no second set. Going back a second time goes forward again first.
     """
 
-    def __init__(self, program: Program, T: int, batch: int, lengths: Lengths, needs_x: bool) -> None:
+    def __init__(self, program: Program, T: int, batch: int, lengths: Array | None, needs_x: bool) -> None:
         self.program, self.T, self.batch, self.lengths, self.needs_x = program, T, batch, lengths, needs_x
         self.one_at_a_time = free_in_forks(threading.Lock())  # two threads may go back through one graph
         self.buffers: Any = None  # those that hold all of the way forward
@@ -241,6 +245,8 @@ class Run:
         b.run["forward"](b.steps if self.lengths is None else self._held(b, self.lengths))
         out = np.empty((T + len(before) - 1, *before[0].shape), b.dtype)
         out[:T] = b.view(program.next[0], slice(0, T)).transpose(0, 2, 1)
+        if self.lengths is not None:
+            np.copyto(out[:T], 0, where=~valid_steps(T, self.lengths))
         for k, name in enumerate(program.next[1:]):
             out[T + k] = b.view(name, slice(T - 1, T))[0].T
         self.buffers = b
@@ -262,6 +268,7 @@ class Run:
             if self.buffers is None:
                 self.forward(*inputs)
             b, program, x, T = self.buffers, self.program, self.program.step.x, self.T
+            hs = g[:T] if self.lengths is None else np.where(valid_steps(T, self.lengths), g[:T], b.dtype.type(0))
             dx = np.zeros((T, x.width, b.batch), b.dtype)
             sums = {name: np.zeros(v.width, b.dtype) for name, v in program.sums.items()}
             dW = {g: np.zeros((g.width, g.height), b.dtype) for g in program.step.groups}
@@ -270,7 +277,7 @@ class Run:
                 d[0] = 0
             for at, to_multiply, to_collect, steps in b.chunks:
                 b.run["coefficients"](to_multiply)
-                self._back(at, steps, states, g[at], g[T:])
+                self._back(at, steps, states, hs[at], g[T:])
                 b.around |= {"dx": dx[at], **sums}
                 b.run["collect"](to_collect)
                 for group in program.step.groups:
