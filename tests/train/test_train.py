@@ -423,6 +423,7 @@ def test_a_checkpoint_that_claims_what_no_run_writes_is_refused(about, arrays, s
         ({"generator": {}}, {}, "'PCG64'|bit_generator|state"),
         ({"recent": [0.5]}, {}, "cannot unpack"),
         ({"exam": {}}, {}, "missing 3 required"),
+        ({"best_steps": 3}, {}, "float"),
         ({}, {"window/rights": None}, "rights"),
         ({}, {"weights/readout.b": np.zeros(3)}, r"readout\.b must have shape"),
         ({}, {"optimiser/steps": np.full(10, -9)}, "steps must be whole numbers from 0 on"),

@@ -207,7 +207,7 @@ def resume(checkpoint: Checkpoint, steps: int | None = None) -> Trainer:
         run.steps, run.seconds, run.solved = about["steps"], about["seconds"], bool(about["solved"])
         run.exam = None if about["exam"] is None else Exam(**about["exam"])
         if about["best_steps"] is not None:
-            run.best = about["best_score"], about["best_steps"], part("best")
+            run.best = float(about["best_score"]), about["best_steps"], part("best")
         run.reports, run.recent = [*about["reports"]], [(loss, norm) for loss, norm in about["recent"]]
         run.rng.bit_generator.state = about["generator"]
     except (TypeError, ValueError, KeyError, OverflowError) as error:
