@@ -19,8 +19,7 @@ def watch(trainer: Trainer) -> None:
     In a notebook one output is drawn anew: the trainer's own page, with the loss so far beside the baseline. Anywhere
     else a line is printed. Raises Diverged as `Trainer.step` does; what was reached until then stays shown.
     """
-    show = _in_place(trainer) if _in_notebook() else lambda: print(progress(trainer), flush=True)
-    shown = time.monotonic()
+    show, shown = _shown(trainer), time.monotonic()
     try:
         for _ in trainer.run():
             if time.monotonic() - shown >= EVERY and not trainer.finished:
@@ -30,14 +29,11 @@ def watch(trainer: Trainer) -> None:
         show()
 
 
-def _in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this; an IPython in a terminal is none."""
+def _shown(trainer: Trainer) -> Callable[[], None]:
+    """What shows how far the run is: in a Jupyter kernel, which an IPython in a terminal has not, in one place."""
     ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return getattr(shell, "kernel", None) is not None
-
-
-def _in_place(trainer: Trainer) -> Callable[[], None]:
+    if ipython is None or getattr(ipython.get_ipython(), "kernel", None) is None:
+        return lambda: print(progress(trainer), flush=True)
     handle = import_module("IPython.display").display(trainer, display_id=True)
     return lambda: handle.update(trainer)
 
