@@ -16,7 +16,7 @@ from ..tensor import Tensor, recording_anew
 from .cell import Cell
 from .module import Parameter
 
-_MANY = 64  # values in a list that is data, and no state of a cell
+_HOLDS = (list, dict, np.random.Generator)  # what a step may change where an attribute or a name has it
 
 
 class NotCompiled(Exception):
@@ -78,13 +78,13 @@ def _changeable(cell: Cell, chance: bool) -> list[Any]:
     """
     names = [vars(module) for _, module in cell.named_modules()]
     names.append(getattr(type(cell).equations, "__globals__", {}))
-    held = [value for known in names for value in known.values()]
-    found = [v for v in held if isinstance(v, np.random.Generator) or (isinstance(v, list | dict) and len(v) < _MANY)]
+    held = [value for known in names for value in known.values() if isinstance(value, _HOLDS)]
+    found = [v for v in held if isinstance(v, np.random.Generator) or len(v) < 64]  # longer ones are data, and no state
     return [*names, *found, *([np.random, sys.modules.get("random", np.random)] if chance else [])]
 
 
 def _contents(thing: Any) -> Any:
-    if isinstance(thing, list | dict):
+    if isinstance(thing, (list, dict)):
         return thing.copy()
     if isinstance(thing, np.random.Generator):
         return thing.bit_generator.state
