@@ -103,8 +103,8 @@ def heat(value: Array, width: int, height: int = 64, numbers: bool = True, least
             return table([cell(texts[0])], CELLPADDING="0")
         side, widest = width // len(texts), max(theme.text_width(text, 9) for text in texts)
         if 0.95 * widest <= side:
-            return grid(matrix, min(side, max(16, round(widest + 5))), 16, texts, least=least)
-    width = min(width, 6 * CELLS)
+            return grid(matrix, min(side, max(16, round(widest + 3))), 16, texts, least=least)
+    width = min(width, 72)  # colours alone need no more
     shown = _thinned(_thinned(matrix, min(CELLS, width // 4)).T, height // 4).T
     rows, columns = shown.shape
     if rows == 1:

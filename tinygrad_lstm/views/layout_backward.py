@@ -12,7 +12,6 @@ from .layout_graph import GraphLayout
 from .legend import legend
 from .theme import number
 
-_SMALL = 40  # nodes of a graph with its backward pass that need not stand close
 _FORWARD = "#9AA5B1"  # the forward edges step back: the gradient is what is looked at
 
 
@@ -24,11 +23,11 @@ class BackwardLayout(GraphLayout):
     back.
     """
 
-    room = 87  # four gates stand side by side, each with its adjoint
+    room = 84  # four gates stand side by side, each with its adjoint
 
     def draw_both(self) -> Picture:
         """Both passes."""
-        self.picture.gap = 4 if len(self.flow.nodes) > _SMALL else 14
+        self.picture.gap = 4
         for node in self.forward:
             self.node(node)
         for node in self.forward:
