@@ -109,6 +109,7 @@ class LSTMCell(Cell):
         T_max = None if T_max is None else as_size("T_max", T_max, least=2)
         _check_options(bias, forget_gate, init, T_max)
         self.gates = tuple(k for k in GATES if forget_gate or k != "f")
+        self._layers = ["", *map(str, range(2, self.gate_layers + 1))]  # behind the names of each: W_f, W_f2
         hidden, dtype, generator = self.hidden_size, self.dtype, np.random.default_rng(rng)
         for k in self.gates:
             for layer in self._layers:
@@ -124,11 +125,6 @@ class LSTMCell(Cell):
             getattr(self, f"b_i{last}").assign(-b_f)
         elif bias and forget_gate:
             getattr(self, f"b_f{last}").assign(np.full(hidden, forget_bias))
-
-    @property
-    def _layers(self) -> list[int | str]:
-        """What is written behind the names of each layer of a gate: W_f, W_f2, W_f3."""
-        return ["", *range(2, self.gate_layers + 1)]
 
     def equations(self, x: Tensor, h: Tensor, c: Tensor) -> dict[str, Tensor | None]:  # type: ignore[override]
         """The gates f (None without a forget gate), i, g, o and the states c, h."""
