@@ -218,6 +218,12 @@ def test_two_files_of_one_name_are_two(tmp_path: Path) -> None:
     np.testing.assert_allclose(h, [0.9, 0.5])
 
 
+def test_what_a_file_imports_from_elsewhere_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    make(f"{write(tmp_path, HEAD + 'import colorsys' + chr(10) + LEAKY)}:Leaky", 1, 1)
+    assert "colorsys" in sys.modules
+
+
 def test_a_file_is_read_anew_and_a_failed_one_leaves_nothing(tmp_path: Path) -> None:
     file, before = write(tmp_path, HEAD + "import helper\nraise OSError('no')\n"), set(sys.modules)
     (tmp_path / "helper").mkdir()

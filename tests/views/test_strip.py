@@ -133,6 +133,18 @@ def test_the_factors_of_a_plain_rnn_are_those_of_its_jacobians(seed):
     assert row.alone is None
 
 
+def test_a_state_that_is_not_squashed_last_has_no_part_for_squashing():
+    class Linear(tl.nn.Cell):
+        states = ("h",)
+
+        def equations(self, x, h):
+            return {"h": h @ np.array([[0.5, 0.1], [0.0, 0.5]]) + x}
+
+    row = kept(unroll(Linear(2, 2)))
+    assert row.weights == (None, None)
+    assert 0.3 < row.pace < 0.7
+
+
 def test_with_a_loss_at_every_step_the_direct_path_begins_at_the_last():
     flow = unroll(tl.nn.LSTMCell(3, 4, rng=0), loss="all")
     row = kept(flow)
