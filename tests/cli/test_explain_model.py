@@ -215,9 +215,9 @@ def here(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("option", "says"),
     [
-        (["--hidden", "3"], "leave out hidden"),
-        (["--cells", "rnn", "--forget-bias", "3"], "leave out cells, forget-bias"),
-        (["--tokens", "chars"], "leave out tokens"),
+        (["--hidden", "3"], "leave out --hidden"),
+        (["--cells", "rnn", "--forget-bias", "3"], "leave out --cells, --forget-bias"),
+        (["--tokens", "chars"], "leave out --tokens"),
         ([""], "the text is empty"),
         (["xab\x1b"], "the network never saw '\\x1b': its 6 symbols are 'xyabcd'"),
         (["xab", "--file", "x"], "not both"),

@@ -40,7 +40,7 @@ def test_without_a_text_it_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["a", "--forget-bias", "nan"], "got 'nan'"),
         (["a", "--file", "b"], "give a text or --file, not both"),
         (["--model", "missing"], "cannot read"),
-        (["--model", "x", "--hidden", "3"], "leave out hidden"),
+        (["--model", "x", "--hidden", "3"], "leave out --hidden"),
         (["a", "--out", "."], "cannot write"),
     ],
 )

@@ -44,7 +44,7 @@ def test_text_shows_its_baselines(capsys, tmp_path):
         (["nothing"], "no task is called 'nothing'"),
         (["text"], "the task text needs data: the path of a file"),
         (["adding", "--length", "1"], "length of at least 2"),
-        (["--length", "3"], "of all tasks has their own sequences: leave out length"),
+        (["--length", "3"], "of all tasks has their own sequences: leave out --length"),
         (["text", "--data", "nowhere.txt"], "cannot read nowhere.txt"),
         (["sine", "--data", "nowhere.txt"], "--data is for the tasks text"),
     ],

@@ -163,8 +163,8 @@ def test_a_checkpoint_without_what_training_remembers_is_refused(capsys, here):
         (["adding", "--out", "short.txt"], "cannot write into 'short.txt'"),
         (["--resume", "nowhere"], "cannot read nowhere: No such file"),
         (["--resume", "short.txt"], "short.txt is damaged or no checkpoint"),
-        (["--resume", "x", "--hidden", "3"], "leave out hidden"),
-        (["adding", "--resume", "x"], "leave out task"),
+        (["--resume", "x", "--hidden", "3"], "leave out --hidden"),
+        (["adding", "--resume", "x"], "leave out TASK"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(capsys, here, argv, message):

@@ -120,7 +120,8 @@ def load_model(args: argparse.Namespace, untrained: Sequence[str]) -> Checkpoint
 def refuse(args: argparse.Namespace, arguments: Sequence[str], why: str) -> None:
     """Raise UserError where some of these arguments were given, which would change nothing."""
     if given := [name for name in arguments if getattr(args, name) != args.parser.get_default(name)]:
-        raise UserError(f"{why}: leave out {', '.join(given).replace('_', '-')}")
+        options = ("TASK" if name == "task" else f"--{name.replace('_', '-')}" for name in given)
+        raise UserError(f"{why}: leave out {', '.join(options)}")
 
 
 def load_run(path: Path, cell: str | None) -> Checkpoint:

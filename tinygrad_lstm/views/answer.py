@@ -51,7 +51,8 @@ def times(by: str, mean: float | None) -> str:
 
 def headline(rows: Sequence[Kept]) -> str:
     """The title of a strip: what its numbers show, and nothing that they do not."""
-    return _compared(*rows) or sentence(rows)
+    several = f"How much of the gradient is left at the first step, in {len(rows)} cells" if len(rows) > 2 else ""
+    return _compared(*rows) or several or sentence(rows)
 
 
 def sentence(rows: Sequence[Kept]) -> str:

@@ -87,11 +87,14 @@ def amount(of: Node | Edge) -> str:
 # ── values ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def heat(value: Array, width: int, height: int = 64, numbers: bool = True, least: float = 0.0) -> Html:
+def heat(
+    value: Array, width: int, height: int = 64, numbers: bool = True, least: float = 0.0, fill: bool = False
+) -> Html:
     """An array as coloured cells in so much room: a vector as a row, a few elements with numbers, a matrix as a map.
 
-    The darkest colour is that of the largest magnitude, or of `least` where that is more. Of a large array fewer cells
-    stand for all, and none is narrower than 4 points.
+    The darkest colour is that of the largest magnitude, or of `least` where that is more. Cells with numbers are as
+    wide as these, or with `fill` as the room allows. Of a large array fewer cells stand for all, none narrower than 4
+    points.
     """
     if not value.size:
         return table([cell("empty")])
@@ -103,7 +106,7 @@ def heat(value: Array, width: int, height: int = 64, numbers: bool = True, least
             return table([cell(texts[0])], CELLPADDING="0")
         side, widest = width // len(texts), max(theme.text_width(text, 9) for text in texts)
         if 0.95 * widest <= side:
-            return grid(matrix, min(side, max(16, round(widest + 3))), 16, texts, least=least)
+            return grid(matrix, side if fill else min(side, max(16, round(widest + 3))), 16, texts, least=least)
     width = min(width, 72)  # colours alone need no more
     shown = _thinned(_thinned(matrix, min(CELLS, width // 4)).T, height // 4).T
     rows, columns = shown.shape

@@ -246,7 +246,7 @@ class _Step:
         self.sheet.shape(self.ident(e), css, label, self.middle(e), size, paint, labels.tooltip(e.node))
 
     def heat(self, e: Element, room: float) -> Html:
-        return labels.heat(labels.first_row(e.node.value), int(room), numbers=self.few, least=1.0)
+        return labels.heat(labels.first_row(e.node.value), int(room), numbers=self.few, least=1.0, fill=True)
 
     # ── wires ──────────────────────────────────────────────────────────────────────────────────
 
