@@ -119,14 +119,16 @@ def test_what_is_only_read_is_no_change() -> None:
     assert "multiply" in tl.compile(own).source
 
 
-def test_a_warning_of_the_equations_is_no_change() -> None:
-    """Python notes it in the file of who warns, the first time."""
+@pytest.mark.parametrize("noted", [None, {"version": 0}])
+def test_a_warning_of_the_equations_is_no_change(noted: Any) -> None:
+    """Python notes it in the file of who warns, the first time, where it may have noted others."""
 
     def old(s: Any, x: Any, h: Any) -> Any:
         warnings.warn("an old name", stacklevel=1)
         return h + x
 
     globals().pop("__warningregistry__", None)
+    globals().update({} if noted is None else {"__warningregistry__": noted})
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         with pytest.warns(UserWarning, match="an old name"):

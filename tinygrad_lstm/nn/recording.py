@@ -16,6 +16,7 @@ from ..tensor import Tensor, recording_anew
 from .cell import Cell
 from .module import Parameter
 
+_WARNED = "__warningregistry__"  # where Python notes what a file has warned of
 _HOLDS = (list, dict, np.random.Generator)  # what a step may change where an attribute or a name has it
 
 
@@ -78,7 +79,8 @@ def _changeable(cell: Cell, chance: bool) -> list[Any]:
     """
     names = [vars(module) for _, module in cell.named_modules()]
     names.append(getattr(type(cell).equations, "__globals__", {}))
-    held = [value for known in names for value in known.values() if isinstance(value, _HOLDS)]
+    known = [item for one in names for item in one.items()]
+    held = [value for name, value in known if isinstance(value, _HOLDS) and name != _WARNED]
     found = [v for v in held if isinstance(v, np.random.Generator) or len(v) < 64]  # longer ones are data, and no state
     return [*names, *found, *([np.random, sys.modules.get("random", np.random)] if chance else [])]
 
@@ -103,7 +105,7 @@ def _given_back(thing: Any, before: Any) -> list[str]:
             thing.bit_generator.state = before
     elif not (_alike(thing, before) and _alike(thing.values(), before.values())):
         # A warning given by the equations leaves a note of Python's own in their file.
-        names = {**before, **thing}.keys() - {"__warningregistry__"}
+        names = {**before, **thing}.keys() - {_WARNED}
         changed += [name for name in names if thing.get(name) is not before.get(name)]
         thing.update(before)
         for name in names - before.keys():
